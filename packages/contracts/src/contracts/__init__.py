@@ -1,0 +1,1 @@
+"""The contracts of the market-data topics: schemas, topics, bounds and the tick batch."""

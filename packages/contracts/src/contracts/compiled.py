@@ -1,0 +1,29 @@
+"""The one place that configures numba for the hot path.
+
+A function marked ``@compiled`` is a plain Python loop over integers and arrays. With
+``NUMBA_DISABLE_JIT=1`` it runs as such, which is how a debugger steps through it. Machine code is
+kept in the user's cache folder rather than beside the sources, because a PEX may be read-only.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import platformdirs
+
+# numba reads its environment once, when it is imported.
+os.environ.setdefault(
+    "NUMBA_CACHE_DIR", os.path.join(platformdirs.user_cache_dir("kite-ingest"), "numba")
+)
+
+import numba  # noqa: E402
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def compiled(function: Function) -> Function:
+    """Compile a loop over int64 arrays to machine code that releases the GIL."""
+    result: Function = numba.njit(cache=True, nogil=True)(function)
+    return result
