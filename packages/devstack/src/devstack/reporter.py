@@ -1,0 +1,72 @@
+"""Says what is being done: a progress bar in a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+
+class Reporter(Protocol):
+    """Where progress goes."""
+
+    def say(self, text: str) -> None:
+        """One line."""
+
+    def fetching(self, text: str, size_bytes: int) -> contextlib.AbstractContextManager[Advance]:
+        """A fetch of about ``size_bytes``; the value counts bytes and may be called by threads."""
+
+
+Advance = Callable[[int], None]
+
+
+class ConsoleReporter:
+    """Writes to standard error, so that standard output holds results alone."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(stderr=True, highlight=False, soft_wrap=True)
+
+    def say(self, text: str) -> None:
+        self._console.print(text, markup=False)
+
+    @contextlib.contextmanager
+    def fetching(self, text: str, size_bytes: int) -> Iterator[Advance]:
+        if self._console.is_terminal:
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(),
+                DownloadColumn(),
+                TransferSpeedColumn(),
+            )
+            with Progress(*columns, console=self._console) as progress:
+                task = progress.add_task(text, total=size_bytes)
+                yield lambda count: progress.advance(task, count)
+            return
+        self.say(text)
+        started, done, told = time.monotonic(), 0, 0
+
+        def advance(count: int) -> None:
+            nonlocal done, told
+            done += count
+            quarter = 4 * done // size_bytes
+            if told < quarter < 4:
+                told = quarter
+                self.say(f"  {25 * quarter} %")
+
+        yield advance
+        self.say(f"  done: {done / 1e6:.0f} MB in {time.monotonic() - started:.0f} s")
+
+
+class SilentReporter:
+    """Says nothing: for callers that have a report of their own."""
+
+    def say(self, text: str) -> None:
+        """Nothing."""
+
+    @contextlib.contextmanager
+    def fetching(self, text: str, size_bytes: int) -> Iterator[Advance]:
+        yield lambda count: None

@@ -1,0 +1,117 @@
+"""Fixtures for tests of other packages; import the ones you use into a ``conftest.py``:
+
+    from devstack.testing import kafka_bootstrap, make_topic, postgres_dsn  # noqa: F401
+
+All test processes share one stack, which starts with the first of them and ends half a minute
+after the last. Tests keep apart by names of their own: `make_topic`, and a database a session.
+A test that must stop or kill its broker starts one with `devstack.kafka.private_kafka`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+import psycopg
+import pytest
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+from psycopg import sql
+
+from devstack import stack, topics
+from devstack.errors import TopicsError
+from devstack.layout import layout_of
+from devstack.leases import Lease
+from devstack.reporter import ConsoleReporter
+
+PREFIX = "test-"
+_LEFT_OVER_AFTER_S = 24 * 60 * 60
+_TIMEOUT_S = 30.0
+
+MakeTopic = Callable[..., str]
+
+
+@pytest.fixture(scope="session")
+def kafka_bootstrap() -> Iterator[str]:
+    """``host:port`` of a real Kafka, for the whole session."""
+    with _lease():
+        bootstrap = stack.ensure([stack.KAFKA], os.environ, ConsoleReporter()).kafka
+        assert bootstrap is not None
+        client = topics.admin(bootstrap, os.environ)
+        _delete_topics(client, filter(_is_left_over, client.list_topics(timeout=_TIMEOUT_S).topics))
+        yield bootstrap
+
+
+@pytest.fixture
+def make_topic(kafka_bootstrap: str) -> Iterator[MakeTopic]:
+    """``make_topic(partitions=1, config=None) -> name``: topics that end with the test."""
+    client = topics.admin(kafka_bootstrap, os.environ)
+    made: list[str] = []
+
+    def make(partitions: int = 1, config: Mapping[str, str] | None = None) -> str:
+        name = unique_name()
+        new = NewTopic(name, partitions, replication_factor=-1, config=dict(config or {}))
+        client.create_topics([new])[name].result(timeout=_TIMEOUT_S)
+        made.append(name)
+        return name
+
+    yield make
+    _delete_topics(client, made)
+
+
+@pytest.fixture(scope="session")
+def postgres_dsn() -> Iterator[str]:
+    """The URL of an empty database of this session on a real Postgres."""
+    with _lease():
+        server = stack.ensure([stack.POSTGRES], os.environ, ConsoleReporter()).postgres
+        assert server is not None
+        name = unique_name()
+        with psycopg.connect(server, autocommit=True) as connection:
+            rows = connection.execute("SELECT datname FROM pg_database").fetchall()
+            for left in filter(_is_left_over, (row[0] for row in rows)):
+                _drop(connection, left)
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        try:
+            yield psycopg.conninfo.make_conninfo(server, dbname=name)
+        finally:
+            with psycopg.connect(server, autocommit=True) as connection:
+                _drop(connection, name)
+
+
+def unique_name() -> str:
+    """A name no other test has; it tells when it was made, for tidying up after a crash."""
+    return f"{PREFIX}{int(time.time())}-{uuid.uuid4().hex[:10]}"
+
+
+def _is_left_over(name: str) -> bool:
+    """Whether ``name`` is of a test that was killed a day ago or more."""
+    if not name.startswith(PREFIX):
+        return False
+    made = name.removeprefix(PREFIX).partition("-")[0]
+    return made.isdigit() and time.time() - int(made) > _LEFT_OVER_AFTER_S
+
+
+@contextlib.contextmanager
+def _lease() -> Iterator[None]:
+    with Lease(layout_of(os.environ).leases):
+        yield
+
+
+def _delete_topics(client: AdminClient, names: Iterable[str]) -> None:
+    doomed = list(names)
+    if not doomed:
+        return
+    for name, answer in client.delete_topics(doomed).items():
+        try:
+            answer.result(timeout=_TIMEOUT_S)
+        except KafkaException as exc:
+            raise TopicsError(f"topic {name} was not deleted: {exc}") from exc
+
+
+def _drop(connection: psycopg.Connection[tuple[object, ...]], name: str) -> None:
+    drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)")
+    connection.execute(drop.format(sql.Identifier(name)))
