@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import platformdirs
 
@@ -25,5 +25,4 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 def compiled(function: Function) -> Function:
     """Compile a loop over int64 arrays to machine code that releases the GIL."""
-    result: Function = numba.njit(cache=True, nogil=True)(function)
-    return result
+    return cast(Function, numba.njit(cache=True, nogil=True)(function))
