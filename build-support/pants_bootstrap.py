@@ -1,0 +1,190 @@
+"""Installs Pants into the user's cache folder; started by ``./pants`` when it is not there yet.
+
+Runs under the Python that Pants itself will use (3.7 to 3.9), so it imports the standard library
+alone. What it leaves in the folder:
+
+    venv/   a virtual environment with Pants
+    pex     the Pex command line, only where the release download cannot be reached
+    ready   shell assignments that ``./pants`` reads; written last, so it vouches for the rest
+    lock    held while installing, so that two first starts at once do not clash
+    log     what pip said
+
+Exit codes: 0 installed, 1 failed, 75 the package index cannot be reached.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+EXIT_FAILED = 1
+EXIT_TRY_AGAIN = 75
+PROBE_TIMEOUT_S = 5.0
+
+# What pip 20 to 24 prints when it gets no answer, as against an answer it does not like.
+UNREACHABLE = (
+    "NewConnectionError",
+    "Connection refused",
+    "ConnectTimeoutError",
+    "ReadTimeoutError",
+    "Read timed out",
+    "ProxyError",
+    "Max retries exceeded",
+    "SSLError",
+    "Could not fetch URL",
+    "Name or service not known",
+    "Temporary failure in name resolution",
+)
+
+
+class BootstrapError(Exception):
+    """One sentence for the user, and the exit code that goes with it."""
+
+    def __init__(self, sentence: str, code: int) -> None:
+        super().__init__(sentence)
+        self.code = code
+
+
+def say(text: str) -> None:
+    print(f"pants: {text}", file=sys.stderr, flush=True)
+
+
+def run_pip(venv: Path, log: Path, *arguments: str) -> None:
+    """Run pip, showing what it collects as it goes and keeping all of it in the log."""
+    command = [str(venv / "bin" / "python"), "-m", "pip", *arguments]
+    command += ["--retries", "2", "--timeout", "20", "--disable-pip-version-check", "--no-input"]
+    lines = []
+    with log.open("a") as sink, subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            sink.write(line)
+            lines.append(line.strip())
+            if line.lstrip().startswith(("Downloading", "Using cached", "Installing collected")):
+                print(f"  {line.strip()[:110]}", file=sys.stderr, flush=True)
+    if process.returncode == 0:
+        return
+    if any(mark in line for line in lines for mark in UNREACHABLE):
+        raise BootstrapError(
+            "the package index cannot be reached, and the first start installs Pants from it; "
+            "check the network or pip's index and proxy settings, then start again.",
+            EXIT_TRY_AGAIN,
+        )
+    reason = next((line for line in reversed(lines) if line.startswith("ERROR")), "no reason given")
+    raise BootstrapError(f"pip failed ({reason[:200]}); all it said is in {log}.", EXIT_FAILED)
+
+
+def output_of(venv: Path, *arguments: str) -> str:
+    """What a Python call in the environment prints, or nothing when it fails."""
+    result = subprocess.run(
+        [str(venv / "bin" / "python"), *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        universal_newlines=True,
+        check=False,
+    )
+    return result.stdout.strip() if result.returncode == 0 else ""
+
+
+def release_reachable(venv: Path) -> bool:
+    """Whether the Pex release that Pants would download answers within a few seconds."""
+    code = (
+        "from pants.backend.python.util_rules.pex_cli import PexCli as P;"
+        "print(P.default_url_template.format(version=P.default_version))"
+    )
+    url = output_of(venv, "-c", code)
+    try:
+        request = urllib.request.Request(url, method="HEAD")
+        with urllib.request.urlopen(request, timeout=PROBE_TIMEOUT_S) as answer:
+            return bool(answer.status == 200)
+    except (OSError, ValueError):
+        return False
+
+
+def build_pex_cli(cache: Path, venv: Path) -> str:
+    """Build the Pex command line from the package index.
+
+    Returns the line Pants compares it with: version, platform, SHA-256 and size in bytes.
+    """
+    version = output_of(venv, "-c", "import pex.version; print(pex.version.__version__)")
+    wheels = cache / "wheels"
+    say(f"the release download of Pex {version} cannot be reached; building it from the index")
+    run_pip(venv, cache / "log", "download", "--no-deps", "-d", str(wheels), f"pex=={version}")
+    target = cache / "pex"
+    command = [str(venv / "bin" / "pex"), f"pex=={version}", "--no-index", "-f", str(wheels)]
+    command += ["-c", "pex", "-o", str(target), "--python-shebang", "/usr/bin/env python"]
+    command += ["--pex-root", str(cache / "pex_root")]
+    result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    with (cache / "log").open("ab") as sink:
+        sink.write(result.stdout)
+    if result.returncode != 0:
+        raise BootstrapError(f"Pex could not be built; {cache / 'log'} says why.", EXIT_FAILED)
+    shutil.rmtree(wheels)
+    shutil.rmtree(cache / "pex_root", ignore_errors=True)
+    data = target.read_bytes()
+    system = {"Linux": "linux", "Darwin": "macos"}.get(platform.system(), platform.system())
+    machine = {"aarch64": "arm64", "amd64": "x86_64"}.get(platform.machine(), platform.machine())
+    return f"v{version}|{system}_{machine}|{hashlib.sha256(data).hexdigest()}|{len(data)}"
+
+
+def write_note(cache: Path, values: dict[str, str]) -> None:
+    """Write the note in one step: it is whole or absent. It may hold an index password."""
+    draft = cache / "ready.draft"
+    draft.touch(mode=0o600)
+    draft.write_text("".join(f"{key}={shlex.quote(value)}\n" for key, value in values.items()))
+    os.replace(draft, cache / "ready")
+
+
+def install(cache: Path, version: str) -> None:
+    venv, log = cache / "venv", cache / "log"
+    (cache / "ready").unlink() if (cache / "ready").exists() else None
+    shutil.rmtree(venv, ignore_errors=True)
+    log.write_text("")
+    say(f"first start: installing Pants {version} (about 60 MB) into {cache}")
+    subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
+    run_pip(venv, log, "install", f"pantsbuild.pants=={version}")
+    note = {"pants_base_python": os.environ.get("PANTS_PYTHON", "") or sys.executable}
+    note["pants_index"] = output_of(venv, "-m", "pip", "config", "get", "global.index-url")
+    if not release_reachable(venv):
+        note["pants_pex_known"] = build_pex_cli(cache, venv)
+        note["pants_pex_cli"] = str(cache / "pex")
+    write_note(cache, note)
+    say("installed; Pants now starts, and its first run installs what it needs from the lock")
+
+
+def main(arguments: list[str]) -> int:
+    cache, version = Path(arguments[0]), arguments[1]
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("another start is installing Pants; waiting for it")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if (cache / "ready").exists():
+                return 0
+        install(cache, version)
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except BootstrapError as error:
+        say(str(error))
+        sys.exit(error.code)
+    except (OSError, subprocess.CalledProcessError) as error:
+        say(f"Pants could not be installed: {error}.")
+        sys.exit(EXIT_FAILED)
+    except KeyboardInterrupt:
+        say("interrupted; the next start begins again.")
+        sys.exit(130)
