@@ -1,0 +1,1 @@
+"""The live bridge: from Kite's WebSocket to acknowledged Kafka records."""

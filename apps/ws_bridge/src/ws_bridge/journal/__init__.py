@@ -1,0 +1,42 @@
+"""The journal: the queue on disk between the socket and Kafka.
+
+Everything from the socket is appended here first (:class:`JournalWriter`); the pump reads it from
+the acknowledged position (:class:`JournalReader`), publishes, and advances that position
+(:class:`AckCursor`). Normal running, a broker outage and the start after a crash are one code path.
+"""
+
+from ws_bridge.errors import JournalFull, JournalLocked, JournalUnusable, RecordTooLarge
+from ws_bridge.journal.chunk import Chunk, Damage
+from ws_bridge.journal.cursor import AckCursor
+from ws_bridge.journal.journal import Journal
+from ws_bridge.journal.layout import START, Position, Record, RecordKind
+from ws_bridge.journal.options import JournalOptions
+from ws_bridge.journal.reader import JournalReader, read_file
+from ws_bridge.journal.recovery import LastFrame, Recovery
+from ws_bridge.journal.scan import warm_up
+from ws_bridge.journal.segments import Segment, list_segments
+from ws_bridge.journal.writer import JournalWriter
+
+__all__ = [
+    "START",
+    "AckCursor",
+    "Chunk",
+    "Damage",
+    "Journal",
+    "JournalFull",
+    "JournalLocked",
+    "JournalOptions",
+    "JournalReader",
+    "JournalUnusable",
+    "JournalWriter",
+    "LastFrame",
+    "Position",
+    "Record",
+    "RecordKind",
+    "RecordTooLarge",
+    "Recovery",
+    "Segment",
+    "list_segments",
+    "read_file",
+    "warm_up",
+]

@@ -1,0 +1,346 @@
+"""Appends records to the journal: one system call each, bounded on disk, never in the way.
+
+Segments are allocated whole before they are written. When the disk is full or ``max_bytes`` is
+reached, the oldest fully acknowledged segment is removed; when there is none, the append raises
+JournalFull, and a later one tries again. Unacknowledged data are never removed.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import struct
+import time
+import zlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from ws_bridge.errors import JournalFull, JournalUnusable, RecordTooLarge
+from ws_bridge.journal.cursor import AckCursor
+from ws_bridge.journal.layout import (
+    HEADER_BYTES,
+    HEADER_CRC,
+    MAGIC,
+    PAYLOAD_BYTES_MAX,
+    PREFIX,
+    Position,
+    Record,
+    pack_record,
+    too_large,
+)
+from ws_bridge.journal.lock import lock_directory
+from ws_bridge.journal.options import JournalOptions
+from ws_bridge.journal.recovery import recover
+from ws_bridge.journal.segments import Segment, list_segments, segment_path
+from ws_bridge.journal.syncer import Syncer
+
+NS_PER_SECOND: Final = 1_000_000_000
+
+RETRY_NS: Final = 100_000_000
+"""A full journal looks for room at most this often, so that a full disk costs no CPU."""
+
+_BATCH: Final = 512
+"""Records of one writev; Linux takes 1024 parts."""
+
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_CRC_AT: Final = HEADER_BYTES - HEADER_CRC.size
+
+
+class JournalWriter:
+    """The one writer of a journal folder. Not thread-safe.
+
+    ``full`` says why appends are refused, None when they are stored. ``cursor`` is the acknowledged
+    position; the pump advances it. ``recovery`` tells what the last run left.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        options: JournalOptions | None = None,
+        now_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        """Lock the folder and find where the last run ended; the first append opens a new segment.
+
+        Raises JournalLocked when another process has the folder, JournalUnusable when it cannot
+        be made or read.
+        """
+        self.directory = directory
+        self.options = options or JournalOptions()
+        self.full: str | None = None
+        self._now_ns = now_ns
+        self._lock = lock_directory(directory)
+        try:
+            self.cursor = AckCursor(directory / "cursor")
+            self._segments = list_segments(directory)
+            self._sizes = {each.number: each.path.stat().st_size for each in self._segments}
+            self.recovery, end = recover(self._segments)
+            if self._segments:
+                # Give back what was allocated ahead; a torn record's bytes stay, for the reader.
+                last = self._segments[-1]
+                os.truncate(last.path, end)
+                self._sizes[last.number] = end
+        except OSError as exc:
+            os.close(self._lock)
+            raise JournalUnusable(directory, exc) from exc
+        # Above the acknowledged position too: a number that was used never comes back.
+        last_number = max([self.cursor.position.segment, *self._sizes])
+        self.first_segment = last_number + 1
+        """Segments from this number on were written by this very object."""
+        self._number = last_number
+        self._offset = self._sizes.get(last_number, 0)
+        self._capacity = 0
+        self._stamp = 0
+        self._fd = -1
+        self._header = bytearray(HEADER_BYTES)
+        self._prefix = memoryview(self._header)[:_CRC_AT]
+        self._retry_from: tuple[int, Position] | None = None
+        self._syncer = Syncer(directory, self.options.sync)
+        self._always = self.options.sync == "always"
+
+    @property
+    def end(self) -> Position:
+        """Where the next record goes, or the end of the last one."""
+        return Position(self._number, self._offset)
+
+    @property
+    def problem(self) -> str | None:
+        """What is wrong with the journal now, one sentence, None when nothing is."""
+        return self.full or self._syncer.problem or self.cursor.problem
+
+    @property
+    def disk_bytes(self) -> int:
+        """What the segments take on the disk, with the space allocated ahead."""
+        live = self._capacity - self._offset if self._fd >= 0 else 0
+        return sum(self._sizes.values()) + live
+
+    @property
+    def backlog_bytes(self) -> int:
+        """Bytes that are journaled and not acknowledged yet."""
+        segment, offset = self.cursor.position
+        return sum(
+            size - (min(offset, size) if number == segment else 0)
+            for number, size in self._sizes.items()
+            if number >= segment
+        )
+
+    def size_of(self, number: int) -> int | None:
+        """Bytes written to a segment; None when it is not there (any more)."""
+        return self._sizes.get(number)
+
+    def append(
+        self,
+        kind: int,
+        shard: int,
+        payload: bytes,
+        ts_recv_ns: int,
+        feed_session: int,
+        first_seq: int,
+    ) -> Position:
+        """Store one record; the position right behind it. It survives SIGKILL from here on.
+
+        Raises JournalFull when it was not stored, RecordTooLarge for values that do not fit.
+        """
+        length = len(payload)
+        if length > PAYLOAD_BYTES_MAX:
+            raise too_large(length)
+        size = HEADER_BYTES + length
+        if self._offset + size > self._capacity:
+            self._open_segment(size)
+        try:
+            PREFIX.pack_into(
+                self._header,
+                0,
+                MAGIC,
+                kind,
+                shard,
+                0,
+                length,
+                zlib.crc32(payload),
+                ts_recv_ns,
+                feed_session,
+                first_seq,
+                self._stamp,
+            )
+        except struct.error as exc:
+            raise RecordTooLarge(f"a journal header field is out of range: {exc}") from exc
+        HEADER_CRC.pack_into(self._header, _CRC_AT, zlib.crc32(self._prefix))
+        try:
+            written = os.writev(self._fd, (self._header, payload))
+        except OSError as exc:
+            return self._append_elsewhere(
+                Record(kind, shard, payload, ts_recv_ns, feed_session, first_seq), exc
+            )
+        if written != size:
+            return self._append_elsewhere(
+                Record(kind, shard, payload, ts_recv_ns, feed_session, first_seq), None
+            )
+        return self._wrote(size)
+
+    def append_many(self, records: Sequence[Record]) -> Position:
+        """Store many records with few system calls; the position behind the last one.
+
+        All or nothing within each group of 512. Raises as ``append`` does; ``end`` tells then
+        how far it came.
+        """
+        for first in range(0, len(records), _BATCH):
+            group = records[first : first + _BATCH]
+            size = sum(HEADER_BYTES + len(record.payload) for record in group)
+            if self._offset + size > self._capacity:
+                self._open_segment(size)
+            parts = [pack_record(record, self._stamp) for record in group]
+            self._write_or_refuse(parts, size)
+        return self.end
+
+    def sweep(self) -> int:
+        """Remove acknowledged segments that are too old; how many. For a call every minute or so.
+
+        Happens by itself at each new segment.
+        """
+        oldest_ns = self._now_ns() - int(self.options.retain_s * NS_PER_SECOND)
+        removed = 0
+        while (segment := self._recyclable()) is not None:
+            try:
+                if segment.path.stat().st_mtime_ns > oldest_ns:
+                    break
+            except FileNotFoundError:
+                pass  # somebody removed it already: forget it below
+            self._remove(segment)
+            removed += 1
+        return removed
+
+    def close(self) -> None:
+        """Seal the live segment, sync, release the folder; a second call does nothing."""
+        if self._lock < 0:
+            return
+        self._seal()
+        self._syncer.close()
+        self.cursor.close()
+        os.close(self._lock)
+        self._lock = -1
+
+    def _wrote(self, size: int) -> Position:
+        self._offset += size
+        self._sizes[self._number] = self._offset
+        if self._always:
+            self._syncer.sync_now()
+        return Position(self._number, self._offset)
+
+    def _append_elsewhere(self, record: Record, cause: OSError | None) -> Position:
+        """The live segment refused a record: cut it back, seal it, try once in a new one."""
+        self._abandon()
+        part_size = HEADER_BYTES + len(record.payload)
+        try:
+            self._open_segment(part_size)
+        except JournalFull as exc:
+            raise exc from cause
+        return self._write_or_refuse([pack_record(record, self._stamp)], part_size)
+
+    def _write_or_refuse(self, parts: list[bytes], size: int) -> Position:
+        cause: OSError | None = None
+        try:
+            written = os.writev(self._fd, parts)
+        except OSError as exc:
+            written, cause = 0, exc
+        if written != size:
+            self._abandon()
+            raise self._refuse(cause) from cause
+        return self._wrote(size)
+
+    def _abandon(self) -> None:
+        try:
+            os.ftruncate(self._fd, self._offset)
+        except OSError as exc:
+            # The rest of a torn record stays; its CRC tells the next run's reader.
+            self.full = f"the journal cannot be cut back: {exc.strerror}"
+        self._seal()
+
+    def _open_segment(self, need: int) -> None:
+        """Seal the live segment and allocate the next; raises JournalFull."""
+        now_ns = self._now_ns()
+        if self._retry_from is not None:
+            since_ns, acknowledged = self._retry_from
+            if 0 <= now_ns - since_ns < RETRY_NS and acknowledged == self.cursor.position:
+                raise JournalFull(self.full or "the journal is full")
+        self._seal()
+        self.sweep()
+        capacity = max(self.options.segment_bytes, need)
+        while self.disk_bytes + capacity > self.options.max_bytes:
+            if not self._recycle():
+                raise self._refuse(None)
+        while True:
+            try:
+                self._create(capacity)
+            except OSError as exc:
+                if exc.errno in _NO_ROOM and self._recycle():
+                    continue
+                raise self._refuse(exc) from exc
+            break
+        self.full = None
+        self._retry_from = None
+
+    def _create(self, capacity: int) -> None:
+        number = self._number + 1
+        stamp = secrets.randbelow(0xFFFFFFFF) + 1
+        path = segment_path(self.directory, number, stamp)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
+        try:
+            os.posix_fallocate(fd, 0, capacity)
+        except OSError:
+            os.close(fd)
+            path.unlink()
+            raise
+        self._fd, self._number, self._stamp = fd, number, stamp
+        self._offset, self._capacity = 0, capacity
+        self._segments.append(Segment(number, stamp, path))
+        self._sizes[number] = 0
+        self._syncer.adopt(fd)
+
+    def _seal(self) -> None:
+        """Give the unused space of the live segment back; the syncer closes it."""
+        if self._fd < 0:
+            return
+        fd, self._fd = self._fd, -1
+        self._capacity = 0
+        try:
+            os.ftruncate(fd, self._offset)
+        except OSError as exc:
+            self.full = f"the journal cannot be cut back: {exc.strerror}"
+        self._syncer.retire(fd)
+
+    def _recyclable(self) -> Segment | None:
+        """The oldest segment if it is sealed and everything in it is acknowledged."""
+        if not self._segments or (len(self._segments) == 1 and self._fd >= 0):
+            return None
+        oldest = self._segments[0]
+        acknowledged = self.cursor.position
+        if (oldest.number, self._sizes[oldest.number]) <= acknowledged:
+            return oldest
+        return None
+
+    def _recycle(self) -> bool:
+        segment = self._recyclable()
+        if segment is not None:
+            self._remove(segment)
+        return segment is not None
+
+    def _remove(self, segment: Segment) -> None:
+        segment.path.unlink(missing_ok=True)
+        self._segments.pop(0)
+        del self._sizes[segment.number]
+
+    def _refuse(self, cause: OSError | None) -> JournalFull:
+        self._retry_from = (self._now_ns(), self.cursor.position)
+        if cause is None:
+            self.full = (
+                f"the journal {self.directory} is full: {self.backlog_bytes} bytes wait for Kafka "
+                f"and the limit is {self.options.max_bytes}; frames are lost until Kafka takes "
+                "them or WS_BRIDGE_JOURNAL_MAX_BYTES is raised"
+            )
+        else:
+            self.full = (
+                f"the journal {self.directory} cannot be written ({cause.strerror}); "
+                "frames are lost until its disk has room and works"
+            )
+        return JournalFull(self.full)
