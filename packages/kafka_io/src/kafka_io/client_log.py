@@ -1,0 +1,23 @@
+"""What librdkafka says, as records of a Python logger rather than lines on standard error."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+# Said at each start about enable.gapless.guarantee, which we use on purpose (see producer).
+_EXPECTED: Final = "Configuration property enable.gapless.guarantee is experimental"
+
+
+class ClientLog:
+    """The object that confluent-kafka calls ``log`` on; passes all but the expected line on."""
+
+    __slots__ = ("_logger",)
+
+    def __init__(self, logger: logging.Logger) -> None:
+        self._logger = logger
+
+    def log(self, level: int, form: str, *parts: object) -> None:
+        """One line; ``parts`` are its facility, the client's name and the text."""
+        if not any(_EXPECTED in part for part in parts if isinstance(part, str)):
+            self._logger.log(level, form, *parts)

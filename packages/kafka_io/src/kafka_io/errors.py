@@ -1,0 +1,66 @@
+"""Every error of this package, split by what the caller does about it.
+
+    KafkaIoError
+    ├── SettingsError         fix the environment, start again           (exit code 78)
+    ├── BrokerUnreachable     try again later                            (exit code 75)
+    ├── UnknownTopic          create the topic, start again              (exit code 1)
+    ├── RegistryError         try again later, or fix SCHEMA_REGISTRY_URL
+    ├── QueueFull             poll, then offer the same batch again; nothing was taken
+    ├── RecordTooLarge        this record can never be sent; count it and go on
+    ├── ProducerFatal         close the producer, make a new one, publish again from the journal
+    ├── ReadError             the consumer cannot go on; its message says why
+    └── MalformedRecord       a value that is no record: dead-letter it, read on
+        └── UnknownSchema     written with a schema this release does not know
+
+Exceptions of confluent-kafka and fastavro never leave this package.
+"""
+
+from __future__ import annotations
+
+
+class KafkaIoError(Exception):
+    """Base of all errors of kafka_io; its text is one sentence for the user."""
+
+
+class SettingsError(KafkaIoError):
+    """A setting is missing or wrong; the text names the variable and gives an example."""
+
+
+class BrokerUnreachable(KafkaIoError):
+    """No broker answered in time."""
+
+
+class UnknownTopic(KafkaIoError):
+    """A topic that must exist does not."""
+
+
+class RegistryError(KafkaIoError):
+    """The schema registry did not answer, or refused a schema."""
+
+
+class QueueFull(KafkaIoError):
+    """More records than ``capacity_left``; none of them was taken."""
+
+
+class RecordTooLarge(KafkaIoError):
+    """A record above ``message.max.bytes``."""
+
+
+class ProducerFatal(KafkaIoError):
+    """The order of ticks can no longer be promised by this producer."""
+
+
+class ReadError(KafkaIoError):
+    """The consumer met an error that it cannot get over by itself."""
+
+
+class MalformedRecord(KafkaIoError):
+    """The bytes of a value are not the record they claim to be. ``offset`` is where it shows."""
+
+    def __init__(self, message: str, offset: int = 0) -> None:
+        super().__init__(message)
+        self.offset = offset
+
+
+class UnknownSchema(MalformedRecord):
+    """The value's prefix names no schema that is known here."""
