@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from contracts.errors import ContractError
+from contracts.errors import ContractError, SettingsError
 from contracts.settings_env import read_env
 from contracts.topics import load_topics
 
@@ -188,7 +188,11 @@ def _apply_topics(bootstrap: str, environ: Mapping[str, str]) -> None:
     for change in changes:
         if change.action is not topics.Action.KEEP or change.partitions_differ:
             _report.say(str(change))
-    _report.say(f"{len(changes)} topics are as topics.toml wants them")
+    _report.say(f"{len(changes)} topics compared with topics.toml")
+
+
+def _contract_code(exc: ContractError) -> int:
+    return ConfigError.exit_code if isinstance(exc, SettingsError) else DevstackError.exit_code
 
 
 def main() -> None:
@@ -199,7 +203,7 @@ def main() -> None:
         if os.environ.get("KITE_DEVSTACK_DEBUG"):
             raise
         _report.say(f"devstack: {exc}")
-        sys.exit(exc.exit_code if isinstance(exc, DevstackError) else ConfigError.exit_code)
+        sys.exit(exc.exit_code if isinstance(exc, DevstackError) else _contract_code(exc))
     except KeyboardInterrupt:
         _report.say("devstack: interrupted")
         sys.exit(_INTERRUPTED)

@@ -161,8 +161,8 @@ def _fetch(context: MavenContext, jar: Jar, folder: Path) -> None:
     if _sha256(path) != jar.sha256:
         path.unlink()
         raise CorruptJarError(
-            f"{jar} came with another SHA-256 than the lock says and was deleted; try again, and if "
-            "it stays so, look at what stands between this machine and Maven Central"
+            f"{jar} came with another SHA-256 than the lock says and was deleted; try again, and "
+            "if it stays so, look at what stands between this machine and Maven Central"
         )
     os.replace(path, folder / jar.file_name)
 

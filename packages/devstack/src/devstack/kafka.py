@@ -55,6 +55,8 @@ share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 share.coordinator.state.topic.num.partitions=1
 group.initial.rebalance.delay.ms=0
+broker.heartbeat.interval.ms=500
+broker.session.timeout.ms=3000
 """
 
 _LOGGING = """\
@@ -119,7 +121,7 @@ class KafkaServer(Service):
         jars = self._jars or self.layout.jars
         ensure_jars(jars, report)
         self.files.data.mkdir(parents=True, exist_ok=True)
-        port = self._choose_port()
+        port = self.choose_port()
         properties = self._write_configuration(port)
         classpath = f"{jars}/*"
         if not (self.files.data / "meta.properties").exists():
@@ -161,7 +163,8 @@ class KafkaServer(Service):
                 ) from exc
             raise
 
-    def _choose_port(self) -> int:
+    def choose_port(self) -> int:
+        """The wanted port, else the last one, else a free one. Raises PortTakenError."""
         if self._port:
             if not _both_free(self._port):
                 raise PortTakenError(
@@ -174,16 +177,14 @@ class KafkaServer(Service):
         tries = [first, *(p for p in _PORTS if p > first), *(p for p in _PORTS if p < first)]
         port = next((p for p in tries if _both_free(p)), None)
         if port is None:
-            raise PortTakenError(f"no free pair of ports in {_PORTS.start}–{_PORTS.stop}")
+            raise PortTakenError(f"no free pair of ports in {_PORTS.start} to {_PORTS.stop}")
         last.write_text(str(port))
         return port
 
     def _write_configuration(self, port: int) -> Path:
         folder = self.files.folder
         (folder / "log4j2.yaml").write_text(_LOGGING, encoding="utf-8")
-        text = _PROPERTIES.format(
-            host=HOST, port=port, controller_port=port + 1, data=self.files.data
-        )
+        text = server_properties(port, self.files.data)
         text += "".join(f"{key}={value}\n" for key, value in self._properties.items())
         path = folder / "server.properties"
         path.write_text(text, encoding="utf-8")
@@ -215,6 +216,11 @@ class KafkaServer(Service):
         self.stop()
         if self._lease is not None:
             self._lease.release()
+
+
+def server_properties(port: int, data: Path) -> str:
+    """The broker's configuration; the controller listens on the next port. Pure."""
+    return _PROPERTIES.format(host=HOST, port=port, controller_port=port + 1, data=data)
 
 
 def private_kafka(home: Path, environ: Mapping[str, str], port: int = 0) -> KafkaServer:

@@ -13,7 +13,6 @@ import stat
 import subprocess
 import tempfile
 import warnings
-from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
 
@@ -33,7 +32,7 @@ with warnings.catch_warnings():
 
 SUPERUSER = "postgres"
 DATABASE = "kite"
-START_TIMEOUT_S = 60.0  # 0.1–0.9 s was seen; recovery after a crash takes longer
+START_TIMEOUT_S = 60.0  # 0.1 to 0.9 s was seen; recovery after a crash takes longer
 STOP_TIMEOUT_S = 20.0
 _INIT_TIMEOUT_S = 120.0
 _CONNECT_TIMEOUT_S = 2
@@ -164,6 +163,14 @@ class PostgresServer(Service):
 def url(sockets: Path, database: str) -> str:
     """A libpq URL over the socket folder. Pure."""
     return f"postgresql://{SUPERUSER}@/{database}?host={quote(str(sockets), safe='/')}"
+
+
+def server_version() -> str:
+    """The version of the server program, such as ``18.4``."""
+    shown = subprocess.run(
+        [_program("postgres"), "--version"], capture_output=True, text=True, check=True
+    )
+    return shown.stdout.split()[2]
 
 
 def create_database(dsn: str, name: str) -> None:

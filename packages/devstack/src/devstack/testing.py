@@ -42,11 +42,11 @@ def kafka_bootstrap() -> Iterator[str]:
         bootstrap = stack.ensure([stack.KAFKA], os.environ, ConsoleReporter()).kafka
         assert bootstrap is not None
         client = topics.admin(bootstrap, os.environ)
-        _delete_topics(client, filter(_is_left_over, client.list_topics(timeout=_TIMEOUT_S).topics))
+        _delete_topics(client, filter(is_left_over, client.list_topics(timeout=_TIMEOUT_S).topics))
         yield bootstrap
 
 
-@pytest.fixture
+@pytest.fixture()
 def make_topic(kafka_bootstrap: str) -> Iterator[MakeTopic]:
     """``make_topic(partitions=1, config=None) -> name``: topics that end with the test."""
     client = topics.admin(kafka_bootstrap, os.environ)
@@ -72,7 +72,7 @@ def postgres_dsn() -> Iterator[str]:
         name = unique_name()
         with psycopg.connect(server, autocommit=True) as connection:
             rows = connection.execute("SELECT datname FROM pg_database").fetchall()
-            for left in filter(_is_left_over, (row[0] for row in rows)):
+            for left in filter(is_left_over, (row[0] for row in rows)):
                 _drop(connection, left)
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         try:
@@ -87,7 +87,7 @@ def unique_name() -> str:
     return f"{PREFIX}{int(time.time())}-{uuid.uuid4().hex[:10]}"
 
 
-def _is_left_over(name: str) -> bool:
+def is_left_over(name: str) -> bool:
     """Whether ``name`` is of a test that was killed a day ago or more."""
     if not name.startswith(PREFIX):
         return False

@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from enum import StrEnum
 
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # re-exports unsaid
     AdminClient,
     AlterConfigOpType,
@@ -81,14 +81,8 @@ def plan(specs: Iterable[TopicSpec], found: Mapping[str, TopicState]) -> list[To
     return [_change(spec, found.get(spec.name)) for spec in specs]
 
 
-def wanted_settings(spec: TopicSpec) -> dict[str, str]:
-    """The broker's names and values of what a spec asks for. Pure."""
-    own = {"retention.ms": str(spec.retention_ms), "cleanup.policy": spec.cleanup_policy}
-    return own | {name: str(value) for name, value in spec.config.items()}
-
-
 def _change(spec: TopicSpec, state: TopicState | None) -> TopicChange:
-    wanted = wanted_settings(spec)
+    wanted = spec.settings
     if state is None:
         new = {name: (None, value) for name, value in wanted.items()}
         return TopicChange(spec.name, Action.CREATE, spec.partitions, None, new)
@@ -168,7 +162,13 @@ def _wait(answers: Mapping[str, Future[None]], verb: str) -> None:
         try:
             answer.result(timeout=2 * _TIMEOUT_S)
         except (KafkaException, TimeoutError) as exc:
+            if _code(exc) == KafkaError.TOPIC_ALREADY_EXISTS:
+                continue  # another process was quicker
             raise TopicsError(f"topic {name} was not {verb}: {_reason(exc)}") from exc
+
+
+def _code(exc: BaseException) -> int | None:
+    return exc.args[0].code() if isinstance(exc, KafkaException) else None
 
 
 def _reason(exc: BaseException) -> str:

@@ -1,0 +1,125 @@
+"""The command line without servers: dry run, help, and each bad situation in one sentence."""
+
+from __future__ import annotations
+
+import re
+import socket
+import subprocess
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from contracts.topics import load_topics
+from devstack.layout import Layout
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+COMMANDS = ("up", "status", "down", "logs", "topics", "env")
+
+
+@pytest.fixture()
+def bare(folder: Path) -> dict[str, str]:
+    """An environment without a stack, a network, or anything in the working folder."""
+    nowhere = "http://127.0.0.1:9"
+    proxies = {name: nowhere for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")}
+    return {"KITE_DEVSTACK_HOME": str(folder / "home"), "HOME": str(folder), **proxies}
+
+
+def test_the_dry_run_needs_no_broker_and_writes_nothing(
+    bare: dict[str, str], folder: Path, run_devstack: Run
+) -> None:
+    done = run_devstack(bare | {"TOPICS_DRY_RUN": "1"}, folder, "up")
+    assert done.returncode == 0
+    lines = done.stdout.splitlines()
+    assert [line.split(":")[0] for line in lines] == [f"create {t.name}" for t in load_topics()]
+    assert "no broker is running" in done.stderr
+    assert list(folder.iterdir()) == []
+
+
+def test_the_dry_run_says_when_the_given_broker_is_away(
+    bare: dict[str, str], folder: Path, run_devstack: Run
+) -> None:
+    given = {"TOPICS_DRY_RUN": "1", "KAFKA_BOOTSTRAP": "127.0.0.1:9"}
+    done = run_devstack(bare | given, folder, "up")
+    assert done.returncode == 0
+    assert done.stdout.startswith("create ticks: ")
+    assert "does not answer" in done.stderr
+
+
+def test_status_and_down_work_with_nothing_there(
+    bare: dict[str, str], folder: Path, run_devstack: Run
+) -> None:
+    shown = run_devstack(bare, folder, "status")
+    assert shown.returncode == 0
+    assert [line.split()[:2] for line in shown.stdout.splitlines()[:2]] == [
+        ["kafka", "down"],
+        ["postgres", "down"],
+    ]
+    assert run_devstack(bare, folder, "down").stdout == "nothing was running\n"
+    assert run_devstack(bare, folder, "env").returncode == 1
+
+
+def test_logs_prints_what_a_server_wrote(
+    bare: dict[str, str], folder: Path, run_devstack: Run
+) -> None:
+    log = Layout(folder / "home").service("kafka").log
+    log.parent.mkdir(parents=True)
+    log.write_text("a line\n")
+    assert run_devstack(bare, folder, "logs", "kafka").stdout == "a line\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "code", "sentence"),
+    [
+        (["up", "kafka"], {}, 75, "cannot fetch .* first start needs the network"),
+        (["topics"], {}, 75, "no broker is running: 'up kafka' starts one"),
+        (["up"], {"TOPICS_DRY_RUN": "maybe"}, 78, "TOPICS_DRY_RUN='maybe' is neither 1 nor 0"),
+        (["status"], {"KITE_DEVSTACK_GRACE_S": "soon"}, 78, "'soon' is not a number of seconds"),
+        (["topics", "--dry-run"], {"TOPIC_X_RETENTION_MS": "1"}, 78, "names no topic"),
+        (["logs", "kafka"], {}, 1, "there is no log of kafka yet: 'up' starts them"),
+    ],
+)
+def test_a_bad_situation_is_one_sentence_and_its_code(
+    bare: dict[str, str],
+    folder: Path,
+    run_devstack: Run,
+    arguments: list[str],
+    variables: dict[str, str],
+    code: int,
+    sentence: str,
+) -> None:
+    done = run_devstack(bare | variables, folder, *arguments)
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    assert re.search(f"^devstack: .*{sentence}", done.stderr.splitlines()[-1])
+
+
+def test_a_broken_env_file_names_its_line(
+    bare: dict[str, str], folder: Path, run_devstack: Run
+) -> None:
+    (folder / ".env").write_text("KITE_API_KEY\n")
+    done = run_devstack(bare, folder, "status")
+    assert done.returncode == 78
+    assert ".env line 1" in done.stderr
+
+
+def test_a_taken_port_is_named(
+    bare: dict[str, str], folder: Path, run_devstack: Run, jars: Path
+) -> None:
+    link = Layout(folder / "home").jars
+    link.parent.mkdir(parents=True)
+    link.symlink_to(jars)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        done = run_devstack(bare, folder, "up", "kafka", "--kafka-port", str(port))
+    assert done.returncode == 1
+    assert f"port {port} or {port + 1} is taken by another program" in done.stderr
+
+
+def test_wrong_usage_is_code_2_and_each_command_has_help(
+    bare: dict[str, str], folder: Path, run_devstack: Run
+) -> None:
+    assert run_devstack(bare, folder, "up", "mysql").returncode == 2
+    with ThreadPoolExecutor() as pool:
+        asked = pool.map(lambda name: run_devstack(bare, folder, name, "--help"), COMMANDS)
+    assert {done.returncode for done in asked} == {0}

@@ -1,0 +1,164 @@
+"""The shared stack with the real Kafka and the real Postgres, used by many processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psycopg
+import pytest
+from confluent_kafka import Consumer, Producer
+from contracts.topics import load_topics
+from devstack import locks, stack, topics
+from devstack.kafka import KafkaServer
+from devstack.layout import layout_of
+from devstack.postgres import PostgresServer
+
+TEST_RUN = """
+import os, sys, time
+from devstack import stack
+from devstack.layout import layout_of
+from devstack.leases import Lease
+from devstack.reporter import SilentReporter
+lease = Lease(layout_of(os.environ).leases)
+print(stack.ensure(stack.SERVICES, os.environ, SilentReporter()).kafka, flush=True)
+time.sleep(600)
+"""
+
+
+Devstack = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture()
+def environ(own_stack: dict[str, str]) -> Iterator[dict[str, str]]:
+    """The stack's environment; each test leaves the stack down."""
+    yield own_stack
+    stack.down(own_stack)
+
+
+@pytest.fixture()
+def devstack(run_devstack: Devstack) -> Devstack:
+    """``devstack(environ, *arguments)``."""
+    return lambda environ, *arguments: run_devstack(environ, Path("/"), *arguments)
+
+
+def exported(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
+    assert done.returncode == 0, done.stderr
+    return dict(line.split("=", 1) for line in done.stdout.splitlines())
+
+
+def test_many_processes_get_one_stack_with_its_topics(
+    environ: dict[str, str], devstack: Devstack
+) -> None:
+    with ThreadPoolExecutor(3) as pool:
+        runs = list(pool.map(lambda _: devstack(environ, "up"), range(3)))
+    found = [exported(run) for run in runs]
+    assert found[0] == found[1] == found[2]
+    said = "".join(run.stderr for run in runs)
+    assert said.count("starting Kafka on") == 1
+    assert said.count("starting Postgres") == 1
+    bootstrap = found[0]["KAFKA_BOOTSTRAP"]
+    specs = load_topics()
+    states = topics.read_topics(topics.admin(bootstrap, {}), [spec.name for spec in specs])
+    assert {name: state.partitions for name, state in states.items()} == {
+        spec.name: spec.partitions for spec in specs
+    }
+    assert all(change.action is topics.Action.KEEP for change in topics.plan(specs, states))
+    with psycopg.connect(found[0]["POSTGRES_DSN"]) as connection:
+        row = connection.execute("SHOW server_version_num").fetchone()
+    assert row is not None
+    assert row[0].startswith("18")
+    status = devstack(environ, "status").stdout
+    assert status.count("up, pid") == 2
+    assert f"export KAFKA_BOOTSTRAP={bootstrap}\n" in devstack(environ, "env").stdout
+
+
+def test_topics_are_altered_and_partitions_left_alone(
+    environ: dict[str, str], devstack: Devstack
+) -> None:
+    bootstrap = exported(devstack(environ, "up", "kafka"))["KAFKA_BOOTSTRAP"]
+    changed = environ | {"TOPIC_BARS_RETENTION_MS": "1234567"}
+    shown = devstack(changed | {"TOPICS_DRY_RUN": "1"}, "up")
+    assert shown.returncode == 0
+    lines = shown.stdout.splitlines()
+    assert lines[0] == "keep   ticks"
+    assert "alter  bars: retention.ms 2592000000 -> 1234567" in lines
+    client = topics.admin(bootstrap, {})
+    assert topics.read_topics(client, ["bars"])["bars"].settings["retention.ms"] == "2592000000"
+    done = devstack(changed, "topics")
+    assert done.returncode == 0
+    assert "alter  bars" in done.stderr
+    assert topics.read_topics(client, ["bars"])["bars"].settings["retention.ms"] == "1234567"
+    assert devstack(environ, "topics").returncode == 0
+
+
+def test_an_interrupted_test_run_leaves_no_process(environ: dict[str, str]) -> None:
+    layout = layout_of(environ)
+    run = subprocess.Popen(
+        [sys.executable, "-c", TEST_RUN],
+        env=environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        stdout=subprocess.PIPE,
+    )
+    with run:
+        assert run.stdout is not None
+        assert run.stdout.readline().startswith(b"127.0.0.1:")
+        servers = stack.servers(layout, environ).values()
+        assert all(server.running for server in servers)
+        run.send_signal(signal.SIGKILL)
+    for server in servers:
+        locks.wait_unlocked(server.files.lock)
+    assert stack.endpoints(environ) == stack.Endpoints(None, None)
+    assert list(layout.leases.iterdir()) == []
+
+
+def test_data_stays_over_down_and_goes_with_purge(
+    environ: dict[str, str], devstack: Devstack
+) -> None:
+    first = exported(devstack(environ, "up"))
+    producer = Producer({"bootstrap.servers": first["KAFKA_BOOTSTRAP"], "acks": "all"})
+    producer.produce("feed.events", b"kept")
+    assert producer.flush(20) == 0
+    with psycopg.connect(first["POSTGRES_DSN"], autocommit=True) as connection:
+        connection.execute("CREATE TABLE kept (n int)")
+    assert devstack(environ, "down").stdout == "stopped: kafka, postgres\n"
+    again = exported(devstack(environ, "up"))
+    assert again == first, "the port and the socket stay the same"
+    assert read_one(again["KAFKA_BOOTSTRAP"]) == b"kept"
+    with psycopg.connect(again["POSTGRES_DSN"]) as connection:
+        connection.execute("TABLE kept")
+    assert devstack(environ, "down", "--purge").returncode == 0
+    layout = layout_of(environ)
+    assert not layout.service("kafka").folder.exists()
+    assert not layout.service("postgres").folder.exists()
+    assert layout.jars.exists()
+
+
+def read_one(bootstrap: str) -> bytes | None:
+    consumer = Consumer(
+        {"bootstrap.servers": bootstrap, "group.id": "g", "auto.offset.reset": "earliest"}
+    )
+    consumer.subscribe(["feed.events"])
+    message = consumer.poll(20)
+    consumer.close()
+    assert message is not None
+    return message.value()
+
+
+def test_only_what_is_named_starts(environ: dict[str, str], devstack: Devstack) -> None:
+    assert list(exported(devstack(environ, "up", "postgres"))) == ["POSTGRES_DSN"]
+    assert not KafkaServer(layout_of(environ)).running
+    assert PostgresServer(layout_of(environ)).running
+
+
+def test_the_environment_replaces_a_server(environ: dict[str, str], devstack: Devstack) -> None:
+    given = environ | {"POSTGRES_DSN": "postgresql://elsewhere/db"}
+    done = devstack(given, "up", "postgres")
+    assert exported(done) == {"POSTGRES_DSN": "postgresql://elsewhere/db"}
+    assert "starting" not in done.stderr
+    assert "yours, by POSTGRES_DSN" in devstack(given, "status").stdout
+    assert not PostgresServer(layout_of(environ)).running
