@@ -9,7 +9,7 @@ differently.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeGuard
 
 from contracts.errors import SchemaError
 
@@ -47,12 +47,12 @@ class Node:
     doc: str = ""
 
 
-def is_integer(value: Any) -> bool:
+def is_integer(value: Any) -> TypeGuard[int]:
     """Whether a value is an integer as Avro and the batch mean it: neither bool nor 100.0."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def is_string(value: Any) -> bool:
+def is_string(value: Any) -> TypeGuard[str]:
     """Whether a value is a string."""
     return isinstance(value, str)
 
