@@ -45,17 +45,18 @@ _TABLE: Final = np.array(
 
 
 @compiled
-def _u32(buffer: Bytes, at: int) -> int:
+def _u32(buffer: Bytes, at: int) -> np.int64:
+    # int() of a uint8 is a uint64 to numba, and uint64 with int64 is a float: 53 bits of a time.
     return (
-        int(buffer[at])
-        | int(buffer[at + 1]) << 8
-        | int(buffer[at + 2]) << 16
-        | int(buffer[at + 3]) << 24
+        np.int64(buffer[at])
+        | np.int64(buffer[at + 1]) << 8
+        | np.int64(buffer[at + 2]) << 16
+        | np.int64(buffer[at + 3]) << 24
     )
 
 
 @compiled
-def _i64(buffer: Bytes, at: int) -> int:
+def _i64(buffer: Bytes, at: int) -> np.int64:
     high = _u32(buffer, at + 4)
     if high >= 0x80000000:
         high -= 0x100000000

@@ -1,0 +1,241 @@
+"""The bridge in one loop: Kite sessions → intake → journal → pump → Kafka."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import structlog
+from broker_zerodha.frames import warm_up as warm_up_decoder
+from broker_zerodha.session.clock import Clock
+from broker_zerodha.session.credentials import CredentialSource
+from broker_zerodha.session.events import FeedSessions
+from broker_zerodha.session.options import SessionOptions
+from broker_zerodha.session.session import KiteSession, SessionState
+from broker_zerodha.subscriptions import Plan
+from contracts.bounds import tick_bounds
+from contracts.tick_batch import INSTRUMENT_TOKEN, TS_RECV_NS, TickBatch
+from kafka_io.codec import AvroCodec
+from kafka_io.framing import Framing
+from kafka_io.producer import RecordProducer
+from kafka_io.settings import KafkaSettings
+from kafka_io.tick_codec import warm_up as warm_up_encoder
+
+from ws_bridge.counters import Counters
+from ws_bridge.intake import Intake
+from ws_bridge.journal import Journal
+from ws_bridge.pump import Pump
+from ws_bridge.topics import Topics
+
+log = structlog.get_logger()
+
+ACK_POLL_S: Final = 0.002
+IDLE_POLL_S: Final = 0.1
+HOUSEKEEPING_S: Final = 1.0
+UNACKED_ALARM_S: Final = 10.0
+
+
+@dataclass(frozen=True)
+class BridgeParts:
+    """What a bridge is made of; the commands put it together."""
+
+    feed: str
+    endpoint: str
+    credentials: CredentialSource
+    kafka: KafkaSettings
+    framing: Framing
+    topics: Topics
+    session_options: SessionOptions
+    clock: Clock
+
+
+class Bridge:
+    """Runs until it is told to stop. ``counters`` are its books; read them at any time."""
+
+    def __init__(self, parts: BridgeParts, journal: Journal, plan: Plan) -> None:
+        self.counters = Counters()
+        self._parts = parts
+        self._journal = journal
+        self._plan = plan
+        self._wake = asyncio.Event()
+        self._feed_sessions = FeedSessions(after=journal.recovery.last_session or 0)
+        self._sessions: dict[int, KiteSession] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._last_progress_s = parts.clock.monotonic_s()
+        self._intake = Intake(
+            feed=parts.feed,
+            writer=journal.writer,
+            counters=self.counters,
+            clock=parts.clock,
+            wake=self._wake.set,
+            tokens_of=self._tokens_of,
+        )
+        codec = AvroCodec(parts.framing)
+        self._pump = Pump(
+            reader=journal.reader,
+            cursor=journal.cursor,
+            open_producer=lambda: RecordProducer(
+                parts.kafka,
+                framing=parts.framing,
+                ticks_topic=parts.topics.ticks,
+                dead_topic=parts.topics.dead,
+            ),
+            bounds=tick_bounds(),
+            topics=parts.topics,
+            encode_event=lambda record: codec.encode("feed_event", record),
+            counters=self.counters,
+            clock=parts.clock,
+            on_batch=self._saw,
+        )
+
+    @property
+    def plan(self) -> Plan:
+        """The subscription as it is wished now."""
+        return self._plan
+
+    @property
+    def settled(self) -> bool:
+        """True when everything journaled so far is acknowledged."""
+        return self._pump.idle and self._journal.cursor.position >= self._journal.writer.end
+
+    def problems(self) -> list[str]:
+        """Why the bridge is not ready, one sentence each; empty when it is."""
+        found = [
+            f"shard {shard} is {session.state}"
+            for shard, session in sorted(self._sessions.items())
+            if session.state is not SessionState.LIVE
+        ]
+        silent_s = self._parts.clock.monotonic_s() - self._last_progress_s
+        if not self.settled and silent_s > UNACKED_ALARM_S:
+            found.append(f"Kafka has acknowledged nothing for {silent_s:.0f} s; ticks are journaled")
+        if self._journal.writer.full is not None:
+            found.append(f"the journal is full: {self._journal.writer.full}")
+        return found
+
+    def refresh(self) -> None:
+        """Bring the gauges among the counters up to date."""
+        self.counters.shards_connected = len(self._intake.connected)
+        self.counters.journal_backlog_bytes = self._journal.writer.backlog_bytes
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Receive and publish until ``stop`` is set; then leave Kite. ``drain`` does the rest.
+
+        Raises what a session or the pump raises: a defect, never a state of the network.
+        """
+        log.info("starting", feed=self._parts.feed, tokens=self._plan.tokens)
+        await self.apply(self._plan)
+        # The first tick must not wait for the compiler; connecting takes longer than loading.
+        await asyncio.to_thread(warm_up)
+        self._start(self._pump_forever())
+        self._start(self._keep_house())
+        stopped = asyncio.create_task(stop.wait())
+        try:
+            done, _ = await asyncio.wait(
+                {stopped, *self._tasks}, return_when=asyncio.FIRST_COMPLETED
+            )
+            for task in done - {stopped}:
+                task.result()
+        finally:
+            stopped.cancel()
+            for session in self._sessions.values():
+                await session.stop()
+            await self._leave()
+
+    async def apply(self, plan: Plan) -> None:
+        """Make this the subscription; only the difference is sent."""
+        self._plan = plan
+        for shard, tokens in enumerate(plan.shards):
+            session = self._sessions.get(shard)
+            if session is None:
+                session = self._open_session(shard)
+                await session.apply(tokens)
+                self._start(session.run())
+            else:
+                await session.apply(tokens)
+        for shard in [each for each in self._sessions if each >= len(plan.shards)]:
+            await self._sessions.pop(shard).stop()
+
+    async def drain(self, deadline_s: float, hurry: Callable[[], bool] = lambda: False) -> int:
+        """Publish what is journaled until all of it is acknowledged or the time is up.
+
+        Returns the bytes of the journal that are left for the next run.
+        """
+        self._intake.announce_stop()
+        clock = self._parts.clock
+        ends_s = clock.monotonic_s() + deadline_s
+        while not self.settled and clock.monotonic_s() < ends_s and not hurry():
+            busy = self._pump.step()
+            self._pump.collect()
+            await asyncio.sleep(0 if busy else ACK_POLL_S)
+        self._pump.close()
+        return 0 if self.settled else self._journal.writer.backlog_bytes
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        self._tasks.add(asyncio.create_task(work))
+
+    async def _leave(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _open_session(self, shard: int) -> KiteSession:
+        last = self._journal.recovery.frames.get(shard)
+        options = replace(
+            self._parts.session_options,
+            resume_from_ns=last.ts_recv_ns if last is not None else None,
+        )
+        session = KiteSession(
+            shard,
+            self._parts.endpoint,
+            self._parts.credentials,
+            self._intake,
+            self._parts.clock,
+            options,
+            self._feed_sessions,
+        )
+        self._sessions[shard] = session
+        return session
+
+    def _tokens_of(self, shard: int) -> tuple[int, ...]:
+        shards = self._plan.shards
+        return tuple(shards[shard]) if shard < len(shards) else ()
+
+    def _saw(self, batch: TickBatch) -> None:
+        tokens = batch.values[: batch.size, INSTRUMENT_TOKEN]
+        seen_ns = batch.values[: batch.size, TS_RECV_NS]
+        for session in self._sessions.values():
+            session.saw(tokens, seen_ns)
+
+    async def _pump_forever(self) -> None:
+        acked = 0
+        while True:
+            busy = self._pump.step()
+            self._pump.collect()
+            if self.counters.ticks_acked != acked or self.settled:
+                acked = self.counters.ticks_acked
+                self._last_progress_s = self._parts.clock.monotonic_s()
+            if busy:
+                await asyncio.sleep(0)  # let the socket be read between two chunks
+                continue
+            self._wake.clear()
+            wait_s = IDLE_POLL_S if self._pump.idle else ACK_POLL_S
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await self._wake.wait()
+
+    async def _keep_house(self) -> None:
+        while True:
+            self._journal.writer.sweep()
+            self.refresh()
+            await asyncio.sleep(HOUSEKEEPING_S)
+
+
+def warm_up() -> None:
+    """Compile the hot path, or load it from the user's cache."""
+    warm_up_decoder()
+    warm_up_encoder()
+
+

@@ -1,0 +1,215 @@
+"""The intake: everything that the socket says goes into the journal first.
+
+It numbers the packets of each feed session, turns session events into ``FeedEvent`` records, and
+makes a full journal an alarm and a counted, announced loss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+import structlog
+from broker_zerodha.frames import count_slots
+from broker_zerodha.session.events import (
+    AuthExpired,
+    AuthRestored,
+    Connected,
+    Disconnected,
+    GapCause,
+    GapClosed,
+    GapOpened,
+    SessionEvent,
+    Stale,
+    Subscribed,
+    TextMessage,
+)
+
+from broker_zerodha.session.clock import Clock
+from ws_bridge.counters import Counters
+from ws_bridge.feed_events import feed_event
+from ws_bridge.journal import JournalFull, JournalWriter, RecordKind
+
+log = structlog.get_logger()
+
+
+class Intake:
+    """The listener of the Kite sessions. Calls are quick: one append to the journal each."""
+
+    def __init__(
+        self,
+        *,
+        feed: str,
+        writer: JournalWriter,
+        counters: Counters,
+        clock: Clock,
+        wake: Callable[[], None],
+        tokens_of: Callable[[int], tuple[int, ...]],
+    ) -> None:
+        self._feed = feed
+        self._writer = writer
+        self._counters = counters
+        self._clock = clock
+        self._wake = wake
+        self._tokens_of = tokens_of
+        self._session: dict[int, int] = {}
+        self._next_seq: dict[int, int] = {}
+        self._last_frame_ns: dict[int, int] = {}
+        self._loss = _Loss()
+        self._connected: set[int] = set()
+
+    @property
+    def connected(self) -> frozenset[int]:
+        """The shards whose connection is up."""
+        return frozenset(self._connected)
+
+    def announce_stop(self) -> None:
+        """Open a gap for every shard that has been heard; the next run closes it.
+
+        A loss that could not be announced yet, because the journal is still full, is tried once
+        more, and said in the log in any case.
+        """
+        if self._loss.frames:
+            self._announce_loss(self._clock.now_ns())
+        for shard, from_ns in sorted(self._last_frame_ns.items()):
+            self._record("GAP_OPENED", shard, from_ns=from_ns, cause=GapCause.RESTART)
+
+    def on_frame(self, shard: int, payload: bytes, ts_recv_ns: int) -> None:
+        """Journal one binary frame; it is safe once this returns."""
+        counters = self._counters
+        counters.frames_received += 1
+        counters.bytes_received += len(payload)
+        packets = count_slots(payload)
+        session = self._session[shard]
+        first_seq = self._next_seq[shard]
+        try:
+            self._writer.append(RecordKind.FRAME, shard, payload, ts_recv_ns, session, first_seq)
+        except JournalFull as full:
+            self._lose(shard, packets, ts_recv_ns, full)
+            return
+        self._next_seq[shard] = first_seq + packets
+        self._last_frame_ns[shard] = ts_recv_ns
+        counters.frames_journaled += 1
+        counters.packets_journaled += packets
+        counters.session_packets[session] = first_seq + packets
+        if self._loss.frames:
+            self._announce_loss(ts_recv_ns)
+        self._wake()
+
+    def on_event(self, event: SessionEvent) -> None:
+        """Journal one session event as a ``FeedEvent``, and keep the books."""
+        match event:
+            case Connected():
+                self._session[event.shard] = event.feed_session
+                self._next_seq[event.shard] = 0
+                self._counters.session_packets[event.feed_session] = 0
+                self._connected.add(event.shard)
+                self._record("CONNECTED", event.shard, ts_ns=event.ts_ns)
+            case Disconnected():
+                self._counters.reconnects += event.shard in self._connected
+                self._connected.discard(event.shard)
+                self._record(
+                    "DISCONNECTED",
+                    event.shard,
+                    ts_ns=event.ts_ns,
+                    cause=str(event.code),
+                    detail=event.reason,
+                )
+            case GapOpened():
+                self._record(
+                    "GAP_OPENED",
+                    event.shard,
+                    tokens=event.tokens,
+                    from_ns=event.from_ns,
+                    cause=event.cause,
+                )
+            case GapClosed():
+                self._record(
+                    "GAP_CLOSED",
+                    event.shard,
+                    tokens=event.tokens,
+                    from_ns=event.from_ns,
+                    to_ns=event.to_ns,
+                    cause=event.cause,
+                )
+            case Subscribed():
+                self._record("SUBSCRIBED", event.shard, tokens=event.tokens, detail=event.mode.name.lower())
+            case Stale():
+                self._record("STALE", event.shard, tokens=event.tokens, from_ns=event.from_ns)
+            case AuthExpired():
+                self._counters.auth_expired = True
+                self._record(
+                    "AUTH_EXPIRED", event.shard, ts_ns=event.ts_ns, detail=event.detail
+                )
+            case AuthRestored():
+                self._counters.auth_expired = False
+                self._record("AUTH_RESTORED", event.shard, ts_ns=event.ts_ns)
+            case TextMessage():
+                self._counters.text_messages[event.kind] += 1
+                log.info("message from Kite", kind=event.kind, data=event.data)
+
+    def _lose(self, shard: int, packets: int, ts_recv_ns: int, full: JournalFull) -> None:
+        self._counters.frames_lost += 1
+        if not self._loss.frames:
+            log.error("the journal is full: frames are being lost", reason=str(full))
+        self._loss.add(shard, packets, ts_recv_ns)
+
+    def _announce_loss(self, now_ns: int) -> None:
+        loss, self._loss = self._loss, _Loss()
+        log.warning("the journal has room again", frames_lost=loss.frames, packets=loss.packets)
+        for shard, from_ns in sorted(loss.since_ns.items()):
+            for kind, to_ns in (("GAP_OPENED", None), ("GAP_CLOSED", now_ns)):
+                self._record(kind, shard, from_ns=from_ns, to_ns=to_ns, cause="journal full")
+            self._record(
+                "LOSS",
+                shard,
+                from_ns=from_ns,
+                to_ns=now_ns,
+                cause="journal full",
+                count=loss.frames_of[shard],
+            )
+
+    def _record(
+        self, kind: str, shard: int, *, ts_ns: int | None = None, **fields: Any
+    ) -> None:
+        if kind == "GAP_OPENED":
+            self._counters.gaps_opened += 1
+        elif kind == "GAP_CLOSED":
+            self._counters.gaps_closed += 1
+        if kind.startswith("GAP") and not fields.get("tokens"):
+            fields["tokens"] = self._tokens_of(shard)
+        record = feed_event(
+            self._feed,
+            kind,
+            self._clock.now_ns() if ts_ns is None else ts_ns,
+            shard,
+            feed_session=self._session.get(shard),
+            **fields,
+        )
+        try:
+            self._writer.append(
+                RecordKind.EVENT, shard, orjson.dumps(record), record["ts_ns"], 0, 0
+            )
+        except JournalFull:
+            log.error("the journal is full: a feed event is only in this log", **record)
+            return
+        self._counters.events_journaled += 1
+        self._counters.events_by_type[kind] += 1
+        self._wake()
+
+
+class _Loss:
+    """Frames given up since the journal filled, a shard each."""
+
+    def __init__(self) -> None:
+        self.frames = 0
+        self.packets = 0
+        self.since_ns: dict[int, int] = {}
+        self.frames_of: dict[int, int] = {}
+
+    def add(self, shard: int, packets: int, ts_recv_ns: int) -> None:
+        self.frames += 1
+        self.packets += packets
+        self.since_ns.setdefault(shard, ts_recv_ns)
+        self.frames_of[shard] = self.frames_of.get(shard, 0) + 1

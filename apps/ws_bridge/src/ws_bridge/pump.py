@@ -1,0 +1,202 @@
+"""The pump: from the journal to acknowledged Kafka records.
+
+It reads the journal from the acknowledged position, decodes and checks a chunk at a time, publishes
+good rows to ``ticks`` and the rest to ``ticks.dlq``, and moves the position forward when Kafka has
+acknowledged every record of a chunk. A crash, an outage and a failed producer are one case to it:
+go back to the position and publish again. Consumers drop the repeats by
+``(feed_session, feed_seq)``.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+
+import numpy as np
+import orjson
+import structlog
+from broker_zerodha.frames import count_slots, decode_frames
+from broker_zerodha.session.clock import Clock
+from contracts.bounds import TickBounds
+from contracts.tick_batch import TickBatch, Verdict
+from kafka_io.errors import ProducerFatal
+from kafka_io.producer import RecordProducer
+
+from ws_bridge.counters import Counters
+from ws_bridge.dead_letters import letter_of_damage, letter_of_row
+from ws_bridge.in_flight import ChunkInFlight, SideRecord
+from ws_bridge.journal import AckCursor, Chunk, JournalReader
+from ws_bridge.topics import Topics
+
+log = structlog.get_logger()
+
+CHUNK_BYTES: Final = 256 * 1024
+BATCH_ROWS: Final = 4096
+PRODUCER_RETRY_S: Final = 1.0
+SIDE_RETRY_S: Final = 0.5
+
+
+class Pump:
+    """Moves the journal into Kafka. Not thread-safe: one loop calls :meth:`step` and the rest."""
+
+    def __init__(
+        self,
+        *,
+        reader: JournalReader,
+        cursor: AckCursor,
+        open_producer: Callable[[], RecordProducer],
+        bounds: TickBounds,
+        topics: Topics,
+        encode_event: Callable[[dict[str, Any]], bytes],
+        counters: Counters,
+        clock: Clock,
+        on_batch: Callable[[TickBatch], None] | None = None,
+    ) -> None:
+        """``on_batch`` sees every decoded batch, for liveness per instrument."""
+        self._reader = reader
+        self._cursor = cursor
+        self._open_producer = open_producer
+        self._bounds = bounds
+        self._topics = topics
+        self._encode_event = encode_event
+        self._on_batch = on_batch
+        self._counters = counters
+        self._clock = clock
+        self._chunks: deque[ChunkInFlight] = deque()
+        self._batch = TickBatch(BATCH_ROWS)
+        self._producer: RecordProducer | None = None
+        self._producer_due = 0.0
+        self._side_due = 0.0
+
+    @property
+    def idle(self) -> bool:
+        """True when nothing of what was handed to Kafka is unacknowledged."""
+        return not self._chunks
+
+    def step(self) -> bool:
+        """Publish one chunk of the journal. False when there was none, or no room for it."""
+        producer = self._ready_producer()
+        if producer is None or producer.fatal is not None or producer.capacity_left == 0:
+            return False
+        chunk = self._reader.read_chunk(CHUNK_BYTES)
+        if chunk is None:
+            return False
+        try:
+            self._publish(producer, chunk)
+        except ProducerFatal as error:
+            self._start_over(producer, str(error))
+        return True
+
+    def collect(self) -> None:
+        """Take in acknowledgements and failures, and move the acknowledged position."""
+        producer = self._producer
+        if producer is None:
+            return
+        producer.poll(0)
+        self._counters.in_flight = producer.in_flight
+        if producer.fatal is not None:
+            self._start_over(producer, producer.fatal)
+            return
+        try:
+            self._retry_side_records()
+        except ProducerFatal as error:
+            self._start_over(producer, str(error))
+            return
+        now_ns = self._clock.now_ns()
+        while self._chunks and self._chunks[0].done:
+            chunk = self._chunks.popleft()
+            self._cursor.advance(chunk.position)
+            chunk.book(self._counters, now_ns)
+
+    def close(self) -> int:
+        """Leave Kafka; returns how many chunks are unacknowledged. The journal keeps them."""
+        if self._producer is not None:
+            self._producer.close()
+            self._producer = None
+        return len(self._chunks)
+
+    def _ready_producer(self) -> RecordProducer | None:
+        if self._producer is None and self._clock.monotonic_s() >= self._producer_due:
+            self._producer = self._open_producer()
+        return self._producer
+
+    def _start_over(self, producer: RecordProducer, reason: str) -> None:
+        log.warning("the producer failed; publishing again from the journal", reason=reason)
+        producer.close()
+        self._producer = None
+        self._producer_due = self._clock.monotonic_s() + PRODUCER_RETRY_S
+        self._counters.producer_restarts += 1
+        self._chunks.clear()
+        self._reader.seek(self._cursor.position)
+
+    def _retry_side_records(self) -> None:
+        now = self._clock.monotonic_s()
+        if now < self._side_due:
+            return
+        failed = [record for chunk in self._chunks for record in chunk.failed_side_records()]
+        if failed:
+            self._side_due = now + SIDE_RETRY_S
+            log.warning(
+                "dead letters or events were refused; sending them again",
+                count=len(failed),
+                reason=failed[0].delivery.error,
+            )
+        for record in failed:
+            record.attempt()
+
+    def _publish(self, producer: RecordProducer, chunk: Chunk) -> None:
+        entry = ChunkInFlight(chunk.position_after)
+        self._chunks.append(entry)
+        if len(chunk.frames):
+            entry.oldest_recv_ns = int(chunk.frames[0, 2])
+            self._publish_frames(producer, chunk, entry)
+        for event in chunk.events:
+            record = orjson.loads(event)
+            self._send(
+                entry,
+                partial(
+                    producer.produce_record,
+                    self._topics.events,
+                    f"{record['feed']}-{record['shard']}".encode(),
+                    self._encode_event(record),
+                ),
+            )
+            entry.events += 1
+        for damage in chunk.damage:
+            self._counters.journal_damage += 1
+            letter = letter_of_damage(damage, chunk.buffer, self._clock.now_ns())
+            entry.reasons[letter.reason] += 1
+            self._send(entry, partial(producer.produce_dead, letter))
+
+    def _publish_frames(
+        self, producer: RecordProducer, chunk: Chunk, entry: ChunkInFlight
+    ) -> None:
+        done = 0
+        while done < len(chunk.frames):
+            batch = self._batch
+            taken = decode_frames(chunk.buffer, chunk.frames[done:], batch, self._bounds)
+            if taken == 0:  # one frame with more packets than the batch has rows
+                start, end = chunk.frames[done, :2]
+                batch = TickBatch(count_slots(chunk.buffer[start:end].tobytes()))
+                taken = decode_frames(chunk.buffer, chunk.frames[done:], batch, self._bounds)
+            done += taken
+            entry.packets += batch.size
+            entry.ticks += producer.produce_ticks(batch, entry.delivery)
+            if self._on_batch is not None:
+                self._on_batch(batch)
+            self._send_faults(producer, chunk, batch, entry)
+
+    def _send_faults(
+        self, producer: RecordProducer, chunk: Chunk, batch: TickBatch, entry: ChunkInFlight
+    ) -> None:
+        for row in np.flatnonzero(batch.verdict[: batch.size] != Verdict.OK).tolist():
+            letter = letter_of_row(batch, row, chunk.buffer)
+            entry.reasons[letter.reason] += 1
+            self._send(entry, partial(producer.produce_dead, letter))
+
+    def _send(self, entry: ChunkInFlight, send: Callable[..., None]) -> None:
+        record = SideRecord(send)
+        entry.side.append(record)
+        record.attempt()

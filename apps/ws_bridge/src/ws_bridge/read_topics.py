@@ -1,0 +1,74 @@
+"""Reads a run's topics back for the ledger: exactly what was written since a mark."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kafka_io.consumer import RecordReader, TickReader
+from kafka_io.framing import Framing
+from kafka_io.offsets import end_offsets
+from kafka_io.settings import KafkaSettings
+
+from ws_bridge.readback import ReadBack
+from ws_bridge.topics import Topics
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Where the topics ended when a run began: topic → partition → offset."""
+
+    offsets: dict[str, dict[int, int]]
+
+
+def mark_topics(settings: KafkaSettings, names: tuple[str, ...]) -> Mark:
+    """Remember where the topics end now. Raises BrokerUnreachable and UnknownTopic."""
+    return Mark({name: end_offsets(settings, name) for name in names})
+
+
+def read_back(
+    settings: KafkaSettings,
+    framing: Framing,
+    topics: Topics,
+    mark: Mark,
+    sessions: dict[int, int],
+    feed: str,
+) -> ReadBack:
+    """Read ticks, dead letters and events since ``mark``, through the duplicate filter.
+
+    ``sessions``: feed_session → packets numbered; only these and only events of ``feed`` count.
+    """
+    back = ReadBack(sessions)
+    with TickReader(
+        settings,
+        topics.ticks,
+        from_offsets=mark.offsets[topics.ticks],
+        until_end=True,
+        framing=framing,
+    ) as ticks:
+        for columns in ticks:
+            back.add_ticks(
+                columns.column("instrument_token"),
+                columns.column("feed_session"),
+                columns.column("feed_seq"),
+            )
+        if ticks.duplicates is not None:
+            back.repeats_dropped = ticks.duplicates.dropped
+    with RecordReader(
+        settings, [topics.dead], from_offsets=mark.offsets[topics.dead], until_end=True
+    ) as dead:
+        for record in dead:
+            letter = record.dead_letter()
+            if letter.feed_session is not None and letter.feed_seq is not None:
+                back.add_dead_letter(letter.feed_session, letter.feed_seq, letter.reason)
+    with RecordReader(
+        settings,
+        [topics.events],
+        from_offsets=mark.offsets[topics.events],
+        until_end=True,
+        framing=framing,
+    ) as events:
+        for record in events:
+            event = record.decode().record
+            if event["feed"] == feed:
+                back.events[event["type"]] += 1
+    return back

@@ -1,0 +1,94 @@
+"""What a consumer found: every (feed_session, feed_seq) counted once, in order per instrument (pure).
+
+The bridge numbers the packets of a feed session without gaps, and a packet ends in ``ticks`` or in
+``ticks.dlq``. So the two topics together must hold each number exactly once, after the duplicate
+filter, and the numbers of one instrument must rise. This is what "lost = duplicated = reordered
+= 0" means, and any consumer can check it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+Integers = npt.NDArray[np.int64]
+
+
+@dataclass
+class ReadBack:
+    """Collects what is read; ask :meth:`lost`, :attr:`duplicated` and :attr:`reordered` at the end.
+
+    ``sessions`` limits the count to the feed sessions of one run, because a topic holds others too.
+    """
+
+    sessions: dict[int, int]
+    """feed_session → number of packets that the session has numbered."""
+    ticks: int = 0
+    dead: int = 0
+    duplicated: int = 0
+    reordered: int = 0
+    repeats_dropped: int = 0
+    """Ticks that were published twice, after a crash or an outage, and dropped by the filter."""
+    events: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+    _seen: dict[int, npt.NDArray[np.bool_]] = field(default_factory=dict)
+    _last: dict[int, tuple[int, int]] = field(default_factory=dict)
+
+    def add_ticks(self, tokens: Integers, sessions: Integers, seqs: Integers) -> None:
+        """Count ticks of one partition, in the order in which they were read."""
+        ours = np.isin(sessions, list(self.sessions))
+        tokens, sessions, seqs = tokens[ours], sessions[ours], seqs[ours]
+        if not len(tokens):
+            return
+        self.ticks += len(tokens)
+        for session in np.unique(sessions).tolist():
+            self._mark(session, seqs[sessions == session])
+        self._check_order(tokens, sessions, seqs)
+
+    def add_dead_letter(self, session: int, seq: int, reason: str) -> None:
+        """Count one dead letter; those of other sessions are passed over."""
+        if session in self.sessions:
+            self.dead += 1
+            self.reasons[reason] += 1
+            self._mark(session, np.array([seq], np.int64))
+
+    def lost(self) -> int:
+        """How many numbered packets were in neither topic."""
+        return sum(
+            expected - int(self._flags(session)[:expected].sum())
+            for session, expected in self.sessions.items()
+        )
+
+    def _flags(self, session: int) -> npt.NDArray[np.bool_]:
+        flags = self._seen.get(session)
+        if flags is None:
+            flags = self._seen[session] = np.zeros(self.sessions[session] + 1, np.bool_)
+        return flags
+
+    def _mark(self, session: int, seqs: Integers) -> None:
+        flags = self._flags(session)
+        # A number beyond what the session handed out counts as a duplicate of the last place:
+        # it cannot be right, and the ledger must not balance.
+        places = np.minimum(seqs, len(flags) - 1)
+        fresh = np.unique(places)
+        self.duplicated += len(places) - int((~flags[fresh]).sum())
+        flags[fresh] = True
+
+    def _check_order(self, tokens: Integers, sessions: Integers, seqs: Integers) -> None:
+        by_token = np.argsort(tokens, kind="stable")
+        tokens, sessions, seqs = tokens[by_token], sessions[by_token], seqs[by_token]
+        same = tokens[1:] == tokens[:-1]
+        falls = (sessions[1:] < sessions[:-1]) | (
+            (sessions[1:] == sessions[:-1]) & (seqs[1:] < seqs[:-1])
+        )
+        self.reordered += int((same & falls).sum())
+        firsts = np.flatnonzero(np.concatenate(([True], ~same)))
+        lasts = np.append(firsts[1:] - 1, len(tokens) - 1)
+        for first, last in zip(firsts.tolist(), lasts.tolist(), strict=True):
+            token = int(tokens[first])
+            if (int(sessions[first]), int(seqs[first])) < self._last.get(token, (-1, -1)):
+                self.reordered += 1
+            self._last[token] = (int(sessions[last]), int(seqs[last]))

@@ -1,0 +1,25 @@
+"""The topics that the bridge writes, and how its records are framed there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+TICKS: Final = "ticks"
+TICKS_DLQ: Final = "ticks.dlq"
+FEED_EVENTS: Final = "feed.events"
+BARS: Final = "bars"
+
+
+@dataclass(frozen=True)
+class Topics:
+    """Where the bridge publishes; tests and replays give names of their own."""
+
+    ticks: str = TICKS
+    dead: str = TICKS_DLQ
+    events: str = FEED_EVENTS
+
+    @property
+    def names(self) -> tuple[str, str, str]:
+        """All of them, for checks at the start."""
+        return (self.ticks, self.dead, self.events)
