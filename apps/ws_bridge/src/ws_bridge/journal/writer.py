@@ -25,6 +25,7 @@ from ws_bridge.journal.layout import (
     MAGIC,
     PAYLOAD_BYTES_MAX,
     PREFIX,
+    START,
     Position,
     Record,
     pack_record,
@@ -77,6 +78,10 @@ class JournalWriter:
         self._lock = lock_directory(directory)
         try:
             self.cursor = AckCursor(directory / "cursor")
+        except OSError as exc:
+            os.close(self._lock)
+            raise JournalUnusable(directory, exc) from exc
+        try:
             self._segments = list_segments(directory)
             self._sizes = {each.number: each.path.stat().st_size for each in self._segments}
             self.recovery, end = recover(self._segments)
@@ -86,6 +91,7 @@ class JournalWriter:
                 os.truncate(last.path, end)
                 self._sizes[last.number] = end
         except OSError as exc:
+            self.cursor.close()
             os.close(self._lock)
             raise JournalUnusable(directory, exc) from exc
         # Above the acknowledged position too: a number that was used never comes back.
@@ -94,6 +100,7 @@ class JournalWriter:
         """Segments from this number on were written by this very object."""
         self._number = last_number
         self._offset = self._sizes.get(last_number, 0)
+        self._end = max((Position(*each) for each in self._sizes.items() if each[1]), default=START)
         self._capacity = 0
         self._ahead = 0
         self._stamp = 0
@@ -106,8 +113,8 @@ class JournalWriter:
 
     @property
     def end(self) -> Position:
-        """Where the next record goes, or the end of the last one."""
-        return Position(self._number, self._offset)
+        """The end of the last record; everything before it can be read."""
+        return self._end
 
     @property
     def problem(self) -> str | None:
@@ -228,9 +235,10 @@ class JournalWriter:
     def _wrote(self, size: int) -> Position:
         self._offset += size
         self._sizes[self._number] = self._offset
+        self._end = end = Position(self._number, self._offset)
         if self._always:
             self._syncer.sync_now()
-        return Position(self._number, self._offset)
+        return end
 
     def _append_elsewhere(self, record: Record, cause: OSError | None) -> Position:
         """The live segment refused a record: cut it back, seal it, try once in a new one."""
