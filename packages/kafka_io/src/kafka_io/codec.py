@@ -48,7 +48,7 @@ class AvroCodec:
 
     def __init__(self, framing: Framing | None = None) -> None:
         self._framing: Framing = framing if framing is not None else SingleObjectFraming()
-        self._parsed: dict[int, Schema] = {}
+        self._parsed: dict[int, Any] = {}
 
     def encode(self, subject: str, record: Record, version: int | None = None) -> bytes:
         """Frame and bytes of ``record``; the newest version unless told.
@@ -90,13 +90,12 @@ class AvroCodec:
             raise MalformedRecord("the value is no record", offset=writer.header_bytes)
         return record
 
-    def _parse(self, schema: Schema) -> Schema:
+    def _parse(self, schema: Schema) -> Any:
         parsed = self._parsed.get(id(schema))
         if parsed is None:
             # A copy: fastavro writes into what it parses, and the contracts share theirs.
-            parsed = fastavro.parse_schema(copy.deepcopy(schema))
-            self._parsed[id(schema)] = parsed  # type: ignore[assignment]
-        return parsed  # type: ignore[return-value]
+            parsed = self._parsed[id(schema)] = fastavro.parse_schema(copy.deepcopy(schema))
+        return parsed
 
 
 def _subject_of(schema: Schema) -> str | None:

@@ -20,25 +20,34 @@ _START_TIMEOUT_S: Final = 10.0
 
 
 class MockBroker:
-    """Runs from construction until ``close``; topics appear when they are first asked for.
+    """Runs from construction until ``close``; a topic appears, with four partitions, when it is
+    first asked for by name, for instance by ``create_topic``.
 
     ``bootstrap`` is its ``host:port``. The mock cluster belongs to a producer, which is kept here.
     """
 
-    def __init__(self, *, partitions: int = 4, logger: logging.Logger | None = None) -> None:
+    def __init__(self, *, logger: logging.Logger | None = None) -> None:
         log = ClientLog(logger if logger is not None else logging.getLogger(__name__))
         config = {
             "bootstrap.servers": "mock",
             "test.mock.num.brokers": 1,
             "test.mock.broker.rtt": 0,
         }
-        self._partitions = partitions
         self._producer: Producer | None = Producer(config, logger=log)
         try:
             brokers = self._producer.list_topics(timeout=_START_TIMEOUT_S).brokers
         except KafkaException as exc:
             raise BrokerUnreachable("the mock broker did not start") from exc
         self.bootstrap = ",".join(f"{each.host}:{each.port}" for each in brokers.values())
+
+    def create_topic(self, name: str) -> None:
+        """Make a topic of four partitions; one that exists stays as it is."""
+        if self._producer is None:
+            raise BrokerUnreachable("the mock broker is closed")
+        try:
+            self._producer.list_topics(name, timeout=_START_TIMEOUT_S)
+        except KafkaException as exc:
+            raise BrokerUnreachable("the mock broker does not answer") from exc
 
     def close(self) -> None:
         """Stop; everything in it is gone."""

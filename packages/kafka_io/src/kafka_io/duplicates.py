@@ -1,0 +1,60 @@
+"""Drops ticks that were published twice (pure).
+
+After a crash or a failed producer the bridge publishes again from its journal, with the numbers
+that the ticks had the first time. Within a partition the numbers of a feed session rise, so a tick
+whose number is not above the highest one seen is a repeat.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+SESSIONS_MAX: Final = 4096
+
+
+class DuplicateFilter:
+    """Remembers the highest ``feed_seq`` of each (partition, feed session).
+
+    Keeps ``sessions_max`` of those pairs, and forgets the one that was met longest ago. ``dropped``
+    counts the repeats. One filter serves one topic.
+    """
+
+    def __init__(self, sessions_max: int = SESSIONS_MAX) -> None:
+        if sessions_max < 1:
+            raise ValueError(f"sessions_max must be at least 1, not {sessions_max}")
+        self.dropped = 0
+        self._sessions_max = sessions_max
+        self._highest: OrderedDict[tuple[int, int], int] = OrderedDict()
+
+    def fresh(self, partitions: Ints, sessions: Ints, seqs: Ints) -> Mask:
+        """Which rows are no repeats, given rows in the order in which they were read."""
+        mask = np.ones(len(seqs), np.bool_)
+        for partition in np.unique(partitions).tolist():
+            rows = np.flatnonzero(partitions == partition)
+            of_rows = sessions[rows]
+            for session in np.unique(of_rows).tolist():
+                chosen = rows[of_rows == session]
+                mask[chosen] = self._rising((partition, session), seqs[chosen])
+        self.dropped += len(mask) - int(np.count_nonzero(mask))
+        return mask
+
+    def _rising(self, pair: tuple[int, int], seqs: Ints) -> Mask:
+        peaks = np.maximum.accumulate(seqs)
+        rises = np.ones(len(seqs), np.bool_)
+        rises[1:] = seqs[1:] > peaks[:-1]
+        highest = self._highest.get(pair)
+        if highest is not None:
+            rises &= seqs > highest
+        peak = int(peaks[-1])
+        self._highest[pair] = peak if highest is None else max(peak, highest)
+        self._highest.move_to_end(pair)
+        while len(self._highest) > self._sessions_max:
+            self._highest.popitem(last=False)
+        return rises

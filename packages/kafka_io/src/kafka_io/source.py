@@ -1,0 +1,251 @@
+"""What both readers stand on: messages of a topic, from here to there, committed when handled."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Literal
+
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    OFFSET_END,
+    OFFSET_INVALID,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
+
+from kafka_io.client_log import ClientLog
+from kafka_io.errors import BrokerUnreachable, ReadError, SettingsError, UnknownTopic
+from kafka_io.settings import KafkaSettings
+
+Start = Literal["earliest", "latest"]
+Place = tuple[str, int]
+
+_METADATA_TIMEOUT_S: Final = 15.0
+_PREFETCH_KIB: Final = 32 * 1024
+_PASSING: Final = (
+    KafkaError._TRANSPORT,
+    KafkaError._ALL_BROKERS_DOWN,
+    KafkaError._TIMED_OUT,
+    KafkaError.REQUEST_TIMED_OUT,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.NOT_COORDINATOR,
+)
+
+
+class Source:
+    """Messages of ``topics``. Three ways to say which:
+
+    * ``group`` alone: as a member of the consumer group, for ever, from what it has committed.
+    * no ``group``: all partitions, from ``start`` or ``from_offsets``.
+    * with ``until_end`` or ``to_offsets`` (exclusive): all partitions, up to there. ``until_end``
+      takes the ends when reading starts. With a ``group``, from what it has committed.
+
+    Only committed transactions are read. ``trouble`` is librdkafka's last complaint.
+    """
+
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        topics: Sequence[str],
+        *,
+        group: str | None = None,
+        start: Start = "latest",
+        until_end: bool = False,
+        from_offsets: Mapping[int, int] | None = None,
+        to_offsets: Mapping[int, int] | None = None,
+        logger: logging.Logger | None = None,
+    ) -> None:
+        if (from_offsets is not None or to_offsets is not None) and len(topics) != 1:
+            raise ValueError("offsets need exactly one topic")
+        self.trouble: str | None = None
+        self._topics = list(topics)
+        self._settings = settings
+        self._group = group
+        self._bounded = until_end or to_offsets is not None
+        self._ends: dict[Place, int] = {}
+        self._open: set[Place] = set()
+        self._handled: dict[Place, int] = {}
+        log = ClientLog(logger if logger is not None else logging.getLogger(__name__))
+        config = {**self._config(start), "error_cb": self._on_error}
+        try:
+            self._consumer = Consumer(config, logger=log)
+        except (KafkaException, ValueError, TypeError) as exc:
+            raise SettingsError(f"the Kafka settings are refused: {exc}") from exc
+        try:
+            if group is not None and not self._bounded and from_offsets is None:
+                self._consumer.subscribe(self._topics)
+            else:
+                self._assign(start, from_offsets, to_offsets)
+        except BaseException:
+            self._consumer.close()
+            raise
+
+    @property
+    def finished(self) -> bool:
+        """Whether the end was reached; never for a source without one."""
+        return self._bounded and not self._open
+
+    def read(self, count: int, timeout_s: float, linger_s: float = 0.0) -> list[Message]:
+        """Up to ``count`` messages, in the order of each partition.
+
+        Waits ``timeout_s`` for the first one, and ``linger_s`` for those after it. Raises ReadError
+        or UnknownTopic when reading cannot go on.
+        """
+        if self.finished:
+            return []
+        try:
+            # consume(count) alone would wait for all of them.
+            messages = self._consumer.consume(1, timeout_s)
+            if messages and count > 1:
+                messages += self._consumer.consume(count - 1, linger_s)
+        except (KafkaException, RuntimeError) as exc:
+            raise ReadError(f"reading {', '.join(self._topics)} failed: {exc}") from exc
+        if not self._bounded and all(message.error() is None for message in messages):
+            return messages
+        return [message for message in messages if self._wanted(message)]
+
+    def handled(self, place: Place, offset: int) -> None:
+        """Note that the messages of ``place`` up to ``offset`` (inclusive) were handled."""
+        self._handled[place] = offset + 1
+
+    def commit(self, *, wait: bool = False) -> None:
+        """Commit what was handled; without a group there is nothing to commit.
+
+        Raises ReadError if Kafka refuses (seen with ``wait`` only).
+        """
+        if self._group is None or not self._handled:
+            return
+        offsets = [TopicPartition(*place, offset) for place, offset in self._handled.items()]
+        self._handled = {}
+        try:
+            if wait:
+                self._consumer.commit(offsets=offsets, asynchronous=False)
+            else:
+                self._consumer.commit(offsets=offsets, asynchronous=True)
+        except KafkaException as exc:
+            raise ReadError(f"the offsets are not committed: {exc.args[0].str()}") from exc
+
+    def close(self) -> None:
+        """Leave the group. What was handled and not committed is read again by the next one."""
+        self._consumer.close()
+
+    def _config(self, start: Start) -> dict[str, Any]:
+        return {
+            **self._settings.client_config(),
+            "group.id": self._group if self._group is not None else "kafka-io-no-group",
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "partition.assignment.strategy": "cooperative-sticky",
+            "isolation.level": "read_committed",
+            # Offsets that were asked for and are gone must not be passed over in silence.
+            "auto.offset.reset": "error" if self._bounded else start,
+            "enable.partition.eof": self._bounded,
+            "queued.max.messages.kbytes": _PREFETCH_KIB,
+            "fetch.queue.backoff.ms": 10,
+        }
+
+    def _assign(
+        self,
+        start: Start,
+        from_offsets: Mapping[int, int] | None,
+        to_offsets: Mapping[int, int] | None,
+    ) -> None:
+        places = [place for topic in self._topics for place in self._partitions(topic)]
+        asked = from_offsets or {}
+        begin = {
+            (topic, number): asked.get(
+                number, OFFSET_BEGINNING if start == "earliest" else OFFSET_END
+            )
+            for topic, number in places
+        }
+        if from_offsets is None and self._group is not None:
+            begin.update(self._committed(places))
+        if self._bounded:
+            for place in places:
+                self._bound(place, begin, to_offsets)
+        self._open = set(self._ends)
+        chosen = self._open if self._bounded else begin
+        self._consumer.assign([TopicPartition(*place, begin[place]) for place in sorted(chosen)])
+
+    def _bound(
+        self, place: Place, begin: dict[Place, int], to_offsets: Mapping[int, int] | None
+    ) -> None:
+        """Set where ``place`` ends, and turn a symbolic start into an offset."""
+        low, high = self._watermarks(place)
+        first = {OFFSET_BEGINNING: low, OFFSET_END: high}.get(begin[place], begin[place])
+        begin[place] = first
+        end = high if to_offsets is None else min(to_offsets.get(place[1], 0), high)
+        if first < end:
+            self._ends[place] = end
+
+    def _partitions(self, topic: str) -> list[Place]:
+        try:
+            found = self._consumer.list_topics(topic, timeout=_METADATA_TIMEOUT_S).topics[topic]
+        except KafkaException as exc:
+            raise BrokerUnreachable(
+                f"no Kafka broker answers at {self._settings.bootstrap}"
+            ) from exc
+        if found.error is not None or not found.partitions:
+            raise self._unknown(topic)
+        return [(topic, number) for number in sorted(found.partitions)]
+
+    def _committed(self, places: list[Place]) -> dict[Place, int]:
+        try:
+            found = self._consumer.committed(
+                [TopicPartition(*place) for place in places], timeout=_METADATA_TIMEOUT_S
+            )
+        except KafkaException as exc:
+            raise ReadError(f"the group's offsets are not to be had: {exc}") from exc
+        return {
+            (each.topic, each.partition): each.offset
+            for each in found
+            if each.offset != OFFSET_INVALID
+        }
+
+    def _watermarks(self, place: Place) -> tuple[int, int]:
+        try:
+            low, high = self._consumer.get_watermark_offsets(
+                TopicPartition(*place), timeout=_METADATA_TIMEOUT_S
+            )
+        except KafkaException as exc:
+            raise BrokerUnreachable(
+                f"no Kafka broker answers at {self._settings.bootstrap}"
+            ) from exc
+        return low, high
+
+    def _wanted(self, message: Message) -> bool:
+        """Whether it is a message before the end; notes the ends, raises what cannot be mended."""
+        error = message.error()
+        place = (str(message.topic()), int(message.partition() or 0))
+        if error is None:
+            if not self._bounded:
+                return True
+            offset, end = int(message.offset() or 0), self._ends[place]
+            if offset >= end - 1:
+                self._open.discard(place)
+            return offset < end
+        if error.code() == KafkaError._PARTITION_EOF:
+            # The last offsets may be no messages: marks of transactions, or compacted away.
+            if int(message.offset() or 0) >= self._ends.get(place, 0):
+                self._open.discard(place)
+        elif error.code() in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC):
+            raise self._unknown(place[0])
+        elif error.code() not in _PASSING and not error.retriable():
+            raise ReadError(f"reading {place[0]} failed: {error.str()}")
+        else:
+            self.trouble = error.str()
+        return False
+
+    def _unknown(self, topic: str) -> UnknownTopic:
+        where = self._settings.bootstrap
+        return UnknownTopic(f"topic {topic} does not exist at {where}; create it with make up")
+
+    def _on_error(self, error: KafkaError) -> None:
+        self.trouble = error.str()
