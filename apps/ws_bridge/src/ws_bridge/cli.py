@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import sys
 
+import click
 import typer
 
 from ws_bridge.commands import decode, demo, plan, replay, run, simulate, smoke, tail
 from ws_bridge.console import complain
-from ws_bridge.errors import exit_code_of
+from ws_bridge.errors import EXIT_INTERRUPTED, exit_code_of
 
 app = typer.Typer(
     name="ws_bridge",
     help="Live ticks from Kite's WebSocket into Kafka: journaled, checked, counted, nothing lost. "
     "Without a command it runs the live bridge.",
     epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done with findings to look at, "
-    "75 try again later (Kafka or Kite away), 78 configuration.",
+    "75 try again later (Kafka or Kite away), 78 configuration. --debug anywhere shows the trace "
+    "of an error.",
     no_args_is_help=False,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -30,8 +32,6 @@ app.command("decode")(decode.command)
 app.command("plan")(plan.command)
 app.command("tail")(tail.command)
 
-COMMANDS = frozenset(command.name for command in app.registered_commands)
-
 
 def with_default(arguments: list[str]) -> list[str]:
     """The arguments with ``run`` in front where they name no command and ask for no help."""
@@ -43,17 +43,19 @@ def with_default(arguments: list[str]) -> list[str]:
 
 def main() -> None:
     """Entry point: every error is one sentence and its exit code; ``--debug`` shows the trace."""
-    arguments = with_default(sys.argv[1:])
-    debug = "--debug" in arguments
+    given = sys.argv[1:]
+    debug = "--debug" in given
     try:
-        code = app(arguments, standalone_mode=False)
-    except KeyboardInterrupt:
-        sys.exit(complain("stopped by Ctrl-C", 130))
+        code = app(with_default([each for each in given if each != "--debug"]), standalone_mode=False)
+    except (KeyboardInterrupt, click.Abort):
+        sys.exit(complain("stopped by Ctrl-C", EXIT_INTERRUPTED))
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
     except Exception as error:
-        known = exit_code_of(error)
         if debug:
             raise
-        sys.exit(complain(error, known))
+        sys.exit(complain(error or repr(error), exit_code_of(error)))
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -24,11 +24,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar, Final
 
+from broker_zerodha.simulator import ScriptError
+from broker_zerodha.subscriptions import PlanError
+from contracts.errors import SettingsError as FileSettingsError
+from kafka_io.errors import BrokerUnreachable, RegistryError, UnknownTopic
+from kafka_io.errors import SettingsError as KafkaSettingsError
+
 EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
 EXIT_FINDINGS: Final = 3
 EXIT_TRY_LATER: Final = 75
 EXIT_CONFIGURATION: Final = 78
+EXIT_INTERRUPTED: Final = 130
 
 
 class BridgeError(Exception):
@@ -144,12 +151,23 @@ class RecordTooLarge(JournalError):
     """A payload above ``PAYLOAD_BYTES_MAX``, or a header field outside its range."""
 
 
+_TRY_LATER: Final = (BrokerUnreachable, RegistryError)
+_CONFIGURATION: Final = (KafkaSettingsError, FileSettingsError, UnknownTopic, PlanError)
+_USAGE: Final = (ScriptError,)
+
+
 def exit_code_of(error: BaseException) -> int:
-    """The exit code for any error: our own, a package's settings error, else 1."""
-    code = getattr(error, "exit_code", None)
-    if isinstance(code, int):
-        return code
-    # contracts and kafka_io name theirs alike; their apps decide on the code.
-    if any(kind.__name__ == "SettingsError" for kind in type(error).__mro__):
-        return EXIT_CONFIGURATION
+    """The exit code for any error: our own, else what a package's error asks of a person, else 1.
+
+    The packages name no exit codes; which failure means what is the app's decision.
+    """
+    if isinstance(error, BridgeError):
+        return error.exit_code
+    for kinds, code in (
+        (_TRY_LATER, EXIT_TRY_LATER),
+        (_CONFIGURATION, EXIT_CONFIGURATION),
+        (_USAGE, EXIT_USAGE),
+    ):
+        if isinstance(error, kinds):
+            return code
     return EXIT_FAILED

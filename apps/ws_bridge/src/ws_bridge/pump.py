@@ -12,12 +12,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 import orjson
 import structlog
-from broker_zerodha.frames import count_slots, decode_frames
+from broker_zerodha.frames import FRAME_INDEX, count_slots, decode_frames
 from broker_zerodha.session.clock import Clock
 from contracts.bounds import TickBounds
 from contracts.tick_batch import TickBatch, Verdict
@@ -27,7 +27,7 @@ from kafka_io.producer import RecordProducer
 from ws_bridge.counters import Counters
 from ws_bridge.dead_letters import letter_of_damage, letter_of_row
 from ws_bridge.in_flight import ChunkInFlight, SideRecord
-from ws_bridge.journal import AckCursor, Chunk, JournalReader
+from ws_bridge.journal import Chunk, Position
 from ws_bridge.topics import Topics
 
 log = structlog.get_logger()
@@ -36,6 +36,28 @@ CHUNK_BYTES: Final = 256 * 1024
 BATCH_ROWS: Final = 4096
 PRODUCER_RETRY_S: Final = 1.0
 SIDE_RETRY_S: Final = 0.5
+TS_RECV: Final = FRAME_INDEX.index("ts_recv_ns")
+
+
+class ChunkSource(Protocol):
+    """Where chunks come from: the journal's reader, or files that are replayed."""
+
+    def read_chunk(self, max_bytes: int) -> Chunk | None:
+        """The next chunk, or None when there is none yet."""
+
+    def seek(self, position: Position) -> None:
+        """Go back to an acknowledged position."""
+
+
+class Acknowledged(Protocol):
+    """The acknowledged position."""
+
+    @property
+    def position(self) -> Position:
+        """Everything before it is in Kafka."""
+
+    def advance(self, position: Position) -> bool:
+        """Everything before ``position`` is in Kafka now."""
 
 
 class Pump:
@@ -44,8 +66,8 @@ class Pump:
     def __init__(
         self,
         *,
-        reader: JournalReader,
-        cursor: AckCursor,
+        reader: ChunkSource,
+        cursor: Acknowledged,
         open_producer: Callable[[], RecordProducer],
         bounds: TickBounds,
         topics: Topics,
@@ -110,6 +132,11 @@ class Pump:
             self._cursor.advance(chunk.position)
             chunk.book(self._counters, now_ns)
 
+    def wait(self, timeout_s: float) -> None:
+        """Block until an acknowledgement arrives or the time is up."""
+        if self._producer is not None:
+            self._producer.poll(timeout_s)
+
     def close(self) -> int:
         """Leave Kafka; returns how many chunks are unacknowledged. The journal keeps them."""
         if self._producer is not None:
@@ -150,7 +177,7 @@ class Pump:
         entry = ChunkInFlight(chunk.position_after)
         self._chunks.append(entry)
         if len(chunk.frames):
-            entry.oldest_recv_ns = int(chunk.frames[0, 2])
+            entry.oldest_recv_ns = int(chunk.frames[0, TS_RECV])
             self._publish_frames(producer, chunk, entry)
         for event in chunk.events:
             record = orjson.loads(event)

@@ -1,18 +1,25 @@
-"""Options that several commands share, each with its help once."""
+"""Options and preparations that several commands share, each with its help once."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from broker_zerodha.simulator import Fault, parse_script
+from contracts.settings_env import read_env
+from kafka_io.settings import KafkaSettings
+
+from ws_bridge.errors import SettingError, UsageError
 
 Bootstrap = Annotated[
     str | None,
     typer.Option(
         "--bootstrap",
         metavar="HOST:PORT",
-        help="Kafka brokers; without it KAFKA_BOOTSTRAP of the environment or .infra/.env.",
+        help="Kafka brokers. Default: KAFKA_BOOTSTRAP of the environment or .infra/.env.",
     ),
 ]
 Seed = Annotated[
@@ -23,20 +30,48 @@ Faults = Annotated[
     typer.Option(
         "--faults",
         metavar="none|all|FILE",
-        help="Fault script: none, every fault once, or a file of lines 'FRAME KIND [NUMBER]'.",
+        help="Fault script: none, every fault once, or a file of lines FRAME KIND [NUMBER].",
     ),
 ]
 Root = Annotated[
     Path,
-    typer.Option(
-        "--root", metavar="DIR", help="Folder with .env, .infra/.env and configs (default: here)."
-    ),
+    typer.Option("--root", metavar="DIR", help="Folder with .env, .infra/.env and configs."),
 ]
-Subscriptions = Annotated[
-    Path | None,
-    typer.Option(
-        "--tokens",
-        metavar="FILE",
-        help="Subscription file; default configs/tokens.csv under --root.",
-    ),
+Rate = Annotated[
+    float, typer.Option("--rate", min=0, help="Ticks a second; 0 is as fast as possible.")
 ]
+
+
+def kafka_settings(bootstrap: str | None, root: Path) -> KafkaSettings:
+    """The Kafka settings of the files and the environment, ``--bootstrap`` winning.
+
+    Raises SettingError when no broker is named at all.
+    """
+    env = dict(read_env(root, os.environ))
+    if bootstrap is not None:
+        env["KAFKA_BOOTSTRAP"] = bootstrap
+    return settings_of(env)
+
+
+def settings_of(env: Mapping[str, str]) -> KafkaSettings:
+    """The Kafka settings of a mapping. Raises SettingError when no broker is named."""
+    if not env.get("KAFKA_BOOTSTRAP", "").strip():
+        raise SettingError(
+            "KAFKA_BOOTSTRAP", "is not set (`make up` starts a broker here)", "127.0.0.1:9092"
+        )
+    return KafkaSettings.from_env(env)
+
+
+def fault_script(faults: str) -> tuple[Fault, ...]:
+    """The script that ``--faults`` names. Raises UsageError and ScriptError."""
+    if faults == "none":
+        return ()
+    if faults == "all":
+        return parse_script("all")
+    try:
+        text = Path(faults).read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(
+            f"--faults {faults}: no such script can be read; give none, all or a text file"
+        ) from error
+    return parse_script(text)

@@ -109,8 +109,8 @@ def scan(
         after = at + 1
         while after + HEADER_BYTES <= size and not _valid_header(buffer, after, stamp):
             after += 1
-        if final and after + HEADER_BYTES > size:
-            after = limit
+        if after + HEADER_BYTES > size:
+            after = limit if final else min(after, limit)
         rows[count, :] = 0
         rows[count, START] = at
         rows[count, END] = after

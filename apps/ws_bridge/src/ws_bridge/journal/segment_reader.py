@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import zlib
 from typing import Final, NamedTuple
 
@@ -85,9 +86,11 @@ class SegmentReader:
                 break
             # One record larger than the buffer: its header is good, else it would be a row.
             want = HEADER_BYTES + int.from_bytes(buffer[8:12].tobytes(), "little")
-        records, damage, torn = self._judge(buffer, count, limit if final else got)
+        data_end = extent.limit - offset if extent.final else sys.maxsize
+        records, damage, torn = self._judge(buffer, count, data_end)
         if at < limit and count < CHUNK_RECORDS_MAX and (final or got < length):
-            torn += limit - at
+            torn = limit - at
+        if torn:
             at = limit
         if got < length:
             damage.append(Damage(got, got, f"{self.segment.path.name} was cut short"))
@@ -97,7 +100,7 @@ class SegmentReader:
             buffer, records, damage, torn, Position(number, offset), Position(number, offset + at)
         )
 
-    def _judge(self, buffer: Bytes, count: int, limit: int) -> tuple[Index, list[Damage], int]:
+    def _judge(self, buffer: Bytes, count: int, data_end: int) -> tuple[Index, list[Damage], int]:
         """Split the rows into good records, damage and the bytes of a torn last record."""
         rows = self._rows[:count].copy()
         if not self._verify and not (rows[:, KIND] == LOST).any():
@@ -108,11 +111,13 @@ class SegmentReader:
         good = np.ones(count, np.bool_)
         for number, row in enumerate(rows.tolist()):
             start, end, kind = row[START], row[END], row[KIND]
-            if kind == LOST:
+            if kind == LOST and end == data_end and end - start < HEADER_BYTES:
+                torn = end - start
+            elif kind == LOST:
                 damage.append(Damage(start, end, "no valid journal record in these bytes"))
             elif self._verify and zlib.crc32(view[start:end]) != row[PAYLOAD_CRC]:
-                if end > limit:
-                    torn += limit - start + HEADER_BYTES
+                if end > data_end:
+                    torn = data_end - start + HEADER_BYTES
                 else:
                     damage.append(_of_record(row, "the payload's checksum is wrong"))
             elif kind not in _KINDS:

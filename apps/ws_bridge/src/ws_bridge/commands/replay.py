@@ -1,0 +1,113 @@
+"""``replay``: journal segments into Kafka again."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from broker_zerodha.session.clock import SystemClock
+from contracts.bounds import tick_bounds
+from kafka_io.codec import AvroCodec
+from kafka_io.framing import Framing
+from kafka_io.producer import RecordProducer
+from kafka_io.registry import open_framing
+from kafka_io.settings import KafkaSettings
+from kafka_io.topic_check import check_topics
+
+from ws_bridge.bridge import warm_up
+from ws_bridge.commands.options import Bootstrap, Root, kafka_settings
+from ws_bridge.console import say
+from ws_bridge.counters import Counters
+from ws_bridge.errors import EXIT_FINDINGS, KafkaUnreachable, UsageError
+from ws_bridge.journal import read_file
+from ws_bridge.logs import configure_logs
+from ws_bridge.pump import Pump
+from ws_bridge.replay import ReplayCursor, ReplayReader
+from ws_bridge.topics import TICKS, Topics
+
+PROGRESS_S: Final = 2.0
+UNACKED_S: Final = 60.0
+WAIT_S: Final = 0.01
+
+
+def command(
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="Journal segments, oldest first.")
+    ],
+    speed: Annotated[
+        float,
+        typer.Option(
+            "--speed", min=0, help="1 as recorded, 10 ten times as fast, 0 as fast as possible."
+        ),
+    ] = 1.0,
+    topic: Annotated[str, typer.Option("--topic", help="Where the ticks go.")] = TICKS,
+    bootstrap: Bootstrap = None,
+    root: Root = Path(),
+) -> int:
+    """Publish the frames of journal segments again.
+
+    Ticks keep their feed_session and feed_seq, so a consumer with the duplicate filter drops those
+    that it has had. Feed events in the segments are not sent again.
+    """
+    configure_logs(quiet=True)
+    for path in files:
+        next(read_file(path), None)  # a wrong file is said before anything is sent
+    kafka = kafka_settings(bootstrap, root)
+    topics = Topics(ticks=topic)
+    if topic.endswith((".dlq", "_dlq")):
+        raise UsageError(f"--topic {topic} is for dead letters; give a topic of ticks")
+    check_topics(kafka, (topics.ticks, topics.dead))
+    warm_up()
+    counters = Counters()
+    frames = _publish(files, speed, kafka, open_framing(kafka), topics, counters)
+    say(
+        f"{frames:,} frames: {counters.ticks_acked:,} ticks and {counters.dead_acked:,} "
+        f"dead letters acknowledged in {topics.ticks} and {topics.dead}"
+    )
+    return EXIT_FINDINGS if counters.dead_acked else 0
+
+
+def _publish(
+    files: list[Path],
+    speed: float,
+    kafka: KafkaSettings,
+    framing: Framing,
+    topics: Topics,
+    counters: Counters,
+) -> int:
+    clock = SystemClock()
+    reader = ReplayReader(files, speed, clock)
+    codec = AvroCodec(framing)
+    pump = Pump(
+        reader=reader,
+        cursor=ReplayCursor(),
+        open_producer=lambda: RecordProducer(
+            kafka, framing=framing, ticks_topic=topics.ticks, dead_topic=topics.dead
+        ),
+        bounds=tick_bounds(),
+        topics=topics,
+        encode_event=lambda record: codec.encode("feed_event", record),
+        counters=counters,
+        clock=clock,
+    )
+    told_s = progress_s = time.monotonic()
+    acked = 0
+    while not (reader.finished and pump.idle):
+        if not pump.step():
+            pump.wait(WAIT_S)
+        pump.collect()
+        now_s = time.monotonic()
+        if counters.ticks_acked > acked or pump.idle:
+            acked, progress_s = counters.ticks_acked, now_s
+        if now_s - progress_s > UNACKED_S:
+            raise KafkaUnreachable(
+                f"Kafka at {kafka.bootstrap} has acknowledged nothing for {UNACKED_S:.0f} s; "
+                "run the same replay again when it answers (consumers drop the repeats)"
+            )
+        if now_s - told_s > PROGRESS_S:
+            told_s = now_s
+            say(f"{reader.frames:,} frames read, {acked:,} ticks acknowledged")
+    pump.close()
+    return reader.frames

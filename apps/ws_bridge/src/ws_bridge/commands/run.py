@@ -1,0 +1,138 @@
+"""``run``: the live bridge. It is what ``ws_bridge`` without a command means."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from broker_zerodha.session.clock import SystemClock
+from broker_zerodha.session.liveness import IsOpen, always_open
+from broker_zerodha.session.options import SessionOptions
+from kafka_io.errors import BrokerUnreachable
+from kafka_io.registry import open_framing
+from kafka_io.settings import KafkaSettings
+from kafka_io.topic_check import check_topics
+
+from ws_bridge.bridge import BridgeParts
+from ws_bridge.commands.options import Bootstrap, Root
+from ws_bridge.console import say
+from ws_bridge.errors import EXIT_FINDINGS, EXIT_TRY_LATER
+from ws_bridge.journal import Journal
+from ws_bridge.live import Outcome, serve
+from ws_bridge.logs import configure_logs
+from ws_bridge.market_hours import exchange_holiday, load_hours, make_is_open
+from ws_bridge.settings import load_settings
+from ws_bridge.subscription_watch import SubscriptionWatch
+from ws_bridge.topics import Topics
+
+SESSIONS: Final = Path("configs/sessions.toml")
+_SECRETS: Final = ("KITE_API_KEY", "KITE_API_SECRET", "KITE_ACCESS_TOKEN")
+
+
+def command(
+    root: Root = Path(),
+    bootstrap: Bootstrap = None,
+    endpoint: Annotated[
+        str | None,
+        typer.Option(
+            "--endpoint",
+            metavar="URL",
+            help="Kite's WebSocket or a simulator's. Default: KITE_WS_URL, else wss://ws.kite.trade.",
+        ),
+    ] = None,
+    tokens: Annotated[
+        Path | None,
+        typer.Option(
+            "--tokens", metavar="FILE", help="Subscription file. Default: configs/tokens.csv."
+        ),
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            "--port",
+            min=0,
+            max=65_535,
+            help="Port of /metrics, /healthz and /readyz. Default: WS_BRIDGE_PORT, else 9464.",
+        ),
+    ] = None,
+    store_and_forward: Annotated[
+        bool,
+        typer.Option(
+            "--store-and-forward",
+            help="Start even if Kafka does not answer, and journal until it does.",
+        ),
+    ] = False,
+) -> int:
+    """Run the live bridge until SIGTERM or Ctrl-C.
+
+    Needs Kite credentials (.env, the environment or token.json), a Kafka with the topics, and
+    configs/tokens.csv. Try `demo` or `smoke` without credentials. After SIGTERM it publishes what
+    is journaled, for WS_BRIDGE_DRAIN at most; exit code 75 says that some is left in the journal.
+    """
+    settings = load_settings(root, {**os.environ, **_given(bootstrap, endpoint, port, tokens)})
+    credentials = settings.require_credentials()
+    kafka = settings.require_kafka()
+    watch = SubscriptionWatch(settings.tokens_file, settings.universe_files)
+    plan = watch.load()
+    secrets = [settings.env.get(name, "") for name in _SECRETS]
+    configure_logs(secrets=secrets)
+    topics = Topics()
+    _check_kafka(kafka, topics, store_and_forward)
+    parts = BridgeParts(
+        feed=settings.name,
+        endpoint=settings.endpoint,
+        credentials=credentials,
+        kafka=kafka,
+        framing=open_framing(kafka),
+        topics=topics,
+        session_options=SessionOptions(is_open=_is_open(settings.root / SESSIONS)),
+        clock=SystemClock(),
+    )
+    with Journal(settings.journal_dir, settings.journal) as journal:
+        outcome = asyncio.run(
+            serve(parts, journal, watch, plan, settings.port, settings.drain_s)
+        )
+    return _report(outcome, settings.journal_dir)
+
+
+def _given(
+    bootstrap: str | None, endpoint: str | None, port: int | None, tokens: Path | None
+) -> dict[str, str]:
+    """The options as the variables that they stand for."""
+    options = {
+        "KAFKA_BOOTSTRAP": bootstrap,
+        "KITE_WS_URL": endpoint,
+        "WS_BRIDGE_PORT": None if port is None else str(port),
+        "WS_BRIDGE_TOKENS": None if tokens is None else str(tokens.resolve()),
+    }
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _check_kafka(kafka: KafkaSettings, topics: Topics, store_and_forward: bool) -> None:
+    try:
+        check_topics(kafka, topics.names)
+    except BrokerUnreachable as error:
+        if not store_and_forward:
+            raise
+        say(f"{error}; journaling until one does")
+
+
+def _is_open(path: Path) -> IsOpen:
+    if path.exists():
+        return make_is_open(load_hours(path), exchange_holiday)
+    say(f"{path} is not there: silence raises an alarm at any hour")
+    return always_open
+
+
+def _report(outcome: Outcome, journal_dir: Path) -> int:
+    say(
+        f"stopped: {outcome.ticks:,} ticks and {outcome.dead_letters:,} dead letters "
+        f"acknowledged, {outcome.frames_lost:,} frames lost, "
+        f"{outcome.bytes_left:,} bytes left in the journal {journal_dir}"
+    )
+    if outcome.bytes_left:
+        return EXIT_TRY_LATER
+    return EXIT_FINDINGS if outcome.dead_letters or outcome.frames_lost else 0

@@ -1,0 +1,88 @@
+"""``smoke``: the seeded producer into ``ticks`` and ``bars``, with faults and their ledger."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from kafka_io.registry import open_framing
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from ws_bridge.commands.options import Bootstrap, Root, Seed, fault_script, kafka_settings
+from ws_bridge.console import report_ledger, stderr, stdout
+from ws_bridge.errors import EXIT_FAILED
+from ws_bridge.logs import configure_logs
+from ws_bridge.smoke.run import SmokeOptions, SmokeResult, run_smoke
+from ws_bridge.topics import Topics
+
+
+def command(
+    bootstrap: Bootstrap = None,
+    ticks: Annotated[int, typer.Option("--ticks", min=1, help="Moves of the market.")] = 20_000,
+    instruments: Annotated[
+        int, typer.Option("--instruments", min=1, max=3_000, help="Instruments.")
+    ] = 60,
+    seed: Seed = 1,
+    faults: Annotated[
+        bool,
+        typer.Option("--faults/--no-faults", help="Every fault of the script once."),
+    ] = True,
+    script: Annotated[
+        Path | None,
+        typer.Option("--script", metavar="FILE", help="A fault script instead of the built-in."),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the ledger as one JSON object.")
+    ] = False,
+    root: Root = Path(),
+) -> int:
+    """Send a seeded market with faults into ticks, ticks.dlq, feed.events and bars.
+
+    The same seed sends the same bytes. Everything is read back and compared with what the fault
+    script must cause: exit code 0 only when the ledger balances.
+    """
+    configure_logs(quiet=True)
+    chosen = str(script) if script is not None else ("all" if faults else "none")
+    options = SmokeOptions(ticks, instruments, seed, fault_script(chosen))
+    kafka = kafka_settings(bootstrap, root)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with (
+        tempfile.TemporaryDirectory(prefix="ws-bridge-smoke-") as folder,
+        Progress(*columns, console=stderr, transient=True) as progress,
+    ):
+        task = progress.add_task("packets", total=ticks)
+        result = run_smoke(
+            options,
+            kafka,
+            open_framing(kafka),
+            Topics(),
+            Path(folder) / "journal",
+            lambda count: progress.update(task, completed=min(count, ticks)),
+        )
+    if as_json:
+        return _print_json(result)
+    code = report_ledger(f"ws_bridge smoke, seed {seed}, faults: {chosen}", result.ledger)
+    stdout.print(f"bars: {result.bars_sent:,} sent, {result.bars_read:,} read back")
+    stdout.print(f"bytes of ticks and bars: sha256 {result.sha256}", soft_wrap=True)
+    return code if result.balanced else EXIT_FAILED
+
+
+def _print_json(result: SmokeResult) -> int:
+    ledger = result.ledger
+    print(
+        json.dumps(
+            {
+                "balanced": result.balanced,
+                "ledger": dict(ledger.lines()),
+                "dead_letters": dict(sorted(ledger.read_back.reasons.items())),
+                "feed_events": dict(sorted(ledger.read_back.events.items())),
+                "bars": {"sent": result.bars_sent, "read_back": result.bars_read},
+                "sha256": result.sha256,
+                "problems": ledger.problems(),
+            }
+        )
+    )
+    return 0 if result.balanced else EXIT_FAILED

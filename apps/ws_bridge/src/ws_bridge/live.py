@@ -1,0 +1,87 @@
+"""The live bridge as a service: signals, subscription files, metrics and the orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+from broker_zerodha.subscriptions import Plan
+from prometheus_client import CollectorRegistry
+
+from ws_bridge.bridge import Bridge, BridgeParts
+from ws_bridge.http import HealthServer
+from ws_bridge.journal import Journal
+from ws_bridge.metrics import BridgeMetrics
+from ws_bridge.subscription_watch import SubscriptionWatch
+
+log = structlog.get_logger()
+
+WATCH_S: Final = 2.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended: acknowledged ticks and dead letters, and journal bytes left for the next."""
+
+    ticks: int
+    dead_letters: int
+    frames_lost: int
+    bytes_left: int
+
+
+async def serve(
+    parts: BridgeParts,
+    journal: Journal,
+    watch: SubscriptionWatch,
+    plan: Plan,
+    port: int,
+    drain_s: float,
+) -> Outcome:
+    """Run until SIGTERM or Ctrl-C, then publish what is journaled within ``drain_s`` seconds.
+
+    A second signal ends the draining at once; the journal keeps the rest. Raises PortTaken.
+    """
+    bridge = Bridge(parts, journal, plan)
+    stop, hurry = asyncio.Event(), asyncio.Event()
+
+    def on_signal(name: str) -> None:
+        (hurry if stop.is_set() else stop).set()
+        log.info("stopping", signal=name)
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal, number.name)
+
+    def problems() -> list[str]:
+        found = bridge.problems()
+        if watch.problem is not None:
+            found.append(f"the subscription files are not used: {watch.problem}")
+        return found
+
+    registry = CollectorRegistry()
+    registry.register(BridgeMetrics(bridge.counters, bridge.refresh))
+    with HealthServer(port, registry, problems) as health:
+        log.info("metrics and health", address=f"http://127.0.0.1:{health.port}")
+        watching = asyncio.create_task(_follow_files(bridge, watch))
+        try:
+            await bridge.run(stop)
+        finally:
+            watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await watching
+        left = await bridge.drain(drain_s, hurry.is_set)
+    counters = bridge.counters
+    return Outcome(counters.ticks_acked, counters.dead_acked, counters.frames_lost, left)
+
+
+async def _follow_files(bridge: Bridge, watch: SubscriptionWatch) -> None:
+    while True:
+        await asyncio.sleep(WATCH_S)
+        new = watch.changed(bridge.plan)
+        if new is not None:
+            log.info("the subscription changed", tokens=new.tokens)
+            await bridge.apply(new)

@@ -1,0 +1,47 @@
+"""Logs: one line an event on stderr, JSON where no person is looking, secrets redacted."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterable
+from typing import Any, Final
+
+import structlog
+from broker_zerodha.session.redaction import redact
+
+_LEVELS: Final = {True: logging.WARNING, False: logging.INFO}
+
+
+def configure_logs(*, quiet: bool = False, secrets: Iterable[str] = ()) -> None:
+    """Send structlog and the standard library's logging to stderr.
+
+    ``quiet`` leaves out what is not at least a warning. ``secrets`` are struck out wherever they
+    would appear.
+    """
+    struck = tuple(secret for secret in secrets if secret)
+
+    def strike(_logger: Any, _name: str, event: dict[str, Any]) -> dict[str, Any]:
+        return {key: _clean(value, struck) for key, value in event.items()}
+
+    terminal = sys.stderr.isatty()
+    renderer: Any = (
+        structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer()
+    )
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            strike,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[quiet]),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(name)s: %(message)s")
+
+
+def _clean(value: Any, secrets: tuple[str, ...]) -> Any:
+    return redact(value, secrets) if isinstance(value, str) else value

@@ -1,0 +1,193 @@
+"""Sends the seeded market through journal and pump into Kafka, and reads it back."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from broker_zerodha.session.clock import SystemClock
+from broker_zerodha.simulator import Fault
+from contracts.bounds import tick_bounds
+from kafka_io.codec import AvroCodec
+from kafka_io.consumer import RecordReader
+from kafka_io.delivery import Delivery
+from kafka_io.framing import Framing
+from kafka_io.producer import RecordProducer
+from kafka_io.settings import KafkaSettings
+
+from ws_bridge.bridge import warm_up
+from ws_bridge.counters import Counters
+from ws_bridge.demo import demo_plan
+from ws_bridge.errors import KafkaUnreachable
+from ws_bridge.intake import Intake
+from ws_bridge.journal import Journal, JournalOptions
+from ws_bridge.journal.options import MIB
+from ws_bridge.ledger import Ledger
+from ws_bridge.pump import Pump
+from ws_bridge.read_topics import Mark, mark_topics, read_back
+from ws_bridge.smoke.bars import SOURCE
+from ws_bridge.smoke.feed import Frame, SmokeFeed
+from ws_bridge.topics import BARS, Topics
+
+FEED: Final = "smoke"
+DEADLINE_S: Final = 30.0
+
+
+@dataclass(frozen=True)
+class SmokeOptions:
+    """What is sent; equal options send equal bytes."""
+
+    ticks: int = 20_000
+    instruments: int = 60
+    seed: int = 1
+    script: tuple[Fault, ...] = ()
+
+
+@dataclass(frozen=True)
+class SmokeResult:
+    """The ledger, the bars sent and read back, and a digest of all tick and bar bytes."""
+
+    ledger: Ledger
+    bars_sent: int
+    bars_read: int
+    sha256: str
+
+    @property
+    def balanced(self) -> bool:
+        """True when ticks, dead letters, events and bars all agree."""
+        return self.ledger.balanced and self.bars_sent == self.bars_read
+
+
+def run_smoke(
+    options: SmokeOptions,
+    kafka: KafkaSettings,
+    framing: Framing,
+    topics: Topics,
+    journal_dir: Path,
+    progress: Callable[[int], None],
+) -> SmokeResult:
+    """Send and read back. ``progress`` is told the packets journaled so far.
+
+    Raises BrokerUnreachable, UnknownTopic and KafkaUnreachable.
+    """
+    warm_up()
+    mark = mark_topics(kafka, (*topics.names, BARS))
+    feed = SmokeFeed(demo_plan(options.instruments), options.ticks, options.seed, options.script)
+    counters = Counters()
+    journal_options = JournalOptions(segment_bytes=16 * MIB, max_bytes=1024 * MIB, sync="never")
+    with Journal(journal_dir, journal_options) as journal:
+        intake = Intake(
+            feed=FEED,
+            writer=journal.writer,
+            counters=counters,
+            clock=feed.clock,
+            wake=lambda: None,
+            tokens_of=lambda shard: (),
+        )
+        pump = _pump(kafka, framing, topics, journal, counters)
+        for item in feed:
+            if isinstance(item, Frame):
+                intake.on_frame(item.shard, item.payload, item.ts_recv_ns)
+                pump.step()
+                pump.collect()
+                progress(counters.packets_journaled)
+            else:
+                intake.on_event(item)
+        _finish(pump, journal, kafka)
+    bars = feed.bars.bars()
+    _send_bars(bars, kafka, framing)
+    expected = feed.expected
+    ledger = Ledger(
+        sent_frames=expected.frames,
+        sent_packets=expected.packets,
+        journaled_frames=counters.frames_journaled,
+        journaled_packets=counters.packets_journaled,
+        decoded_packets=counters.packets_decoded,
+        published=counters.ticks_acked,
+        dead_lettered=counters.dead_acked,
+        read_back=read_back(
+            kafka, framing, topics, mark, dict(counters.session_packets), FEED
+        ),
+        expected_reasons=expected.reasons,
+        expected_events=expected.events,
+        lost_before_journal=counters.frames_lost,
+    )
+    digest = hashlib.sha256()
+    _digest(kafka, topics.ticks, mark, framing, digest.update)
+    found = _digest(kafka, BARS, mark, framing, digest.update, source=SOURCE)
+    return SmokeResult(ledger, len(bars), found, digest.hexdigest())
+
+
+def _pump(
+    kafka: KafkaSettings, framing: Framing, topics: Topics, journal: Journal, counters: Counters
+) -> Pump:
+    codec = AvroCodec(framing)
+    return Pump(
+        reader=journal.reader,
+        cursor=journal.cursor,
+        open_producer=lambda: RecordProducer(
+            kafka, framing=framing, ticks_topic=topics.ticks, dead_topic=topics.dead
+        ),
+        bounds=tick_bounds(),
+        topics=topics,
+        encode_event=lambda record: codec.encode("feed_event", record),
+        counters=counters,
+        clock=SystemClock(),
+    )
+
+
+def _finish(pump: Pump, journal: Journal, kafka: KafkaSettings) -> None:
+    ends_s = time.monotonic() + DEADLINE_S
+    while not pump.idle or journal.cursor.position < journal.writer.end:
+        if time.monotonic() > ends_s:
+            raise KafkaUnreachable(
+                f"Kafka at {kafka.bootstrap} has not acknowledged everything within "
+                f"{DEADLINE_S:.0f} s; try again when it answers"
+            )
+        if not pump.step():
+            pump.wait(0.01)
+        pump.collect()
+    pump.close()
+
+
+def _send_bars(bars: list[dict[str, object]], kafka: KafkaSettings, framing: Framing) -> None:
+    codec = AvroCodec(framing)
+    producer = RecordProducer(kafka, framing=framing)
+    delivery = Delivery()
+    try:
+        for bar in bars:
+            key = str(bar["instrument_token"]).encode()
+            producer.produce_record(BARS, key, codec.encode("bar", bar), delivery)
+        producer.flush(DEADLINE_S)
+    finally:
+        producer.close()
+    if not delivery.ok:
+        raise KafkaUnreachable(
+            f"Kafka at {kafka.bootstrap} has not taken the bars: {delivery.error or 'no answer'}"
+        )
+
+
+def _digest(
+    kafka: KafkaSettings,
+    topic: str,
+    mark: Mark,
+    framing: Framing,
+    update: Callable[[bytes], None],
+    source: str | None = None,
+) -> int:
+    """Hash the values written since ``mark``, partition by partition; how many there are."""
+    values: dict[int, list[bytes]] = {}
+    with RecordReader(
+        kafka, [topic], from_offsets=mark.offsets[topic], until_end=True, framing=framing
+    ) as records:
+        for record in records:
+            if source is None or record.decode().record["source"] == source:
+                values.setdefault(record.partition, []).append(record.value)
+    for _, of_partition in sorted(values.items()):
+        for value in of_partition:
+            update(value)
+    return sum(map(len, values.values()))
