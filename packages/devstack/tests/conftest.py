@@ -51,9 +51,11 @@ def run_devstack() -> RunDevstack:
     def run(
         environ: Mapping[str, str], working_folder: Path, *arguments: str
     ) -> subprocess.CompletedProcess[str]:
+        # Absolute, because Pants gives folders relative to the sandbox.
+        path = os.pathsep.join(map(os.path.abspath, sys.path))
         return subprocess.run(
             [sys.executable, "-m", "devstack", *arguments],
-            env=dict(environ) | {"PYTHONPATH": os.pathsep.join(sys.path)},
+            env=dict(environ) | {"PYTHONPATH": path},
             cwd=working_folder,
             capture_output=True,
             text=True,

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -35,10 +35,16 @@ Devstack = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture()
-def environ(own_stack: dict[str, str]) -> Iterator[dict[str, str]]:
-    """The stack's environment; each test leaves the stack down."""
-    yield own_stack
+def environ(own_stack: dict[str, str]) -> dict[str, str]:
+    """The environment of the stack that these tests share; it may be up or down."""
+    return own_stack
+
+
+@pytest.fixture()
+def stopped(own_stack: dict[str, str]) -> dict[str, str]:
+    """The same, surely down."""
     stack.down(own_stack)
+    return own_stack
 
 
 @pytest.fixture()
@@ -53,10 +59,10 @@ def exported(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
 
 
 def test_many_processes_get_one_stack_with_its_topics(
-    environ: dict[str, str], devstack: Devstack
+    stopped: dict[str, str], devstack: Devstack
 ) -> None:
     with ThreadPoolExecutor(3) as pool:
-        runs = list(pool.map(lambda _: devstack(environ, "up"), range(3)))
+        runs = list(pool.map(lambda _: devstack(stopped, "up"), range(3)))
     found = [exported(run) for run in runs]
     assert found[0] == found[1] == found[2]
     said = "".join(run.stderr for run in runs)
@@ -73,9 +79,9 @@ def test_many_processes_get_one_stack_with_its_topics(
         row = connection.execute("SHOW server_version_num").fetchone()
     assert row is not None
     assert row[0].startswith("18")
-    status = devstack(environ, "status").stdout
+    status = devstack(stopped, "status").stdout
     assert status.count("up, pid") == 2
-    assert f"export KAFKA_BOOTSTRAP={bootstrap}\n" in devstack(environ, "env").stdout
+    assert f"export KAFKA_BOOTSTRAP={bootstrap}\n" in devstack(stopped, "env").stdout
 
 
 def test_topics_are_altered_and_partitions_left_alone(
@@ -97,22 +103,22 @@ def test_topics_are_altered_and_partitions_left_alone(
     assert devstack(environ, "topics").returncode == 0
 
 
-def test_an_interrupted_test_run_leaves_no_process(environ: dict[str, str]) -> None:
-    layout = layout_of(environ)
+def test_an_interrupted_test_run_leaves_no_process(stopped: dict[str, str]) -> None:
+    layout = layout_of(stopped)
     run = subprocess.Popen(
         [sys.executable, "-c", TEST_RUN],
-        env=environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        env=stopped | {"PYTHONPATH": os.pathsep.join(sys.path)},
         stdout=subprocess.PIPE,
     )
     with run:
         assert run.stdout is not None
         assert run.stdout.readline().startswith(b"127.0.0.1:")
-        servers = stack.servers(layout, environ).values()
+        servers = stack.servers(layout, stopped).values()
         assert all(server.running for server in servers)
         run.send_signal(signal.SIGKILL)
     for server in servers:
         locks.wait_unlocked(server.files.lock)
-    assert stack.endpoints(environ) == stack.Endpoints(None, None)
+    assert stack.endpoints(stopped) == stack.Endpoints(None, None)
     assert list(layout.leases.iterdir()) == []
 
 
@@ -149,16 +155,16 @@ def read_one(bootstrap: str) -> bytes | None:
     return message.value()
 
 
-def test_only_what_is_named_starts(environ: dict[str, str], devstack: Devstack) -> None:
-    assert list(exported(devstack(environ, "up", "postgres"))) == ["POSTGRES_DSN"]
-    assert not KafkaServer(layout_of(environ)).running
-    assert PostgresServer(layout_of(environ)).running
+def test_only_what_is_named_starts(stopped: dict[str, str], devstack: Devstack) -> None:
+    assert list(exported(devstack(stopped, "up", "postgres"))) == ["POSTGRES_DSN"]
+    assert not KafkaServer(layout_of(stopped)).running
+    assert PostgresServer(layout_of(stopped)).running
 
 
-def test_the_environment_replaces_a_server(environ: dict[str, str], devstack: Devstack) -> None:
-    given = environ | {"POSTGRES_DSN": "postgresql://elsewhere/db"}
+def test_the_environment_replaces_a_server(stopped: dict[str, str], devstack: Devstack) -> None:
+    given = stopped | {"POSTGRES_DSN": "postgresql://elsewhere/db"}
     done = devstack(given, "up", "postgres")
     assert exported(done) == {"POSTGRES_DSN": "postgresql://elsewhere/db"}
     assert "starting" not in done.stderr
     assert "yours, by POSTGRES_DSN" in devstack(given, "status").stdout
-    assert not PostgresServer(layout_of(environ)).running
+    assert not PostgresServer(layout_of(stopped)).running

@@ -65,7 +65,7 @@ def test_a_held_lease_keeps_it_and_the_last_one_ends_it(service: Service) -> Non
         service.publish("somewhere")
         assert service.running
         assert service.pid is not None
-        assert not until(lambda: not service.running, 1.5)
+        assert not until(lambda: not service.running, 1.0)
         assert service.endpoint == "somewhere"
     locks.wait_unlocked(service.files.lock)
     assert not service.running
@@ -83,7 +83,7 @@ def test_the_lease_of_a_killed_process_counts_no_more(service: Service) -> None:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n"
         service.launch(command())
-        assert not until(lambda: not service.running, 1.5)
+        assert not until(lambda: not service.running, 1.0)
         holder.kill()
     assert until(lambda: not service.running)
     assert list(service.layout.leases.iterdir()) == []
@@ -92,7 +92,7 @@ def test_the_lease_of_a_killed_process_counts_no_more(service: Service) -> None:
 def test_a_kept_lease_outlives_its_process_and_runs_out(service: Service) -> None:
     leases.keep(service.layout.leases, 60)
     service.launch(command())
-    assert not until(lambda: not service.running, 1.5)
+    assert not until(lambda: not service.running, 1.0)
     leases.keep(service.layout.leases, 0)
     assert until(lambda: not service.running)
 
@@ -105,7 +105,7 @@ def test_a_connected_client_keeps_it(service: Service) -> None:
         assert until(lambda: _accepts(port))
         client = socket.create_connection(("127.0.0.1", port))
     with client:
-        assert not until(lambda: not service.running, 1.5)
+        assert not until(lambda: not service.running, 1.0)
     assert until(lambda: not service.running)
 
 
