@@ -57,6 +57,8 @@ def producer_config(settings: KafkaSettings) -> dict[str, object]:
         "partitioner": "murmur2_random",
         "compression.type": settings.compression,
         "linger.ms": settings.linger_ms,
+        # A topic that is missing is told soon; make up creates topics long before they are used.
+        "topic.metadata.propagation.max.ms": 5000,
         "message.max.bytes": settings.message_max_bytes,
         # Larger than what we let in, so that the queue is never full in the middle of a batch.
         "queue.buffering.max.messages": 2 * records,

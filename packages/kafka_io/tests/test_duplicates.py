@@ -1,0 +1,42 @@
+"""The duplicate filter against a row-by-row one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from kafka_io.duplicates import DuplicateFilter
+
+SMALL = st.integers(0, 3)
+BATCHES = st.lists(st.lists(st.tuples(SMALL, SMALL, st.integers(0, 8)), max_size=20), max_size=5)
+
+
+@given(BATCHES)
+def test_rows_pass_that_are_above_the_highest_before(
+    batches: list[list[tuple[int, int, int]]],
+) -> None:
+    chosen, highest, dropped = DuplicateFilter(), dict[tuple[int, int], int](), 0
+    for rows in batches:
+        expected = []
+        for partition, session, seq in rows:
+            expected.append(seq > highest.get((partition, session), -1))
+            highest[partition, session] = max(seq, highest.get((partition, session), -1))
+        columns = np.array(rows, np.int64).reshape(-1, 3)
+        assert chosen.fresh(columns[:, 0], columns[:, 1], columns[:, 2]).tolist() == expected
+        dropped += expected.count(False)
+    assert chosen.dropped == dropped
+
+
+def test_it_forgets_the_session_met_longest_ago() -> None:
+    bounded = DuplicateFilter(sessions_max=2)
+    one = np.array([1])
+
+    def fresh(session: int) -> bool:
+        return bool(bounded.fresh(one, np.array([session]), one)[0])
+
+    assert [fresh(session) for session in (1, 2, 1, 3)] == [True, True, False, True]
+    assert not fresh(1)
+    assert fresh(2)
+    with pytest.raises(ValueError, match="at least 1"):
+        DuplicateFilter(0)

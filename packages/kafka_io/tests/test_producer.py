@@ -1,0 +1,299 @@
+"""The producer on the mock and on the real Kafka: order, answers, and every way to fail."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from contracts.tick_batch import Verdict
+from kafka_io.consumer import RecordReader, TickReader
+from kafka_io.dead_letters import DeadLetter
+from kafka_io.errors import (
+    BrokerUnreachable,
+    KafkaIoError,
+    ProducerFatal,
+    QueueFull,
+    RecordTooLarge,
+    UnknownTopic,
+)
+from kafka_io.producer import (
+    HEADROOM_RECORDS,
+    SINGLES_MAX_BYTES,
+    Delivery,
+    RecordProducer,
+    producer_config,
+)
+from kafka_io.settings import KafkaSettings
+from kafka_io.testing import Broker, full_batch, same_rows
+from kafka_io.topic_check import check_topics
+
+LETTER = DeadLetter(
+    raw=b"\x00\x06\x3a\x01\xff",
+    reason="DECODE_UNKNOWN_PACKET",
+    message="five bytes",
+    contract="tick.v1",
+    first_failure_ns=7,
+    unit="packet",
+)
+NOWHERE = KafkaSettings(bootstrap="127.0.0.1:9")
+WAIT_S = 30.0
+
+
+def _wait(producer: RecordProducer, delivery: Delivery) -> None:
+    for _ in range(600):
+        if delivery.done:
+            return
+        producer.poll(0.05)
+    raise AssertionError("no answer from Kafka")
+
+
+def test_ticks_arrive_in_order_and_are_acknowledged(broker: Broker) -> None:
+    topic = broker.make_topic()
+    producer = RecordProducer(broker.settings, ticks_topic=topic)
+    deliveries = []
+    for first in range(0, 3000, 100):
+        batch = full_batch(100, first_seq=first)
+        batch.verdict[0] = Verdict.TRUNCATED
+        deliveries.append(Delivery())
+        assert producer.produce_ticks(batch, deliveries[-1]) == 99
+        producer.poll(0)
+    assert producer.flush(WAIT_S) == 0
+    assert all(delivery.ok for delivery in deliveries)
+    counts = producer.counts
+    assert (counts.enqueued, counts.acked, counts.failed) == (2970, 2970, 0)
+    producer.close()
+    last: dict[int, int] = {}
+    with TickReader(broker.settings, topic, start="earliest", until_end=True) as reader:
+        for columns in reader:
+            for token, seq in zip(
+                columns.column("instrument_token").tolist(),
+                columns.column("feed_seq").tolist(),
+                strict=True,
+            ):
+                assert seq > last.get(token, -1)
+                last[token] = seq
+    assert len(last) == 50
+
+
+def test_all_ticks_of_an_instrument_are_in_one_partition_by_the_java_rule(broker: Broker) -> None:
+    topic = broker.make_topic()
+    producer = RecordProducer(broker.settings, ticks_topic=topic)
+    producer.produce_ticks(full_batch(200), Delivery())
+    assert producer.flush(WAIT_S) == 0
+    producer.close()
+    with RecordReader(broker.settings, [topic], start="earliest", until_end=True) as reader:
+        for record in reader:
+            assert record.key is not None
+            assert record.partition == (_murmur2(record.key) & 0x7FFFFFFF) % 4
+
+
+def _murmur2(data: bytes) -> int:
+    """Kafka's murmur2 (org.apache.kafka.common.utils.Utils), 32 bits."""
+    mask, m = 0xFFFFFFFF, 0x5BD1E995
+    h = (0x9747B28C ^ len(data)) & mask
+    whole = len(data) // 4 * 4
+    for at in range(0, whole, 4):
+        k = int.from_bytes(data[at : at + 4], "little") * m & mask
+        k = (k ^ k >> 24) * m & mask
+        h = (h * m & mask) ^ k
+    if data[whole:]:
+        h = (h ^ int.from_bytes(data[whole:], "little")) * m & mask
+    h = (h ^ h >> 13) * m & mask
+    return h ^ h >> 15
+
+
+def test_what_was_acknowledged_is_what_is_read(broker: Broker) -> None:
+    topic = broker.make_topic()
+    batch = full_batch(40, instruments=1)
+    producer = RecordProducer(broker.settings, ticks_topic=topic)
+    delivery = Delivery()
+    producer.produce_ticks(batch, delivery)
+    _wait(producer, delivery)
+    producer.close()
+    with TickReader(broker.settings, topic, start="earliest", until_end=True) as reader:
+        columns = list(reader)
+    assert len(columns) == 1
+    assert same_rows(columns[0].batch, batch)
+
+
+def test_a_dead_letter_keeps_its_bytes_key_and_headers(broker: Broker) -> None:
+    topic = broker.make_topic()
+    producer = RecordProducer(broker.settings, dead_topic=topic)
+    delivery = Delivery()
+    producer.produce_dead(LETTER, delivery)
+    producer.produce_record(topic, b"k", b"v", delivery)
+    assert producer.flush(WAIT_S) == 0
+    assert delivery.ok
+    producer.close()
+    with RecordReader(broker.settings, [topic], start="earliest", until_end=True) as reader:
+        records = sorted(reader, key=lambda record: len(record.headers))
+    assert records[1].dead_letter() == LETTER
+    assert records[1].key == b"408065"
+    assert (records[0].key, records[0].value, records[0].headers) == (b"k", b"v", [])
+
+
+def test_a_missing_ticks_topic_makes_the_producer_fatal(kafka_bootstrap: str) -> None:
+    settings = KafkaSettings(bootstrap=kafka_bootstrap)
+    producer = RecordProducer(settings, ticks_topic="test-missing-topic")
+    delivery = Delivery()
+    assert producer.produce_ticks(full_batch(10), delivery) == 10
+    _wait(producer, delivery)
+    assert delivery.error is not None
+    assert not delivery.ok
+    assert producer.fatal is not None
+    assert "test-missing-topic" in producer.fatal
+    with pytest.raises(ProducerFatal):
+        producer.produce_ticks(full_batch(1), Delivery())
+    assert producer.counts.failed == 10
+    producer.close()
+
+
+def test_a_missing_dead_letter_topic_leaves_the_ticks_alone(
+    kafka_bootstrap: str, make_topic: Callable[..., str]
+) -> None:
+    topic, settings = make_topic(1), KafkaSettings(bootstrap=kafka_bootstrap)
+    producer = RecordProducer(settings, ticks_topic=topic, dead_topic="test-missing-dead-topic")
+    lost, ticks = Delivery(), Delivery()
+    producer.produce_dead(LETTER, lost)
+    _wait(producer, lost)
+    assert lost.error is not None
+    with pytest.raises(UnknownTopic, match="test-missing-dead-topic"):
+        producer.produce_dead(LETTER, Delivery())
+    assert producer.fatal is None
+    producer.produce_ticks(full_batch(10), ticks)
+    assert producer.flush(WAIT_S) == 0
+    assert ticks.ok
+    producer.close()
+
+
+def test_without_a_broker_ticks_wait_and_close_gives_them_up() -> None:
+    producer = RecordProducer(NOWHERE)
+    delivery = Delivery()
+    producer.produce_ticks(full_batch(100), delivery)
+    producer.poll(0.3)
+    assert producer.fatal is None
+    assert producer.trouble is not None
+    assert (producer.in_flight, producer.flush(0.1), delivery.done) == (100, 100, False)
+    producer.close()
+    assert delivery.done
+    assert delivery.error is not None
+    assert producer.fatal is None
+    with pytest.raises(ProducerFatal, match="closed"):
+        producer.produce_ticks(full_batch(1), Delivery())
+    producer.close()
+
+
+def test_the_queue_is_bounded_and_takes_all_or_nothing() -> None:
+    settings = dataclasses.replace(NOWHERE, max_in_flight=1000)
+    producer = RecordProducer(settings)
+    assert producer.capacity_left == 1000
+    producer.produce_ticks(full_batch(400), Delivery())
+    assert producer.capacity_left == 600
+    chunk = full_batch(65_535)
+    producer.produce_ticks(chunk, Delivery())
+    assert producer.capacity_left == 0
+    producer.produce_ticks(chunk, Delivery())
+    before, delivery = producer.in_flight, Delivery()
+    with pytest.raises(QueueFull, match="wait for Kafka"):
+        producer.produce_ticks(chunk, delivery)
+    assert before <= 1000 + HEADROOM_RECORDS
+    assert (producer.in_flight, delivery.outstanding, producer.fatal) == (before, 0, None)
+    producer.close()
+
+
+def test_dead_letters_are_bounded_by_their_bytes() -> None:
+    producer = RecordProducer(NOWHERE)
+    large = dataclasses.replace(LETTER, raw=bytes(900_000), unit="frame-tail")
+    deliveries = [Delivery() for _ in range(SINGLES_MAX_BYTES // 901_000)]
+    for delivery in deliveries:
+        producer.produce_dead(large, delivery)
+    with pytest.raises(QueueFull, match="bytes of single records"):
+        producer.produce_dead(large, Delivery())
+    assert producer.capacity_left == 0
+    assert producer.produce_ticks(full_batch(1000), Delivery()) == 1000
+    producer.close()
+    assert all(delivery.done for delivery in deliveries)
+
+
+def test_a_record_that_is_too_large_is_told_and_harms_nobody() -> None:
+    producer = RecordProducer(NOWHERE)
+    huge = dataclasses.replace(LETTER, raw=bytes(1_100_000), unit="frame-tail")
+    delivery = Delivery()
+    with pytest.raises(RecordTooLarge, match="too large for ticks.dlq"):
+        producer.produce_dead(huge, delivery)
+    assert (delivery.outstanding, producer.in_flight, producer.fatal) == (0, 0, None)
+    producer.close()
+
+
+def test_a_batch_that_librdkafka_takes_in_part_is_fatal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cannot happen by our bounds; if it did, the ticks after the refused one are out of order."""
+    settings = dataclasses.replace(NOWHERE, max_in_flight=1000)
+    small = {"queue.buffering.max.messages": 10}
+    monkeypatch.setattr(
+        "kafka_io.producer.producer_config", lambda s: {**producer_config(s), **small}
+    )
+    producer = RecordProducer(settings)
+    delivery = Delivery()
+    with pytest.raises(ProducerFatal, match="10 ticks are not taken.*[Qq]ueue full"):
+        producer.produce_ticks(full_batch(20), delivery)
+    assert producer.fatal is not None
+    assert delivery.outstanding == 10
+    producer.close()
+    assert delivery.done
+
+
+def test_publishing_again_after_a_failure_is_seen_once(broker: Broker) -> None:
+    """The bridge's recovery: close, a new producer, again from the acknowledged position."""
+    topic = broker.make_topic()
+    first = RecordProducer(broker.settings, ticks_topic=topic)
+    delivery = Delivery()
+    first.produce_ticks(full_batch(300), delivery)
+    _wait(first, delivery)
+    first.close()
+    second = RecordProducer(broker.settings, ticks_topic=topic)
+    again = Delivery()
+    second.produce_ticks(full_batch(500), again)
+    assert second.flush(WAIT_S) == 0
+    assert again.ok
+    second.close()
+    with TickReader(broker.settings, topic, start="earliest", until_end=True) as reader:
+        seqs = np.concatenate([columns.column("feed_seq") for columns in reader])
+        assert reader.duplicates is not None
+        assert reader.duplicates.dropped == 300
+    assert sorted(seqs.tolist()) == list(range(500))
+    with TickReader(
+        broker.settings, topic, start="earliest", until_end=True, duplicates=None
+    ) as reader:
+        assert sum(len(columns) for columns in reader) == 800
+
+
+def test_topics_are_checked(broker: Broker) -> None:
+    topic = broker.make_topic()
+    assert check_topics(broker.settings, [topic]) == {topic: 4}
+    with pytest.raises(UnknownTopic, match="topic test-not-there does not exist at .*make up"):
+        check_topics(broker.settings, [topic, "test-not-there"])
+
+
+def test_an_unreachable_broker_is_one_sentence() -> None:
+    with pytest.raises(BrokerUnreachable, match=r"no Kafka broker answers at 127\.0\.0\.1:9") as e:
+        check_topics(NOWHERE, ["ticks"], 0.5)
+    assert "\n" not in str(e.value)
+    assert isinstance(e.value, KafkaIoError)
+
+
+def test_librdkafka_speaks_through_the_logger_alone(
+    caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with caplog.at_level(logging.DEBUG):
+        producer = RecordProducer(NOWHERE, logger=logging.getLogger("mine"))
+        for _ in range(100):
+            producer.poll(0.05)
+            if producer.trouble is not None:
+                break
+        producer.close()
+    assert not any("experimental" in record.getMessage() for record in caplog.records)
+    assert any(record.name == "mine" for record in caplog.records)
+    assert capfd.readouterr().err == ""
