@@ -1,6 +1,7 @@
 """One Kite WebSocket connection that stays alive: pure parts, and one asyncio edge.
 
-Reading order: ``messages``, ``credentials``, ``backoff``, ``liveness``, ``events``, ``session``.
+Reading order: ``messages``, ``redaction``, ``credentials``, ``backoff``, ``liveness``, ``events``,
+``options``, ``transport``, ``session``.
 """
 
 from broker_zerodha.session.clock import Clock, SystemClock

@@ -107,6 +107,8 @@ class SymbolWatchdog:
     """
 
     TICKS_KNOWN: Final = 5
+    QUIET_NS: Final = 5 * NS_PER_S
+    """Silence after which the calendar is asked, so that closed hours hardly count."""
 
     def __init__(
         self,
@@ -164,14 +166,15 @@ class SymbolWatchdog:
         limit_ns = np.where(
             known, np.clip(self._factor * mean_ns, self._floor_ns, self._cap_ns), self._cap_ns
         )
-        silent = np.flatnonzero((now_ns - self._last_ns >= limit_ns) & ~self._reported)
+        silent_ns = now_ns - self._last_ns
+        quiet = np.flatnonzero(silent_ns >= np.minimum(limit_ns, self.QUIET_NS))
         is_open = np.array(
-            [self._is_open(int(token), now_ns) for token in self._tokens[silent]], np.bool_
+            [self._is_open(int(token), now_ns) for token in self._tokens[quiet]], np.bool_
         )
-        closed = silent[~is_open]
+        closed, candidates = quiet[~is_open], quiet[is_open]
         self._first_ns[closed] = self._last_ns[closed] = now_ns
-        self._ticks[closed] = 0
-        rows = silent[is_open]
+        self._ticks[closed], self._reported[closed] = 0, False
+        rows = candidates[(silent_ns >= limit_ns)[candidates] & ~self._reported[candidates]]
         if not len(rows):
             return None
         self._reported[rows] = True

@@ -1,15 +1,13 @@
-"""Kite's text messages, both ways, and what must never be read by anyone else.
+"""Kite's text messages, both ways, and the address to connect to. Pure.
 
 Client to server: JSON with numeric tokens (string tokens deliver nothing). Server to client:
-``{"type": T, "data": ...}`` where T is ``order``, ``error`` or ``message``. The secrets are in the
-connection's URL, so everything that may quote it goes through ``redact`` first.
+``{"type": T, "data": ...}`` where T is ``order``, ``error`` or ``message``.
 """
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, Literal, NamedTuple
 from urllib.parse import urlencode, urlsplit
 
@@ -25,19 +23,9 @@ CHUNK_TOKENS: Final = 500
 RAW_TEXT_MAX: Final = 4096
 """Characters kept of a text message that is no JSON."""
 
-SECRET_CHARS_MIN: Final = 4
-"""Shorter ones are no real secrets, and hiding them would eat the words of the message."""
-
 MODE_NAMES: Final = {mode: mode.name.lower() for mode in TickMode}
 
 TextKind = Literal["order", "error", "message"]
-
-_SECRET: Final = re.compile(
-    r"((?:api_key|access_token|api_secret|request_token|checksum|enctoken)"
-    r"(?:=|%3[dD]|[\"']?\s*:\s*[\"']?))[^&\s\"',}]+",
-    re.IGNORECASE,
-)
-_HIDDEN: Final = "***"
 
 
 class EndpointError(BrokerError):
@@ -116,15 +104,6 @@ def connect_url(endpoint: str, credentials: Credentials) -> str:
         {"api_key": credentials.api_key, "access_token": credentials.access_token.reveal()}
     )
     return f"{endpoint}?{query}"
-
-
-def redact(text: str, secrets: Iterable[str] = ()) -> str:
-    """The text without the values of secret parameters, nor any of ``secrets`` literally."""
-    hidden = _SECRET.sub(rf"\g<1>{_HIDDEN}", text)
-    for secret in secrets:
-        if len(secret) >= SECRET_CHARS_MIN:
-            hidden = hidden.replace(secret, _HIDDEN)
-    return hidden
 
 
 def _compact(message: dict[str, Any]) -> str:

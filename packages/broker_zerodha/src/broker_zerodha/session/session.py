@@ -32,8 +32,9 @@ from broker_zerodha.session.events import (
     TextMessage,
 )
 from broker_zerodha.session.liveness import FlowWatchdog, InboundWatchdog, SymbolWatchdog
-from broker_zerodha.session.messages import checked_endpoint, messages_of, parse_text, redact
+from broker_zerodha.session.messages import checked_endpoint, messages_of, parse_text
 from broker_zerodha.session.options import SessionOptions
+from broker_zerodha.session.redaction import redact
 from broker_zerodha.session.transport import (
     ABNORMAL_CLOSURE,
     AuthRefused,

@@ -6,7 +6,6 @@ stop here: an error becomes a sentence, a log line passes a filter.
 
 from __future__ import annotations
 
-import logging
 import socket
 import ssl
 from functools import partial
@@ -20,8 +19,9 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketExce
 from broker_zerodha.errors import BrokerError
 from broker_zerodha.session.clock import Clock
 from broker_zerodha.session.credentials import Credentials
-from broker_zerodha.session.messages import connect_url, redact
+from broker_zerodha.session.messages import connect_url
 from broker_zerodha.session.options import SessionOptions
+from broker_zerodha.session.redaction import redact, redacting_logger
 
 ABNORMAL_CLOSURE: Final = 1006
 """RFC 6455: the connection ended without a closing handshake."""
@@ -39,21 +39,7 @@ class AuthRefused(BrokerError):
     """Kite refused the credentials: trying again needs others. The message is safe to show."""
 
 
-class RedactingFilter(logging.Filter):
-    """Rewrites log records of the WebSocket library so that no secret is in them."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        record.msg = redact(record.getMessage())
-        record.args = ()
-        if record.exc_info:
-            record.exc_text = redact(logging.Formatter().formatException(record.exc_info))
-            record.exc_info = None
-        return True
-
-
-_LOGGER: Final = logging.getLogger("broker_zerodha.websocket")
-_LOGGER.addFilter(RedactingFilter())
-_LOGGER.setLevel(logging.WARNING)  # below it the library formats every frame
+_LOGGER: Final = redacting_logger("broker_zerodha.websocket")
 
 
 class KiteConnection(ClientConnection):

@@ -213,11 +213,18 @@ class Market:
     def _grow(self, needed: int) -> None:
         if needed <= len(self._full):
             return
-        more = max(needed, 2 * len(self._full)) - len(self._full)
-        self._full = np.concatenate([self._full, np.zeros(more, _FULL)])
-        self._index = np.concatenate([self._index, np.zeros(more, _INDEX)])
-        self._ticks = np.concatenate([self._ticks, np.ones(more, np.int64)])
-        self._lots = np.concatenate([self._lots, np.ones(more, np.int64)])
+        capacity = max(needed, 2 * len(self._full))
+        self._full = _grown(self._full, capacity)
+        self._index = _grown(self._index, capacity)
+        self._ticks = _grown(self._ticks, capacity)
+        self._lots = _grown(self._lots, capacity)
+
+
+def _grown(array: npt.NDArray[Any], capacity: int) -> npt.NDArray[Any]:
+    """A longer copy. (``concatenate`` would turn the records into the machine's byte order.)"""
+    grown = np.zeros(capacity, array.dtype)
+    grown[: len(array)] = array
+    return grown
 
 
 def cut(whole: bytes, mode: TickMode) -> bytes:

@@ -6,7 +6,7 @@ import asyncio
 import json
 import ssl
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -20,6 +20,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from broker_zerodha.packets import PacketKind
+from broker_zerodha.session.redaction import redacting_logger
 from broker_zerodha.simulator.book import ClientBook, Feed, Updates
 from broker_zerodha.simulator.faults import Fault, FaultKind, Outgoing, spoil
 from broker_zerodha.simulator.ledger import ConnectionLedger, Ledger
@@ -101,18 +102,20 @@ class SimulatorServer:
         self._traders: list[_Client] = []
         self._changed = asyncio.Event()
         self._changed_s = 0.0
+        self._news = asyncio.Event()
         self._frame = 0
         self._ticks = 0
         self._due_s = 0.0
         self._server: Server | None = None
+        self._port: int | None = None
         self._market_task: asyncio.Task[None] | None = None
 
     @property
     def port(self) -> int:
-        if self._server is None:
+        """The port that was given or found. Raises RuntimeError before the simulator listens."""
+        if self._port is None:
             raise RuntimeError("the simulator is not listening yet")
-        port: int = next(iter(self._server.sockets)).getsockname()[1]
-        return port
+        return self._port
 
     @property
     def url(self) -> str:
@@ -132,6 +135,12 @@ class SimulatorServer:
             if _query(client.connection.request)[1] == access_token:
                 self._drop(client, "token declared dead")
 
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait until this is true; looked at after each handshake, refusal, message and end."""
+        while not condition():
+            self._news.clear()
+            await self._news.wait()
+
     async def send_text(self, kind: str, data: object) -> None:
         """Send ``{"type": kind, "data": data}`` to every client."""
         for client in self._readers():
@@ -147,7 +156,9 @@ class SimulatorServer:
             ping_interval=None,
             close_timeout=0.5,
             ssl=self.options.ssl_context,
+            logger=redacting_logger("broker_zerodha.simulator"),
         )
+        self._port = next(iter(self._server.sockets)).getsockname()[1]
         self._market_task = asyncio.create_task(self._trade())
         return self
 
@@ -183,6 +194,7 @@ class SimulatorServer:
         if refusal is None:
             return None
         self.ledger.refused += 1
+        self._news.set()
         return connection.respond(*refusal)
 
     def _connections_of(self, api_key: str) -> int:
@@ -196,6 +208,7 @@ class SimulatorServer:
         client = _Client(connection, len(self.ledger.connections), self.options.tokens_max)
         self.ledger.connections.append(client.ledger)
         self._clients.append(client)
+        self._news.set()
         heart = asyncio.create_task(self._beat(client))
         try:
             async for message in connection:
@@ -234,6 +247,7 @@ class SimulatorServer:
         self._changed_s = asyncio.get_running_loop().time()
         self._traders = []
         self._changed.set()
+        self._news.set()
 
     async def _trade(self) -> None:
         """Move the market, one frame at a time, until ``ticks`` moves were delivered."""
@@ -262,8 +276,10 @@ class SimulatorServer:
             if self.subscribed_tokens < max(1, self.options.expected_tokens):
                 await self._changed.wait()
             elif settled_s > 0:
+                # Not wait_for: in Python 3.11 it can swallow a cancellation.
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._changed.wait(), settled_s)
+                    async with asyncio.timeout(settled_s):
+                        await self._changed.wait()
             else:
                 break
         self._traders = sorted(self._readers(), key=lambda client: client.order)

@@ -1,0 +1,380 @@
+"""The session against the simulator over real sockets; its clock is turned by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from broker_zerodha.reference import decode_frame
+from broker_zerodha.session import (
+    AuthExpired,
+    AuthRestored,
+    Connected,
+    CredentialsError,
+    CredentialSource,
+    Disconnected,
+    FeedSessions,
+    FixedCredentials,
+    GapCause,
+    GapClosed,
+    GapOpened,
+    KiteSession,
+    SessionOptions,
+    SessionState,
+    Stale,
+    Subscribed,
+    TextMessage,
+    TokenFile,
+)
+from broker_zerodha.session.testing import PATIENCE_S, START_NS, ManualClock, Recorder
+from broker_zerodha.simulator import SimulatorOptions, SimulatorServer, parse_script
+from contracts.tick_batch import TickMode
+
+pytestmark = pytest.mark.asyncio
+
+DUMMY = FixedCredentials("dummy", "dummy")
+PLAN = {257: TickMode.FULL, 513: TickMode.QUOTE, 769: TickMode.LTP, 265: TickMode.FULL}
+CACHED_FRAMES = 3
+"""First packets come once for the subscription, in quote mode, and once for each other mode."""
+FIRST_WAIT_S = 0.5
+"""The longest wait before the first attempt to connect again."""
+SILENT = SimulatorOptions(heartbeat_s=3600, rate_per_s=None, settle_s=0.02, frame_packets=4)
+
+
+class Rig:
+    """One session with its recorder and clock, running."""
+
+    def __init__(
+        self, url: str, source: CredentialSource, options: SessionOptions | None = None
+    ) -> None:
+        self.heard = Recorder()
+        self.clock = ManualClock()
+        self.session = KiteSession(1, url, source, self.heard, self.clock, options)
+
+
+@asynccontextmanager
+async def running(
+    url: str,
+    source: CredentialSource = DUMMY,
+    options: SessionOptions | None = None,
+    plan: Mapping[int, TickMode] = PLAN,
+) -> AsyncIterator[Rig]:
+    rig = Rig(url, source, options)
+    await rig.session.apply(plan)
+    task = asyncio.create_task(rig.session.run())
+    try:
+        async with asyncio.timeout(3 * PATIENCE_S):
+            yield rig
+            if not task.done():
+                await rig.session.stop()
+            await task
+    finally:
+        task.cancel()
+
+
+async def settled(simulator: SimulatorServer, condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        await simulator.until(condition)
+
+
+async def test_frames_arrive_whole_with_the_clocks_time_and_stop_is_orderly() -> None:
+    async with SimulatorServer(replace(SILENT, ticks=400)) as simulator:
+        async with running(simulator.url) as rig:
+            await simulator.finished.wait()
+            await rig.heard.until(lambda: len(rig.heard.frames) == simulator.ledger.frames)
+            assert rig.session.state is SessionState.LIVE
+        connected = rig.heard.all(Connected)
+        assert [event.shard for event in connected] == [1]
+        assert connected[0].feed_session == rig.session.feed_session == (START_NS & ~0xF) | 1
+        assert {(shard, ts) for shard, _, ts in rig.heard.frames} == {(1, START_NS)}
+        rows = [
+            row
+            for _, payload, ts in rig.heard.frames
+            for row in decode_frame(payload, ts_recv_ns=ts, feed_session=1, first_seq=0)
+        ]
+        assert len(rows) == simulator.ledger.rows == 400 + simulator.ledger.cached
+        assert {row.verdict for row in rows} == {0}
+        assert rig.session.frames == len(rig.heard.frames)
+        assert rig.heard.all(Disconnected)[0].code == 1000
+        assert rig.heard.all(GapOpened) == []
+        assert rig.session.state is SessionState.STOPPED
+
+
+async def test_a_drop_is_a_gap_and_the_next_connection_has_tokens_and_modes_again() -> None:
+    script = parse_script("2 drop")
+    async with SimulatorServer(replace(SILENT, ticks=40, script=script)) as simulator:
+        async with running(simulator.url) as rig:
+            heard = rig.heard
+            opened = await heard.event(GapOpened)
+            before = len(heard.frames)
+            assert before == CACHED_FRAMES + 2  # nothing sent before the drop is lost
+            assert heard.all(Disconnected)[0].code == 1006
+            await rig.clock.advance(FIRST_WAIT_S)
+            closed = await heard.event(GapClosed)
+            await simulator.finished.wait()
+            await heard.until(lambda: len(heard.frames) == simulator.ledger.frames)
+        assert opened.tokens == tuple(sorted(PLAN))
+        assert (opened.from_ns, opened.cause) == (START_NS, GapCause.DISCONNECTED)
+        assert (closed.from_ns, closed.tokens) == (opened.from_ns, opened.tokens)
+        assert closed.to_ns == heard.frames[before][2] > START_NS
+        first, second = heard.all(Connected)
+        assert second.feed_session > first.feed_session
+        told = [(event.mode, event.tokens) for event in heard.all(Subscribed)]
+        assert (
+            told[:3]
+            == told[3:]
+            == [
+                (TickMode.LTP, (769,)),
+                (TickMode.QUOTE, (513,)),
+                (TickMode.FULL, (257, 265)),
+            ]
+        )
+        last = decode_frame(heard.frames[-1][1], ts_recv_ns=0, feed_session=0, first_seq=0)
+        assert {row.values["instrument_token"]: TickMode(row.mode) for row in last} == PLAN
+
+
+async def test_a_half_open_connection_is_found_within_the_watchdogs_time() -> None:
+    script = parse_script("2 half-open")
+    async with (
+        SimulatorServer(replace(SILENT, script=script)) as simulator,
+        running(simulator.url) as rig,
+    ):
+        heard, frames = rig.heard, CACHED_FRAMES + 2
+        await heard.until(lambda: len(heard.frames) == frames)
+        await settled(simulator, lambda: simulator.ledger.connections[0].ended is not None)
+        await rig.clock.advance(4.9)
+        assert heard.all(Disconnected) == []
+        await rig.clock.advance(0.6)
+        gone = await heard.event(Disconnected)
+        assert (gone.code, gone.reason) == (1006, "no byte for 5.0 s")
+        opened = await heard.event(GapOpened)
+        assert (opened.cause, opened.from_ns) == (GapCause.SILENT, START_NS)
+        await rig.clock.advance(FIRST_WAIT_S)
+        closed = await heard.event(GapClosed)
+        assert closed.cause is GapCause.SILENT
+        assert closed.to_ns >= START_NS + 5 * 10**9
+
+
+async def test_a_stall_is_stale_and_a_gap_and_at_last_another_connection() -> None:
+    options = SessionOptions(inbound_silence_s=1e6, stall_s=10, stall_reconnect_s=30)
+    script = parse_script("5 stall 3600")
+    async with (
+        SimulatorServer(replace(SILENT, script=script)) as simulator,
+        running(simulator.url, options=options) as rig,
+    ):
+        heard = rig.heard
+        await heard.until(lambda: len(heard.frames) == CACHED_FRAMES + 5)
+        await rig.clock.advance(1.0)  # teaches the usual rate
+        await rig.clock.advance(8.5)
+        assert heard.all(Stale) == []
+        await rig.clock.advance(2.0)
+        stale, opened = await heard.event(Stale), await heard.event(GapOpened)
+        assert stale.tokens == opened.tokens == tuple(sorted(PLAN))
+        assert (opened.cause, opened.from_ns) == (GapCause.STALLED, START_NS)
+        assert heard.all(Disconnected) == []
+        await rig.clock.advance(20)
+        assert "no tick for 30 s" in (await heard.event(Disconnected)).reason
+        await rig.clock.advance(FIRST_WAIT_S)
+        closed = await heard.event(GapClosed)  # the first packets of the new connection
+        assert closed.cause is GapCause.STALLED
+        assert len(heard.all(GapOpened)) == 1
+
+
+async def test_a_market_that_is_closed_does_not_stall() -> None:
+    options = SessionOptions(inbound_silence_s=1e6, is_open=lambda _token, _now_ns: False)
+    async with (
+        SimulatorServer(replace(SILENT, ticks=20)) as simulator,
+        running(simulator.url, options=options) as rig,
+    ):
+        await simulator.finished.wait()
+        await rig.clock.advance(2000)
+        assert rig.heard.all(Stale) == rig.heard.all(GapOpened) == []
+
+
+async def test_symbols_the_bridge_tells_of_become_stale() -> None:
+    options = SessionOptions(inbound_silence_s=1e6, stall_s=1e6)
+    async with (
+        SimulatorServer(SILENT) as simulator,
+        running(simulator.url, options=options) as rig,
+    ):
+        await rig.heard.event(Connected)
+        for _ in range(8):
+            await rig.clock.advance(1)
+            now_ns = rig.clock.now_ns()
+            rig.session.saw(np.array([257, 99999]), np.array([now_ns, now_ns]))
+        await rig.clock.advance(61)
+        stale = await rig.heard.event(Stale)
+        assert (stale.tokens, stale.from_ns) == ((257,), START_NS + 8 * 10**9)
+
+
+async def test_an_expired_token_is_one_alarm_and_a_new_one_is_picked_up(tmp_path: Path) -> None:
+    path = tmp_path / "token.json"
+
+    def put(token: str) -> None:
+        path.write_text(json.dumps({"api_key": "key", "access_token": token}))
+        path.chmod(0o600)
+
+    put("yesterday")
+    dead = frozenset({"yesterday", "wrong"})
+    async with SimulatorServer(replace(SILENT, dead_tokens=dead)) as simulator:
+        async with running(simulator.url, TokenFile(path)) as rig:
+            heard, ledger = rig.heard, simulator.ledger
+            alarm = await heard.event(AuthExpired)
+            assert alarm.detail.startswith("HTTP 403")
+            opened = await heard.event(GapOpened)
+            assert (opened.cause, opened.from_ns) == (GapCause.AUTH_EXPIRED, START_NS)
+            assert rig.session.state is SessionState.AUTH_EXPIRED
+            await rig.clock.advance(59)
+            assert ledger.refused == 1  # no storm
+            await rig.clock.advance(2)
+            await settled(simulator, lambda: ledger.refused == 2)  # the rare retry
+            put("wrong")
+            await rig.clock.advance(1)
+            await settled(simulator, lambda: ledger.refused == 3)
+            path.unlink()
+            await rig.clock.advance(5)
+            put("today")
+            await rig.clock.advance(1)
+            await heard.event(GapClosed)
+        kinds = [type(event) for event in heard.events]
+        assert kinds[:2] == [AuthExpired, GapOpened]
+        assert kinds.index(AuthRestored) + 1 == kinds.index(Connected)
+        assert kinds.count(AuthExpired) == kinds.count(AuthRestored) == 1
+        assert ledger.refused == 3
+
+
+async def test_a_token_that_dies_while_connected_is_an_alarm_too() -> None:
+    async with (
+        SimulatorServer(SILENT) as simulator,
+        running(simulator.url, FixedCredentials("dummy", "mortal")) as rig,
+    ):
+        await rig.heard.until(lambda: len(rig.heard.frames) > CACHED_FRAMES)
+        simulator.declare_dead("mortal")
+        await rig.heard.event(Disconnected)
+        await rig.clock.advance(2)
+        await rig.heard.event(AuthExpired)
+        causes = [event.cause for event in rig.heard.all(GapOpened)]
+        assert causes == [GapCause.DISCONNECTED]  # one gap, not one for each state
+
+
+async def test_missing_credentials_are_the_same_alarm() -> None:
+    class Nothing:
+        def load(self) -> None:
+            raise CredentialsError("no credentials: set KITE_ACCESS_TOKEN")
+
+    async with running("ws://127.0.0.1:9", Nothing()) as rig:  # type: ignore[arg-type]
+        assert (await rig.heard.event(AuthExpired)).detail.endswith("set KITE_ACCESS_TOKEN")
+        await rig.clock.advance(300)
+        assert len(rig.heard.all(AuthExpired)) == 1
+
+
+async def test_a_changed_plan_sends_only_the_difference() -> None:
+    async with (
+        SimulatorServer(replace(SILENT, expected_tokens=1000)) as simulator,
+        running(simulator.url) as rig,
+    ):
+        heard = rig.heard
+        await heard.event(Subscribed, 3)
+        await heard.until(lambda: len(heard.frames) == CACHED_FRAMES)
+        await rig.session.apply({257: TickMode.FULL, 513: TickMode.FULL, 1025: TickMode.LTP})
+        told = [(event.mode, event.tokens) for event in heard.all(Subscribed)[3:]]
+        assert told == [(TickMode.LTP, (1025,)), (TickMode.FULL, (513,))]
+        await settled(simulator, lambda: simulator.subscribed_tokens == 3)
+        await rig.session.apply({257: TickMode.FULL, 513: TickMode.FULL, 1025: TickMode.LTP})
+        assert len(heard.all(Subscribed)) == 5
+
+
+async def test_text_messages_surface_and_frames_of_any_bytes_are_delivered() -> None:
+    script = parse_script("1 text; 2 garbage; 3 empty; 4 slow 0.05; 5 truncate")
+    async with SimulatorServer(replace(SILENT, ticks=24, script=script)) as simulator:
+        async with running(simulator.url) as rig:
+            await simulator.finished.wait()
+            await rig.heard.until(lambda: len(rig.heard.frames) == simulator.ledger.frames)
+            texts = [(event.kind, event.data) for event in rig.heard.all(TextMessage)]
+        assert texts == [
+            ("message", "the market is simulated"),
+            ("order", {"order_id": "1", "status": "COMPLETE"}),
+            ("error", "a simulated error"),
+        ]
+        assert b"" in [payload for _, payload, _ in rig.heard.frames]
+        assert rig.heard.all(Disconnected)[0].code == 1000
+
+
+async def test_heartbeats_are_counted_and_never_delivered() -> None:
+    options = replace(SILENT, heartbeat_s=0.01, expected_tokens=1000)
+    async with SimulatorServer(options) as simulator, running(simulator.url) as rig:
+        await rig.heard.until(lambda: len(rig.heard.frames) == CACHED_FRAMES)
+        beats = simulator.ledger.heartbeats
+        while simulator.ledger.heartbeats < beats + 5:
+            await simulator.send_text("message", "tick")
+            await rig.heard.event(TextMessage, len(rig.heard.all(TextMessage)) + 1)
+        assert rig.session.heartbeats >= beats
+        assert len(rig.heard.frames) == CACHED_FRAMES
+
+
+async def test_an_unreachable_broker_is_told_once_and_the_gap_starts_with_the_run() -> None:
+    class Counting(FixedCredentials):
+        attempts = 0
+
+        def load(self):  # type: ignore[no-untyped-def]
+            self.attempts += 1
+            return super().load()
+
+    source = Counting("dummy", "dummy")
+    async with SimulatorServer(SILENT) as simulator:
+        url = simulator.url
+    async with running(url, source) as rig:
+        failed = await rig.heard.event(Disconnected)
+        assert failed.code is None
+        assert failed.reason.endswith("refuses connections")
+        assert (await rig.heard.event(GapOpened)).cause is GapCause.CONNECT_FAILED
+        while source.attempts < 4:
+            await rig.clock.advance(60)
+        assert len(rig.heard.all(Disconnected)) == len(rig.heard.all(GapOpened)) == 1
+
+
+async def test_a_restart_opens_the_gap_since_the_last_journaled_frame() -> None:
+    options = SessionOptions(resume_from_ns=START_NS - 7)
+    async with SimulatorServer(SILENT) as simulator:
+        async with running(simulator.url, options=options) as rig:
+            closed = await rig.heard.event(GapClosed)
+        assert (closed.from_ns, closed.cause) == (START_NS - 7, GapCause.RESTART)
+        assert isinstance(rig.heard.events[0], GapOpened)
+
+
+async def test_what_the_listener_raises_ends_the_run() -> None:
+    class Full(Recorder):
+        def on_frame(self, shard: int, payload: bytes, ts_recv_ns: int) -> None:
+            raise OSError("the disk is full")
+
+    async with SimulatorServer(SILENT) as simulator:
+        session = KiteSession(0, simulator.url, DUMMY, Full(), feed_sessions=FeedSessions())
+        await session.apply(PLAN)
+        with pytest.raises(OSError, match="the disk is full"):
+            await asyncio.wait_for(session.run(), PATIENCE_S)
+        assert session.state is SessionState.STOPPED
+        await settled(simulator, lambda: simulator.ledger.connections[0].ended is not None)
+
+
+async def test_cancelling_the_run_closes_the_connection() -> None:
+    async with SimulatorServer(SILENT) as simulator:
+        heard = Recorder()
+        session = KiteSession(0, simulator.url, DUMMY, heard)
+        task = asyncio.create_task(session.run())
+        await heard.event(Connected)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await settled(simulator, lambda: simulator.ledger.connections[0].ended is not None)
+
+
+async def test_stop_before_and_between_connections_returns() -> None:
+    async with running("ws://127.0.0.1:9") as rig:
+        await rig.heard.event(Disconnected)
+    assert rig.session.state is SessionState.STOPPED

@@ -1,0 +1,173 @@
+"""TLS is verified, and no failure shows the api_key or the token to anyone."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import ipaddress
+import logging
+import ssl
+import traceback
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from broker_zerodha.session import (
+    AuthExpired,
+    Connected,
+    Disconnected,
+    FixedCredentials,
+    KiteSession,
+    SessionOptions,
+    TextMessage,
+)
+from broker_zerodha.session.testing import PATIENCE_S, ManualClock, Recorder
+from broker_zerodha.session.transport import AuthRefused, ConnectFailed, open_connection
+from broker_zerodha.simulator import SimulatorOptions, SimulatorServer
+from contracts.tick_batch import TickMode
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+pytestmark = pytest.mark.asyncio
+
+KEY, TOKEN = "CANARYkey1", "CANARYtoken/+=2"
+SECRETS = FixedCredentials(KEY, TOKEN)
+QUIET = SimulatorOptions(heartbeat_s=3600, settle_s=0.02)
+
+
+def self_signed(folder: Path) -> tuple[ssl.SSLContext, Path]:
+    """A server's context, and the certificate that a client would have to trust."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.datetime.now(datetime.UTC)
+    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    public, private = folder / "server.pem", folder / "server.key"
+    public.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    private.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(public, private)
+    return context, public
+
+
+class CountingCredentials(FixedCredentials):
+    """Counts attempts, so that a test can wait for the next one."""
+
+    attempts = 0
+
+    def load(self):  # type: ignore[no-untyped-def]
+        self.attempts += 1
+        return super().load()
+
+
+async def test_a_certificate_that_is_not_trusted_is_one_clear_event(tmp_path: Path) -> None:
+    context, certificate = self_signed(tmp_path)
+    async with SimulatorServer(replace(QUIET, ssl_context=context)) as simulator:
+        assert simulator.url.startswith("wss://")
+        heard, clock, source = Recorder(), ManualClock(), CountingCredentials(KEY, TOKEN)
+        session = KiteSession(0, simulator.url, source, heard, clock)
+        task = asyncio.create_task(session.run())
+        failed = await heard.event(Disconnected)
+        async with asyncio.timeout(PATIENCE_S):
+            while source.attempts < 3:
+                await clock.advance(60)
+        await session.stop()
+        await task
+        assert failed.code is None
+        assert failed.reason == (
+            f"TLS: the certificate of {simulator.url[6:]} is not trusted: self-signed certificate"
+        )
+        assert heard.events == [failed]
+        assert simulator.ledger.connections == []
+
+        trusting = SessionOptions(ssl_context=ssl.create_default_context(cafile=str(certificate)))
+        heard = Recorder()
+        session = KiteSession(0, simulator.url, source, heard, clock, trusting)
+        await session.apply({257: TickMode.FULL})
+        task = asyncio.create_task(session.run())
+        await heard.until(lambda: len(heard.frames) > 3)
+        await session.stop()
+        await task
+
+
+async def every_failure(heard: Recorder) -> list[Exception]:
+    """Run into every kind of failure with the canary as credentials."""
+    caught: list[Exception] = []
+    async with SimulatorServer(QUIET) as simulator:
+        clock = ManualClock()
+        session = KiteSession(0, simulator.url, SECRETS, heard, clock)
+        await session.apply({257: TickMode.FULL})
+        task = asyncio.create_task(session.run())
+        await heard.event(Connected)
+        await simulator.send_text("error", f"no such key {KEY} for {TOKEN}")
+        await heard.event(TextMessage)
+        simulator.declare_dead(TOKEN)
+        await heard.event(Disconnected)
+        await clock.advance(2)
+        await heard.event(AuthExpired)
+        await session.stop()
+        await task
+        caught += await attempt(simulator.url)
+    caught += await attempt(simulator.url)  # refused: nobody listens any more
+    for answer in (
+        b"HTTP/1.1 500 No\r\n\r\n" + TOKEN.encode(),
+        b"HTTP/1.1 302 Found\r\nLocation: http://h/?access_token=" + TOKEN.encode() + b"\r\n\r\n",
+        b"CANARYkey1 is no HTTP\r\n\r\n",
+        b"",
+    ):
+        caught += await attempt(await answering(answer))
+    assert [type(error) for error in caught] == [AuthRefused] + [ConnectFailed] * 5
+    return caught
+
+
+async def attempt(url: str) -> list[Exception]:
+    try:
+        await open_connection(url, SECRETS.load(), SessionOptions(), ManualClock())
+    except (AuthRefused, ConnectFailed) as error:
+        return [error]
+    return []
+
+
+async def answering(answer: bytes) -> str:
+    """The address of a server that says one thing to anyone and hangs up."""
+
+    async def answer_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        writer.close()
+
+    server = await asyncio.start_server(answer_once, "127.0.0.1", 0)
+    return f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+async def test_no_secret_in_events_errors_reprs_or_logs_of_any_level(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    loggers = ("", "websockets", "broker_zerodha.websocket", "broker_zerodha.simulator", "asyncio")
+    for name in loggers:
+        caplog.set_level(logging.DEBUG, name)
+    heard = Recorder()
+    caught = await every_failure(heard)
+    shown = [repr(heard.events), repr(SECRETS.load()), caplog.text]
+    shown += ["".join(traceback.format_exception(error)) for error in caught]
+    assert "HTTP response sent (403 Forbidden)" in caplog.text  # the library did log
+    assert len(heard.all(TextMessage)) == 1
+    for text in shown:
+        assert "CANARY" not in text
