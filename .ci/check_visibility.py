@@ -64,7 +64,16 @@ def pants(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def copy_checkout(target: Path) -> None:
     """Copy what git tracks or would track, as it stands in the working folder."""
     listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+        [
+            "git",
+            "-c",
+            "safe.directory=*",
+            "ls-files",
+            "--cached",
+            "--others",
+            "--exclude-standard",
+            "-z",
+        ],
         cwd=REPO,
         capture_output=True,
         text=True,
@@ -112,7 +121,9 @@ def main() -> int:
         return 1
     print("the checkout keeps the import rules")
     failures = 0
-    with tempfile.TemporaryDirectory(prefix="kite-visibility-", ignore_cleanup_errors=True) as folder:
+    with tempfile.TemporaryDirectory(
+        prefix="kite-visibility-", ignore_cleanup_errors=True
+    ) as folder:
         root = Path(folder)
         copy_checkout(root)
         paths = [write_probe(root, case, number) for number, case in enumerate(CASES)]

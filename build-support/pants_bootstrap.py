@@ -62,9 +62,12 @@ def run_pip(venv: Path, log: Path, *arguments: str) -> None:
     command = [str(venv / "bin" / "python"), "-m", "pip", *arguments]
     command += ["--retries", "2", "--timeout", "20", "--disable-pip-version-check", "--no-input"]
     lines = []
-    with log.open("a") as sink, subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as process:
+    with (
+        log.open("a") as sink,
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as process,
+    ):
         assert process.stdout is not None
         for line in process.stdout:
             sink.write(line)
@@ -89,7 +92,7 @@ def output_of(venv: Path, *arguments: str) -> str:
         [str(venv / "bin" / "python"), *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        universal_newlines=True,
+        text=True,
         check=False,
     )
     return result.stdout.strip() if result.returncode == 0 else ""
@@ -146,7 +149,8 @@ def write_note(cache: Path, values: dict[str, str]) -> None:
 
 def install(cache: Path, version: str) -> None:
     venv, log = cache / "venv", cache / "log"
-    (cache / "ready").unlink() if (cache / "ready").exists() else None
+    if (cache / "ready").exists():
+        (cache / "ready").unlink()
     shutil.rmtree(venv, ignore_errors=True)
     log.write_text("")
     say(f"first start: installing Pants {version} (about 60 MB) into {cache}")
