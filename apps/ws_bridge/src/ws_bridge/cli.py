@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 
-import click
 import typer
+from typer.exceptions import Abort, TyperException
 
 from ws_bridge.commands import decode, demo, plan, replay, run, simulate, smoke, tail
 from ws_bridge.console import complain
-from ws_bridge.errors import EXIT_INTERRUPTED, exit_code_of
+from ws_bridge.errors import EXIT_INTERRUPTED, EXIT_USAGE, FORESEEN, exit_code_of
 
 app = typer.Typer(
     name="ws_bridge",
@@ -47,16 +47,31 @@ def main() -> None:
     debug = "--debug" in given
     try:
         code = app(with_default([each for each in given if each != "--debug"]), standalone_mode=False)
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, Abort):
         sys.exit(complain("stopped by Ctrl-C", EXIT_INTERRUPTED))
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
+    except TyperException as error:
+        sys.exit(complain(f"{_text(error)}; see --help", EXIT_USAGE))
     except Exception as error:
         if debug:
             raise
-        sys.exit(complain(error or repr(error), exit_code_of(error)))
+        sys.exit(complain(_sentence(error), exit_code_of(error)))
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _text(error: TyperException) -> str:
+    """What Typer says of wrong usage, without the full stop that ends its sentences."""
+    text = error.format_message() if hasattr(error, "format_message") else str(error)
+    return str(text).rstrip(".")
+
+
+def _sentence(error: Exception) -> str:
+    """What to tell the user; an error that nobody foresaw is a defect and says so."""
+    if isinstance(error, FORESEEN):
+        return str(error)
+    return (
+        f"unexpected {type(error).__name__}: {error}; this is a defect of ws_bridge, "
+        "--debug shows where"
+    )
 
 
 if __name__ == "__main__":

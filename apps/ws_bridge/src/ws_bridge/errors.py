@@ -24,10 +24,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar, Final
 
+from broker_zerodha.errors import BrokerError
 from broker_zerodha.simulator import ScriptError
 from broker_zerodha.subscriptions import PlanError
+from contracts.errors import ContractError
 from contracts.errors import SettingsError as FileSettingsError
-from kafka_io.errors import BrokerUnreachable, RegistryError, UnknownTopic
+from kafka_io.errors import BrokerUnreachable, KafkaIoError, RegistryError, UnknownTopic
 from kafka_io.errors import SettingsError as KafkaSettingsError
 
 EXIT_FAILED: Final = 1
@@ -154,6 +156,9 @@ class RecordTooLarge(JournalError):
 _TRY_LATER: Final = (BrokerUnreachable, RegistryError)
 _CONFIGURATION: Final = (KafkaSettingsError, FileSettingsError, UnknownTopic, PlanError)
 _USAGE: Final = (ScriptError,)
+
+FORESEEN: Final = (BridgeError, BrokerError, ContractError, KafkaIoError, OSError)
+"""Errors whose text is a sentence for the user."""
 
 
 def exit_code_of(error: BaseException) -> int:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
 from collections.abc import Iterable
 from typing import Any, Final
 
 import structlog
 from broker_zerodha.session.redaction import redact
 
+SAME_LOGGER_S: Final = 10.0
 _LEVELS: Final = {True: logging.WARNING, False: logging.INFO}
 
 
@@ -41,6 +43,25 @@ def configure_logs(*, quiet: bool = False, secrets: Iterable[str] = ()) -> None:
         cache_logger_on_first_use=False,
     )
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(name)s: %(message)s")
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(_Seldom())
+    if quiet:  # the command's own sentence says what a person needs
+        logging.getLogger("kafka_io").setLevel(logging.CRITICAL)
+
+
+class _Seldom(logging.Filter):
+    """Lets one line a logger and ten seconds through; an outage says the same many times a second."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._next_s: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        now_s = time.monotonic()
+        if now_s < self._next_s.get(record.name, 0.0):
+            return False
+        self._next_s[record.name] = now_s + SAME_LOGGER_S
+        return True
 
 
 def _clean(value: Any, secrets: tuple[str, ...]) -> Any:

@@ -12,7 +12,7 @@ from kafka_io.settings import KafkaSettings
 from kafka_io.topic_check import check_topics
 
 
-def end_offsets(settings: KafkaSettings, topic: str, timeout_s: float = 15.0) -> dict[int, int]:
+def end_offsets(settings: KafkaSettings, topic: str, timeout_s: float = 5.0) -> dict[int, int]:
     """Partition → offset of the next record to be written; for ``from_offsets`` of a reader.
 
     Raises BrokerUnreachable and UnknownTopic.

@@ -86,7 +86,8 @@ def scan(
 
     Records begin before ``limit``; what lies between it and ``size`` is unused space. ``final``
     says that nothing follows ``size``. The scan stops before a record that is not complete and
-    when ``rows`` is full. A range without a valid header becomes one row of kind ``LOST``.
+    when ``rows`` is full. A range without a valid header becomes one row of kind ``LOST``, or
+    several when it is larger than the buffer.
     """
     at = start
     count = 0
@@ -110,7 +111,10 @@ def scan(
         while after + HEADER_BYTES <= size and not _valid_header(buffer, after, stamp):
             after += 1
         if after + HEADER_BYTES > size:
-            after = limit if final else min(after, limit)
+            if final or limit + HEADER_BYTES <= size:
+                after = limit
+            elif at > start:
+                break  # the next scan begins here and sees the range whole
         rows[count, :] = 0
         rows[count, START] = at
         rows[count, END] = after

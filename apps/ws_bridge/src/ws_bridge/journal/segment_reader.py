@@ -73,7 +73,7 @@ class SegmentReader:
 
         About ``max_bytes`` of them, or one whole record that is larger.
         """
-        want = max(max_bytes, HEADER_BYTES)
+        want = max(max_bytes, 2 * HEADER_BYTES)
         while True:
             length = min(want, extent.size - offset)
             buffer: Bytes = np.empty(length, np.uint8)

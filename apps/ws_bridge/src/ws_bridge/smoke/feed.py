@@ -26,7 +26,6 @@ from broker_zerodha.session.events import (
     Subscribed,
     TextMessage,
 )
-from broker_zerodha.session.messages import TextKind
 from broker_zerodha.simulator import Fault, FaultKind, Market
 from broker_zerodha.simulator.faults import Outgoing, spoil
 from broker_zerodha.simulator.market import START_EPOCH_S, cut
@@ -155,7 +154,7 @@ class SmokeFeed:
         elif fault.kind is FaultKind.SLOW:
             self.clock.ns += int(fault.number * NS)
         elif fault.kind is FaultKind.TEXT:
-            yield TextMessage(0, TextKind.MESSAGE, "the market is simulated")
+            yield TextMessage(0, "message", "the market is simulated")
 
     def _break(self, kind: FaultKind, last_ns: int) -> Iterator[SessionEvent]:
         if kind is FaultKind.HALF_OPEN:

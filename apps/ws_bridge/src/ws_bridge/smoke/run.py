@@ -74,8 +74,8 @@ def run_smoke(
 
     Raises BrokerUnreachable, UnknownTopic and KafkaUnreachable.
     """
-    warm_up()
     mark = mark_topics(kafka, (*topics.names, BARS))
+    warm_up()
     feed = SmokeFeed(demo_plan(options.instruments), options.ticks, options.seed, options.script)
     counters = Counters()
     journal_options = JournalOptions(segment_bytes=16 * MIB, max_bytes=1024 * MIB, sync="never")
