@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from contracts.tick_batch import Verdict
+from contracts.tick_batch import FIELD_COUNT, Verdict
 
 
 class ReasonCode(StrEnum):
@@ -113,7 +113,7 @@ def reason_of(verdict: int) -> ReasonCode:
 
     Raises ValueError for a good row and for a number that is no verdict.
     """
-    if verdict > 0:
+    if 0 < verdict <= FIELD_COUNT:
         return ReasonCode.SEMANTIC_RANGE
     try:
         return _OF_VERDICT[verdict]

@@ -17,7 +17,7 @@ from contracts.errors import SettingsError
 ENV_FILES: Final = (".env", ".infra/.env")
 """Relative to the root; a later one wins over an earlier one, the environment over both."""
 
-_LINE: Final = re.compile(r"(?:export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)\s*=\s*(?P<value>.*)")
+_LINE: Final = re.compile(r"(?:export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)\s*=(?P<value>.*)")
 _QUOTED: Final = re.compile(r"""(?:'(?P<raw>[^']*)'|"(?P<text>(?:[^"\\]|\\.)*)")\s*(?:#.*)?""")
 _ESCAPES: Final = {"n": "\n", "t": "\t", '"': '"', "\\": "\\"}
 
@@ -67,11 +67,11 @@ def parse_env(text: str, name: str) -> dict[str, str]:
 
 
 def _value(text: str) -> str | None:
-    if text[:1] in ("'", '"'):
-        match = _QUOTED.fullmatch(text)
+    if text.lstrip()[:1] in ("'", '"'):
+        match = _QUOTED.fullmatch(text.strip())
         if match is None:
             return None
         if match["raw"] is not None:
             return match["raw"]
         return re.sub(r"\\(.)", lambda m: _ESCAPES.get(m[1], m[0]), match["text"])
-    return re.split(r"(?:^|\s)#", text, maxsplit=1)[0].strip()
+    return re.split(r"\s#", text, maxsplit=1)[0].strip()

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -35,10 +36,10 @@ class Contract:
 
     subject: str
     version: int
-    avro: Schema
-    json: Schema
-    avro_bytes: bytes
-    json_bytes: bytes
+    avro: Schema = field(repr=False)
+    json: Schema = field(repr=False)
+    avro_bytes: bytes = field(repr=False)
+    json_bytes: bytes = field(repr=False)
     fingerprint: int
 
     @property
@@ -93,7 +94,7 @@ class SchemaStore:
             )
         return self._contracts[subject][version]
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[Contract]:
         for versions in self._contracts.values():
             yield from versions.values()
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import numpy as np
+
 from contracts.errors import RecordError
 from contracts.shape import is_integer
 from contracts.tick_batch import (
@@ -105,7 +107,8 @@ def fill_row(batch: TickBatch, row: int, record: Record) -> None:
     try:
         mode = TickMode[record["mode"].upper()]
         values, groups = _values(record)
-        batch.values[row] = values
+        # Converted as a whole first: numpy would leave half a row behind an integer too large.
+        batch.values[row] = np.array(values, np.int64)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as exc:
         raise RecordError(f"The record has no place in a tick row: {exc!r}.") from exc
     batch.mode[row] = mode

@@ -1,0 +1,107 @@
+"""The settings files: what a line may be, who wins, and that secrets stay out of messages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from contracts.errors import SettingsError
+from contracts.settings_env import parse_env, read_env
+from hypothesis import given
+from hypothesis import strategies as st
+
+
+def write(root: Path, name: str, text: str) -> None:
+    (root / name).parent.mkdir(exist_ok=True)
+    (root / name).write_bytes(text.encode())
+
+
+def test_the_environment_wins_then_infra_then_env(tmp_path: Path) -> None:
+    write(tmp_path, ".env", "A=env\nB=env\nC=env\n")
+    write(tmp_path, ".infra/.env", "B=infra\nC=infra\nD=infra\n")
+    assert read_env(tmp_path, {"C": "process", "E": "process"}) == {
+        "A": "env",
+        "B": "infra",
+        "C": "process",
+        "D": "infra",
+        "E": "process",
+    }
+
+
+def test_missing_files_are_empty(tmp_path: Path) -> None:
+    assert read_env(tmp_path, {"A": "1"}) == {"A": "1"}
+    assert read_env(tmp_path / "nowhere", {}) == {}
+
+
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        ("A=1", "1"),
+        ("  A = 1  ", "1"),
+        ("export A=1", "1"),
+        ("A=", ""),
+        ("A= # nothing", ""),
+        ("A=#kept", "#kept"),
+        ("A=one two", "one two"),
+        ("A=a#b", "a#b"),
+        ("A=a #b", "a"),
+        ("A=x=y", "x=y"),
+        ("A='it is # $HOME \\n'", "it is # $HOME \\n"),
+        ('A="a\\nb\\t\\"c\\" \\\\ \\d # e"  # comment', 'a\nb\t"c" \\ \\d # e'),
+        ("A=''", ""),
+        ("A=http://127.0.0.1:8081", "http://127.0.0.1:8081"),
+    ],
+)
+def test_the_forms_of_a_line(line: str, value: str) -> None:
+    assert parse_env(line, ".env") == {"A": value}
+
+
+def test_comments_empty_lines_windows_lines_and_a_byte_order_mark(tmp_path: Path) -> None:
+    write(tmp_path, ".env", "\ufeff# first\r\n\r\nA=1\r\n  # more\r\nA=2\r\n")
+    assert read_env(tmp_path, {}) == {"A": "2"}
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ("secret", "is not NAME=value"),
+        ("1A=secret", "is not NAME=value"),
+        ("A B=secret", "is not NAME=value"),
+        ("=secret", "is not NAME=value"),
+        ("A-B=secret", "is not NAME=value"),
+        ("A='secret", "has an unbalanced quote"),
+        ('A="secret" more', "has an unbalanced quote"),
+        ('A="secret\\"', "has an unbalanced quote"),
+    ],
+)
+def test_a_malformed_line_is_named_and_not_quoted(tmp_path: Path, line: str, what: str) -> None:
+    write(tmp_path, ".infra/.env", f"# comment\nOK=1\n{line}\n")
+    with pytest.raises(SettingsError, match=what) as caught:
+        read_env(tmp_path, {})
+    assert str(caught.value).startswith(".infra/.env line 3 ")
+    assert "secret" not in str(caught.value)
+
+
+def test_a_file_that_is_no_text_or_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"A=\xff\xfe")
+    with pytest.raises(SettingsError, match=r"\.env is not UTF-8"):
+        read_env(tmp_path, {})
+    (tmp_path / ".env").unlink()
+    (tmp_path / ".env").mkdir()
+    with pytest.raises(SettingsError, match=r"\.env cannot be read: Is a directory"):
+        read_env(tmp_path, {})
+
+
+@given(value=st.text(st.characters(exclude_characters="'", exclude_categories=["Cc", "Cs", "Z"])))
+def test_single_quotes_keep_anything(value: str) -> None:
+    assert parse_env(f"A='{value}'", ".env") == {"A": value}
+
+
+@given(text=st.text())
+def test_any_text_gives_values_or_one_sentence(text: str) -> None:
+    message = ".env line 1 "
+    try:
+        parse_env(text, ".env")
+    except SettingsError as exc:
+        message = str(exc)
+    assert message.startswith(".env line ")
