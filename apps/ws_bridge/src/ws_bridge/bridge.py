@@ -110,7 +110,9 @@ class Bridge:
         ]
         silent_s = self._parts.clock.monotonic_s() - self._last_progress_s
         if not self.settled and silent_s > UNACKED_ALARM_S:
-            found.append(f"Kafka has acknowledged nothing for {silent_s:.0f} s; ticks are journaled")
+            found.append(
+                f"Kafka has acknowledged nothing for {silent_s:.0f} s; ticks are journaled"
+            )
         if self._journal.writer.full is not None:
             found.append(f"the journal is full: {self._journal.writer.full}")
         return found
@@ -237,5 +239,3 @@ def warm_up() -> None:
     """Compile the hot path, or load it from the user's cache."""
     warm_up_decoder()
     warm_up_encoder()
-
-

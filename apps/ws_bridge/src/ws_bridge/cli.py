@@ -46,7 +46,9 @@ def main() -> None:
     given = sys.argv[1:]
     debug = "--debug" in given
     try:
-        code = app(with_default([each for each in given if each != "--debug"]), standalone_mode=False)
+        code = app(
+            with_default([each for each in given if each != "--debug"]), standalone_mode=False
+        )
     except (KeyboardInterrupt, Abort):
         sys.exit(complain("stopped by Ctrl-C", EXIT_INTERRUPTED))
     except TyperException as error:

@@ -1,4 +1,4 @@
-"""What people see: sentences, tables and the live view. Results go to stdout, the rest to stderr."""
+"""What people see: sentences, tables, the live view. Results on stdout, the rest on stderr."""
 
 from __future__ import annotations
 

@@ -65,9 +65,7 @@ def letter_of_row(batch: TickBatch, row: int, buffer: npt.NDArray[np.uint8]) -> 
     )
 
 
-def letter_of_damage(
-    damage: Damage, buffer: npt.NDArray[np.uint8], found_ns: int
-) -> DeadLetter:
+def letter_of_damage(damage: Damage, buffer: npt.NDArray[np.uint8], found_ns: int) -> DeadLetter:
     """The dead letter of a stretch of the journal that cannot be read."""
     raw, message = _bounded(buffer[damage.start : damage.end].tobytes(), damage.cause)
     return DeadLetter(

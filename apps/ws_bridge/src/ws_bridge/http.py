@@ -16,7 +16,7 @@ StartResponse = Callable[..., Any]
 
 
 class _Quiet(WSGIRequestHandler):
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
+    def log_message(self, format: str, *args: Any) -> None:
         """Scrapes every few seconds would drown the log."""
 
 

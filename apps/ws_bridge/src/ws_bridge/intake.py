@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 import structlog
 from broker_zerodha.frames import count_slots
+from broker_zerodha.session.clock import Clock
 from broker_zerodha.session.events import (
     AuthExpired,
     AuthRestored,
@@ -26,7 +27,6 @@ from broker_zerodha.session.events import (
     TextMessage,
 )
 
-from broker_zerodha.session.clock import Clock
 from ws_bridge.counters import Counters
 from ws_bridge.feed_events import feed_event
 from ws_bridge.journal import JournalFull, JournalWriter, RecordKind
@@ -134,14 +134,14 @@ class Intake:
                     cause=event.cause,
                 )
             case Subscribed():
-                self._record("SUBSCRIBED", event.shard, tokens=event.tokens, detail=event.mode.name.lower())
+                self._record(
+                    "SUBSCRIBED", event.shard, tokens=event.tokens, detail=event.mode.name.lower()
+                )
             case Stale():
                 self._record("STALE", event.shard, tokens=event.tokens, from_ns=event.from_ns)
             case AuthExpired():
                 self._counters.auth_expired = True
-                self._record(
-                    "AUTH_EXPIRED", event.shard, ts_ns=event.ts_ns, detail=event.detail
-                )
+                self._record("AUTH_EXPIRED", event.shard, ts_ns=event.ts_ns, detail=event.detail)
             case AuthRestored():
                 self._counters.auth_expired = False
                 self._record("AUTH_RESTORED", event.shard, ts_ns=event.ts_ns)
@@ -170,9 +170,7 @@ class Intake:
                 count=loss.frames_of[shard],
             )
 
-    def _record(
-        self, kind: str, shard: int, *, ts_ns: int | None = None, **fields: Any
-    ) -> None:
+    def _record(self, kind: str, shard: int, *, ts_ns: int | None = None, **fields: Any) -> None:
         if kind == "GAP_OPENED":
             self._counters.gaps_opened += 1
         elif kind == "GAP_CLOSED":

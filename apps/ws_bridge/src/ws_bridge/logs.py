@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, MutableMapping
 from typing import Any, Final
 
 import structlog
@@ -23,7 +23,7 @@ def configure_logs(*, quiet: bool = False, secrets: Iterable[str] = ()) -> None:
     """
     struck = tuple(secret for secret in secrets if secret)
 
-    def strike(_logger: Any, _name: str, event: dict[str, Any]) -> dict[str, Any]:
+    def strike(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
         return {key: _clean(value, struck) for key, value in event.items()}
 
     terminal = sys.stderr.isatty()
@@ -50,7 +50,7 @@ def configure_logs(*, quiet: bool = False, secrets: Iterable[str] = ()) -> None:
 
 
 class _Seldom(logging.Filter):
-    """Lets one line a logger and ten seconds through; an outage says the same many times a second."""
+    """One line a logger in ten seconds: an outage repeats itself many times a second."""
 
     def __init__(self) -> None:
         super().__init__()

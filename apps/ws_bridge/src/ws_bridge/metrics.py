@@ -35,7 +35,7 @@ _GAUGES: Final = {
 
 
 class BridgeMetrics:
-    """A Prometheus collector over the bridge's counters; ``refresh`` brings the gauges up to date."""
+    """A Prometheus collector over the counters; ``refresh`` brings the gauges up to date."""
 
     def __init__(self, counters: Counters, refresh: Callable[[], None]) -> None:
         self._counters = counters

@@ -197,9 +197,7 @@ class Pump:
             entry.reasons[letter.reason] += 1
             self._send(entry, partial(producer.produce_dead, letter))
 
-    def _publish_frames(
-        self, producer: RecordProducer, chunk: Chunk, entry: ChunkInFlight
-    ) -> None:
+    def _publish_frames(self, producer: RecordProducer, chunk: Chunk, entry: ChunkInFlight) -> None:
         done = 0
         while done < len(chunk.frames):
             batch = self._batch

@@ -1,4 +1,4 @@
-"""What a consumer found: every (feed_session, feed_seq) counted once, in order per instrument (pure).
+"""What a consumer found: every (feed_session, feed_seq) counted, in order per instrument (pure).
 
 The bridge numbers the packets of a feed session without gaps, and a packet ends in ``ticks`` or in
 ``ticks.dlq``. So the two topics together must hold each number exactly once, after the duplicate

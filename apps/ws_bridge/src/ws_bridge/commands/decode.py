@@ -78,7 +78,9 @@ def _lines(file: str) -> Iterator[str]:
         with open(file, encoding="utf-8", errors="replace") as lines:
             yield from lines
     except OSError as error:
-        raise UsageError(f"{file} cannot be read: {(error.strerror or 'failed').lower()}") from error
+        raise UsageError(
+            f"{file} cannot be read: {(error.strerror or 'failed').lower()}"
+        ) from error
 
 
 def _journal_or_raw(path: Path) -> Iterator[bytes | dict[str, Any]]:

@@ -92,9 +92,7 @@ def command(
         clock=SystemClock(),
     )
     with Journal(settings.journal_dir, settings.journal) as journal:
-        outcome = asyncio.run(
-            serve(parts, journal, watch, plan, settings.port, settings.drain_s)
-        )
+        outcome = asyncio.run(serve(parts, journal, watch, plan, settings.port, settings.drain_s))
     return _report(outcome, settings.journal_dir)
 
 

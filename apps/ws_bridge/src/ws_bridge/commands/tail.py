@@ -13,6 +13,7 @@ import typer
 from kafka_io.consumer import ReceivedRecord, RecordReader, TickReader
 from kafka_io.errors import MalformedRecord
 from kafka_io.registry import open_framing
+from kafka_io.source import Start
 from rich.live import Live
 from rich.table import Table
 
@@ -45,7 +46,7 @@ def command(
     configure_logs(quiet=True)
     kafka = kafka_settings(bootstrap, root)
     framing = open_framing(kafka)
-    start = "earliest" if beginning else "latest"
+    start: Start = "earliest" if beginning else "latest"
     try:
         if topic != TICKS:
             with RecordReader(
@@ -53,9 +54,7 @@ def command(
             ) as records:
                 _print_records(records, count)
             return 0
-        with TickReader(
-            kafka, topic, start=start, until_end=until_end, framing=framing
-        ) as ticks:
+        with TickReader(kafka, topic, start=start, until_end=until_end, framing=framing) as ticks:
             if stdout.is_terminal:
                 _show_table(ticks, count)
             else:
@@ -113,7 +112,7 @@ def _table(last: OrderedDict[int, dict[str, Any]], number: int) -> Table:
         table.add_column(name, justify="right")
     for token, tick in sorted(last.items()):
         bid, ask = (
-            f"{side[0]['price']} × {side[0]['quantity']}" if side else ""
+            f"{side[0]['price']} x {side[0]['quantity']}" if side else ""
             for side in (tick["bids"], tick["asks"])
         )
         volume = "" if tick["volume_day"] is None else f"{tick['volume_day']:,}"

@@ -105,7 +105,7 @@ def scan(
             rows[count, SHARD] = int(buffer[at + 5])
             rows[count, PAYLOAD_CRC] = _u32(buffer, at + 12)
             count += 1
-            at = end
+            at = int(end)
             continue
         after = at + 1
         while after + HEADER_BYTES <= size and not _valid_header(buffer, after, stamp):

@@ -99,7 +99,7 @@ class SmokeClock:
 
 
 class SmokeFeed:
-    """Iterate over it for frames and session events in order; ``expected`` and ``bars`` are then complete."""
+    """Iterate for frames and session events in order; ``expected`` and ``bars`` fill meanwhile."""
 
     def __init__(self, plan: Plan, ticks: int, seed: int, script: tuple[Fault, ...]) -> None:
         self.expected = Expected()
@@ -133,9 +133,7 @@ class SmokeFeed:
             yield from self._deliver(packets, self._script.get(number))
             self.clock.ns += count * NS // TICKS_A_SECOND
 
-    def _deliver(
-        self, packets: list[bytes], fault: Fault | None
-    ) -> Iterator[Frame | SessionEvent]:
+    def _deliver(self, packets: list[bytes], fault: Fault | None) -> Iterator[Frame | SessionEvent]:
         for outgoing in spoil(fault.kind if fault else None, packets, self._noise):
             self.expected.sent(outgoing)
             yield Frame(0, outgoing.payload, self.clock.ns)

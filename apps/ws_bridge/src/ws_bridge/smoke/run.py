@@ -109,9 +109,7 @@ def run_smoke(
         decoded_packets=counters.packets_decoded,
         published=counters.ticks_acked,
         dead_lettered=counters.dead_acked,
-        read_back=read_back(
-            kafka, framing, topics, mark, dict(counters.session_packets), FEED
-        ),
+        read_back=read_back(kafka, framing, topics, mark, dict(counters.session_packets), FEED),
         expected_reasons=expected.reasons,
         expected_events=expected.events,
         lost_before_journal=counters.frames_lost,
