@@ -1,0 +1,60 @@
+# The verbs of this repository. Each is one line of ./pants, which is what to use for options:
+# `./pants run packages/devstack -- up --help`, `./pants run apps/ws_bridge -- demo --help`.
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test up down status smoke ws package bench lint fmt lock \
+        merge-hist nfo-sync kite-url kite-exchange
+
+DEVSTACK := ./pants run packages/devstack --
+BRIDGE := ./pants run apps/ws_bridge --
+
+help: ## This list
+	@grep -hE '^[a-z -]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z -]+):.*## /\1\t/' \
+		| while IFS="$$(printf '\t')" read -r verb text; do printf '  make %-32s %s\n' "$$verb" "$$text"; done
+
+demo: ## Real local Kafka, simulator and bridge; ends with the ledger
+	@$(DEVSTACK) up kafka
+	@endpoints="$$($(DEVSTACK) env)" && eval "$$endpoints" && $(BRIDGE) demo --bootstrap "$$KAFKA_BOOTSTRAP"
+
+test: ## All tests, on the real Kafka and Postgres
+	@./pants test ::
+
+up: ## Start Kafka and Postgres and create the topics (TOPICS_DRY_RUN=1: only say what would be done)
+	@$(DEVSTACK) up
+
+down: ## Stop Kafka and Postgres; their data stays
+	@$(DEVSTACK) down
+
+status: ## What runs, and where
+	@$(DEVSTACK) status
+
+smoke: ## The seeded market into the topics, with every fault of the script
+	@$(DEVSTACK) up kafka
+	@endpoints="$$($(DEVSTACK) env)" && eval "$$endpoints" && $(BRIDGE) smoke
+
+ws: ## The live bridge; credentials in .env
+	@$(BRIDGE) run
+
+package: ## Wheels and PEX files into dist/
+	@./pants package ::
+
+bench: ## The budgets, as ratios measured in one run
+	@./pants run benchmarks
+
+lint: ## Lint, types and formatting, changing nothing
+	@./pants lint check ::
+	@./pants run 3rdparty/python:ruff -- format --check .
+
+fmt: ## Format the sources
+	@./pants fmt ::
+	@./pants run 3rdparty/python:ruff -- format .
+
+lock: ## Resolve 3rdparty/python/requirements.txt into the hashed lock (ARGS=--upgrade for newer ones)
+	@3rdparty/python/lock $(ARGS)
+
+# Verbs of the first version whose apps are not built yet.
+merge-hist: ## Comes with apps/hist_merge
+	@echo "make $@: comes with apps/hist_merge, which is not built yet." >&2; exit 2
+
+nfo-sync kite-url kite-exchange: ## Come with apps/instruments
+	@echo "make $@: comes with apps/instruments, which is not built yet." >&2; exit 2
