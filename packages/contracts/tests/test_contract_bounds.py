@@ -41,7 +41,7 @@ def in_bounds() -> list[int]:
     return list(LOW)
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=1000, deadline=None)
 @given(row=tick_rows(LOW, HIGH))
 @example(row=(LOW, Group(31), TickMode.FULL))
 @example(row=(HIGH, Group(31), TickMode.FULL))

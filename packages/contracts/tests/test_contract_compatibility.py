@@ -415,7 +415,7 @@ def test_an_avro_type_that_contracts_do_not_use_is_an_error(to: Any, what: str) 
 
 def test_what_apache_avro_cannot_parse_is_an_error() -> None:
     broken = copy.deepcopy(TICK.avro)
-    broken["fields"][0]["name"] = "not a name"
+    broken["fields"].append(broken["fields"][0])
     contract = Contract("tick", 2, broken, TICK.json, b"", b"", 0)
     with pytest.raises(SchemaError, match=r"tick\.v2\.avsc is no Avro schema"):
         resolution_breaks(contract, TICK, BACK)

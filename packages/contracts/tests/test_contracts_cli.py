@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,6 +30,9 @@ class Outcome(NamedTuple):
     code: int
     out: str
     err: str
+
+
+Run = Callable[..., Outcome]
 
 
 @pytest.fixture()
@@ -146,8 +150,16 @@ def test_lock_refuses_what_is_not_fit(run: Run, tmp_path: Path) -> None:
     outcome = run("lock", "tick", "v2", "--schemas", directory)
     assert outcome.code == 1
     assert "unit 'ns' became 'us'" in outcome.out
-    assert outcome.err == "error: tick.v2 is not fit for release: 1 finding.\n"
+    assert outcome.err == "error: tick.v2 is not fit for release; correct what is listed.\n"
     assert read_lock(directory) == before
+
+
+def test_lock_refuses_what_a_reader_cannot_tell_apart(run: Run, tmp_path: Path) -> None:
+    directory = copied_schemas(tmp_path)
+    draft(directory, "bar", lambda avro, schema: None)
+    outcome = run("lock", "bar", "v2", "--schemas", directory)
+    assert outcome.code == 1
+    assert "bar.v2: has the fingerprint of bar.v1" in outcome.out
 
 
 def test_lock_refuses_an_edited_release(run: Run, tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def all_findings(store: SchemaStore) -> list[Finding]:
         found += contract_findings(store, contract)
     for subject in store.subjects():
         found += subject_findings(store, subject)
-    found += _fingerprint_findings(store)
+    found += fingerprint_findings(store)
     locked = read_lock(store.directory)
     found += [
         Finding(Check.UNEDITED, text.partition(".")[0], text)
@@ -125,7 +125,8 @@ def _bounds(_store: SchemaStore, contract: Contract) -> list[str]:
     return []
 
 
-def _fingerprint_findings(store: SchemaStore) -> list[Finding]:
+def fingerprint_findings(store: SchemaStore) -> list[Finding]:
+    """Versions that a reader could not tell apart by the first bytes of a value."""
     found = []
     seen: dict[int, Contract] = {}
     for contract in store:

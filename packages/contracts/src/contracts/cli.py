@@ -178,11 +178,12 @@ def lock(
     findings = [
         *checks.contract_findings(store, contract),
         *checks.subject_findings(store, subject),
+        *checks.fingerprint_findings(store),
     ]
     if findings:
         for finding in findings:
             _console().print(str(finding), markup=False, soft_wrap=True)
-        raise ContractError(f"{contract.name} is not fit for release: {len(findings)} findings.")
+        raise ContractError(f"{contract.name} is not fit for release; correct what is listed.")
     lock_contract(directory, contract)
     _console().print(
         f"Released {contract.name}: its hashes are in {directory / LOCK_NAME}.", soft_wrap=True
