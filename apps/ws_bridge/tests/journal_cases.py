@@ -1,0 +1,70 @@
+"""Records for the journal's tests, and a segment file made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from hypothesis import strategies as st
+from ws_bridge.journal import Chunk, Record, RecordKind
+from ws_bridge.journal.layout import pack_record
+from ws_bridge.journal.scan import END, FEED_SESSION, FIRST_SEQ, KIND, SHARD, START, TS_RECV_NS
+from ws_bridge.journal.segments import segment_path
+
+STAMP = 0x12345678
+NS = st.integers(-(2**63), 2**63 - 1)
+
+
+def records(payload: st.SearchStrategy[bytes] | None = None) -> st.SearchStrategy[Record]:
+    """Any record; payloads are short, often full of zeros or of the journal's own magic."""
+    return st.builds(
+        Record,
+        kind=st.sampled_from([int(kind) for kind in RecordKind]),
+        shard=st.integers(0, 255),
+        payload=payload or st.one_of(st.binary(max_size=80), zeros(), magics()),
+        ts_recv_ns=NS,
+        feed_session=NS,
+        first_seq=NS,
+    )
+
+
+def zeros() -> st.SearchStrategy[bytes]:
+    """Payloads that look like unused space."""
+    return st.integers(0, 120).map(bytes)
+
+
+def magics() -> st.SearchStrategy[bytes]:
+    """Payloads that begin like a header or quote a record of another segment."""
+    inner = Record(1, 0, b"inner", 1, 2, 3)
+    return st.sampled_from([b"KJR1" * 12, pack_record(inner, 7), b"x" + pack_record(inner, 9)])
+
+
+def frame(number: int, size: int = 100, shard: int = 0) -> Record:
+    """A record whose content follows from its number and holds no zero byte."""
+    payload = (b"%08d" % number * (size // 8 + 1))[:size]
+    return Record(int(RecordKind.FRAME), shard, payload, 1_000 + number, 77, number)
+
+
+def segment_file(folder: Path, wanted: Sequence[Record], tail: bytes = b"") -> Path:
+    """A segment file of exactly these records, with ``tail`` behind them."""
+    path = segment_path(folder, 1, STAMP)
+    path.write_bytes(b"".join(pack_record(each, STAMP) for each in wanted) + tail)
+    return path
+
+
+def found_in(chunks: Iterable[Chunk]) -> list[Record]:
+    """The good records of chunks, as values."""
+    found = []
+    for chunk in chunks:
+        for row in chunk.records.tolist():
+            found.append(
+                Record(
+                    row[KIND],
+                    row[SHARD],
+                    chunk.buffer[row[START] : row[END]].tobytes(),
+                    row[TS_RECV_NS],
+                    row[FEED_SESSION],
+                    row[FIRST_SEQ],
+                )
+            )
+    return found

@@ -1,0 +1,93 @@
+"""One record in bytes, and the compiled scan against the plain reader of a record."""
+
+from __future__ import annotations
+
+import zlib
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from journal_cases import STAMP, records
+from ws_bridge.journal import Record, RecordTooLarge
+from ws_bridge.journal.layout import (
+    ANY_STAMP,
+    HEADER_BYTES,
+    PAYLOAD_BYTES_MAX,
+    pack_record,
+    unpack_record,
+)
+from ws_bridge.journal.scan import COLUMNS, END, KIND, LOST, PAYLOAD_CRC, START, scan
+
+
+def test_the_header_is_what_the_documentation_says() -> None:
+    data = pack_record(Record(2, 1, b"abc", 10, 20, 30), STAMP)
+    assert len(data) == HEADER_BYTES + 3 == 51
+    assert data[:4] == b"KJR1"
+    assert data[4:8] == b"\x02\x01\x00\x00"
+    assert data[8:16] == (3).to_bytes(4, "little") + zlib.crc32(b"abc").to_bytes(4, "little")
+    assert [int.from_bytes(data[at : at + 8], "little") for at in (16, 24, 32)] == [10, 20, 30]
+    assert data[40:44] == STAMP.to_bytes(4, "little")
+    assert data[44:48] == zlib.crc32(data[:44]).to_bytes(4, "little")
+    assert data[48:] == b"abc"
+
+
+@given(records(), st.binary(max_size=20), st.binary(max_size=20))
+def test_a_record_survives_the_round_trip(record: Record, before: bytes, after: bytes) -> None:
+    data = before + pack_record(record, STAMP) + after
+    assert unpack_record(data, len(before), STAMP) == record
+    assert unpack_record(data, len(before), ANY_STAMP) == record
+    assert unpack_record(data, len(before), STAMP + 1) is None
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        Record(1, 256, b"", 0, 0, 0),
+        Record(1, 0, b"", 2**63, 0, 0),
+        Record(1, 0, bytes(PAYLOAD_BYTES_MAX + 1), 0, 0, 0),
+    ],
+)
+def test_what_does_not_fit_is_refused(record: Record) -> None:
+    with pytest.raises(RecordTooLarge):
+        pack_record(record, STAMP)
+
+
+@settings(deadline=None)  # the first call compiles
+@given(st.lists(records(), max_size=12), st.integers(0, 60), st.booleans())
+def test_the_scan_finds_what_was_written(wanted: list[Record], cut: int, final: bool) -> None:
+    data = b"".join(pack_record(each, STAMP) for each in wanted)
+    data = data[: max(0, len(data) - cut)]
+    rows = np.zeros((20, COLUMNS), np.int64)
+    count, at = scan(np.frombuffer(data, np.uint8), 0, len(data), len(data), final, STAMP, rows)
+    found, offset = [], 0
+    while (record := unpack_record(data, offset, STAMP)) is not None:
+        found.append(record)
+        offset += HEADER_BYTES + len(record.payload)
+    assert count == len(found)
+    assert at == offset
+    for row, record in zip(rows[:count].tolist(), found, strict=True):
+        assert data[row[START] : row[END]] == record.payload
+        assert row[2:7] == [*record[3:], record.kind, record.shard]
+        assert row[PAYLOAD_CRC] == zlib.crc32(record.payload)
+
+
+def test_the_scan_stops_when_its_index_is_full() -> None:
+    data = b"".join(pack_record(Record(1, 0, b"x", n, 0, 0), STAMP) for n in range(5))
+    buffer = np.frombuffer(data, np.uint8)
+    rows = np.zeros((3, COLUMNS), np.int64)
+    count, at = scan(buffer, 0, len(data), len(data), True, STAMP, rows)
+    assert (count, at) == (3, 3 * 49)
+    count, at = scan(buffer, at, len(data), len(data), True, STAMP, rows)
+    assert (count, at) == (2, len(data))
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=300), st.booleans())
+def test_rubbish_is_never_a_record(data: bytes, final: bool) -> None:
+    rows = np.zeros((400, COLUMNS), np.int64)
+    count, at = scan(np.frombuffer(data, np.uint8), 0, len(data), len(data), final, 0, rows)
+    assert all(kind == LOST for kind in rows[:count, KIND].tolist())
+    assert at <= len(data)
+    if final:
+        assert len(data) - at < HEADER_BYTES
