@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -110,12 +109,14 @@ def test_an_interrupted_test_run_leaves_no_process(stopped: dict[str, str]) -> N
         env=stopped | {"PYTHONPATH": os.pathsep.join(sys.path)},
         stdout=subprocess.PIPE,
     )
-    with run:
+    try:
         assert run.stdout is not None
         assert run.stdout.readline().startswith(b"127.0.0.1:")
         servers = stack.servers(layout, stopped).values()
         assert all(server.running for server in servers)
-        run.send_signal(signal.SIGKILL)
+    finally:
+        run.kill()
+        run.communicate()
     for server in servers:
         locks.wait_unlocked(server.files.lock)
     assert stack.endpoints(stopped) == stack.Endpoints(None, None)

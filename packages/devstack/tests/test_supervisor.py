@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -51,6 +52,15 @@ def command(program: str = SLEEP, *arguments: str, port: int | None = None) -> C
     return Command(argv, signal.SIGTERM, stop_timeout_s=1.0, tcp_port=port)
 
 
+@contextlib.contextmanager
+def ended(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """SIGKILLs ``process`` at the end, however that comes."""
+    try:
+        yield
+    finally:
+        process.kill()
+
+
 @pytest.fixture()
 def service(folder: Path) -> Iterator[Service]:
     made = Service("idle", Layout(folder), grace_s=0.2)
@@ -79,12 +89,11 @@ def test_the_lease_of_a_killed_process_counts_no_more(service: Service) -> None:
         stdout=subprocess.PIPE,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
     )
-    with holder:
+    with holder, ended(holder):
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n"
         service.launch(command())
         assert not until(lambda: not service.running, 1.0)
-        holder.kill()
     assert until(lambda: not service.running)
     assert list(service.layout.leases.iterdir()) == []
 

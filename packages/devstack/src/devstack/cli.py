@@ -22,7 +22,6 @@ from devstack.reporter import ConsoleReporter
 
 DRY_RUN_VARIABLE = "TOPICS_DRY_RUN"
 _DRY_RUN_TIMEOUT_S = 3.0
-_INTERRUPTED = 130
 
 app = typer.Typer(
     help=f"A real local Kafka {KAFKA_VERSION} and Postgres {POSTGRES_MAJOR}, without Docker.",
@@ -204,9 +203,6 @@ def main() -> None:
             raise
         _report.say(f"devstack: {exc}")
         sys.exit(exc.exit_code if isinstance(exc, DevstackError) else _contract_code(exc))
-    except KeyboardInterrupt:
-        _report.say("devstack: interrupted")
-        sys.exit(_INTERRUPTED)
 
 
 if __name__ == "__main__":

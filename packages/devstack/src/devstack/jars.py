@@ -85,7 +85,7 @@ def ensure_jars(folder: Path, report: Reporter, jars: list[Jar] | None = None) -
     if not missing:
         return
     share = _TOTAL_BYTES * len(missing) // len(locked_jars())
-    text = f"fetching Kafka {KAFKA_VERSION}: {len(missing)} jars, {max(1, share // 1_000_000)} MB"
+    text = f"fetching Kafka {KAFKA_VERSION}: {len(missing)} jars, {share / 1e6:.0f} MB"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _remove_staging(folder)
@@ -97,7 +97,7 @@ def ensure_jars(folder: Path, report: Reporter, jars: list[Jar] | None = None) -
     except OSError as exc:
         if exc.errno in (errno.ENOSPC, errno.EDQUOT):
             raise DiskFullError(
-                f"no space left for Kafka's jars ({share // 1_000_000} MB) in {folder}"
+                f"no space left for Kafka's jars ({share / 1e6:.0f} MB) in {folder}"
             ) from exc
         raise
 
