@@ -39,7 +39,7 @@ package: ## Wheels and PEX files into dist/
 	@./pants package ::
 
 bench: ## The budgets, as ratios measured in one run
-	@./pants run benchmarks
+	@set -e; for script in benchmarks/*.py; do echo "== $$script"; ./pants run $$script; done
 
 lint: ## Lint, types and formatting, changing nothing
 	@./pants lint check ::

@@ -8,7 +8,7 @@ import pytest
 from summarise_tests import main
 
 PASSED = "============================== 7 passed in 1.53s ==============================="
-WARNED = "\x1b[33m================= \x1b[32m30 passed\x1b[0m, 2 warnings in 61.02s (0:01:01) =====\x1b[0m"
+WARNED = "\x1b[33m==== \x1b[32m30 passed\x1b[0m, 2 warnings in 61.02s (0:01:01) ====\x1b[0m"
 SKIPPED = "========================= 3 passed, 1 skipped in 0.10s ========================="
 
 
