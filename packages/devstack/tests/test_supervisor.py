@@ -26,6 +26,14 @@ import socket, sys
 listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
 kept = [listener.accept() for _ in iter(int, 1)]
 """
+SELF_CONNECTED = """
+import socket, sys, time
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+client = socket.create_connection(listener.getsockname())
+kept = listener.accept()
+print("connected", flush=True)
+time.sleep(600)
+"""
 HOLD_LEASE = """
 import sys, time
 from pathlib import Path
@@ -107,8 +115,7 @@ def test_a_kept_lease_outlives_its_process_and_runs_out(service: Service) -> Non
 
 
 def test_a_connected_client_keeps_it(service: Service) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     with leases.Lease(service.layout.leases):
         service.launch(command(LISTEN, str(port), port=port))
         assert until(lambda: _accepts(port))
@@ -116,6 +123,21 @@ def test_a_connected_client_keeps_it(service: Service) -> None:
     with client:
         assert not until(lambda: not service.running, 1.0)
     assert until(lambda: not service.running)
+
+
+def test_a_server_connected_to_itself_is_not_in_use(service: Service) -> None:
+    """Kafka's coordinators are clients of their own broker."""
+    port = free_port()
+    with leases.Lease(service.layout.leases):
+        service.launch(command(SELF_CONNECTED, str(port), port=port))
+        assert until(lambda: "connected" in service.files.log.read_text())
+    assert until(lambda: not service.running)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+    return port
 
 
 def _accepts(port: int) -> bool:

@@ -73,21 +73,24 @@ def _serve(spec: dict[str, Any], server: subprocess.Popen[bytes], wake: int) -> 
             told = set(os.read(wake, 64)) & {signal.SIGTERM, signal.SIGINT}
             if told:
                 return True
-        if in_use(spec):
+        if in_use(spec, server.pid):
             idle_since = None
             continue
         now = time.monotonic()
         idle_since = now if idle_since is None else idle_since
-        if now - idle_since >= spec["grace_s"] and _withdraw_if_idle(spec):
+        if now - idle_since >= spec["grace_s"] and _withdraw_if_idle(spec, server.pid):
             _say(f"{spec['name']} was not used for {spec['grace_s']} s")
             return False
     return False
 
 
-def in_use(spec: dict[str, Any]) -> bool:
-    """Whether anybody holds a lease or is connected; dead leases are removed."""
+def in_use(spec: dict[str, Any], server: int) -> bool:
+    """Whether anybody holds a lease or is connected to the process ``server``.
+
+    Dead leases are removed; while clients are connected, the kept one is renewed.
+    """
     leases = Path(spec["leases"])
-    connected = _connected(spec)
+    connected = _connected(spec, server)
     used = connected
     try:
         names = os.listdir(leases)
@@ -124,18 +127,43 @@ def _held(path: Path) -> bool:
     return False
 
 
-def _connected(spec: dict[str, Any]) -> bool:
+def _connected(spec: dict[str, Any], server: int) -> bool:
     """Whether a client is connected, by Linux's socket tables; False where there are none."""
     port, unix = spec.get("tcp_port"), spec.get("unix_socket")
     if port:
-        wanted = f":{port:04X}"
-        for table in ("tcp", "tcp6"):
-            for fields in _proc_net(table):
-                if fields[1].endswith(wanted) and fields[3] == _ESTABLISHED_TCP:
-                    return True
+        return _tcp_client(f":{port:04X}", server)
     if unix:
         return any(f[-1] == unix and f[5] == _CONNECTED_UNIX for f in _proc_net("unix"))
     return False
+
+
+def _tcp_client(port: str, server: int) -> bool:
+    """Whether a process other than ``server`` is connected to ``port`` (``:`` and hexadecimal).
+
+    Kafka's coordinators are clients of their own broker, so the other end of each connection is
+    looked up among the server's own sockets.
+    """
+    rows = [f for table in ("tcp", "tcp6") for f in _proc_net(table) if f[3] == _ESTABLISHED_TCP]
+    peers = {_port(f[2]) for f in rows if _port(f[1]) == port}
+    if not peers:
+        return False
+    own = _sockets(server)
+    ours = {_port(f[1]) for f in rows if _port(f[2]) == port and f"socket:[{f[9]}]" in own}
+    return bool(peers - ours)
+
+
+def _port(address: str) -> str:
+    return address[address.rindex(":") :]
+
+
+def _sockets(pid: int) -> set[str]:
+    """What the descriptors of a process point to, sockets among them."""
+    found = set()
+    with contextlib.suppress(OSError):
+        for path in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                found.add(os.readlink(path))
+    return found
 
 
 def _proc_net(table: str) -> list[list[str]]:
@@ -146,13 +174,13 @@ def _proc_net(table: str) -> list[list[str]]:
     return [fields for line in lines if len(fields := line.split()) > 5]
 
 
-def _withdraw_if_idle(spec: dict[str, Any]) -> bool:
+def _withdraw_if_idle(spec: dict[str, Any], server: int) -> bool:
     """Takes the endpoint away under the stack's lock, unless somebody came in between."""
     lock = _lock(spec["stack_lock"])
     if lock is None:
         return not Path(spec["leases"]).exists()
     try:
-        if in_use(spec):
+        if in_use(spec, server):
             return False
         _withdraw(spec)
         return True
