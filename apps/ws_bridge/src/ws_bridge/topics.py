@@ -18,8 +18,10 @@ class Topics:
     ticks: str = TICKS
     dead: str = TICKS_DLQ
     events: str = FEED_EVENTS
+    bars: str = BARS
+    """The live bridge makes no bars; only the smoke writes here."""
 
     @property
     def names(self) -> tuple[str, str, str]:
-        """All of them, for checks at the start."""
+        """Those of the live bridge, for checks at the start."""
         return (self.ticks, self.dead, self.events)

@@ -31,7 +31,7 @@ from ws_bridge.pump import Pump
 from ws_bridge.read_topics import Mark, mark_topics, read_back
 from ws_bridge.smoke.bars import SOURCE
 from ws_bridge.smoke.feed import Frame, SmokeFeed
-from ws_bridge.topics import BARS, Topics
+from ws_bridge.topics import Topics
 
 FEED: Final = "smoke"
 DEADLINE_S: Final = 30.0
@@ -74,7 +74,7 @@ def run_smoke(
 
     Raises BrokerUnreachable, UnknownTopic and KafkaUnreachable.
     """
-    mark = mark_topics(kafka, (*topics.names, BARS))
+    mark = mark_topics(kafka, (*topics.names, topics.bars))
     warm_up()
     feed = SmokeFeed(demo_plan(options.instruments), options.ticks, options.seed, options.script)
     counters = Counters()
@@ -99,7 +99,7 @@ def run_smoke(
                 intake.on_event(item)
         _finish(pump, journal, kafka)
     bars = feed.bars.bars()
-    _send_bars(bars, kafka, framing)
+    _send_bars(bars, kafka, framing, topics.bars)
     expected = feed.expected
     ledger = Ledger(
         sent_frames=expected.frames,
@@ -116,7 +116,7 @@ def run_smoke(
     )
     digest = hashlib.sha256()
     _digest(kafka, topics.ticks, mark, framing, digest.update)
-    found = _digest(kafka, BARS, mark, framing, digest.update, source=SOURCE)
+    found = _digest(kafka, topics.bars, mark, framing, digest.update, source=SOURCE)
     return SmokeResult(ledger, len(bars), found, digest.hexdigest())
 
 
@@ -152,14 +152,16 @@ def _finish(pump: Pump, journal: Journal, kafka: KafkaSettings) -> None:
     pump.close()
 
 
-def _send_bars(bars: list[dict[str, object]], kafka: KafkaSettings, framing: Framing) -> None:
+def _send_bars(
+    bars: list[dict[str, object]], kafka: KafkaSettings, framing: Framing, topic: str
+) -> None:
     codec = AvroCodec(framing)
     producer = RecordProducer(kafka, framing=framing)
     delivery = Delivery()
     try:
         for bar in bars:
             key = str(bar["instrument_token"]).encode()
-            producer.produce_record(BARS, key, codec.encode("bar", bar), delivery)
+            producer.produce_record(topic, key, codec.encode("bar", bar), delivery)
         producer.flush(DEADLINE_S)
     finally:
         producer.close()
