@@ -40,6 +40,7 @@ def test_it_only_moves_forward(tmp_path: Path) -> None:
     assert again.found
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 2**40), st.integers(0, 2**40)), max_size=10))
 def test_what_was_advanced_is_found_again(steps: list[tuple[int, int]]) -> None:
     with TemporaryDirectory() as folder:
@@ -52,7 +53,7 @@ def test_what_was_advanced_is_found_again(steps: list[tuple[int, int]]) -> None:
         cursor.close()
 
 
-@settings(max_examples=100)
+@settings(deadline=None, max_examples=100)
 @given(st.integers(1, 9), st.data())
 def test_a_torn_slot_falls_back_to_the_one_before(writes: int, data: st.DataObject) -> None:
     with TemporaryDirectory() as folder:
@@ -73,6 +74,7 @@ def test_a_torn_slot_falls_back_to_the_one_before(writes: int, data: st.DataObje
             assert reopened(path).position == previous
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2 * SLOT_BYTES - 1), st.integers(1, 255))
 def test_any_wrong_byte_gives_one_of_the_last_two(at: int, flip: int) -> None:
     with TemporaryDirectory() as folder:

@@ -32,6 +32,7 @@ def test_the_header_is_what_the_documentation_says() -> None:
     assert data[48:] == b"abc"
 
 
+@settings(deadline=None)
 @given(records(), st.binary(max_size=20), st.binary(max_size=20))
 def test_a_record_survives_the_round_trip(record: Record, before: bytes, after: bytes) -> None:
     data = before + pack_record(record, STAMP) + after

@@ -13,7 +13,7 @@ from ws_bridge.subscription_files import load_subscriptions
 
 log = structlog.get_logger()
 
-Stamp = tuple[tuple[int, int], ...]
+Stamp = tuple[tuple[int, ...], ...]
 
 
 class SubscriptionWatch:
@@ -47,12 +47,18 @@ class SubscriptionWatch:
         return new if diff(plan, new) else None
 
     def _look(self) -> Stamp:
-        """Size and time of change of each file; zeros where one is not there."""
-        found = []
+        """What tells a file from its next version; empty where there is none.
+
+        A file that was renamed over another may have the size and time of the other (``cp -p``,
+        ``rsync -t``), but never its inode and time of status change.
+        """
+        found: list[tuple[int, ...]] = []
         for path in (self._tokens_file, *self._universe_files):
             try:
                 status = path.stat()
-                found.append((status.st_mtime_ns, status.st_size))
+                found.append(
+                    (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)
+                )
             except OSError:
-                found.append((0, 0))
+                found.append(())
         return tuple(found)
