@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import kiteconnect
+import kiteconnect  # type: ignore[import-untyped]
 import pytest
 from broker_zerodha.packets import is_tradable
 from broker_zerodha.reference import Row, decode_frame

@@ -56,7 +56,7 @@ def test_the_difference_turns_the_old_plan_into_the_new_and_is_minimal(
     old = make_plan(wishes(before), shards_max=3, shard_tokens_max=4)
     new = make_plan(wishes(after), old, shards_max=3, shard_tokens_max=4)
     state = {number: dict(shard) for number, shard in enumerate(old.shards)}
-    touched = []
+    touched: list[int] = []
     for change in diff(old, new):
         shard = state.setdefault(change.shard, {})
         for token in change.unsubscribe:
