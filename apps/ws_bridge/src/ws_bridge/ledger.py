@@ -27,7 +27,7 @@ class Ledger:
     expected_reasons: Counter[str] = field(default_factory=Counter)
     """Reason code → dead letters that the fault script must cause."""
     expected_events: Counter[str] = field(default_factory=Counter)
-    """Feed event type → how many the fault script must cause, for the types that it names."""
+    """Feed event type → how many there must be, and none else; empty where none are counted."""
     lost_before_journal: int = 0
     """Frames that a full disk made the bridge give up, each counted and announced."""
 
@@ -80,10 +80,12 @@ class Ledger:
             for reason in sorted(self.expected_reasons | back.reasons)
             if back.reasons[reason] != self.expected_reasons[reason]
         ]
+        counted = self.expected_events | back.events if self.expected_events else Counter[str]()
         found += [
-            f"feed events {name}: {back.events[name]}, but the fault script causes {count}"
-            for name, count in sorted(self.expected_events.items())
-            if back.events[name] != count
+            f"feed events {name}: {back.events[name]}, "
+            f"but the fault script causes {self.expected_events[name]}"
+            for name in sorted(counted)
+            if back.events[name] != self.expected_events[name]
         ]
         return found
 

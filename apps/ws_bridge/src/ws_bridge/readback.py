@@ -65,14 +65,17 @@ class ReadBack:
     def _flags(self, session: int) -> npt.NDArray[np.bool_]:
         flags = self._seen.get(session)
         if flags is None:
-            flags = self._seen[session] = np.zeros(self.sessions[session] + 1, np.bool_)
+            flags = np.zeros(self.sessions[session] + 1, np.bool_)
+            # The place for numbers that the session never handed out: each is a duplicate, it
+            # cannot be right, and the ledger must not balance.
+            flags[-1] = True
+            self._seen[session] = flags
         return flags
 
     def _mark(self, session: int, seqs: Integers) -> None:
         flags = self._flags(session)
-        # A number beyond what the session handed out counts as a duplicate of the last place:
-        # it cannot be right, and the ledger must not balance.
-        places = np.minimum(seqs, len(flags) - 1)
+        last = len(flags) - 1
+        places = np.where((seqs < 0) | (seqs > last), last, seqs)
         fresh = np.unique(places)
         self.duplicated += len(places) - int((~flags[fresh]).sum())
         flags[fresh] = True

@@ -1,0 +1,60 @@
+"""Fixtures: brokers with topics of their own, and the command line in processes of its own."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+
+import hypothesis
+import pytest
+from command_line import CommandLine
+from devstack.testing import kafka_bootstrap, make_topic  # noqa: F401
+from kafka_io.mock_broker import MockBroker
+from kafka_io.settings import KafkaSettings
+from ws_bridge.topics import Topics
+
+# The first example of a test may compile the loops; a time limit would only measure the machine.
+hypothesis.settings.register_profile("ws_bridge", deadline=None)
+hypothesis.settings.load_profile("ws_bridge")
+
+
+@pytest.fixture(scope="session")
+def mock_broker() -> Iterator[MockBroker]:
+    """librdkafka's embedded broker with the bridge's topics, shared by the whole session."""
+    with MockBroker() as broker:
+        for name in (*Topics().names, Topics().bars):
+            broker.create_topic(name)
+        yield broker
+
+
+@pytest.fixture()
+def mock_kafka(mock_broker: MockBroker) -> KafkaSettings:
+    return KafkaSettings(bootstrap=mock_broker.bootstrap)
+
+
+@pytest.fixture()
+def mock_topics(mock_broker: MockBroker) -> Topics:
+    """Topics of this test alone, on the mock broker."""
+    mark = f"test-{uuid.uuid4().hex}"
+    topics = Topics(f"{mark}-ticks", f"{mark}-dead", f"{mark}-events", f"{mark}-bars")
+    for name in (*topics.names, topics.bars):
+        mock_broker.create_topic(name)
+    return topics
+
+
+@pytest.fixture()
+def real_kafka(kafka_bootstrap: str) -> KafkaSettings:  # noqa: F811
+    return KafkaSettings(bootstrap=kafka_bootstrap)
+
+
+@pytest.fixture()
+def real_topics(make_topic: Callable[[int], str]) -> Topics:  # noqa: F811
+    """Topics of this test alone, on the real Kafka."""
+    return Topics(make_topic(4), make_topic(2), make_topic(1), make_topic(2))
+
+
+@pytest.fixture(scope="session")
+def command_line() -> Iterator[CommandLine]:
+    """Runs ``ws_bridge`` with the arguments given, each time in a new process."""
+    with CommandLine() as line:
+        yield line
