@@ -225,6 +225,17 @@ def test_a_full_disk_takes_back_what_is_acknowledged(
     assert [each.number for each in list_segments(journal.writer.directory)] == [2]
 
 
+def test_recycling_frees_the_space_even_while_the_file_is_open(journal: Journal) -> None:
+    refused = fill(journal.writer)
+    oldest = list_segments(journal.writer.directory)[0].path
+    with oldest.open("rb") as file:
+        assert os.fstat(file.fileno()).st_blocks > 0
+        journal.cursor.advance(journal.writer.end)
+        journal.writer.append(*frame(refused))
+        assert not oldest.exists()
+        assert os.fstat(file.fileno()).st_blocks == 0
+
+
 class BadDisk:
     """os.writev that stores only part of what it is given, for some calls."""
 

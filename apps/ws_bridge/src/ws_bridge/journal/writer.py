@@ -14,6 +14,7 @@ import struct
 import time
 import zlib
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -213,11 +214,9 @@ class JournalWriter:
         oldest_ns = self._now_ns() - int(self.options.retain_s * NS_PER_SECOND)
         removed = 0
         while (segment := self._recyclable()) is not None:
-            try:
+            with suppress(FileNotFoundError):  # gone already: only forget it
                 if segment.path.stat().st_mtime_ns > oldest_ns:
                     break
-            except FileNotFoundError:
-                pass  # somebody removed it already: forget it below
             self._remove(segment)
             removed += 1
         return removed
@@ -350,7 +349,10 @@ class JournalWriter:
         return segment is not None
 
     def _remove(self, segment: Segment) -> None:
-        segment.path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):  # gone already is as good
+            # Whoever still has it open (the syncer, for a moment) would keep its space in use.
+            os.truncate(segment.path, 0)
+            segment.path.unlink()
         self._segments.pop(0)
         del self._sizes[segment.number]
 
