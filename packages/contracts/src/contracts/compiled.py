@@ -2,7 +2,8 @@
 
 A function marked ``@compiled`` is a plain Python loop over integers and arrays. With
 ``NUMBA_DISABLE_JIT=1`` it runs as such, which is how a debugger steps through it. Machine code is
-kept in the user's cache folder rather than beside the sources, because a PEX may be read-only.
+kept in the user's cache folder rather than beside the sources, because a PEX may be read-only, and
+found there by the content of the sources: see ``code_cache``.
 """
 
 from __future__ import annotations
@@ -16,6 +17,10 @@ import platformdirs
 # numba reads its environment once, when it is imported.
 os.environ.setdefault(
     "NUMBA_CACHE_DIR", os.path.join(platformdirs.user_cache_dir("kite-ingest"), "numba")
+)
+os.environ.setdefault(
+    "NUMBA_CACHE_LOCATOR_CLASSES",
+    "contracts.code_cache.ContentLocator,UserProvidedCacheLocator,UserWideCacheLocator",
 )
 
 import numba  # noqa: E402

@@ -1,0 +1,117 @@
+"""Where numba keeps machine code: by the content of the sources it was made from.
+
+numba's own choice is by the path and time of the function's file. That compiles again in every
+test sandbox and for every copy of a PEX, and, worse, it goes on using old machine code when only
+a module changed from which the function takes a constant or another compiled function. Here the
+key is the SHA-256 over the function's module and every first-party module it imports, directly or
+not, so that equal sources share their code and changed ones never do.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import hashlib
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from importlib.abc import InspectLoader
+from pathlib import Path
+from typing import Any
+
+from numba.core.caching import _CacheLocator
+
+_KEPT_S = 30 * 24 * 60 * 60
+
+
+class ContentLocator(_CacheLocator):
+    """The locator that ``NUMBA_CACHE_LOCATOR_CLASSES`` names; numba makes one per function."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._line = function.__code__.co_firstlineno
+        self._folder = (
+            Path(os.environ["NUMBA_CACHE_DIR"])
+            / f"{function.__module__}-{key_of(function.__module__)}"
+        )
+
+    @classmethod
+    def from_function(cls, py_func: Callable[..., Any], py_file: str) -> ContentLocator | None:
+        """A locator, or None where the function has no readable source (then numba goes on)."""
+        if not os.environ.get("NUMBA_CACHE_DIR") or source_of(py_func.__module__) is None:
+            return None
+        return cls(py_func)
+
+    def get_cache_path(self) -> str:
+        return str(self._folder)
+
+    def ensure_cache_path(self) -> None:
+        """Make the folder, and drop those of older sources that nobody has used for a month."""
+        if not self._folder.exists():
+            _prune(self._folder.parent)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        os.utime(self._folder)
+
+    def get_source_stamp(self) -> str:
+        return self._folder.name
+
+    def get_disambiguator(self) -> str:
+        return str(self._line)
+
+
+def source_of(module: str) -> bytes | None:
+    """The source of an imported module, also from inside a zip file; None if it has none."""
+    spec = getattr(sys.modules.get(module), "__spec__", None)
+    if spec is None or not isinstance(spec.loader, InspectLoader):
+        return None
+    try:
+        text = spec.loader.get_source(module)
+    except ImportError:
+        return None
+    return None if text is None else text.encode()
+
+
+@functools.cache
+def key_of(module: str) -> str:
+    """Hash over the module and the modules of its own package and of contracts it imports."""
+    families = {module.partition(".")[0], __name__.partition(".")[0]}
+    found: dict[str, bytes] = {}
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        source = source_of(name)
+        if name in found or source is None:
+            continue
+        found[name] = source
+        imports = _imports(source, name)
+        waiting += [other for other in imports if other.partition(".")[0] in families]
+    digest = hashlib.sha256()
+    for name in sorted(found):
+        digest.update(f"{name}\0{len(found[name])}\0".encode())
+        digest.update(found[name])
+    return digest.hexdigest()[:24]
+
+
+def _imports(source: bytes, module: str) -> Iterator[str]:
+    """The modules a source names in its imports; a name taken from a package may be one itself."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parent = ".".join(module.split(".")[: -node.level]) if node.level else ""
+            base = ".".join(filter(None, (parent, node.module)))
+            yield base
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def _prune(cache: Path) -> None:
+    """Remove folders whose last use is older than a month; another process may do the same."""
+    oldest = time.time() - _KEPT_S
+    for folder in cache.glob("*"):
+        try:
+            stale = folder.stat().st_mtime < oldest
+        except FileNotFoundError:
+            continue
+        if stale:
+            shutil.rmtree(folder, ignore_errors=True)
