@@ -7,6 +7,7 @@ makes a full journal an alarm and a counted, announced loss.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -56,7 +57,7 @@ class Intake:
         self._session: dict[int, int] = {}
         self._next_seq: dict[int, int] = {}
         self._last_frame_ns: dict[int, int] = {}
-        self._loss = _Loss()
+        self._losses: dict[int, _Loss] = {}
         self._connected: set[int] = set()
 
     @property
@@ -70,8 +71,8 @@ class Intake:
         A loss that could not be announced yet, because the journal is still full, is tried once
         more, and said in the log in any case.
         """
-        if self._loss.frames:
-            self._announce_loss(self._clock.now_ns())
+        if self._losses:
+            self._announce_losses(self._clock.now_ns())
         for shard, from_ns in sorted(self._last_frame_ns.items()):
             self._record("GAP_OPENED", shard, from_ns=from_ns, cause=GapCause.RESTART)
 
@@ -93,8 +94,8 @@ class Intake:
         counters.frames_journaled += 1
         counters.packets_journaled += packets
         counters.session_packets[session] = first_seq + packets
-        if self._loss.frames:
-            self._announce_loss(ts_recv_ns)
+        if self._losses:
+            self._announce_losses(ts_recv_ns)
         self._wake()
 
     def on_event(self, event: SessionEvent) -> None:
@@ -113,7 +114,7 @@ class Intake:
                     "DISCONNECTED",
                     event.shard,
                     ts_ns=event.ts_ns,
-                    cause=str(event.code),
+                    cause=None if event.code is None else str(event.code),
                     detail=event.reason,
                 )
             case GapOpened():
@@ -151,26 +152,30 @@ class Intake:
 
     def _lose(self, shard: int, packets: int, ts_recv_ns: int, full: JournalFull) -> None:
         self._counters.frames_lost += 1
-        if not self._loss.frames:
+        if not self._losses:
             log.error("the journal is full: frames are being lost", reason=str(full))
-        self._loss.add(shard, packets, ts_recv_ns)
+        loss = self._losses.setdefault(shard, _Loss(ts_recv_ns))
+        loss.frames += 1
+        loss.packets += packets
 
-    def _announce_loss(self, now_ns: int) -> None:
-        loss, self._loss = self._loss, _Loss()
-        log.warning("the journal has room again", frames_lost=loss.frames, packets=loss.packets)
-        for shard, from_ns in sorted(loss.since_ns.items()):
-            for kind, to_ns in (("GAP_OPENED", None), ("GAP_CLOSED", now_ns)):
-                self._record(kind, shard, from_ns=from_ns, to_ns=to_ns, cause="journal full")
-            self._record(
-                "LOSS",
-                shard,
-                from_ns=from_ns,
-                to_ns=now_ns,
-                cause="journal full",
-                count=loss.frames_of[shard],
-            )
+    def _announce_losses(self, now_ns: int) -> None:
+        """Tell of every loss; one that finds no room is told with the next frame that does."""
+        log.warning(
+            "the journal has room again",
+            frames_lost=sum(loss.frames for loss in self._losses.values()),
+            packets=sum(loss.packets for loss in self._losses.values()),
+        )
+        for shard, loss in sorted(self._losses.items()):
+            about: dict[str, Any] = {"from_ns": loss.since_ns, "cause": "journal full"}
+            if (
+                self._record("GAP_OPENED", shard, **about)
+                and self._record("GAP_CLOSED", shard, **about, to_ns=now_ns)
+                and self._record("LOSS", shard, **about, to_ns=now_ns, count=loss.frames)
+            ):
+                del self._losses[shard]
 
-    def _record(self, kind: str, shard: int, *, ts_ns: int | None = None, **fields: Any) -> None:
+    def _record(self, kind: str, shard: int, *, ts_ns: int | None = None, **fields: Any) -> bool:
+        """Journal one feed event; False when there was no room and only the log has it."""
         if kind == "GAP_OPENED":
             self._counters.gaps_opened += 1
         elif kind == "GAP_CLOSED":
@@ -191,23 +196,17 @@ class Intake:
             )
         except JournalFull:
             log.error("the journal is full: a feed event is only in this log", **record)
-            return
+            return False
         self._counters.events_journaled += 1
         self._counters.events_by_type[kind] += 1
         self._wake()
+        return True
 
 
+@dataclass
 class _Loss:
-    """Frames given up since the journal filled, a shard each."""
+    """What one shard has lost since the journal filled, and was not announced yet."""
 
-    def __init__(self) -> None:
-        self.frames = 0
-        self.packets = 0
-        self.since_ns: dict[int, int] = {}
-        self.frames_of: dict[int, int] = {}
-
-    def add(self, shard: int, packets: int, ts_recv_ns: int) -> None:
-        self.frames += 1
-        self.packets += packets
-        self.since_ns.setdefault(shard, ts_recv_ns)
-        self.frames_of[shard] = self.frames_of.get(shard, 0) + 1
+    since_ns: int
+    frames: int = 0
+    packets: int = 0
