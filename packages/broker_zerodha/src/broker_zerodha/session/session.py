@@ -255,7 +255,6 @@ class KiteSession:
         self._backoff.connected(self._clock.monotonic_s())
         self._cause, self._end_reason = GapCause.DISCONNECTED, None
         self._failure_told = None
-        self._told = {}
         if self._auth_alarm:
             self._auth_alarm = False
             self._listener.on_event(AuthRestored(self.shard, now_ns))

@@ -11,7 +11,7 @@ from broker_zerodha.session.events import SessionEvent
 
 Event = TypeVar("Event")
 
-PATIENCE_S: Final = 5.0
+PATIENCE_S: Final = 20.0
 """How long, in real time, a test waits for what must happen before it fails."""
 
 START_NS: Final = 1_767_584_700_000_000_000
