@@ -23,13 +23,14 @@ from broker_zerodha.session.events import (
 )
 from contracts.tick_batch import TickMode
 from contracts.validate import explain
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from kafka_io.codec import AvroCodec
 from structlog.testing import capture_logs
 from ws_bridge.journal import JournalOptions
 
 TINY = JournalOptions(segment_bytes=4096, max_bytes=8192, retain_s=0.0, sync="never")
+SMALL = JournalOptions(segment_bytes=65_536, max_bytes=1 << 20, sync="never")
 BIG = frame(150)
 """1502 bytes: two and the events fill a tiny segment."""
 
@@ -42,6 +43,7 @@ STEPS = st.lists(
 )
 
 
+@settings(max_examples=50)
 @given(STEPS)
 def test_packets_are_numbered_without_gaps_in_each_session(
     steps: list[tuple[str, int, int]],
@@ -49,7 +51,7 @@ def test_packets_are_numbered_without_gaps_in_each_session(
     expected: list[tuple[int, int, int, bytes]] = []
     counted: dict[int, int] = {}
     sessions = {}
-    with tempfile.TemporaryDirectory() as folder, Stage(Path(folder)) as stage:
+    with tempfile.TemporaryDirectory() as folder, Stage(Path(folder), SMALL) as stage:
         for number, (what, shard, packets) in enumerate(
             [("connect", shard, 0) for shard in range(3)] + steps
         ):
