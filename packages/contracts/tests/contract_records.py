@@ -20,6 +20,9 @@ Record = dict[str, Any]
 Schema = dict[str, Any]
 
 
+FIRST_SUBJECTS = ["bar", "dead_letter", "feed_event", "tick"]
+
+
 def records(schema: Schema) -> st.SearchStrategy[Record]:
     """Records that the JSON Schema accepts, made from nothing but the schema."""
     nodes = json_nodes(schema)
@@ -96,10 +99,17 @@ def tick_rows(
 
 
 def copied_schemas(folder: Path) -> Path:
-    """A writable copy of the packaged schemas."""
+    """A writable copy of the first release, whatever has been released since."""
     target = folder / "schemas"
+    target.mkdir()
     with as_file(packaged().directory) as source:
-        shutil.copytree(source, target)
+        for subject in FIRST_SUBJECTS:
+            for path in source.glob(f"{subject}.v1.*"):
+                shutil.copy(path, target)
+        lines = (source / "contract.lock").read_text().splitlines(keepends=True)
+    names = tuple(f"  {subject}.v1." for subject in FIRST_SUBJECTS)
+    kept = [line for line in lines if any(name in line for name in names)]
+    (target / "contract.lock").write_text("".join(kept))
     return target
 
 
@@ -112,6 +122,7 @@ def draft(directory: Path, subject: str, edit: Edit, version: int = 2) -> Schema
     before = f"{subject}.v{version - 1}"
     avro = json.loads((directory / f"{before}.avsc").read_text())
     schema = json.loads((directory / f"{before}.schema.json").read_text())
+    schema["$id"] = schema["$id"].replace(f":v{version - 1}", f":v{version}")
     edit(avro, schema)
     (directory / f"{subject}.v{version}.avsc").write_text(json.dumps(avro))
     (directory / f"{subject}.v{version}.schema.json").write_text(json.dumps(schema))
@@ -125,6 +136,7 @@ def draft(directory: Path, subject: str, edit: Edit, version: int = 2) -> Schema
 def edited(contract: Contract, edit: Edit) -> Contract:
     """The next version of ``contract``, in memory."""
     avro, schema = copy.deepcopy(contract.avro), copy.deepcopy(contract.json)
+    schema["$id"] = schema["$id"].replace(f":v{contract.version}", f":v{contract.version + 1}")
     edit(avro, schema)
     return Contract(contract.subject, contract.version + 1, avro, schema, b"", b"", 0)
 

@@ -65,6 +65,12 @@ def add_required_with_default(avro: Schema, schema: Schema) -> None:
     avro["fields"][-1]["default"] = 1
 
 
+def add_without_default(avro: Schema, schema: Schema) -> None:
+    # The other way round: optional in JSON, but Avro has nothing to put there for old data.
+    avro["fields"].append({"name": "lot", "type": ["null", "int"], "doc": "."})
+    schema["properties"]["lot"] = {"type": ["integer", "null"], "minimum": 1, "maximum": 2}
+
+
 def field_type(*path: str, to: Any) -> Edit:
     def edit(avro: Schema, _schema: Schema) -> None:
         avro_field(avro, *path)["type"] = to
@@ -162,6 +168,9 @@ BREAKS: list[Any] = [
     pytest.param(
         TICK, add_required_with_default, "/lot_size", Rule.NEW_REQUIRED_FIELD, BACK,
         id="new-required-json",
+    ),
+    pytest.param(
+        TICK, add_without_default, "/lot", Rule.NEW_REQUIRED_FIELD, BACK, id="new-required-avro"
     ),
     # type
     pytest.param(

@@ -104,6 +104,10 @@ def _order(avro: Schema, _json: Schema) -> None:
     avro["fields"][0], avro["fields"][2] = avro["fields"][2], avro["fields"][0]
 
 
+def _id(_avro: Schema, schema: Schema) -> None:
+    schema["$id"] = "urn:kite:marketdata:tick:v1"
+
+
 def _title(_avro: Schema, schema: Schema) -> None:
     schema["title"] = "Quote"
 
@@ -127,6 +131,7 @@ def _title(_avro: Schema, schema: Schema) -> None:
         (_wide, "/feed_seq allows integers that Avro's long cannot hold"),
         (_doc, "/feed_seq has no description, or another"),
         (_order, "the fields have different orders"),
+        (_id, "the $id of the JSON Schema must be urn:kite:marketdata:tick:v2"),
         (_title, "the title of the JSON Schema"),
     ],
 )

@@ -5,12 +5,14 @@ from __future__ import annotations
 import pytest
 from contract_records import avro_field
 from contracts.reasons import ReasonCode, reason_of
-from contracts.schemas import avro_schema
+from contracts.schemas import avro_schema, latest
 from contracts.tick_batch import FIELD_COUNT, Verdict
 
 
 def test_the_codes_are_the_symbols_of_the_contract() -> None:
-    symbols = avro_field(avro_schema("dead_letter", 1), "reason")["type"]["symbols"]
+    symbols = avro_field(avro_schema("dead_letter", latest("dead_letter")), "reason")["type"][
+        "symbols"
+    ]
     assert [code.value for code in ReasonCode] == symbols
 
 

@@ -13,24 +13,22 @@ import avro.schema
 import contracts
 import fastavro
 import pytest
-from contract_records import copied_schemas
+from contract_records import FIRST_SUBJECTS, copied_schemas
 from contracts import schemas
 from contracts.errors import SchemaError, UnknownContractError
 from contracts.store import SchemaStore, packaged
 
-SUBJECTS = ["bar", "dead_letter", "feed_event", "tick"]
-
 
 def test_subjects_and_versions() -> None:
-    assert schemas.subjects() == SUBJECTS
-    for subject in SUBJECTS:
+    assert set(FIRST_SUBJECTS) <= set(schemas.subjects())
+    for subject in schemas.subjects():
         assert schemas.versions(subject)[0] == 1
         assert schemas.latest(subject) == schemas.versions(subject)[-1]
         assert schemas.avro_schema(subject, 1)["namespace"] == "kite.marketdata"
         assert schemas.json_schema(subject, 1)["$id"].endswith(f":{subject}:v1")
 
 
-@pytest.mark.parametrize("subject", SUBJECTS)
+@pytest.mark.parametrize("subject", FIRST_SUBJECTS)
 def test_the_fingerprint_is_that_of_the_apache_implementation(subject: str) -> None:
     apache = avro.schema.parse(packaged().contract(subject, 1).avro_bytes.decode())
     expected = apache.fingerprint("CRC-64-AVRO")
@@ -44,7 +42,7 @@ def test_the_fingerprint_of_the_first_release_of_tick() -> None:
     assert schemas.fingerprint("tick", 1) == 0x5385E5C8EED611E8
 
 
-@pytest.mark.parametrize("subject", SUBJECTS)
+@pytest.mark.parametrize("subject", FIRST_SUBJECTS)
 def test_a_value_is_recognised_by_its_first_ten_bytes(subject: str) -> None:
     prefix = schemas.single_object_prefix(subject, 1)
     assert schemas.by_fingerprint(prefix) == (subject, 1)
@@ -65,7 +63,7 @@ def test_an_unknown_prefix_is_named(value: bytes, what: str) -> None:
 
 
 def test_an_unknown_subject_or_version_names_those_that_exist() -> None:
-    with pytest.raises(UnknownContractError, match="bar, dead_letter, feed_event, tick"):
+    with pytest.raises(UnknownContractError, match="the subjects are: .*tick"):
         schemas.latest("ticks")
     with pytest.raises(UnknownContractError, match="v1"):
         schemas.json_schema("tick", 9)
@@ -119,7 +117,7 @@ def test_the_schemas_are_found_inside_a_zip(tmp_path: Path) -> None:
         timeout=120,
     )
     assert result.returncode == 0, result.stdout + result.stderr
-    assert "4 contracts" in result.stdout
+    assert ", 0 findings." in result.stdout
 
 
 def test_single_object_bytes_are_what_a_plain_avro_reader_wants() -> None:

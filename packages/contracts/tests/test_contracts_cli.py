@@ -21,6 +21,7 @@ from contract_records import (
 )
 from contracts.cli import app, main
 from contracts.lock import read_lock
+from contracts.reasons import ReasonCode
 from contracts.store import packaged
 
 COMMANDS = ["check", "list", "show", "diff", "lock"]
@@ -60,9 +61,7 @@ def test_check_says_what_it_looked_at(run: Run) -> None:
     outcome = run("check")
     assert outcome.code == 0
     assert outcome.out.count("ok     ") == 9
-    assert (
-        "4 contracts (bar.v1, dead_letter.v1, feed_event.v1, tick.v1), 0 findings." in outcome.out
-    )
+    assert re.search(r"\d+ contracts \(bar\.v1, .*tick\.v1.*\), 0 findings\.", outcome.out)
 
 
 def test_check_fails_on_a_finding(run: Run, tmp_path: Path) -> None:
@@ -84,6 +83,9 @@ def test_list_shows_contracts_and_topics_with_overrides(run: Run, tmp_path: Path
     assert packaged().contract("tick", 1).single_object_prefix.hex() in rows["tick.v1"]
     assert "90000 ms" in rows["ticks"]
     assert "30 days" in rows["ticks.dlq"]
+    for code in ReasonCode:
+        assert code.owner in rows[code.value]
+        assert code.meaning in rows[code.value]
 
 
 def test_a_wrong_setting_is_exit_code_78(run: Run, tmp_path: Path) -> None:
@@ -94,7 +96,7 @@ def test_a_wrong_setting_is_exit_code_78(run: Run, tmp_path: Path) -> None:
 
 
 def test_show_prints_fields_and_schema(run: Run) -> None:
-    outcome = run("show", "tick")
+    outcome = run("show", "tick", "v1")
     assert outcome.code == 0
     for expected in ("tick.v1 (released)", "/depth/bids/*/orders", "10^-price_scale", '"TickMode"'):
         assert expected in outcome.out
@@ -184,12 +186,12 @@ def test_lock_finds_the_checkout_from_a_folder_within(run: Run, tmp_path: Path) 
     [
         (
             "show ticks",
-            "There is no subject 'ticks'; the subjects are: bar, dead_letter, feed_even",
+            "There is no subject 'ticks'; the subjects are: bar, ",
         ),
-        ("show tick v9", "There is no version 9 of tick; the versions are: v1."),
+        ("show tick v9", "There is no version 9 of tick; the versions are: v1"),
         ("show tick latest", "'latest' is no version; write v1 or 1."),
         ("show tick --avro --json", "Use --avro or --json, not both."),
-        ("diff tick v1 v2", "There is no version 2 of tick; the versions are: v1."),
+        ("diff tick v1 v9", "There is no version 9 of tick; the versions are: v1"),
         ("diff tick v1 v1", "Name the older version first"),
         ("diff quote v1 v2", "There is no subject 'quote'"),
         ("check --schemas nowhere", "There is no directory nowhere; name one with --schemas DIR."),

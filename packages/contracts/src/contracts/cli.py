@@ -82,19 +82,21 @@ def check(schemas: Schemas = None) -> None:
         for finding in own:
             console.print(f"         {finding}", markup=False, soft_wrap=True)
     names = [one.name for one in store]
-    console.print(f"{len(names)} contracts ({', '.join(names)}), {len(findings)} findings.")
+    count = f"{len(findings)} finding" + ("" if len(findings) == 1 else "s")
+    console.print(f"{len(names)} contracts ({', '.join(names)}), {count}.", soft_wrap=True)
     if findings:
         raise typer.Exit(EXIT_FAILED)
 
 
 @app.command("list")
 def list_(schemas: Schemas = None) -> None:
-    """List the contracts and the topics, with the retention that the settings files here give."""
+    """List contracts, topics (retention as the settings files here say) and reason codes."""
     store = _store(schemas)
     topics = load_topics(environ=read_env(Path.cwd(), os.environ))
     console = _console()
     console.print(tables.contracts_table(store, read_lock(store.directory), topics))
     console.print(tables.topics_table(topics))
+    console.print(tables.reasons_table())
 
 
 @app.command()
@@ -148,7 +150,7 @@ def diff(
     console = _console()
     console.print(tables.difference_table(before, after, found))
     if found:
-        console.print(f"Not compatible: {len(found)} break(s).")
+        console.print(f"Not compatible: {len(found)} break" + ("." if len(found) == 1 else "s."))
         raise typer.Exit(EXIT_FINDINGS)
     console.print(f"Compatible both ways: {after.name} may follow {before.name}.")
 

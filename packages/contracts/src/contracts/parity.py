@@ -27,6 +27,9 @@ def differences(contract: Contract) -> list[str]:
         found.append("the fields have different orders")
     if contract.json.get("title") != contract.avro.get("name"):
         found.append("the title of the JSON Schema is not the name of the Avro record")
+    wanted = f"urn:kite:marketdata:{contract.subject}:v{contract.version}"
+    if contract.json.get("$id") != wanted:
+        found.append(f"the $id of the JSON Schema must be {wanted}")
     for path in left:
         if path in right:
             found += [f"{path or '(root)'} {what}" for what in _compare(left[path], right[path])]

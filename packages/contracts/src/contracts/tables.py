@@ -11,6 +11,7 @@ from contracts.avro_shape import AvroNode, avro_nodes
 from contracts.breaks import Break
 from contracts.lock import is_released
 from contracts.mapping import FieldMapping, Mapping
+from contracts.reasons import ReasonCode
 from contracts.shape import Node, json_nodes
 from contracts.store import Contract, SchemaStore
 from contracts.topics import TopicSpec
@@ -51,6 +52,14 @@ def topics_table(topics: Iterable[TopicSpec]) -> Table:
             one.dlq or "-",
             one.owner,
         )
+    return table
+
+
+def reasons_table() -> Table:
+    """One line a reason code of dead letters."""
+    table = _table("Reason codes of dead letters", "code", "retryable", "owner", "meaning")
+    for code in ReasonCode:
+        _row(table, code.value, "yes" if code.retryable else "no", code.owner, code.meaning)
     return table
 
 
