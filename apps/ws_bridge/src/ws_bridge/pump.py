@@ -17,7 +17,8 @@ from typing import Any, Final, Protocol
 import numpy as np
 import orjson
 import structlog
-from broker_zerodha.frames import FRAME_INDEX, count_slots, decode_frames
+from broker_zerodha.frames import FRAME_INDEX, decode_frames
+from broker_zerodha.packets import MAX_FRAME_ROWS
 from broker_zerodha.session.clock import Clock
 from contracts.bounds import TickBounds
 from contracts.tick_batch import TickBatch, Verdict
@@ -33,7 +34,6 @@ from ws_bridge.topics import Topics
 log = structlog.get_logger()
 
 CHUNK_BYTES: Final = 256 * 1024
-BATCH_ROWS: Final = 4096
 PRODUCER_RETRY_S: Final = 1.0
 SIDE_RETRY_S: Final = 0.5
 TS_RECV: Final = FRAME_INDEX.index("ts_recv_ns")
@@ -87,7 +87,7 @@ class Pump:
         self._counters = counters
         self._clock = clock
         self._chunks: deque[ChunkInFlight] = deque()
-        self._batch = TickBatch(BATCH_ROWS)
+        self._batch = TickBatch(MAX_FRAME_ROWS)  # any frame fits; memory is touched as used
         self._producer: RecordProducer | None = None
         self._producer_due = 0.0
         self._side_due = 0.0
@@ -198,14 +198,9 @@ class Pump:
             self._send(entry, partial(producer.produce_dead, letter))
 
     def _publish_frames(self, producer: RecordProducer, chunk: Chunk, entry: ChunkInFlight) -> None:
-        done = 0
+        batch, done = self._batch, 0
         while done < len(chunk.frames):
-            batch = self._batch
             taken = decode_frames(chunk.buffer, chunk.frames[done:], batch, self._bounds)
-            if taken == 0:  # one frame with more packets than the batch has rows
-                start, end = chunk.frames[done, :2]
-                batch = TickBatch(count_slots(chunk.buffer[start:end].tobytes()))
-                taken = decode_frames(chunk.buffer, chunk.frames[done:], batch, self._bounds)
             done += taken
             entry.packets += batch.size
             entry.ticks += producer.produce_ticks(batch, entry.delivery)

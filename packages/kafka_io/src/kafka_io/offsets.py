@@ -1,33 +1,62 @@
-"""Where a topic ends now: for readers that must read exactly what comes from here on."""
+"""Where a topic begins and ends now: for readers of exactly what is there, or of what comes."""
 
 from __future__ import annotations
 
 import logging
+import time
+from typing import Final
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from kafka_io.client_log import ClientLog
 from kafka_io.errors import BrokerUnreachable
 from kafka_io.settings import KafkaSettings
 from kafka_io.topic_check import check_topics
 
+_CALL_S: Final = 5.0
+_PAUSE_S: Final = 0.1
+_PASSING: Final = (
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError._TRANSPORT,
+)
 
-def end_offsets(settings: KafkaSettings, topic: str, timeout_s: float = 5.0) -> dict[int, int]:
+
+def end_offsets(settings: KafkaSettings, topic: str, timeout_s: float = 10.0) -> dict[int, int]:
     """Partition → offset of the next record to be written; for ``from_offsets`` of a reader.
 
-    Raises BrokerUnreachable and UnknownTopic.
+    A topic that was made a moment ago may have no leader yet: that is waited for. Raises
+    BrokerUnreachable and UnknownTopic.
     """
+    ends_s = time.monotonic() + timeout_s
     partitions = check_topics(settings, [topic], timeout_s)[topic]
     config = {**settings.client_config(), "group.id": "kafka-io-no-group"}
     consumer = Consumer(config, logger=ClientLog(logging.getLogger(__name__)))
     try:
         return {
-            number: consumer.get_watermark_offsets(
-                TopicPartition(topic, number), timeout=timeout_s
-            )[1]
+            number: watermarks(consumer, TopicPartition(topic, number), settings, ends_s)[1]
             for number in range(partitions)
         }
-    except KafkaException as exc:
-        raise BrokerUnreachable(f"no Kafka broker answers at {settings.bootstrap}") from exc
     finally:
         consumer.close()
+
+
+def watermarks(
+    consumer: Consumer, place: TopicPartition, settings: KafkaSettings, ends_s: float
+) -> tuple[int, int]:
+    """First offset and the one after the last; tried until ``time.monotonic()`` is ``ends_s``.
+
+    ``consumer`` must have nothing assigned yet. Raises BrokerUnreachable.
+    """
+    while True:
+        try:
+            return consumer.get_watermark_offsets(place, timeout=_CALL_S)
+        except KafkaException as exc:
+            error = exc.args[0]
+            if time.monotonic() < ends_s and error.code() in _PASSING:
+                consumer.poll(_PAUSE_S)
+                continue
+            raise BrokerUnreachable(
+                f"no Kafka broker answers for {place.topic} at {settings.bootstrap}: {error.str()}"
+            ) from exc

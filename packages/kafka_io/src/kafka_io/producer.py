@@ -13,6 +13,7 @@ Dead letters and other single records have no order to keep: their failure is to
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from functools import partial
 from typing import Final
 
@@ -37,6 +38,8 @@ SINGLES_MAX_BYTES: Final = 64 * 1024 * 1024
 TICK_SUBJECT: Final = "tick"
 TICK_VERSION: Final = 1
 
+_CLOSE_POLLS: Final = 100
+_CLOSE_POLL_S: Final = 0.1
 _KEY_CACHE_MAX: Final = 100_000
 _RECORD_OVERHEAD_BYTES: Final = 64
 
@@ -106,9 +109,9 @@ class RecordProducer:
         framing = framing if framing is not None else SingleObjectFraming()
         self._encoder = TickEncoder(framing.prefix(TICK_SUBJECT, TICK_VERSION))
         config = {**producer_config(settings), "error_cb": self._on_error}
-        log = ClientLog(logger if logger is not None else logging.getLogger(__name__))
+        self._log = ClientLog(logger if logger is not None else logging.getLogger(__name__))
         try:
-            self._producer = Producer(config, logger=log)
+            self._producer = Producer(config, logger=self._log)
         except (KafkaException, ValueError, TypeError) as exc:
             raise SettingsError(f"the Kafka settings are refused: {exc}") from exc
 
@@ -196,11 +199,19 @@ class RecordProducer:
 
     def poll(self, timeout_s: float = 0.0) -> int:
         """Run the callbacks that are due, waiting up to ``timeout_s`` for one; returns how many."""
-        return self._producer.poll(timeout_s)
+        try:
+            return self._producer.poll(timeout_s)
+        except KafkaException as exc:
+            # confluent-kafka raises a fatal error here instead of calling error_cb.
+            self._make_fatal(exc.args[0].str())
+            return 0
 
     def flush(self, deadline_s: float) -> int:
         """Send everything now and wait for the answers; returns how many are still outstanding."""
-        self._producer.flush(deadline_s)
+        try:
+            self._producer.flush(deadline_s)
+        except KafkaException as exc:
+            self._make_fatal(exc.args[0].str())
         return self.counts.outstanding
 
     def close(self) -> None:
@@ -208,8 +219,18 @@ class RecordProducer:
         if self._closed:
             return
         self._closed = True
-        self._producer.purge()
-        self._producer.close()
+        # Giving up what is in flight is the gap that gapless delivery forbids, and librdkafka says
+        # so, once. It is what the caller asked for, and the journal has the records.
+        self._log.quiet = True
+        with suppress(KafkaException):
+            self._producer.purge()
+        for _ in range(_CLOSE_POLLS):
+            if not self.counts.outstanding:
+                break
+            with suppress(KafkaException):
+                self._producer.poll(_CLOSE_POLL_S)
+        with suppress(KafkaException):
+            self._producer.close()
 
     def delivery_failed(self, error: KafkaError, message: Message) -> None:
         """A delivery tells of a record that was given up; a tick makes the producer fatal."""
@@ -237,9 +258,9 @@ class RecordProducer:
             self._make_fatal(error.str())
 
     def _make_fatal(self, reason: str) -> ProducerFatal:
-        if self.fatal is None:
+        if self.fatal is None and not self._closed:
             self.fatal = reason
-        return ProducerFatal(self.fatal)
+        return ProducerFatal(reason)
 
     def _check_usable(self) -> None:
         if self._closed:

@@ -1,0 +1,139 @@
+"""The stage of the fault tests: a broker of their own, the simulator, and the bridge as a process.
+
+What a run must have published is not taken from the bridge's counters, which a killed process takes
+with it, but from the journal on disk and from the simulator's ledger.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from broker_zerodha.frames import count_slots
+from broker_zerodha.simulator import SimulatorServer
+from kafka_io.framing import SingleObjectFraming
+from kafka_io.settings import KafkaSettings
+from ws_bridge.demo import demo_plan
+from ws_bridge.journal import RecordKind, list_segments, read_file
+from ws_bridge.journal.scan import FEED_SESSION, FIRST_SEQ, KIND
+from ws_bridge.read_topics import Mark, read_back
+from ws_bridge.readback import ReadBack
+from ws_bridge.topics import Topics
+
+FEED = "fault-test"
+INSTRUMENTS = 40
+DEADLINE_S = 60.0
+
+
+class BridgeProcess:
+    """One ``ws_bridge run`` against the simulator; its log lines are JSON objects on stderr."""
+
+    def __init__(self, home: Path, endpoint: str, bootstrap: str, drain: str = "30s") -> None:
+        self.journal_dir = home / "journal"
+        self._home = home
+        self._endpoint = endpoint
+        self._bootstrap = bootstrap
+        self._drain = drain
+        self._log = home / f"stderr-{len(list(home.glob('stderr-*')))}.log"
+        self._log.touch()
+        self._process: asyncio.subprocess.Process | None = None
+
+    @property
+    def lines(self) -> list[str]:
+        """What the newest process has said. A file, because a full pipe would stop it."""
+        return self._log.read_text().splitlines()
+
+    async def start(self) -> None:
+        """Start it; returns when it serves its health page, which is before it connects."""
+        tokens = self._home / "tokens.csv"
+        plan = demo_plan(INSTRUMENTS)
+        rows = [f"{token},{mode.name.lower()}" for token, mode in plan.shards[0].items()]
+        tokens.write_text("\n".join(["instrument_token,mode", *rows]) + "\n")
+        with self._log.open("w") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                *("-m", "ws_bridge.cli", "run", "--root", str(self._home)),
+                *("--tokens", str(tokens), "--endpoint", self._endpoint, "--port", "0"),
+                env={**os.environ, **self._settings()},
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=log,
+            )
+        await until(self._serves)
+
+    async def end(self, number: signal.Signals) -> int:
+        """Send a signal and wait for the end; the exit code."""
+        assert self._process is not None
+        self._process.send_signal(number)
+        async with asyncio.timeout(DEADLINE_S):
+            return await self._process.wait()
+
+    def _serves(self) -> bool:
+        assert self._process is not None
+        assert self._process.returncode is None, f"the bridge has ended: {self.lines}"
+        return any("metrics and health" in line for line in self.lines)
+
+    def _settings(self) -> dict[str, str]:
+        return {
+            "KAFKA_BOOTSTRAP": self._bootstrap,
+            "KITE_API_KEY": "dummy",
+            "KITE_ACCESS_TOKEN": "dummy",
+            "WS_BRIDGE_NAME": FEED,
+            "WS_BRIDGE_JOURNAL_DIR": str(self.journal_dir),
+            "WS_BRIDGE_JOURNAL_SEGMENT_BYTES": "1MiB",
+            "WS_BRIDGE_DRAIN": self._drain,
+            "PYTHONPATH": os.pathsep.join(sys.path),
+        }
+
+    async def kill_if_running(self) -> None:
+        """Leave no process behind, however the test ended."""
+        if self._process is not None and self._process.returncode is None:
+            await self.end(signal.SIGKILL)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for a state of the simulator that it has no event for."""
+    async with asyncio.timeout(DEADLINE_S):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+def journaled_sessions(journal_dir: Path) -> dict[int, int]:
+    """feed_session → packets, as the journal on disk has them: what Kafka must hold."""
+    sessions: dict[int, int] = {}
+    for segment in list_segments(journal_dir):
+        if segment.path.stat().st_size == 0:
+            continue
+        for chunk in read_file(segment.path):
+            for row in range(len(chunk.records)):
+                if chunk.records[row, KIND] == RecordKind.FRAME:
+                    session, first = chunk.records[row, (FEED_SESSION, FIRST_SEQ)].tolist()
+                    ends = first + count_slots(chunk.payload(row))
+                    sessions[session] = max(sessions.get(session, 0), ends)
+    return sessions
+
+
+def read_all(bootstrap: str, mark: Mark, sessions: dict[int, int]) -> ReadBack:
+    """Everything of these sessions that was published since ``mark``."""
+    return read_back(
+        KafkaSettings(bootstrap=bootstrap), SingleObjectFraming(), Topics(), mark, sessions, FEED
+    )
+
+
+def summary_of(lines: list[str]) -> str:
+    """The bridge's last sentence."""
+    return next(line for line in reversed(lines) if line.startswith("stopped:"))
+
+
+__all__ = [
+    "BridgeProcess",
+    "SimulatorServer",
+    "journaled_sessions",
+    "read_all",
+    "summary_of",
+    "until",
+]
