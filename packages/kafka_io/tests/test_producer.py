@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Callable
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -48,6 +52,14 @@ def _wait(producer: RecordProducer, delivery: Delivery) -> None:
             return
         producer.poll(0.05)
     raise AssertionError("no answer from Kafka")
+
+
+def _poll_until_trouble(producer: RecordProducer) -> None:
+    for _ in range(600):
+        producer.poll(0.05)
+        if producer.trouble is not None:
+            return
+    raise AssertionError("librdkafka does not complain")
 
 
 def test_ticks_arrive_in_order_and_are_acknowledged(broker: Broker) -> None:
@@ -173,9 +185,8 @@ def test_without_a_broker_ticks_wait_and_close_gives_them_up() -> None:
     producer = RecordProducer(NOWHERE)
     delivery = Delivery()
     producer.produce_ticks(full_batch(100), delivery)
-    producer.poll(0.3)
+    _poll_until_trouble(producer)
     assert producer.fatal is None
-    assert producer.trouble is not None
     assert (producer.in_flight, producer.flush(0.1), delivery.done) == (100, 100, False)
     producer.close()
     assert delivery.done
@@ -183,6 +194,66 @@ def test_without_a_broker_ticks_wait_and_close_gives_them_up() -> None:
     assert producer.fatal is None
     with pytest.raises(ProducerFatal, match="closed"):
         producer.produce_ticks(full_batch(1), Delivery())
+    producer.close()
+
+
+@pytest.fixture()
+def frozen_broker() -> Iterator[tuple[str, Callable[[], None]]]:
+    """A mock broker in a process of its own, and what freezes it with requests in flight."""
+    program = (
+        "import sys\n"
+        "from kafka_io.mock_broker import MockBroker\n"
+        "with MockBroker() as broker:\n"
+        "    broker.create_topic('ticks')\n"
+        "    print(broker.bootstrap, flush=True)\n"
+        "    sys.stdin.read()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    ) as child:
+        assert child.stdout is not None
+        yield child.stdout.readline().strip(), lambda: child.send_signal(signal.SIGSTOP)
+        child.kill()
+
+
+def _with_ticks_in_flight(bootstrap: str, freeze: Callable[[], None]) -> RecordProducer:
+    producer = RecordProducer(KafkaSettings(bootstrap=bootstrap))
+    producer.produce_ticks(full_batch(10), Delivery())
+    assert producer.flush(WAIT_S) == 0
+    freeze()
+    return producer
+
+
+def test_a_broker_that_hangs_does_not_hold_up_close(
+    frozen_broker: tuple[str, Callable[[], None]], caplog: pytest.LogCaptureFixture
+) -> None:
+    producer, delivery = _with_ticks_in_flight(*frozen_broker), Delivery()
+    producer.produce_ticks(full_batch(1000), delivery)
+    assert producer.flush(0.5) == 1000
+    producer.close()
+    assert delivery.done
+    assert delivery.error is not None
+    assert producer.counts.failed == 1000
+    assert producer.fatal is None
+    assert caplog.records == []
+
+
+def test_a_fatal_error_of_librdkafka_is_no_exception_of_poll(
+    frozen_broker: tuple[str, Callable[[], None]],
+) -> None:
+    producer, delivery = _with_ticks_in_flight(*frozen_broker), Delivery()
+    producer.produce_ticks(full_batch(1000), delivery)
+    assert producer.flush(0.5) == 1000
+    producer._producer.purge()  # what was sent and is given up is a gap: fatal by our settings
+    while not delivery.done:
+        producer.poll(0.1)
+    assert producer.fatal is not None
+    with pytest.raises(ProducerFatal):
+        producer.produce_dead(LETTER, Delivery())
     producer.close()
 
 
@@ -289,10 +360,7 @@ def test_librdkafka_speaks_through_the_logger_alone(
 ) -> None:
     with caplog.at_level(logging.DEBUG):
         producer = RecordProducer(NOWHERE, logger=logging.getLogger("mine"))
-        for _ in range(100):
-            producer.poll(0.05)
-            if producer.trouble is not None:
-                break
+        _poll_until_trouble(producer)
         producer.close()
     assert not any("experimental" in record.getMessage() for record in caplog.records)
     assert any(record.name == "mine" for record in caplog.records)

@@ -10,14 +10,18 @@ _EXPECTED: Final = "Configuration property enable.gapless.guarantee is experimen
 
 
 class ClientLog:
-    """The object that confluent-kafka calls ``log`` on; passes all but the expected line on."""
+    """The object that confluent-kafka calls ``log`` on; passes all but the expected line on.
 
-    __slots__ = ("_logger",)
+    While ``quiet``, everything is passed on as debug output.
+    """
+
+    __slots__ = ("_logger", "quiet")
 
     def __init__(self, logger: logging.Logger) -> None:
         self._logger = logger
+        self.quiet = False
 
     def log(self, level: int, form: str, *parts: object) -> None:
         """One line; ``parts`` are its facility, the client's name and the text."""
         if not any(_EXPECTED in part for part in parts if isinstance(part, str)):
-            self._logger.log(level, form, *parts)
+            self._logger.log(logging.DEBUG if self.quiet else level, form, *parts)

@@ -1,23 +1,24 @@
-"""The schema registry: puts our schemas there and gives the framing that names them."""
+"""The schema registry: puts our schemas there and gives the framing that names them.
+
+confluent-kafka's registry client brings an HTTP client along; it is imported only where a registry
+is configured, because that takes as long as everything else together.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from confluent_kafka.schema_registry import (
-    Schema as RegistrySchema,
-)
-from confluent_kafka.schema_registry import (
-    SchemaRegistryClient,
-    SchemaRegistryError,
-)
 from contracts import schemas
 from contracts.topics import TopicSpec, load_topics
 
 from kafka_io.errors import RegistryError, UnknownSchema
 from kafka_io.framing import ConfluentFraming, Framing, Schema, SingleObjectFraming
 from kafka_io.settings import KafkaSettings
+
+if TYPE_CHECKING:
+    from confluent_kafka.schema_registry import SchemaRegistryClient
 
 
 def open_framing(settings: KafkaSettings, topics: Iterable[TopicSpec] | None = None) -> Framing:
@@ -33,6 +34,8 @@ def open_framing(settings: KafkaSettings, topics: Iterable[TopicSpec] | None = N
 
 def registry_client(settings: KafkaSettings) -> SchemaRegistryClient:
     """A client of the registry; ``mock://name`` is confluent-kafka's registry in memory."""
+    from confluent_kafka.schema_registry import SchemaRegistryClient
+
     config: dict[str, object] = {"url": settings.registry_url}
     if settings.registry_auth is not None:
         config["basic.auth.user.info"] = settings.registry_auth
@@ -54,15 +57,18 @@ def register(client: SchemaRegistryClient, topics: Iterable[TopicSpec]) -> Confl
         if topic.subject is None:
             continue
         for version in schemas.versions(topic.subject):
-            schema = RegistrySchema(json.dumps(schemas.avro_schema(topic.subject, version)), "AVRO")
+            schema = json.dumps(schemas.avro_schema(topic.subject, version))
             number = _registered(client, f"{topic.name}-value", schema)
             numbers.setdefault((topic.subject, version), number)
     return ConfluentFraming(numbers, lambda number: _fetch(client, number))
 
 
-def _registered(client: SchemaRegistryClient, subject: str, schema: RegistrySchema) -> int:
+def _registered(client: SchemaRegistryClient, subject: str, schema: str) -> int:
+    from confluent_kafka.schema_registry import Schema as RegistrySchema
+    from confluent_kafka.schema_registry import SchemaRegistryError
+
     try:
-        return int(client.register_schema(subject, schema))
+        return int(client.register_schema(subject, RegistrySchema(schema, "AVRO")))
     except SchemaRegistryError as exc:
         message = f"the schema registry refuses {subject}: {exc.error_message}"
         raise RegistryError(message) from exc
@@ -71,6 +77,8 @@ def _registered(client: SchemaRegistryClient, subject: str, schema: RegistrySche
 
 
 def _fetch(client: SchemaRegistryClient, number: int) -> Schema:
+    from confluent_kafka.schema_registry import SchemaRegistryError
+
     try:
         found = client.get_schema(number)
     except SchemaRegistryError as exc:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
@@ -19,6 +20,7 @@ from confluent_kafka import (
 
 from kafka_io.client_log import ClientLog
 from kafka_io.errors import BrokerUnreachable, ReadError, SettingsError, UnknownTopic
+from kafka_io.offsets import watermarks
 from kafka_io.settings import KafkaSettings
 
 Start = Literal["earliest", "latest"]
@@ -107,9 +109,9 @@ class Source:
                 messages += self._consumer.consume(count - 1, linger_s)
         except (KafkaException, RuntimeError) as exc:
             raise ReadError(f"reading {', '.join(self._topics)} failed: {exc}") from exc
-        if not self._bounded and all(message.error() is None for message in messages):
-            return messages
-        return [message for message in messages if self._wanted(message)]
+        if any([message.error() is not None for message in messages]):  # noqa: C419 (faster)
+            messages = [message for message in messages if self._is_message(message)]
+        return self._before_the_end(messages) if self._bounded else messages
 
     def handled(self, place: Place, offset: int) -> None:
         """Note that the messages of ``place`` up to ``offset`` (inclusive) were handled."""
@@ -178,7 +180,8 @@ class Source:
         self, place: Place, begin: dict[Place, int], to_offsets: Mapping[int, int] | None
     ) -> None:
         """Set where ``place`` ends, and turn a symbolic start into an offset."""
-        low, high = self._watermarks(place)
+        ends_s = time.monotonic() + _METADATA_TIMEOUT_S
+        low, high = watermarks(self._consumer, TopicPartition(*place), self._settings, ends_s)
         first = {OFFSET_BEGINNING: low, OFFSET_END: high}.get(begin[place], begin[place])
         begin[place] = first
         end = high if to_offsets is None else min(to_offsets.get(place[1], 0), high)
@@ -209,31 +212,28 @@ class Source:
             if each.offset != OFFSET_INVALID
         }
 
-    def _watermarks(self, place: Place) -> tuple[int, int]:
-        try:
-            low, high = self._consumer.get_watermark_offsets(
-                TopicPartition(*place), timeout=_METADATA_TIMEOUT_S
-            )
-        except KafkaException as exc:
-            raise BrokerUnreachable(
-                f"no Kafka broker answers at {self._settings.bootstrap}"
-            ) from exc
-        return low, high
-
-    def _wanted(self, message: Message) -> bool:
-        """Whether it is a message before the end; notes the ends, raises what cannot be mended."""
-        error = message.error()
-        place = (str(message.topic()), int(message.partition() or 0))
-        if error is None:
-            if not self._bounded:
-                return True
-            offset, end = int(message.offset() or 0), self._ends[place]
-            if offset >= end - 1:
+    def _before_the_end(self, messages: list[Message]) -> list[Message]:
+        """Leave out what came after the end, and note the partitions that are there."""
+        last = {(message.topic(), message.partition()): message for message in messages}
+        beyond = False
+        for message in last.values():
+            place, offset = _place(message)
+            if offset >= self._ends[place] - 1:
                 self._open.discard(place)
-            return offset < end
+                beyond |= offset >= self._ends[place]
+        if not beyond:
+            return messages
+        return [each for each in messages if _place(each)[1] < self._ends[_place(each)[0]]]
+
+    def _is_message(self, message: Message) -> bool:
+        """Whether it is no error; notes the ends, and raises what cannot be mended."""
+        error = message.error()
+        if error is None:
+            return True
+        place, offset = _place(message)
         if error.code() == KafkaError._PARTITION_EOF:
             # The last offsets may be no messages: marks of transactions, or compacted away.
-            if int(message.offset() or 0) >= self._ends.get(place, 0):
+            if offset >= self._ends.get(place, 0):
                 self._open.discard(place)
         elif error.code() in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC):
             raise self._unknown(place[0])
@@ -249,3 +249,7 @@ class Source:
 
     def _on_error(self, error: KafkaError) -> None:
         self.trouble = error.str()
+
+
+def _place(message: Message) -> tuple[Place, int]:
+    return (str(message.topic()), int(message.partition() or 0)), int(message.offset() or 0)

@@ -159,6 +159,16 @@ def _take(data: Bytes, at: Word, end: Word) -> tuple[Word, Word]:
         return np.int64(0), at
     value = np.int64(0)
     shift = np.int64(0)
+    if at + 2 <= end:  # most numbers are short: two bytes without the loop
+        first = np.int64(data[at])
+        second = np.int64(data[at + 1])
+        if first < 128:
+            return (first >> 1) ^ -(first & 1), at + 1
+        value = (first & 127) | (second & 127) << 7
+        if second < 128:
+            return (value >> 1) ^ -(value & 1), at + 2
+        at += 2
+        shift = np.int64(14)
     while at < end:
         byte = np.int64(data[at])
         if shift == 63 and byte > 1:
