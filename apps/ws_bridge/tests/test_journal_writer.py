@@ -236,6 +236,27 @@ def test_recycling_frees_the_space_even_while_the_file_is_open(journal: Journal)
         assert os.fstat(file.fileno()).st_blocks == 0
 
 
+def test_a_segment_that_cannot_be_removed_is_told(
+    journal: Journal, time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, size: int) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    refused = fill(journal.writer)
+    journal.cursor.advance(journal.writer.end)
+    time.ns += 2 * 10**18
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "truncate", refuse)
+        assert journal.writer.sweep() == 0
+        with pytest.raises(JournalFull, match="Read-only"):
+            journal.writer.append(*frame(refused))
+        assert journal.writer.problem is not None
+    assert journal.writer.sweep() == 5
+    time.ns += RETRY_NS
+    journal.writer.append(*frame(refused))
+    assert journal.writer.problem is None
+
+
 class BadDisk:
     """os.writev that stores only part of what it is given, for some calls."""
 

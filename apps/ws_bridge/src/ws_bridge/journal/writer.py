@@ -109,6 +109,7 @@ class JournalWriter:
         self._header = bytearray(HEADER_BYTES)
         self._prefix = memoryview(self._header)[:_CRC_AT]
         self._retry_from: tuple[int, Position] | None = None
+        self._sweep_problem: str | None = None
         self._syncer = Syncer(directory, self.options.sync)
         self._always = self.options.sync == "always"
 
@@ -120,7 +121,7 @@ class JournalWriter:
     @property
     def problem(self) -> str | None:
         """What is wrong with the journal now, one sentence, None when nothing is."""
-        return self.full or self._syncer.problem or self.cursor.problem
+        return self.full or self._syncer.problem or self.cursor.problem or self._sweep_problem
 
     @property
     def disk_bytes(self) -> int:
@@ -209,16 +210,14 @@ class JournalWriter:
     def sweep(self) -> int:
         """Remove acknowledged segments that are too old; how many. For a call every minute or so.
 
-        Happens by itself at each new segment.
+        Happens by itself at each new segment. A segment that cannot be removed is a ``problem``.
         """
-        oldest_ns = self._now_ns() - int(self.options.retain_s * NS_PER_SECOND)
-        removed = 0
-        while (segment := self._recyclable()) is not None:
-            with suppress(FileNotFoundError):  # gone already: only forget it
-                if segment.path.stat().st_mtime_ns > oldest_ns:
-                    break
-            self._remove(segment)
-            removed += 1
+        try:
+            removed = self._sweep()
+        except OSError as exc:
+            self._sweep_problem = f"an old journal segment cannot be removed: {exc.strerror}"
+            return 0
+        self._sweep_problem = None
         return removed
 
     def close(self) -> None:
@@ -241,7 +240,7 @@ class JournalWriter:
 
     def _append_elsewhere(self, record: Record, cause: OSError | None) -> Position:
         """The live segment refused a record: cut it back, seal it, try once in a new one."""
-        self._abandon()
+        self._seal()
         part_size = HEADER_BYTES + len(record.payload)
         try:
             self._make_room(part_size)
@@ -256,17 +255,9 @@ class JournalWriter:
         except OSError as exc:
             written, cause = 0, exc
         if written != size:
-            self._abandon()
+            self._seal()
             raise self._refuse(cause) from cause
         return self._wrote(size)
-
-    def _abandon(self) -> None:
-        try:
-            os.ftruncate(self._fd, self._offset)
-        except OSError as exc:
-            # The rest of a torn record stays; its CRC tells the next run's reader.
-            self.full = f"the journal cannot be cut back: {exc.strerror}"
-        self._seal()
 
     def _make_room(self, size: int) -> None:
         """See that the next ``size`` bytes can be written; raises JournalFull."""
@@ -288,20 +279,28 @@ class JournalWriter:
                 raise JournalFull(self.full or "the journal is full")
         self._seal()
         self.sweep()
-        capacity = max(self.options.segment_bytes, need)
+        try:
+            self._find_room(max(self.options.segment_bytes, need))
+        except OSError as exc:
+            raise self._refuse(exc) from exc
+        self.full = None
+        self._retry_from = None
+
+    def _find_room(self, capacity: int) -> None:
+        """Create the next segment, at the cost of acknowledged ones.
+
+        Raises JournalFull and OSError.
+        """
         while self.disk_bytes + capacity > self.options.max_bytes:
             if not self._recycle():
                 raise self._refuse(None)
         while True:
             try:
                 self._create(capacity)
+                return
             except OSError as exc:
-                if exc.errno in _NO_ROOM and self._recycle():
-                    continue
-                raise self._refuse(exc) from exc
-            break
-        self.full = None
-        self._retry_from = None
+                if exc.errno not in _NO_ROOM or not self._recycle():
+                    raise
 
     def _create(self, capacity: int) -> None:
         number = self._number + 1
@@ -321,7 +320,7 @@ class JournalWriter:
         self._syncer.adopt(fd)
 
     def _seal(self) -> None:
-        """Give the unused space of the live segment back; the syncer closes it."""
+        """Cut the live segment behind its last whole record; the syncer closes it."""
         if self._fd < 0:
             return
         fd, self._fd = self._fd, -1
@@ -329,8 +328,20 @@ class JournalWriter:
         try:
             os.ftruncate(fd, self._offset)
         except OSError as exc:
+            # What is torn stays; its CRC tells the next run's reader.
             self.full = f"the journal cannot be cut back: {exc.strerror}"
         self._syncer.retire(fd)
+
+    def _sweep(self) -> int:
+        oldest_ns = self._now_ns() - int(self.options.retain_s * NS_PER_SECOND)
+        removed = 0
+        while (segment := self._recyclable()) is not None:
+            with suppress(FileNotFoundError):  # gone already: only forget it
+                if segment.path.stat().st_mtime_ns > oldest_ns:
+                    break
+            self._remove(segment)
+            removed += 1
+        return removed
 
     def _recyclable(self) -> Segment | None:
         """The oldest segment if it is sealed and everything in it is acknowledged."""
