@@ -164,6 +164,15 @@ def test_lock_refuses_what_a_reader_cannot_tell_apart(run: Run, tmp_path: Path) 
     assert "bar.v2: has the fingerprint of bar.v1" in outcome.out
 
 
+def test_text_is_printed_as_it_is(run: Run, tmp_path: Path) -> None:
+    directory = copied_schemas(tmp_path)
+    path = directory / "bar.v1.schema.json"
+    path.write_text(path.read_text().replace(":bar:v1", ":bar:v9"))
+    outcome = run("check", "--schemas", directory)
+    # Neither :kite: as an emoji nor [..] as markup.
+    assert "must be urn:kite:marketdata:bar:v1" in outcome.out
+
+
 def test_lock_refuses_an_edited_release(run: Run, tmp_path: Path) -> None:
     directory = copied_schemas(tmp_path)
     (directory / "bar.v1.avsc").write_text((directory / "bar.v1.avsc").read_text() + "\n")

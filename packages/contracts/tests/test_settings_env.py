@@ -105,3 +105,11 @@ def test_any_text_gives_values_or_one_sentence(text: str) -> None:
     except SettingsError as exc:
         message = str(exc)
     assert message.startswith(".env line ")
+
+
+def test_what_the_local_stack_writes_loses_against_what_a_person_writes(tmp_path: Path) -> None:
+    (tmp_path / ".infra").mkdir()
+    (tmp_path / ".infra/local.env").write_text("KAFKA_BOOTSTRAP=local:1\nPOSTGRES_DSN=local\n")
+    (tmp_path / ".infra/.env").write_text("KAFKA_BOOTSTRAP=mine:1\n")
+    assert read_env(tmp_path, {}) == {"KAFKA_BOOTSTRAP": "mine:1", "POSTGRES_DSN": "local"}
+    assert read_env(tmp_path, {}, local_stack=False) == {"KAFKA_BOOTSTRAP": "mine:1"}

@@ -123,3 +123,15 @@ def test_wrong_usage_is_code_2_and_each_command_has_help(
     with ThreadPoolExecutor() as pool:
         asked = pool.map(lambda name: run_devstack(bare, folder, name, "--help"), COMMANDS)
     assert {done.returncode for done in asked} == {0}
+
+
+def test_up_tells_the_apps_of_this_folder_where_it_is_and_down_takes_it_back(
+    bare: dict[str, str], folder: Path, run_devstack: Run, kafka_bootstrap: str
+) -> None:
+    (folder / ".infra").mkdir()
+    told = folder / ".infra/local.env"
+    up = run_devstack(bare | {"KAFKA_BOOTSTRAP": kafka_bootstrap}, folder, "up", "kafka")
+    assert up.returncode == 0, up.stderr
+    assert told.read_text().splitlines()[1:] == [f"KAFKA_BOOTSTRAP={kafka_bootstrap}"]
+    assert run_devstack(bare, folder, "down").returncode == 0
+    assert not told.exists()

@@ -80,7 +80,7 @@ def check(schemas: Schemas = None) -> None:
         own = [finding for finding in findings if finding.check is one]
         console.print("ok     " if not own else "FAILED ", one.value, style=None, sep="")
         for finding in own:
-            console.print(f"         {finding}", markup=False, soft_wrap=True)
+            console.print(f"         {finding}", soft_wrap=True)
     names = [one.name for one in store]
     count = f"{len(findings)} finding" + ("" if len(findings) == 1 else "s")
     console.print(f"{len(names)} contracts ({', '.join(names)}), {count}.", soft_wrap=True)
@@ -123,9 +123,7 @@ def show(
         return
     console = _console()
     state = "released" if is_released(contract, read_lock(store.directory)) else "draft"
-    console.print(
-        f"{contract.name} ({state}): {contract.avro.get('doc', '')}", markup=False, soft_wrap=True
-    )
+    console.print(f"{contract.name} ({state}): {contract.avro.get('doc', '')}", soft_wrap=True)
     console.print(f"Values start with {contract.single_object_prefix.hex(' ')} (single object).")
     console.print(tables.fields_table(contract, load_mapping(store.directory, contract)))
     console.print(Syntax(contract.avro_bytes.decode("utf-8"), "json", background_color="default"))
@@ -184,7 +182,7 @@ def lock(
     ]
     if findings:
         for finding in findings:
-            _console().print(str(finding), markup=False, soft_wrap=True)
+            _console().print(str(finding), soft_wrap=True)
         raise ContractError(f"{contract.name} is not fit for release; correct what is listed.")
     lock_contract(directory, contract)
     _console().print(
@@ -214,9 +212,10 @@ def _exit_code(problem: ContractError) -> int:
 
 
 def _console() -> Console:
-    """Standard output; a pipe gets wide tables, since nothing there wraps them back."""
+    """Standard output, text as it is; a pipe gets wide tables, as nothing there wraps them back."""
     plain = not sys.stdout.isatty() and "COLUMNS" not in os.environ
-    return Console(width=_PIPE_WIDTH if plain else None, highlight=False)
+    width = _PIPE_WIDTH if plain else None
+    return Console(width=width, highlight=False, markup=False, emoji=False)
 
 
 def _store(directory: Path | None) -> SchemaStore:

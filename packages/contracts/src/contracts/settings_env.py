@@ -1,5 +1,8 @@
 """``.env`` (secrets) and ``.infra/.env`` (endpoints, retention, ports) as one mapping.
 
+A third file, ``.infra/local.env``, is written by the local stack and says where it listens; what a
+person writes wins over it.
+
 Lines are ``NAME=value``, optionally after ``export``. ``#`` starts a comment at the start of a line
 or after a space. Single quotes take everything literally; double quotes know ``\\n``, ``\\t``,
 ``\\"`` and ``\\\\``. Nothing is expanded.
@@ -14,22 +17,24 @@ from typing import Final
 
 from contracts.errors import SettingsError
 
+LOCAL_STACK_FILE: Final = ".infra/local.env"
 ENV_FILES: Final = (".env", ".infra/.env")
-"""Relative to the root; a later one wins over an earlier one, the environment over both."""
+"""Relative to the root; a later one wins over an earlier one, the environment over all."""
 
 _LINE: Final = re.compile(r"(?:export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)\s*=(?P<value>.*)")
 _QUOTED: Final = re.compile(r"""(?:'(?P<raw>[^']*)'|"(?P<text>(?:[^"\\]|\\.)*)")\s*(?:#.*)?""")
 _ESCAPES: Final = {"n": "\n", "t": "\t", '"': '"', "\\": "\\"}
 
 
-def read_env(root: Path, environ: Mapping[str, str]) -> dict[str, str]:
-    """Both files under ``root`` and ``environ``, merged; a missing file is an empty one.
+def read_env(root: Path, environ: Mapping[str, str], *, local_stack: bool = True) -> dict[str, str]:
+    """The files under ``root`` and ``environ``, merged; a missing file is an empty one.
 
-    Raises SettingsError, naming file and line, for a line that is none; it never quotes the line,
-    which may hold a secret.
+    ``local_stack`` False leaves the local stack's own file out: the stack itself must tell its
+    endpoints from those that replace it. Raises SettingsError, naming file and line, for a line
+    that is none; it never quotes the line, which may hold a secret.
     """
     merged: dict[str, str] = {}
-    for name in ENV_FILES:
+    for name in (LOCAL_STACK_FILE, *ENV_FILES) if local_stack else ENV_FILES:
         merged.update(_read(root / name, name))
     merged.update(environ)
     return merged

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 from contracts.errors import ContractError, SettingsError
-from contracts.settings_env import read_env
+from contracts.settings_env import LOCAL_STACK_FILE, read_env
 from contracts.topics import load_topics
 
 from devstack import leases, stack, topics
@@ -74,6 +74,7 @@ def up(
         if found.kafka is not None and stack.KAFKA in wanted:
             _apply_topics(found.kafka, environ)
         leases.keep(layout.leases, minutes * 60)
+    _tell_apps(found.environment())
     for name, value in found.environment().items():
         print(f"{name}={value}")
 
@@ -101,6 +102,7 @@ def down(
 ) -> None:
     """Stop our servers; their data stays, unless it is purged."""
     stopped = stack.down(_environment(), purge=purge)
+    _tell_apps({})
     print(f"stopped: {', '.join(stopped)}" if stopped else "nothing was running")
     if purge:
         print("the data of Kafka and Postgres is deleted")
@@ -151,7 +153,25 @@ def env() -> None:
 
 def _environment() -> dict[str, str]:
     """`.env` and `.infra/.env` of the working folder, under the environment."""
-    return read_env(Path.cwd(), os.environ)
+    return read_env(Path.cwd(), os.environ, local_stack=False)
+
+
+def _tell_apps(values: Mapping[str, str]) -> None:
+    """Write the endpoints where the apps of this folder look; remove the file when none is up.
+
+    Only a folder that has `.infra` is one of ours.
+    """
+    path = Path.cwd() / LOCAL_STACK_FILE
+    if not path.parent.is_dir():
+        return
+    if not values:
+        path.unlink(missing_ok=True)
+        return
+    lines = ["# Written by the local stack; .infra/.env and the environment win over it."]
+    lines += [f"{name}={value}" for name, value in values.items()]
+    new = path.with_suffix(".new")
+    new.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    new.replace(path)
 
 
 def _dry_run(environ: Mapping[str, str]) -> bool:
