@@ -100,8 +100,13 @@ class CommandLine:
         cwd: Path | None = None,
         stdin: bytes = b"",
         file_bytes_max: int | None = None,
+        stdout_closed: bool = False,
     ) -> Running:
-        """Begin a call with exactly this environment, HOME and PATH aside, in an empty folder."""
+        """Begin a call with exactly this environment, HOME and PATH aside, in an empty folder.
+
+        ``file_bytes_max`` is a disk that fills: no file of the call grows beyond it.
+        ``stdout_closed`` makes stdout a pipe whose reader has left.
+        """
         self._calls += 1
         folder = Path(self._scratch.name) / str(self._calls)
         (folder / "home").mkdir(parents=True)
@@ -113,6 +118,7 @@ class CommandLine:
             cwd=str(cwd or folder / "home"),
             env=base | dict(env or {}),
             file_bytes_max=file_bytes_max,
+            stdout_closed=stdout_closed,
         )
         return Running(self, int(answer["pid"]), folder)
 
@@ -156,10 +162,12 @@ def python_path() -> str:
 
 def _serve(requests: TextIO) -> None:
     """Answer requests until there are none. Runs in the process that has loaded the program."""
-    from ws_bridge import bridge, cli, journal
+    from contracts.bounds import tick_bounds
+    from ws_bridge import bridge, cli, decode_input, journal
 
     bridge.warm_up()
     journal.warm_up()
+    list(decode_input.decode_objects(b"\0\0", tick_bounds(), decode_input.DecodeSummary()))
     for line in requests:
         request = json.loads(line)
         if "start" not in request:
@@ -180,6 +188,10 @@ def _become(request: dict[str, Any]) -> None:
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         flags = os.O_RDONLY if number == 0 else os.O_WRONLY | os.O_CREAT | os.O_APPEND
         os.dup2(os.open(folder / name, flags, 0o600), number)
+    if request["stdout_closed"]:
+        reader, writer = os.pipe()
+        os.close(reader)
+        os.dup2(writer, 1)
     sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 (lives as long as we do)
     sys.argv = ["ws_bridge", *request["start"]]
     os.environ.clear()

@@ -8,7 +8,7 @@ import typer
 from typer.exceptions import Abort, TyperException
 
 from ws_bridge.commands import decode, demo, plan, replay, run, simulate, smoke, tail
-from ws_bridge.console import complain
+from ws_bridge.console import complain, reader_may_leave
 from ws_bridge.errors import EXIT_INTERRUPTED, EXIT_USAGE, FORESEEN, exit_code_of
 
 app = typer.Typer(
@@ -49,6 +49,8 @@ def main() -> None:
         code = app(
             with_default([each for each in given if each != "--debug"]), standalone_mode=False
         )
+        with reader_may_leave():
+            sys.stdout.flush()
     except (KeyboardInterrupt, Abort):
         sys.exit(complain("stopped by Ctrl-C", EXIT_INTERRUPTED))
     except TyperException as error:

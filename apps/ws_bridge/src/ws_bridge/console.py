@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from rich.console import Console
 from rich.table import Table
@@ -23,6 +26,16 @@ def complain(problem: object, code: int) -> int:
 def say(text: str) -> None:
     """One line of progress, on stderr, so that stdout stays the result."""
     stderr.print(text, markup=False, soft_wrap=True)
+
+
+@contextmanager
+def reader_may_leave() -> Iterator[None]:
+    """The reader of our pipe may leave early (`| head`): the output ends, which is no failure."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def ledger_table(title: str, ledger: Ledger) -> Table:
