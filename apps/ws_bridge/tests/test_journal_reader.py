@@ -188,6 +188,16 @@ def test_an_empty_last_segment_hides_nothing(tmp_path: Path) -> None:
     assert (tmp_path / "000000000002-00000001.journal").stat().st_size == 0
 
 
+def test_unused_space_in_an_older_segment_is_no_damage(tmp_path: Path) -> None:
+    written(tmp_path, 40)
+    first = list_segments(tmp_path)[0].path
+    first.write_bytes(first.read_bytes() + bytes(500))
+    with Journal(tmp_path, SMALL) as journal:
+        chunks = list(iter(journal.reader.read_chunk, None))
+    assert found_in(chunks) == [frame(number) for number in range(40)]
+    assert not any(chunk.damage for chunk in chunks)
+
+
 def test_what_another_process_wrote_is_verified(tmp_path: Path) -> None:
     written(tmp_path, 3)
     path = list_segments(tmp_path)[0].path

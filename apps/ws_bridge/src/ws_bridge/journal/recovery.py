@@ -49,9 +49,8 @@ def recover(segments: Sequence[Segment]) -> tuple[Recovery, int]:
     torn = 0
     ends: list[int] = []
     for segment in list(reversed(segments))[:SEGMENTS_MAX]:
-        found, newest_ns, torn_here, end = _survey(segment)
+        frames, newest_ns, torn_here, end = _survey(segment)
         ends.append(end)
-        frames = found | frames
         last_ns = last_ns if last_ns is not None else newest_ns
         torn += torn_here
         if frames:
