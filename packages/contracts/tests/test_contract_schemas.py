@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import subprocess
 import sys
@@ -60,6 +61,13 @@ def test_a_value_is_recognised_by_its_first_ten_bytes(subject: str) -> None:
 def test_an_unknown_prefix_is_named(value: bytes, what: str) -> None:
     with pytest.raises(UnknownContractError, match=what):
         schemas.by_fingerprint(value)
+
+
+@pytest.mark.parametrize("subject", FIRST_SUBJECTS)
+def test_schemas_are_handed_out_as_they_are_in_the_files(subject: str) -> None:
+    contract = packaged().contract(subject, 1)
+    assert schemas.avro_schema(subject, 1) == json.loads(contract.avro_bytes)
+    assert schemas.json_schema(subject, 1) == json.loads(contract.json_bytes)
 
 
 def test_an_unknown_subject_or_version_names_those_that_exist() -> None:

@@ -186,7 +186,8 @@ def lock(
         raise ContractError(f"{contract.name} is not fit for release; correct what is listed.")
     lock_contract(directory, contract)
     _console().print(
-        f"Released {contract.name}: its hashes are in {directory / LOCK_NAME}.", soft_wrap=True
+        f"Released {contract.name}: its hashes are in {os.path.relpath(directory / LOCK_NAME)}.",
+        soft_wrap=True,
     )
 
 

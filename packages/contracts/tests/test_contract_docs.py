@@ -1,0 +1,42 @@
+"""docs/contracts.md says what the code says."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from contracts.cli import app
+from contracts.reasons import ReasonCode
+from contracts.schemas import single_object_prefix
+from contracts.topics import load_topics
+from typer.main import get_command
+
+
+def page() -> str:
+    for folder in Path(__file__).resolve().parents:
+        if (folder / "docs/contracts.md").is_file():
+            return (folder / "docs/contracts.md").read_text()
+    raise AssertionError("docs/contracts.md is not there")
+
+
+@pytest.mark.parametrize("code", ReasonCode)
+def test_the_reason_table_is_that_of_the_code(code: ReasonCode) -> None:
+    retryable = "yes" if code.retryable else "no"
+    assert f"| `{code}` | {code.meaning} | {retryable} | {code.owner} |" in page()
+
+
+def test_the_reason_table_has_no_other_codes() -> None:
+    assert len(re.findall(r"^\| `[A-Z_]+` \|", page(), re.MULTILINE)) == len(ReasonCode)
+
+
+def test_the_prefix_of_ticks_is_right() -> None:
+    assert f"\n    {single_object_prefix('tick', 1).hex(' ')}\n" in page()
+
+
+def test_every_command_and_topic_is_on_the_page() -> None:
+    text = page()
+    for command in get_command(app).commands:  # type: ignore[attr-defined]
+        assert f"./pants run packages/contracts -- {command}" in text
+    for topic in load_topics():
+        assert f"`{topic.name}`" in text
