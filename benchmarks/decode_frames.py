@@ -14,6 +14,8 @@ import time
 from collections.abc import Callable
 
 import numpy as np
+from kiteconnect import KiteTicker  # type: ignore[import-untyped]
+
 from broker_zerodha.frames import decode_frames, frame_index, warm_up
 from broker_zerodha.fuzzing import random_packet
 from broker_zerodha.packets import PacketKind
@@ -21,7 +23,6 @@ from broker_zerodha.reference import decode_frame
 from broker_zerodha.wire import encode_frame
 from contracts.bounds import tick_bounds
 from contracts.tick_batch import TickBatch
-from kiteconnect import KiteTicker  # type: ignore[import-untyped]
 
 PACKETS_A_CALL = 3000
 PACKETS_OF_SLOW_DECODERS = 300

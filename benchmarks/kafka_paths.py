@@ -19,6 +19,7 @@ import uuid
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
+
 from kafka_io.consumer import TickReader
 from kafka_io.framing import SingleObjectFraming
 from kafka_io.producer import Delivery, RecordProducer, producer_config

@@ -14,6 +14,7 @@ import sys
 from decimal import Decimal
 
 import numpy as np
+
 from kafka_io.columns import TickColumns
 from kafka_io.consumer import TickReader
 from kafka_io.errors import KafkaIoError

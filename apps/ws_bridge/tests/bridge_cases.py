@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import orjson
+
 from broker_zerodha.packets import PacketKind
 from broker_zerodha.session.events import Connected
 from broker_zerodha.wire import encode_frame, encode_packet

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import hypothesis
 import pytest
 from command_line import CommandLine
+
 from devstack.testing import kafka_bootstrap, make_topic  # noqa: F401
 from kafka_io.mock_broker import MockBroker
 from kafka_io.settings import KafkaSettings

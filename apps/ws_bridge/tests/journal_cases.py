@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from hypothesis import strategies as st
+
 from ws_bridge.journal import Chunk, Record, RecordKind
 from ws_bridge.journal.layout import pack_record
 from ws_bridge.journal.scan import END, FEED_SESSION, FIRST_SEQ, KIND, SHARD, START, TS_RECV_NS

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from bridge_cases import Stage
 from command_line import CommandLine, Finished
+
 from ws_bridge.journal import list_segments
 
 INFY, NIFTY, USDINR, MCX_SPREAD = 408065, 256265, 1000 << 8 | 3, 2000 << 8 | 7

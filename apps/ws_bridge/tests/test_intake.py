@@ -8,6 +8,10 @@ from typing import Any
 
 import pytest
 from bridge_cases import INFY, SESSION, START_NS, Stage, events_of, frame, frames_of
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from structlog.testing import capture_logs
+
 from broker_zerodha.session.events import (
     AuthExpired,
     AuthRestored,
@@ -23,10 +27,7 @@ from broker_zerodha.session.events import (
 )
 from contracts.tick_batch import TickMode
 from contracts.validate import explain
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from kafka_io.codec import AvroCodec
-from structlog.testing import capture_logs
 from ws_bridge.journal import JournalOptions
 
 TINY = JournalOptions(segment_bytes=4096, max_bytes=8192, retain_s=0.0, sync="never")

@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from ws_bridge.journal import START, AckCursor, Position
 from ws_bridge.journal.cursor import SLOT_BYTES
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from journal_cases import STAMP, found_in, frame, records, segment_file
+
 from ws_bridge.journal import (
     Damage,
     JournalReader,

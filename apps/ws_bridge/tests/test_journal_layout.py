@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from journal_cases import STAMP, records
+
 from ws_bridge.journal import Record, RecordTooLarge
 from ws_bridge.journal.layout import (
     ANY_STAMP,

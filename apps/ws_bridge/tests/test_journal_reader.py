@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from journal_cases import found_in, frame, segment_file
+
 from ws_bridge.errors import NotAJournalFile
 from ws_bridge.journal import (
     START,

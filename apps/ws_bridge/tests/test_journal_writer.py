@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from journal_cases import found_in, frame
+
 from ws_bridge.journal import (
     Journal,
     JournalFull,

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from ws_bridge.ledger import Ledger
 from ws_bridge.readback import ReadBack
 

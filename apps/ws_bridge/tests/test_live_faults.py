@@ -12,6 +12,7 @@ from pathlib import Path
 
 import live_stage as stage
 import pytest
+
 from broker_zerodha.simulator import SimulatorOptions, SimulatorServer
 from contracts.topics import load_topics
 from devstack import topics as devstack_topics

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from bridge_cases import INFY, SESSION, START_NS, Stage, frame, ltp
+
 from broker_zerodha.packets import PacketKind
 from broker_zerodha.session.events import GapCause, GapOpened
 from broker_zerodha.wire import encode_frame, encode_packet

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from ws_bridge.readback import ReadBack
 
 OTHER = 5

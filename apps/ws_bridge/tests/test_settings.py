@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from broker_zerodha.session.credentials import CredentialsError
 from contracts.errors import SettingsError as FileSettingsError
 from kafka_io.errors import SettingsError as KafkaSettingsError

@@ -6,10 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
-from broker_zerodha.subscriptions import Plan, make_plan
-from contracts.tick_batch import TickMode
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from broker_zerodha.subscriptions import Plan, make_plan
+from contracts.tick_batch import TickMode
 from ws_bridge.errors import SubscriptionFileError
 from ws_bridge.subscription_files import (
     TOKENS_MAX,

@@ -7,9 +7,10 @@ from decimal import Decimal
 
 import numpy as np
 import pytest
-from contracts.tick_batch import ABSENT, FIELDS, Group, TickBatch, TickMode, Verdict
 from hypothesis import given
 from hypothesis import strategies as st
+
+from contracts.tick_batch import ABSENT, FIELDS, Group, TickBatch, TickMode, Verdict
 from ws_bridge.tick_json import fault_object, price_text, tick_object, time_text
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 import numpy as np
+
 from broker_zerodha import frames, reference
 from broker_zerodha.fuzzing import reference_row
 from contracts.bounds import TickBounds, tick_bounds

@@ -6,6 +6,10 @@ import random
 
 import numpy as np
 import pytest
+from decoding import FEED_SESSION, FIRST_SEQ, TS_RECV_NS, bounds, decode, expected, rows_of
+from hypothesis import given
+from hypothesis import strategies as st
+
 from broker_zerodha import decode_loops, frames
 from broker_zerodha.errors import BatchTooSmall, FrameIndexError
 from broker_zerodha.fuzzing import random_packet
@@ -21,9 +25,6 @@ from broker_zerodha.packets import (
 from broker_zerodha.testing import any_frames, good_frames, packet_fields
 from broker_zerodha.wire import encode_frame, encode_packet, encode_row
 from contracts.tick_batch import ABSENT, FIELDS, LAST_PRICE, Group, TickBatch, TickMode, Verdict
-from decoding import FEED_SESSION, FIRST_SEQ, TS_RECV_NS, bounds, decode, expected, rows_of
-from hypothesis import given
-from hypothesis import strategies as st
 
 NIFTY_50 = 256265
 SBIN = 779521

@@ -27,15 +27,16 @@ from functools import cache
 from typing import Any
 
 import pytest
+from decoding import decode, rows_of
+from hypothesis import given
+from hypothesis import strategies as st
+from kiteconnect import KiteTicker  # type: ignore[import-untyped]
+
 from broker_zerodha.packets import NS_PER_SECOND, PacketKind, Segment, is_tradable
 from broker_zerodha.reference import Row
 from broker_zerodha.testing import any_packets, whole_frames
 from broker_zerodha.wire import encode_frame, encode_packet
 from contracts.tick_batch import ABSENT, Group, TickMode, Verdict
-from decoding import decode, rows_of
-from hypothesis import given
-from hypothesis import strategies as st
-from kiteconnect import KiteTicker  # type: ignore[import-untyped]
 
 KiteTick = dict[str, Any]
 SBIN = 779521

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from broker_zerodha.session.credentials import (
     Credentials,
     CredentialsError,

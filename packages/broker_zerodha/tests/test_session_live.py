@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from broker_zerodha.reference import decode_frame
 from broker_zerodha.session import (
     AuthExpired,

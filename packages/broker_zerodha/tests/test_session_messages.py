@@ -8,6 +8,9 @@ import logging
 import operator
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from broker_zerodha.session.credentials import Credentials
 from broker_zerodha.session.messages import (
     EndpointError,
@@ -19,8 +22,6 @@ from broker_zerodha.session.messages import (
 from broker_zerodha.session.redaction import RedactingFilter, redact
 from broker_zerodha.subscriptions import diff_shard
 from contracts.tick_batch import TickMode
-from hypothesis import given
-from hypothesis import strategies as st
 
 
 def test_messages_are_kites_with_numeric_tokens_and_leave_before_they_enter() -> None:

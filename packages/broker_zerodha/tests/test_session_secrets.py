@@ -12,6 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
 from broker_zerodha.session import (
     AuthExpired,
     Connected,
@@ -25,9 +29,6 @@ from broker_zerodha.session.testing import PATIENCE_S, ManualClock, Recorder
 from broker_zerodha.session.transport import AuthRefused, ConnectFailed, open_connection
 from broker_zerodha.simulator import SimulatorOptions, SimulatorServer
 from contracts.tick_batch import TickMode
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 pytestmark = pytest.mark.asyncio
 

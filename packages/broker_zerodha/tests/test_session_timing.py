@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from broker_zerodha.session.backoff import Backoff
 from broker_zerodha.session.events import FeedSessions
 from broker_zerodha.session.liveness import (
@@ -12,8 +15,6 @@ from broker_zerodha.session.liveness import (
     InboundWatchdog,
     SymbolWatchdog,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 
 
 def test_waits_double_up_to_the_cap_and_never_end() -> None:

@@ -6,6 +6,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+
 from broker_zerodha.packets import PacketKind
 from broker_zerodha.reference import decode_frame
 from broker_zerodha.simulator.faults import Fault, FaultKind, ScriptError, parse_script, spoil

@@ -16,6 +16,7 @@ from typing import Any
 
 import kiteconnect  # type: ignore[import-untyped]
 import pytest
+
 from broker_zerodha.packets import is_tradable
 from broker_zerodha.reference import Row, decode_frame
 from broker_zerodha.session import Connected, FixedCredentials, KiteSession

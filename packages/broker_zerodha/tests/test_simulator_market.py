@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+
 from broker_zerodha.packets import PacketKind, Segment, price_scale_of
 from broker_zerodha.reference import Row, decode_frame
 from broker_zerodha.simulator.book import ClientBook, Feed

@@ -11,6 +11,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import InvalidStatus
+
 from broker_zerodha.packets import PacketKind
 from broker_zerodha.reference import Row, decode_frame
 from broker_zerodha.session import (
@@ -24,8 +27,6 @@ from broker_zerodha.simulator import SimulatorOptions, SimulatorServer, parse_sc
 from broker_zerodha.wire import HEARTBEAT
 from contracts.bounds import tick_bounds
 from contracts.tick_batch import TickMode, Verdict
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import InvalidStatus
 
 pytestmark = pytest.mark.asyncio
 

@@ -6,6 +6,9 @@ import json
 from collections.abc import Mapping
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from broker_zerodha.subscriptions import (
     EMPTY_PLAN,
     SHARD_TOKENS_MAX,
@@ -18,8 +21,6 @@ from broker_zerodha.subscriptions import (
     weight,
 )
 from contracts.tick_batch import TickMode
-from hypothesis import given
-from hypothesis import strategies as st
 
 MODES = st.sampled_from(TickMode)
 TOKENS = st.integers(1, 60)

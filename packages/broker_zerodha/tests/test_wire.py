@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from broker_zerodha.errors import BrokerError, WireValueError
 from broker_zerodha.packets import LAYOUTS, NS_PER_SECOND, PacketKind, Wire
 from broker_zerodha.wire import HEARTBEAT, encode_frame, encode_packet, encode_row, field_names

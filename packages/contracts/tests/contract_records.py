@@ -11,10 +11,11 @@ from importlib.resources import as_file
 from pathlib import Path
 from typing import Any
 
+from hypothesis import strategies as st
+
 from contracts.shape import Node, json_nodes
 from contracts.store import Contract, SchemaStore, packaged
 from contracts.tick_batch import ABSENT, FIELD_COUNT, Group, TickMode
-from hypothesis import strategies as st
 
 Record = dict[str, Any]
 Schema = dict[str, Any]

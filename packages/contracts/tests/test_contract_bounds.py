@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 from contract_records import Schema, tick_rows
+from hypothesis import example, given, settings
+
 from contracts.bounds import check_row, compile_bounds, tick_bounds
 from contracts.compiled import compiled
 from contracts.errors import SchemaError, UnknownContractError
@@ -26,7 +28,6 @@ from contracts.tick_batch import (
 )
 from contracts.tick_rows import COLUMN_PATHS, tick_record
 from contracts.validate import explain
-from hypothesis import example, given, settings
 
 BOUNDS = tick_bounds()
 LOW, HIGH = BOUNDS.low.tolist(), BOUNDS.high.tolist()

@@ -14,6 +14,7 @@ from contract_records import (
     draft,
     extend_for_auction,
 )
+
 from contracts.checks import Check, all_findings
 from contracts.errors import SchemaError
 from contracts.lock import lock_contract

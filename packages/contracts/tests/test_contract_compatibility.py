@@ -19,12 +19,13 @@ from contract_records import (
     edited,
     records,
 )
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from contracts.breaks import Direction, Rule
 from contracts.compatibility import breaks, resolution_breaks, transitive_breaks
 from contracts.errors import SchemaError
 from contracts.store import Contract, packaged
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 TICK = packaged().contract("tick", 1)
 EVENT = packaged().contract("feed_event", 1)

@@ -6,11 +6,12 @@ import re
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
+
 from contracts.cli import app
 from contracts.reasons import ReasonCode
 from contracts.schemas import single_object_prefix
 from contracts.topics import load_topics
-from typer.main import get_command
 
 
 def page() -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import jsonschema_rs
 import pytest
 from contract_records import copied_schemas
+
 from contracts import examples
 from contracts.errors import RecordError, SchemaError
 from contracts.examples import InvalidExample, Record, invalid_examples, valid_examples

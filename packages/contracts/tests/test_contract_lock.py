@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from contract_records import add_auction, copied_schemas, draft
+
 from contracts.errors import SchemaError
 from contracts.lock import edited_files, is_released, lock_contract, read_lock, unlocked_contracts
 from contracts.store import SchemaStore, packaged

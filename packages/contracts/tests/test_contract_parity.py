@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 from contract_records import Record, Schema, avro_field, edited, records
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from contracts.examples import read_back, without_nulls
 from contracts.parity import differences
 from contracts.store import Contract, packaged
 from contracts.validate import explain
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 CONTRACTS = list(packaged())
 TICK = packaged().contract("tick", 1)

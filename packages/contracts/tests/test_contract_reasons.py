@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from contract_records import avro_field
+
 from contracts.reasons import ReasonCode, reason_of
 from contracts.schemas import avro_schema, latest
 from contracts.tick_batch import FIELD_COUNT, Verdict

@@ -11,10 +11,11 @@ import zipfile
 from pathlib import Path
 
 import avro.schema
-import contracts
 import fastavro
 import pytest
 from contract_records import FIRST_SUBJECTS, copied_schemas
+
+import contracts
 from contracts import schemas
 from contracts.errors import SchemaError, UnknownContractError
 from contracts.store import SchemaStore, packaged

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from contracts.errors import SchemaError, SettingsError
 from contracts.topics import load_topics
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from contracts import validate
 from contracts.errors import SchemaError, UnknownContractError
 from contracts.examples import valid_examples

@@ -19,6 +19,7 @@ from contract_records import (
     draft,
     extend_for_auction,
 )
+
 from contracts.cli import app, main
 from contracts.lock import read_lock
 from contracts.reasons import ReasonCode

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from contracts.errors import SettingsError
-from contracts.settings_env import parse_env, read_env
 from hypothesis import given
 from hypothesis import strategies as st
+
+from contracts.errors import SettingsError
+from contracts.settings_env import parse_env, read_env
 
 
 def write(root: Path, name: str, text: str) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 from contract_records import Record, records, tick_rows
+from hypothesis import given, settings
+
 from contracts.bounds import tick_bounds
 from contracts.errors import RecordError
 from contracts.examples import valid_examples
@@ -34,7 +36,6 @@ from contracts.tick_batch import (
 )
 from contracts.tick_rows import COLUMN_PATHS, fill_row, group_of, tick_record
 from contracts.validate import explain
-from hypothesis import given, settings
 
 LOW, HIGH = tick_bounds().low.tolist(), tick_bounds().high.tolist()
 EXAMPLES = valid_examples(packaged().directory, packaged().contract("tick", 1))

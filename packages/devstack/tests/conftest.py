@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
+
 from devstack import locks, stack
 from devstack.jars import ensure_jars
 from devstack.layout import HOME_VARIABLE, Layout, layout_of

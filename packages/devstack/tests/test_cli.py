@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+
 from contracts.topics import load_topics
 from devstack.layout import Layout
 

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 import yaml
 from compose_pydantic import ComposeSpecification  # type: ignore[import-untyped]
+from pydantic import ValidationError
+
 from devstack.kafka import server_properties
 from devstack.layout import KAFKA_VERSION, POSTGRES_MAJOR, Layout
 from devstack.postgres import DATABASE, server_version
-from pydantic import ValidationError
 
 ROOT = Path(__file__).parents[3]
 # What a container must do otherwise: it listens on all addresses and keeps its data elsewhere.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import psycopg
+
 from devstack import stack, topics
 from devstack.testing import MakeTopic, is_left_over, unique_name
 

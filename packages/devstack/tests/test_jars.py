@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from jgo.maven import MavenContext
+
 from devstack import jars
 from devstack.errors import ConfigError, CorruptJarError, DiskFullError, FetchError
 from devstack.jars import Jar, ensure_jars, locked_jars, parse_lock
 from devstack.reporter import SilentReporter
-from jgo.maven import MavenContext
 
 CONTENT = b"a jar" * 5000
 GOOD = Jar("org.example", "thing", "1.0", hashlib.sha256(CONTENT).hexdigest())

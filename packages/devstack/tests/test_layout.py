@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import platformdirs
+
 from devstack.layout import Layout, layout_of
 
 

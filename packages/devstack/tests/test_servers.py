@@ -9,6 +9,7 @@ import psycopg
 import pytest
 from confluent_kafka import Consumer, Producer
 from confluent_kafka.cimpl import NewTopic
+
 from devstack import topics
 from devstack.errors import FailedError, PortTakenError, StartError
 from devstack.kafka import KafkaServer

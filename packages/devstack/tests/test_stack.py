@@ -12,6 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from confluent_kafka import Consumer, Producer
+
 from contracts.topics import load_topics
 from devstack import locks, stack, topics
 from devstack.kafka import KafkaServer

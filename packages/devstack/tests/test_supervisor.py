@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from devstack import leases, locks
 from devstack.errors import StartError
 from devstack.layout import Layout

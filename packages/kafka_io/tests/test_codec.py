@@ -11,11 +11,12 @@ import pytest
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroDeserializer
 from confluent_kafka.serialization import MessageField, SerializationContext
+from hypothesis import given
+from hypothesis import strategies as st
+
 from contracts import schemas
 from contracts.tick_rows import tick_record
 from contracts.topics import load_topics
-from hypothesis import given
-from hypothesis import strategies as st
 from kafka_io.codec import AvroCodec
 from kafka_io.errors import MalformedRecord, RegistryError, UnknownSchema
 from kafka_io.framing import ConfluentFraming, SingleObjectFraming, number_prefix

@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa  # type: ignore[import-untyped]
 import pytest
+from hypothesis import given
+
 from contracts import schemas
 from contracts.tick_batch import ABSENT, FIELDS, TickBatch
 from contracts.tick_rows import COLUMN_PATHS
-from hypothesis import given
 from kafka_io.columns import PRICE_FIELDS, TIME_FIELDS, TickColumns
 from kafka_io.testing import NOW_NS, batches, full_batch
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import jsonschema
 import pytest
-from contracts import schemas
-from contracts.reasons import ReasonCode
 from hypothesis import given
 from hypothesis import strategies as st
+
+from contracts import schemas
+from contracts.reasons import ReasonCode
 from kafka_io.codec import AvroCodec
 from kafka_io.dead_letters import DeadLetter, read_dead_letter
 from kafka_io.errors import MalformedRecord

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from kafka_io.duplicates import DuplicateFilter
 
 SMALL = st.integers(0, 3)

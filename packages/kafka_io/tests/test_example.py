@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from kafka_io import settings
 from kafka_io.producer import Delivery, RecordProducer
 from kafka_io.testing import Broker, full_batch

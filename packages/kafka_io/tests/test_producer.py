@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
+
 from contracts.tick_batch import Verdict
 from kafka_io.consumer import RecordReader, TickReader
 from kafka_io.dead_letters import DeadLetter

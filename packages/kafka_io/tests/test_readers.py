@@ -11,6 +11,7 @@ import pytest
 from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.schema_registry import Schema
+
 from contracts import schemas
 from contracts.topics import TopicSpec
 from kafka_io.codec import AvroCodec

@@ -10,11 +10,12 @@ import sys
 import fastavro
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from contracts import schemas
 from contracts.tick_batch import FIELD_COUNT, TickBatch, Verdict
 from contracts.tick_rows import tick_record
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from kafka_io.codec import AvroCodec
 from kafka_io.errors import MalformedRecord
 from kafka_io.framing import SingleObjectFraming

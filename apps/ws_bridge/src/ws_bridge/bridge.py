@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import structlog
+
 from broker_zerodha.frames import warm_up as warm_up_decoder
 from broker_zerodha.session.clock import Clock
 from broker_zerodha.session.credentials import CredentialSource
@@ -23,7 +24,6 @@ from kafka_io.framing import Framing
 from kafka_io.producer import RecordProducer
 from kafka_io.settings import KafkaSettings
 from kafka_io.tick_codec import warm_up as warm_up_encoder
-
 from ws_bridge.counters import Counters
 from ws_bridge.intake import Intake
 from ws_bridge.journal import Journal

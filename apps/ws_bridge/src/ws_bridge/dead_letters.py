@@ -9,6 +9,7 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+
 from contracts.reasons import ReasonCode, reason_of
 from contracts.tick_batch import (
     FEED_SEQ,
@@ -20,7 +21,6 @@ from contracts.tick_batch import (
 from contracts.tick_rows import tick_record
 from contracts.validate import explain
 from kafka_io.dead_letters import DeadLetter
-
 from ws_bridge.journal import Damage
 
 CONTRACT: Final = "tick.v1"

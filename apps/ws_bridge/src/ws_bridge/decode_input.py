@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
 from broker_zerodha.frames import count_slots, decode_frames
 from broker_zerodha.wire import HEARTBEAT
 from contracts.bounds import TickBounds
 from contracts.tick_batch import TickBatch, Verdict
-
 from ws_bridge.tick_json import fault_object, tick_object
 
 

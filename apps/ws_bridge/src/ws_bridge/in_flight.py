@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 
 from kafka_io.delivery import Delivery
 from kafka_io.errors import QueueFull, UnknownTopic
-
 from ws_bridge.counters import Counters
 from ws_bridge.journal import Position
 

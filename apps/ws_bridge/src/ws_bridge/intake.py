@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 import structlog
+
 from broker_zerodha.frames import count_slots
 from broker_zerodha.session.clock import Clock
 from broker_zerodha.session.events import (
@@ -27,7 +28,6 @@ from broker_zerodha.session.events import (
     Subscribed,
     TextMessage,
 )
-
 from ws_bridge.counters import Counters
 from ws_bridge.feed_events import feed_event
 from ws_bridge.journal import JournalFull, JournalWriter, RecordKind

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Final
 
 import structlog
-from broker_zerodha.subscriptions import Plan
 from prometheus_client import CollectorRegistry
 
+from broker_zerodha.subscriptions import Plan
 from ws_bridge.bridge import Bridge, BridgeParts
 from ws_bridge.http import HealthServer
 from ws_bridge.journal import Journal

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, MutableMapping
 from typing import Any, Final
 
 import structlog
+
 from broker_zerodha.session.redaction import redact
 
 SAME_LOGGER_S: Final = 10.0

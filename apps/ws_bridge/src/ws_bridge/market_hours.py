@@ -17,7 +17,6 @@ from typing import Any, Final, NamedTuple
 
 from broker_zerodha.packets import Segment, segment_of
 from broker_zerodha.session.liveness import IsOpen
-
 from ws_bridge.errors import ConfigurationError
 
 IST: Final = timezone(timedelta(hours=5, minutes=30), "IST")

@@ -17,6 +17,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 import orjson
 import structlog
+
 from broker_zerodha.frames import FRAME_INDEX, decode_frames
 from broker_zerodha.packets import MAX_FRAME_ROWS
 from broker_zerodha.session.clock import Clock
@@ -24,7 +25,6 @@ from contracts.bounds import TickBounds
 from contracts.tick_batch import TickBatch, Verdict
 from kafka_io.errors import ProducerFatal
 from kafka_io.producer import RecordProducer
-
 from ws_bridge.counters import Counters
 from ws_bridge.dead_letters import letter_of_damage, letter_of_row
 from ws_bridge.in_flight import ChunkInFlight, SideRecord

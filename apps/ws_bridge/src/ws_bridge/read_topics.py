@@ -8,7 +8,6 @@ from kafka_io.consumer import RecordReader, TickReader
 from kafka_io.framing import Framing
 from kafka_io.offsets import end_offsets
 from kafka_io.settings import KafkaSettings
-
 from ws_bridge.readback import ReadBack
 from ws_bridge.topics import Topics
 

@@ -9,7 +9,6 @@ from typing import Final
 
 from broker_zerodha.frames import FRAME_INDEX
 from broker_zerodha.session.clock import Clock
-
 from ws_bridge.journal import START, Chunk, Position, read_file
 
 PACED_BYTES: Final = 16 * 1024

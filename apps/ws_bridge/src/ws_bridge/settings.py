@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 import platformdirs
+
 from broker_zerodha.session.credentials import (
     ACCESS_TOKEN,
     API_KEY,
@@ -24,7 +25,6 @@ from contracts.errors import SettingsError as FileSettingsError
 from contracts.settings_env import read_env
 from kafka_io.errors import SettingsError as KafkaSettingsError
 from kafka_io.settings import KafkaSettings
-
 from ws_bridge.errors import ConfigurationError, MissingCredentials, SettingError
 from ws_bridge.journal.options import GIB, MIB, JournalOptions, Sync
 from ws_bridge.values import Values

@@ -25,7 +25,6 @@ from broker_zerodha.subscriptions import (
     Subscription,
 )
 from contracts.tick_batch import TickMode
-
 from ws_bridge.errors import SubscriptionFileError
 
 TOKENS_MAX: Final = SHARDS_MAX * SHARD_TOKENS_MAX

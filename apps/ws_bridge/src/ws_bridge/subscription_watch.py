@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import structlog
-from broker_zerodha.subscriptions import Plan, PlanError, diff, make_plan
 
+from broker_zerodha.subscriptions import Plan, PlanError, diff, make_plan
 from ws_bridge.errors import SubscriptionFileError
 from ws_bridge.subscription_files import load_subscriptions
 

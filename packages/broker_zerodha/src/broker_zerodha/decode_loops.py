@@ -12,6 +12,8 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+from broker_zerodha.packets import LAYOUTS, NS_PER_SECOND, PacketKind, Wire, price_scale_of
 from contracts.bounds import check_row
 from contracts.compiled import compiled
 from contracts.tick_batch import (
@@ -25,8 +27,6 @@ from contracts.tick_batch import (
     TS_RECV_NS,
     Verdict,
 )
-
-from broker_zerodha.packets import LAYOUTS, NS_PER_SECOND, PacketKind, Wire, price_scale_of
 
 Ints = npt.NDArray[np.int64]
 Buffer = npt.NDArray[np.uint8]

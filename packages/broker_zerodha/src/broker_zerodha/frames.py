@@ -19,12 +19,12 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from contracts.bounds import TickBounds, tick_bounds
-from contracts.tick_batch import TickBatch
 
 from broker_zerodha import decode_loops
 from broker_zerodha.decode_loops import END, FIRST_SEQ, START, Bounds, Rows
 from broker_zerodha.errors import BatchTooSmall, FrameIndexError
+from contracts.bounds import TickBounds, tick_bounds
+from contracts.tick_batch import TickBatch
 
 __all__ = ["FRAME_INDEX", "count_slots", "decode_frames", "frame_index", "warm_up"]
 

@@ -13,13 +13,13 @@ from functools import cache
 from typing import Final
 
 import numpy as np
-from contracts.bounds import COLUMN_GROUPS, TickBounds
-from contracts.tick_batch import FIELDS, TickBatch, Verdict
 
 from broker_zerodha import reference
 from broker_zerodha.frames import count_slots, decode_frames, frame_index
 from broker_zerodha.packets import LAYOUTS, MAX_FRAME_ROWS, PacketKind, Wire
 from broker_zerodha.wire import encode_frame
+from contracts.bounds import COLUMN_GROUPS, TickBounds
+from contracts.tick_batch import FIELDS, TickBatch, Verdict
 
 EXCHANGE_EPOCH_S: Final = 315_513_000
 """1980-01-01 00:00 IST, the zero of the exchanges' clock: the contract takes no earlier time."""

@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-from contracts.tick_batch import TickMode
-
 from broker_zerodha.errors import BrokerError
 from broker_zerodha.packets import PacketKind, Segment, is_tradable, segment_of
+from contracts.tick_batch import TickMode
 
 SHARDS_MAX: Final = 3
 """Connections that Kite allows for one api_key."""

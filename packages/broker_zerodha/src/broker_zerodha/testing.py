@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from contracts.tick_batch import ABSENT
 from hypothesis import strategies as st
 
 from broker_zerodha.fuzzing import EXCHANGE_EPOCH_S, mutate
 from broker_zerodha.packets import LAYOUTS, NS_PER_SECOND, PacketKind, Segment, Wire
 from broker_zerodha.wire import encode_frame, encode_packet
+from contracts.tick_batch import ABSENT
 
 KINDS: Final = st.sampled_from(PacketKind)
 UNKNOWN_LENGTHS: Final = st.integers(0, 300).filter(lambda n: n not in set(PacketKind))

@@ -10,8 +10,6 @@ import struct
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from contracts.tick_batch import ABSENT, FIELDS, TickBatch
-
 from broker_zerodha.errors import WireValueError
 from broker_zerodha.packets import (
     HEARTBEAT,
@@ -22,6 +20,7 @@ from broker_zerodha.packets import (
     PacketLayout,
     Wire,
 )
+from contracts.tick_batch import ABSENT, FIELDS, TickBatch
 
 __all__ = ["HEARTBEAT", "encode_frame", "encode_packet", "encode_row", "field_names"]
 

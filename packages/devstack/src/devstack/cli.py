@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+
 from contracts.errors import ContractError, SettingsError
 from contracts.settings_env import LOCAL_STACK_FILE, read_env
 from contracts.topics import load_topics
-
 from devstack import leases, stack, topics
 from devstack.errors import ConfigError, DevstackError, FailedError, UnreachableError
 from devstack.layout import KAFKA_VERSION, POSTGRES_MAJOR, layout_of

@@ -21,8 +21,8 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # re-exports 
     NewTopic,
     ResourceType,
 )
-from contracts.topics import TopicSpec
 
+from contracts.topics import TopicSpec
 from devstack.errors import TopicsError, UnreachableError
 
 _TIMEOUT_S = 15.0

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import fastavro
-from contracts import schemas
 
+from contracts import schemas
 from kafka_io.errors import MalformedRecord
 from kafka_io.framing import Framing, Schema, SingleObjectFraming, Writer
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
+
 from contracts.tick_batch import ABSENT, FIELDS, TickBatch, TickMode
 from contracts.tick_rows import NULLABLE_COLUMNS, group_of
 

@@ -15,10 +15,10 @@ from typing import Any, Final, Literal, Self, TypeVar
 
 import numpy as np
 from confluent_kafka import Message
+
 from contracts.errors import RecordError
 from contracts.tick_batch import ABSENT, FEED_SEQ, FEED_SESSION, FIELD_COUNT, TickBatch
 from contracts.tick_rows import fill_row, group_of
-
 from kafka_io.codec import AvroCodec, Decoded
 from kafka_io.columns import TickColumns
 from kafka_io.dead_letters import DeadLetter, read_dead_letter

@@ -12,7 +12,6 @@ from typing import Any, Final, Protocol
 
 from contracts import schemas
 from contracts.errors import UnknownContractError
-
 from kafka_io.errors import MalformedRecord, UnknownSchema
 
 Schema = dict[str, Any]

@@ -18,8 +18,8 @@ from functools import partial
 from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
-from contracts.tick_batch import TickBatch
 
+from contracts.tick_batch import TickBatch
 from kafka_io.client_log import ClientLog
 from kafka_io.dead_letters import DeadLetter, Headers
 from kafka_io.delivery import Delivery, DeliveryCounts

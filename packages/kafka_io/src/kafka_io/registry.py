@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from contracts import schemas
 from contracts.topics import TopicSpec, load_topics
-
 from kafka_io.errors import RegistryError, UnknownSchema
 from kafka_io.framing import ConfluentFraming, Framing, Schema, SingleObjectFraming
 from kafka_io.settings import KafkaSettings

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
+from hypothesis import strategies as st
+
 from contracts.tick_batch import (
     ABSENT,
     FEED_SEQ,
@@ -22,8 +24,6 @@ from contracts.tick_batch import (
     TickMode,
 )
 from contracts.tick_rows import NULLABLE_COLUMNS, group_of
-from hypothesis import strategies as st
-
 from kafka_io.settings import KafkaSettings
 
 NOW_NS: Final = 1_795_000_000_123_456_789

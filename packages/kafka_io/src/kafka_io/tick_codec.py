@@ -14,8 +14,8 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from contracts.tick_batch import FIELD_COUNT, TickBatch
 
+from contracts.tick_batch import FIELD_COUNT, TickBatch
 from kafka_io.tick_loops import decode_rows, encode_rows
 
 Bytes = npt.NDArray[np.uint8]

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+
 from contracts.compiled import compiled
 from contracts.tick_batch import (
     ABSENT,

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import orjson
 import typer
-from contracts.bounds import tick_bounds
 
+from contracts.bounds import tick_bounds
 from ws_bridge.console import reader_may_leave, say
 from ws_bridge.decode_input import DecodeSummary, decode_objects, hex_frames
 from ws_bridge.errors import EXIT_FINDINGS, NotAJournalFile, UsageError

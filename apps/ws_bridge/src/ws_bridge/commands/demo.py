@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
+from rich.live import Live
+
 from kafka_io.mock_broker import MockBroker
 from kafka_io.registry import open_framing
 from kafka_io.settings import KafkaSettings
-from rich.live import Live
-
 from ws_bridge.bridge import Bridge
 from ws_bridge.commands.options import Faults, Rate, Seed, fault_script, settings_of
 from ws_bridge.console import live_table, report_ledger, say, stderr

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+
 from broker_zerodha.simulator import Fault, parse_script
 from contracts.settings_env import read_env
 from kafka_io.settings import KafkaSettings
-
 from ws_bridge.errors import SettingError, UsageError
 
 Bootstrap = Annotated[

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from broker_zerodha.subscriptions import describe, make_plan
 from rich.table import Table
 
+from broker_zerodha.subscriptions import describe, make_plan
 from ws_bridge.commands.options import Root
 from ws_bridge.console import stdout
 from ws_bridge.settings import load_settings

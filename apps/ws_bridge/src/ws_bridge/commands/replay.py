@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
+
 from broker_zerodha.session.clock import SystemClock
 from contracts.bounds import tick_bounds
 from kafka_io.codec import AvroCodec
@@ -15,7 +16,6 @@ from kafka_io.producer import RecordProducer
 from kafka_io.registry import open_framing
 from kafka_io.settings import KafkaSettings
 from kafka_io.topic_check import check_topics
-
 from ws_bridge.bridge import warm_up
 from ws_bridge.commands.options import Bootstrap, Root, kafka_settings
 from ws_bridge.console import say

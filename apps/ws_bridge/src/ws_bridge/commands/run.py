@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
+
 from broker_zerodha.session.clock import SystemClock
 from broker_zerodha.session.liveness import IsOpen, always_open
 from broker_zerodha.session.options import SessionOptions
@@ -15,7 +16,6 @@ from kafka_io.errors import BrokerUnreachable
 from kafka_io.registry import open_framing
 from kafka_io.settings import KafkaSettings
 from kafka_io.topic_check import check_topics
-
 from ws_bridge.bridge import BridgeParts
 from ws_bridge.commands.options import Bootstrap, Root
 from ws_bridge.console import say

@@ -8,8 +8,8 @@ import signal
 from typing import Annotated
 
 import typer
-from broker_zerodha.simulator import SimulatorOptions, SimulatorServer
 
+from broker_zerodha.simulator import SimulatorOptions, SimulatorServer
 from ws_bridge.commands.options import Faults, Rate, Seed, fault_script
 from ws_bridge.console import say
 from ws_bridge.errors import PortTaken

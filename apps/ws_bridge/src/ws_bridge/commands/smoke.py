@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from kafka_io.registry import open_framing
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from kafka_io.registry import open_framing
 from ws_bridge.commands.options import Bootstrap, Root, Seed, fault_script, kafka_settings
 from ws_bridge.console import report_ledger, stderr, stdout
 from ws_bridge.errors import EXIT_FAILED

@@ -10,13 +10,13 @@ from typing import Annotated, Any, Final
 
 import orjson
 import typer
+from rich.live import Live
+from rich.table import Table
+
 from kafka_io.consumer import ReceivedRecord, RecordReader, TickReader
 from kafka_io.errors import MalformedRecord
 from kafka_io.registry import open_framing
 from kafka_io.source import Start
-from rich.live import Live
-from rich.table import Table
-
 from ws_bridge.commands.options import Bootstrap, Root, kafka_settings
 from ws_bridge.console import reader_may_leave, stdout
 from ws_bridge.logs import configure_logs

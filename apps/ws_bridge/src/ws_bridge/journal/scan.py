@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from contracts.compiled import compiled
 
+from contracts.compiled import compiled
 from ws_bridge.journal.layout import ANY_STAMP, HEADER_BYTES, MAGIC, PAYLOAD_BYTES_MAX
 
 Bytes = npt.NDArray[np.uint8]

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
+
 from broker_zerodha.session.events import (
     AuthExpired,
     AuthRestored,
@@ -32,7 +33,6 @@ from broker_zerodha.simulator.market import START_EPOCH_S, cut
 from broker_zerodha.subscriptions import Plan
 from contracts.reasons import ReasonCode
 from contracts.tick_batch import TickMode
-
 from ws_bridge.smoke.bars import BarBuilder
 
 NS: Final = 1_000_000_000

@@ -18,7 +18,6 @@ from kafka_io.delivery import Delivery
 from kafka_io.framing import Framing
 from kafka_io.producer import RecordProducer
 from kafka_io.settings import KafkaSettings
-
 from ws_bridge.bridge import warm_up
 from ws_bridge.counters import Counters
 from ws_bridge.demo import demo_plan

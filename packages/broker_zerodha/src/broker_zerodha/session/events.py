@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
-from contracts.tick_batch import TickMode
-
 from broker_zerodha.session.messages import TextKind
+from contracts.tick_batch import TickMode
 
 SHARD_BITS = 4
 

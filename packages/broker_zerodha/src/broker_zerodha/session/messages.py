@@ -11,11 +11,10 @@ from collections.abc import Sequence
 from typing import Any, Final, Literal, NamedTuple
 from urllib.parse import urlencode, urlsplit
 
-from contracts.tick_batch import TickMode
-
 from broker_zerodha.errors import BrokerError
 from broker_zerodha.session.credentials import Credentials
 from broker_zerodha.subscriptions import ShardDiff, chunked
+from contracts.tick_batch import TickMode
 
 CHUNK_TOKENS: Final = 500
 """Tokens in one message: a message of the largest numbers then stays below 6 kB."""

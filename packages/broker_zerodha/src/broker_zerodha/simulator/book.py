@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-from contracts.tick_batch import TickMode
 
 from broker_zerodha.simulator.market import Market
 from broker_zerodha.subscriptions import SHARD_TOKENS_MAX, TOKEN_MAX
+from contracts.tick_batch import TickMode
 
 BLOCK_TOKENS: Final = 512
 """Instruments moved in one step of the market, however small the frames are."""

@@ -14,9 +14,9 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from contracts.tick_batch import DEPTH_LEVELS, TickMode
 
 from broker_zerodha.packets import PacketKind, Segment, is_tradable, segment_of
+from contracts.tick_batch import DEPTH_LEVELS, TickMode
 
 Ints = npt.NDArray[np.int64]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+
 from kafka_io.errors import SettingsError
 from kafka_io.producer import RecordProducer, producer_config
 from kafka_io.settings import KafkaSettings
