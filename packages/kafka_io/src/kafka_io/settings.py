@@ -66,7 +66,7 @@ class KafkaSettings:
             linger_ms=_integer(env, "KAFKA_LINGER_MS", 1, low=0, high=1000),
             max_in_flight=_integer(env, "KAFKA_MAX_IN_FLIGHT", 50_000, low=1_000, high=1_000_000),
             message_max_bytes=_integer(
-                env, "KAFKA_MESSAGE_MAX_BYTES", 1_000_000, low=10_000, high=100_000_000
+                env, "KAFKA_MESSAGE_MAX_BYTES", 1_000_000, low=1_000_000, high=100_000_000
             ),
             registry_url=_registry_url(env),
             registry_auth=_registry_auth(env),
