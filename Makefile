@@ -43,11 +43,11 @@ bench: ## The budgets, as ratios measured in one run
 
 lint: ## Lint, types and formatting, changing nothing
 	@./pants lint check ::
-	@./pants run 3rdparty/python:ruff -- format --check .
+	@./pants run build-support/ruff_format.py -- --check .
 
 fmt: ## Format the sources
 	@./pants fmt ::
-	@./pants run 3rdparty/python:ruff -- format .
+	@./pants run build-support/ruff_format.py -- .
 
 lock: ## Resolve 3rdparty/python/requirements.txt into the hashed lock (ARGS=--upgrade for newer ones)
 	@3rdparty/python/lock $(ARGS)
