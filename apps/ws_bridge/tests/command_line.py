@@ -7,6 +7,7 @@ runs the entry point. ``test_bridge_cli`` shows that a plain ``python -m ws_brid
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import resource
@@ -16,12 +17,13 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TextIO
 
-PATIENCE_S: Final = 60.0
+PATIENCE_S: Final = 120.0
 _POLL_S: Final = 0.02
 
 
@@ -56,7 +58,7 @@ class Running:
         return (self._folder / "stderr").read_text("utf-8", errors="replace")
 
     def until(self, condition: Callable[[], bool], what: str) -> None:
-        """Wait until ``condition`` holds; fails when the call ends before, or after a minute."""
+        """Wait until ``condition`` holds; fails when the call ends before, or after PATIENCE_S."""
         ends_s = time.monotonic() + PATIENCE_S
         pause = threading.Event()
         while not condition():
@@ -111,6 +113,8 @@ class CommandLine:
         folder = Path(self._scratch.name) / str(self._calls)
         (folder / "home").mkdir(parents=True)
         (folder / "stdin").write_bytes(stdin)
+        for name in ("stdout", "stderr"):
+            (folder / name).touch()
         base = {"PATH": os.environ["PATH"], "HOME": str(folder / "home"), "COLUMNS": "200"}
         answer = self._ask(
             start=arguments,
@@ -136,7 +140,7 @@ class CommandLine:
         return self._codes[pid]
 
     def wait(self, pid: int) -> int:
-        """Wait for the end; after a minute the call is killed and the test fails."""
+        """Wait for the end; after PATIENCE_S the call is killed and the test fails."""
         ends_s = time.monotonic() + PATIENCE_S
         pause = threading.Event()
         while (code := self.ended(pid)) is None:
@@ -168,6 +172,7 @@ def _serve(requests: TextIO) -> None:
     bridge.warm_up()
     journal.warm_up()
     list(decode_input.decode_objects(b"\0\0", tick_bounds(), decode_input.DecodeSummary()))
+    gc.freeze()  # a collection in a child would copy all of this memory
     for line in requests:
         request = json.loads(line)
         if "start" not in request:
@@ -178,8 +183,23 @@ def _serve(requests: TextIO) -> None:
         pid = os.fork()
         if pid == 0:
             _become(request)
-            cli.main()
+            _end_with(cli.main)
         print(json.dumps({"pid": pid}), flush=True)
+
+
+def _end_with(main: Callable[[], None]) -> None:
+    """Run it and leave with its exit code at once: taking a large process apart takes long."""
+    code = 1
+    try:
+        main()
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else 1
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
 
 
 def _become(request: dict[str, Any]) -> None:

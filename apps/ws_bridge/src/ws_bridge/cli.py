@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import sys
+import traceback
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
 
 import typer
 from typer.exceptions import Abort, TyperException
@@ -23,14 +27,22 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("run")(run.command)
-app.command("demo")(demo.command)
-app.command("simulate")(simulate.command)
-app.command("smoke")(smoke.command)
-app.command("replay")(replay.command)
-app.command("decode")(decode.command)
-app.command("plan")(plan.command)
-app.command("tail")(tail.command)
+
+
+def _with_any_reader(command: Callable[..., int]) -> Callable[..., int]:
+    """The same command; its output may be piped into one that reads only the beginning."""
+
+    @wraps(command)
+    def call(*arguments: Any, **options: Any) -> int:
+        with reader_may_leave():
+            return command(*arguments, **options)
+        return 0
+
+    return call
+
+
+for _module in (run, demo, simulate, smoke, replay, decode, plan, tail):
+    app.command(_module.__name__.rpartition(".")[2])(_with_any_reader(_module.command))
 
 
 def with_default(arguments: list[str]) -> list[str]:
@@ -49,15 +61,13 @@ def main() -> None:
         code = app(
             with_default([each for each in given if each != "--debug"]), standalone_mode=False
         )
-        with reader_may_leave():
-            sys.stdout.flush()
     except (KeyboardInterrupt, Abort):
         sys.exit(complain("stopped by Ctrl-C", EXIT_INTERRUPTED))
     except TyperException as error:
         sys.exit(complain(f"{_text(error)}; see --help", EXIT_USAGE))
     except Exception as error:
         if debug:
-            raise
+            traceback.print_exc()
         sys.exit(complain(_sentence(error), exit_code_of(error)))
     sys.exit(code if isinstance(code, int) else 0)
 

@@ -11,7 +11,7 @@ import orjson
 import typer
 
 from contracts.bounds import tick_bounds
-from ws_bridge.console import reader_may_leave, say
+from ws_bridge.console import say
 from ws_bridge.decode_input import DecodeSummary, decode_objects, hex_frames
 from ws_bridge.errors import EXIT_FINDINGS, NotAJournalFile, UsageError
 from ws_bridge.journal import RecordKind, read_file
@@ -39,14 +39,14 @@ def command(
     summary = DecodeSummary()
     bounds = tick_bounds()
     unreadable = 0
-    with reader_may_leave():
-        for found in _frames(file, hex_lines):
-            if isinstance(found, dict):
-                unreadable += 1
-                _print(found)
-                continue
-            for each in decode_objects(found, bounds, summary):
-                _print(each)
+    for found in _frames(file, hex_lines):
+        if isinstance(found, dict):
+            unreadable += 1
+            _print(found)
+            continue
+        for each in decode_objects(found, bounds, summary):
+            _print(each)
+    sys.stdout.flush()
     faults = summary.faults + unreadable
     say(
         f"{summary.frames} frames: {summary.ticks} ticks, {faults} faults, "

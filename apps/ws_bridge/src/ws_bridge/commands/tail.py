@@ -18,7 +18,7 @@ from kafka_io.errors import MalformedRecord
 from kafka_io.registry import open_framing
 from kafka_io.source import Start
 from ws_bridge.commands.options import Bootstrap, Root, kafka_settings
-from ws_bridge.console import reader_may_leave, stdout
+from ws_bridge.console import stdout
 from ws_bridge.logs import configure_logs
 from ws_bridge.tick_json import tick_object
 from ws_bridge.topics import TICKS
@@ -47,17 +47,14 @@ def command(
     kafka = kafka_settings(bootstrap, root)
     framing = open_framing(kafka)
     start: Start = "earliest" if beginning else "latest"
-    with reader_may_leave():
-        if topic == TICKS:
-            with TickReader(
-                kafka, topic, start=start, until_end=until_end, framing=framing
-            ) as ticks:
-                (_show_table if stdout.is_terminal else _print_ticks)(ticks, count)
-        else:
-            with RecordReader(
-                kafka, [topic], start=start, until_end=until_end, framing=framing
-            ) as records:
-                _print_records(records, count)
+    if topic != TICKS:
+        with RecordReader(
+            kafka, [topic], start=start, until_end=until_end, framing=framing
+        ) as records:
+            _print_records(records, count)
+        return 0
+    with TickReader(kafka, topic, start=start, until_end=until_end, framing=framing) as ticks:
+        (_show_table if stdout.is_terminal else _print_ticks)(ticks, count)
     return 0
 
 

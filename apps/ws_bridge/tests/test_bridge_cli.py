@@ -1,0 +1,154 @@
+"""The command line as a whole: help, defaults, errors, the ways to end it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+from command_line import PATIENCE_S, CommandLine, python_path
+
+from ws_bridge import cli
+
+COMMANDS = ["run", "demo", "simulate", "smoke", "replay", "decode", "plan", "tail"]
+README = Path(__file__).parents[3] / "README.md"
+GROUP = typer.main.get_command(cli.app)
+
+
+def test_the_commands_are_those_of_the_design() -> None:
+    assert list(GROUP.commands) == COMMANDS  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_and_every_flag_has_help(name: str) -> None:
+    command = GROUP.commands[name]  # type: ignore[attr-defined]
+    assert len(command.help) > 20
+    assert command.params
+    for param in command.params:
+        assert getattr(param, "help", None), f"{name} {param.name} has no help"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_exits_with_0_and_shows_every_flag(command_line: CommandLine, name: str) -> None:
+    shown = command_line(name, "--help")
+    assert (shown.code, shown.stderr) == (0, "")
+    for param in GROUP.commands[name].params:  # type: ignore[attr-defined]
+        for flag in param.opts:
+            assert flag.split("/")[0] in shown.stdout or not flag.startswith("-")
+
+
+def test_help_of_the_whole_names_commands_and_exit_codes(command_line: CommandLine) -> None:
+    shown = command_line("--help")
+    assert shown.code == 0
+    for word in (*COMMANDS, "78", "75", "--debug"):
+        assert word in shown.stdout
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_readme_tells_of_every_command(name: str) -> None:
+    assert re.search(rf"`{name}\b", README.read_text("utf-8")), f"README.md says nothing of {name}"
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ([], ["run"]),
+        (["--port", "0"], ["run", "--port", "0"]),
+        (["--help"], ["--help"]),
+        (["-h"], ["-h"]),
+        (["plan", "--json"], ["plan", "--json"]),
+    ],
+)
+def test_no_command_means_run(given: list[str], meant: list[str]) -> None:
+    assert cli.with_default(given) == meant
+
+
+def test_alone_it_runs_the_live_bridge(command_line: CommandLine) -> None:
+    alone, named = command_line(), command_line("run")
+    assert (alone.code, alone.stderr) == (named.code, named.stderr)
+    assert alone.code == 78
+
+
+@pytest.mark.parametrize("arguments", [("--debug",), ("run", "--debug"), ("--debug", "run")])
+def test_debug_shows_the_trace_and_keeps_the_exit_code(
+    command_line: CommandLine, arguments: tuple[str, ...]
+) -> None:
+    shown = command_line(*arguments)
+    assert shown.code == 78
+    assert "Traceback (most recent call last)" in shown.stderr
+    assert "MissingCredentials" in shown.stderr
+    assert len(shown.sentences) == 1
+
+
+@pytest.mark.parametrize("arguments", [(), ("decode", "--nonsense"), ("decode", "--hex", "-")])
+def test_a_plain_process_does_as_the_forked_ones(
+    command_line: CommandLine, tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    forked = command_line(*arguments, stdin=b"zz\n")
+    plain = subprocess.run(
+        [sys.executable, "-m", "ws_bridge.cli", *arguments],
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": python_path()},
+        cwd=tmp_path,
+        input=b"zz\n",
+        capture_output=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert plain.returncode == forked.code
+    assert plain.stdout.decode() == forked.stdout
+    assert plain.stderr.decode() == forked.stderr
+
+
+def test_an_error_that_nobody_foresaw_says_that_it_is_a_defect(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: object, **__: object) -> int:
+        raise RuntimeError("what is this")
+
+    monkeypatch.setattr(cli, "app", broken)
+    monkeypatch.setattr(sys, "argv", ["ws_bridge", "plan"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 1
+    shown = capsys.readouterr().err
+    assert shown.startswith("ws_bridge: unexpected RuntimeError: what is this; this is a defect")
+    assert "Traceback" not in shown
+
+
+def test_ctrl_c_ends_with_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object, **__: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "app", interrupted)
+    monkeypatch.setattr(sys, "argv", ["ws_bridge", "tail"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == "ws_bridge: stopped by Ctrl-C\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_simulate_ends_in_order_and_prints_what_it_sent(
+    command_line: CommandLine, number: signal.Signals
+) -> None:
+    running = command_line.start("simulate", "--port", "0")
+    running.until(lambda: "Kite simulator at ws://127.0.0.1:" in running.stderr, "the address")
+    finished = running.finish(number)
+    assert finished.code == 0
+    sent = json.loads(finished.stdout)
+    assert (sent["frames"], sent["ticks"], sent["connections"]) == (0, 0, 0)
+
+
+def test_output_into_a_pipe_that_nobody_reads(command_line: CommandLine, tmp_path: Path) -> None:
+    (tmp_path / "tokens.csv").write_text("instrument_token\n408065\n")
+    shown = command_line("plan", "--json", "--tokens", "tokens.csv", cwd=tmp_path,
+                         stdout_closed=True)  # fmt: skip
+    assert (shown.code, shown.stderr) == (0, "")
