@@ -25,6 +25,9 @@ os.environ.setdefault(
 
 import numba  # noqa: E402
 
+# numba imports it by the name above, which no packager would notice.
+import contracts.code_cache  # noqa: E402, F401
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
