@@ -115,6 +115,9 @@ class Bridge:
             )
         if self._journal.writer.full is not None:
             found.append(f"the journal is full: {self._journal.writer.full}")
+        for problem in (self._journal.writer.problem, self._journal.cursor.problem):
+            if problem is not None:
+                found.append(problem)
         return found
 
     def refresh(self) -> None:
@@ -128,6 +131,8 @@ class Bridge:
         Raises what a session or the pump raises: a defect, never a state of the network.
         """
         log.info("starting", feed=self._parts.feed, tokens=self._plan.tokens)
+        if self._journal.cursor.damaged:
+            log.warning("the journal's position is unreadable; publishing all that it holds again")
         await self.apply(self._plan)
         # The first tick must not wait for the compiler; connecting takes longer than loading.
         await asyncio.to_thread(warm_up)
