@@ -39,15 +39,15 @@ package: ## Wheels and PEX files into dist/
 	@./pants package ::
 
 bench: ## The budgets, as ratios measured in one run
-	@set -e; for script in benchmarks/*.py; do echo "== $$script"; ./pants run $$script; done
+	@set -e; for script in benchmarks/*.py; do echo "== $$script"; ./pants script $$script; done
 
 lint: ## Lint, types and formatting, changing nothing
 	@./pants lint check ::
-	@./pants run build-support/ruff_format.py -- --check .
+	@./pants script build-support/ruff_format.py -- --check .
 
 fmt: ## Format the sources
 	@./pants fmt ::
-	@./pants run build-support/ruff_format.py -- .
+	@./pants script build-support/ruff_format.py -- .
 
 lock: ## Resolve 3rdparty/python/requirements.txt into the hashed lock (ARGS=--upgrade for newer ones)
 	@3rdparty/python/lock $(ARGS)
