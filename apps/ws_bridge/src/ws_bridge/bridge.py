@@ -113,11 +113,8 @@ class Bridge:
             found.append(
                 f"Kafka has acknowledged nothing for {silent_s:.0f} s; ticks are journaled"
             )
-        if self._journal.writer.full is not None:
-            found.append(f"the journal is full: {self._journal.writer.full}")
-        for problem in (self._journal.writer.problem, self._journal.cursor.problem):
-            if problem is not None:
-                found.append(problem)
+        if self._journal.writer.problem is not None:
+            found.append(self._journal.writer.problem)
         return found
 
     def refresh(self) -> None:

@@ -16,7 +16,7 @@ from rich.live import Live
 from kafka_io.mock_broker import MockBroker
 from kafka_io.registry import open_framing
 from kafka_io.settings import KafkaSettings
-from ws_bridge.bridge import Bridge
+from ws_bridge.bridge import Bridge, warm_up
 from ws_bridge.commands.options import Faults, Rate, Seed, fault_script, settings_of
 from ws_bridge.console import live_table, report_ledger, say, stderr
 from ws_bridge.demo import DemoOptions, run_demo
@@ -68,6 +68,8 @@ def command(
     topics = Topics()
     with ExitStack() as stack:
         kafka = _kafka(stack, bootstrap, topics, ticks)
+        say("compiling the decoder and the encoder, or loading them from the cache")
+        warm_up()
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="ws-bridge-demo-"))
         watch = _view(stack, stderr.is_terminal if live is None else live)
         ledger = asyncio.run(
