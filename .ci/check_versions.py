@@ -24,7 +24,7 @@ REPO = Path(__file__).resolve().parents[1]
 LOCK = "releases.lock"
 UNRELEASED = "0.0.0"
 DATED = r" - \d{4}-\d{2}-\d{2}"
-ANY = rf"({DATED}| - Unreleased)?"
+ANY = rf"({DATED}| - [Uu]nreleased)?"
 SEMVER = re.compile(r"\d+\.\d+\.\d+")
 
 
