@@ -17,17 +17,14 @@ from broker_zerodha.session.events import FeedSessions
 from broker_zerodha.session.options import SessionOptions
 from broker_zerodha.session.session import KiteSession, SessionState
 from broker_zerodha.subscriptions import Plan
-from contracts.bounds import tick_bounds
 from contracts.tick_batch import INSTRUMENT_TOKEN, TS_RECV_NS, TickBatch
-from kafka_io.codec import AvroCodec
 from kafka_io.framing import Framing
-from kafka_io.producer import RecordProducer
 from kafka_io.settings import KafkaSettings
 from kafka_io.tick_codec import warm_up as warm_up_encoder
 from ws_bridge.counters import Counters
 from ws_bridge.intake import Intake
 from ws_bridge.journal import Journal
-from ws_bridge.pump import Pump
+from ws_bridge.pump import make_pump
 from ws_bridge.topics import Topics
 
 log = structlog.get_logger()
@@ -73,21 +70,13 @@ class Bridge:
             wake=self._wake.set,
             tokens_of=self._tokens_of,
         )
-        codec = AvroCodec(parts.framing)
-        self._pump = Pump(
-            reader=journal.reader,
-            cursor=journal.cursor,
-            open_producer=lambda: RecordProducer(
-                parts.kafka,
-                framing=parts.framing,
-                ticks_topic=parts.topics.ticks,
-                dead_topic=parts.topics.dead,
-            ),
-            bounds=tick_bounds(),
-            topics=parts.topics,
-            encode_event=lambda record: codec.encode("feed_event", record),
-            counters=self.counters,
-            clock=parts.clock,
+        self._pump = make_pump(
+            journal.reader,
+            journal.cursor,
+            parts.kafka,
+            parts.framing,
+            parts.topics,
+            self.counters,
             on_batch=self._saw,
         )
 

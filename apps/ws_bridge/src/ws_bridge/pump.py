@@ -20,11 +20,14 @@ import structlog
 
 from broker_zerodha.frames import FRAME_INDEX, decode_frames
 from broker_zerodha.packets import MAX_FRAME_ROWS
-from broker_zerodha.session.clock import Clock
-from contracts.bounds import TickBounds
+from broker_zerodha.session.clock import Clock, SystemClock
+from contracts.bounds import TickBounds, tick_bounds
 from contracts.tick_batch import TickBatch, Verdict
+from kafka_io.codec import AvroCodec
 from kafka_io.errors import ProducerFatal
+from kafka_io.framing import Framing
 from kafka_io.producer import RecordProducer
+from kafka_io.settings import KafkaSettings
 from ws_bridge.counters import Counters
 from ws_bridge.dead_letters import letter_of_damage, letter_of_row
 from ws_bridge.in_flight import ChunkInFlight, SideRecord
@@ -220,3 +223,33 @@ class Pump:
         record = SideRecord(send)
         entry.side.append(record)
         record.attempt()
+
+
+def make_pump(
+    reader: ChunkSource,
+    cursor: Acknowledged,
+    kafka: KafkaSettings,
+    framing: Framing,
+    topics: Topics,
+    counters: Counters,
+    on_batch: Callable[[TickBatch], None] | None = None,
+) -> Pump:
+    """A pump into the real Kafka, with the machine's clock."""
+    codec = AvroCodec(framing)
+
+    def open_producer() -> RecordProducer:
+        return RecordProducer(
+            kafka, framing=framing, ticks_topic=topics.ticks, dead_topic=topics.dead
+        )
+
+    return Pump(
+        reader=reader,
+        cursor=cursor,
+        open_producer=open_producer,
+        bounds=tick_bounds(),
+        topics=topics,
+        encode_event=lambda record: codec.encode("feed_event", record),
+        counters=counters,
+        clock=SystemClock(),
+        on_batch=on_batch,
+    )

@@ -9,10 +9,7 @@ from typing import Annotated, Final
 import typer
 
 from broker_zerodha.session.clock import SystemClock
-from contracts.bounds import tick_bounds
-from kafka_io.codec import AvroCodec
 from kafka_io.framing import Framing
-from kafka_io.producer import RecordProducer
 from kafka_io.registry import open_framing
 from kafka_io.settings import KafkaSettings
 from kafka_io.topic_check import check_topics
@@ -23,7 +20,7 @@ from ws_bridge.counters import Counters
 from ws_bridge.errors import EXIT_FINDINGS, KafkaUnreachable, UsageError
 from ws_bridge.journal import read_file
 from ws_bridge.logs import configure_logs
-from ws_bridge.pump import Pump
+from ws_bridge.pump import make_pump
 from ws_bridge.replay import ReplayCursor, ReplayReader
 from ws_bridge.topics import TICKS, Topics
 
@@ -77,21 +74,8 @@ def _publish(
     topics: Topics,
     counters: Counters,
 ) -> int:
-    clock = SystemClock()
-    reader = ReplayReader(files, speed, clock)
-    codec = AvroCodec(framing)
-    pump = Pump(
-        reader=reader,
-        cursor=ReplayCursor(),
-        open_producer=lambda: RecordProducer(
-            kafka, framing=framing, ticks_topic=topics.ticks, dead_topic=topics.dead
-        ),
-        bounds=tick_bounds(),
-        topics=topics,
-        encode_event=lambda record: codec.encode("feed_event", record),
-        counters=counters,
-        clock=clock,
-    )
+    reader = ReplayReader(files, speed, SystemClock())
+    pump = make_pump(reader, ReplayCursor(), kafka, framing, topics, counters)
     told_s = progress_s = time.monotonic()
     acked = 0
     while not (reader.finished and pump.idle):

@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from broker_zerodha.session.clock import SystemClock
 from broker_zerodha.simulator import Fault
-from contracts.bounds import tick_bounds
 from kafka_io.codec import AvroCodec
 from kafka_io.consumer import RecordReader
 from kafka_io.delivery import Delivery
@@ -26,7 +24,7 @@ from ws_bridge.intake import Intake
 from ws_bridge.journal import Journal, JournalOptions
 from ws_bridge.journal.options import MIB
 from ws_bridge.ledger import Ledger
-from ws_bridge.pump import Pump
+from ws_bridge.pump import Pump, make_pump
 from ws_bridge.read_topics import Mark, mark_topics, read_back
 from ws_bridge.smoke.bars import SOURCE
 from ws_bridge.smoke.feed import Frame, SmokeFeed
@@ -87,7 +85,7 @@ def run_smoke(
             wake=lambda: None,
             tokens_of=lambda shard: (),
         )
-        pump = _pump(kafka, framing, topics, journal, counters)
+        pump = make_pump(journal.reader, journal.cursor, kafka, framing, topics, counters)
         for item in feed:
             if isinstance(item, Frame):
                 intake.on_frame(item.shard, item.payload, item.ts_recv_ns)
@@ -117,24 +115,6 @@ def run_smoke(
     _digest(kafka, topics.ticks, mark, framing, digest.update)
     found = _digest(kafka, topics.bars, mark, framing, digest.update, source=SOURCE)
     return SmokeResult(ledger, len(bars), found, digest.hexdigest())
-
-
-def _pump(
-    kafka: KafkaSettings, framing: Framing, topics: Topics, journal: Journal, counters: Counters
-) -> Pump:
-    codec = AvroCodec(framing)
-    return Pump(
-        reader=journal.reader,
-        cursor=journal.cursor,
-        open_producer=lambda: RecordProducer(
-            kafka, framing=framing, ticks_topic=topics.ticks, dead_topic=topics.dead
-        ),
-        bounds=tick_bounds(),
-        topics=topics,
-        encode_event=lambda record: codec.encode("feed_event", record),
-        counters=counters,
-        clock=SystemClock(),
-    )
 
 
 def _finish(pump: Pump, journal: Journal, kafka: KafkaSettings) -> None:
