@@ -64,6 +64,11 @@ def make_is_open(hours: dict[int, list[Hours]], is_holiday: IsHoliday) -> IsOpen
     return lambda token, now_ns: open_in(segment_of(token), now_ns // MINUTE_NS)
 
 
+def load_holidays() -> None:
+    """Load the exchange's calendar: seconds, which the event loop must not lose later."""
+    _calendar()
+
+
 def exchange_holiday(day: date) -> bool:
     """Whether the exchange is closed on this weekday, as far as XBOM's calendar goes."""
     calendar = _calendar()
@@ -73,7 +78,7 @@ def exchange_holiday(day: date) -> bool:
 
 @lru_cache(maxsize=1)
 def _calendar() -> Any:
-    import exchange_calendars  # takes a second, and only the live bridge needs it
+    import exchange_calendars  # takes seconds, and only the live bridge needs it
 
     return exchange_calendars.get_calendar("XBOM")
 

@@ -23,7 +23,7 @@ from ws_bridge.errors import EXIT_FINDINGS, EXIT_TRY_LATER
 from ws_bridge.journal import Journal
 from ws_bridge.live import Outcome, serve
 from ws_bridge.logs import configure_logs
-from ws_bridge.market_hours import exchange_holiday, load_hours, make_is_open
+from ws_bridge.market_hours import exchange_holiday, load_holidays, load_hours, make_is_open
 from ws_bridge.settings import load_settings
 from ws_bridge.subscription_watch import SubscriptionWatch
 from ws_bridge.topics import Topics
@@ -120,6 +120,7 @@ def _check_kafka(kafka: KafkaSettings, topics: Topics, store_and_forward: bool) 
 
 def _is_open(path: Path) -> IsOpen:
     if path.exists():
+        load_holidays()
         return make_is_open(load_hours(path), exchange_holiday)
     say(f"{path} is not there: silence raises an alarm at any hour")
     return always_open

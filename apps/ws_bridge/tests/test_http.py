@@ -1,0 +1,131 @@
+"""Metrics and health pages, asked as Prometheus and an orchestrator ask them."""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import fields
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+from prometheus_client.parser import text_string_to_metric_families
+
+from ws_bridge.counters import Counters
+from ws_bridge.errors import PortTaken
+from ws_bridge.http import HealthServer
+from ws_bridge.metrics import BridgeMetrics
+
+TIMEOUT_S = 10.0
+
+
+class Site:
+    """A server over counters that the test sets."""
+
+    def __init__(self) -> None:
+        self.counters = Counters()
+        self.problems: list[str] = []
+        self.refreshed = 0
+        registry = CollectorRegistry()
+        registry.register(BridgeMetrics(self.counters, self._refresh))
+        self.server = HealthServer(0, registry, lambda: self.problems)
+
+    def _refresh(self) -> None:
+        self.refreshed += 1
+        self.counters.journal_backlog_bytes = 1000 + self.refreshed
+
+    def get(self, path: str) -> tuple[int, str]:
+        url = f"http://127.0.0.1:{self.server.port}{path}"
+        try:
+            with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    def metrics(self) -> dict[str, Any]:
+        status, text = self.get("/metrics")
+        assert status == 200
+        return {family.name: family for family in text_string_to_metric_families(text)}
+
+
+@pytest.fixture()
+def site() -> Iterator[Site]:
+    site = Site()
+    with site.server:
+        yield site
+
+
+def value(family: Any, **labels: str) -> float:
+    [sample] = [each for each in family.samples if each.labels == labels]
+    return float(sample.value)
+
+
+def test_every_metric_has_help_and_a_name_of_ours(site: Site) -> None:
+    families = site.metrics()
+    assert len(families) > 20
+    for name, family in families.items():
+        assert name.startswith("ws_bridge_")
+        assert len(family.documentation) > 10, f"{name} has no help"
+        assert family.documentation.endswith("."), f"{name}: a sentence"
+        assert family.type in ("counter", "gauge")
+
+
+def test_every_number_of_the_books_is_a_metric(site: Site) -> None:
+    """A counter that nobody can see is no alarm."""
+    inside = {"ticks_enqueued", "dead_enqueued", "last_ack_latency_ns"}
+    shown = {name.removeprefix("ws_bridge_") for name in site.metrics()}
+    numbers = {each.name for each in fields(Counters) if each.type in ("int", "bool")}
+    assert numbers - inside <= shown
+
+
+def test_values_are_those_of_the_moment(site: Site) -> None:
+    counters = site.counters
+    counters.frames_lost = 3
+    counters.auth_expired = True
+    counters.last_ack_latency_ns = 2_500_000
+    counters.dead_by_reason["SEMANTIC_RANGE"] = 5
+    counters.text_messages["order"] = 2
+    families = site.metrics()
+    assert value(families["ws_bridge_frames_lost"]) == 3
+    assert value(families["ws_bridge_auth_expired"]) == 1
+    assert value(families["ws_bridge_ack_latency_seconds"]) == 0.0025
+    assert value(families["ws_bridge_dead_letters"], reason="SEMANTIC_RANGE") == 5
+    assert value(families["ws_bridge_text_messages"], kind="order") == 2
+    counters.frames_lost = 4
+    again = site.metrics()
+    assert value(again["ws_bridge_frames_lost"]) == 4
+    first = value(families["ws_bridge_journal_backlog_bytes"])
+    assert value(again["ws_bridge_journal_backlog_bytes"]) > first, "gauges are brought up to date"
+
+
+def test_health_is_that_the_process_answers(site: Site) -> None:
+    site.problems = ["Kafka is away"]
+    assert site.get("/healthz") == (200, "ok\n")
+
+
+def test_readiness_gives_its_reasons(site: Site) -> None:
+    assert site.get("/readyz") == (200, "ready\n")
+    site.problems = ["shard 0 is connecting", "the journal is full"]
+    assert site.get("/readyz") == (503, "shard 0 is connecting\nthe journal is full\n")
+    site.problems = []
+    assert site.get("/readyz") == (200, "ready\n")
+
+
+@pytest.mark.parametrize("path", ["/", "/metric", "/metrics/x", "/readyz/"])
+def test_any_other_page_is_not_there(site: Site, path: str) -> None:
+    status, text = site.get(path)
+    assert status == 404
+    assert "/metrics, /healthz or /readyz" in text
+
+
+def test_a_port_in_use_is_said(site: Site) -> None:
+    with pytest.raises(PortTaken, match=f"port {site.server.port} cannot be opened"):
+        HealthServer(site.server.port, CollectorRegistry(), list)
+
+
+def test_the_port_is_free_afterwards(site: Site) -> None:
+    with HealthServer(0, CollectorRegistry(), list) as server:
+        port = server.port
+    with HealthServer(port, CollectorRegistry(), list) as again:
+        assert again.port == port

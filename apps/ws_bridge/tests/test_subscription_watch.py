@@ -1,0 +1,147 @@
+"""The subscription files are read again when they change; a broken version keeps the old plan."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from broker_zerodha.subscriptions import Plan
+from contracts.tick_batch import TickMode
+from ws_bridge.errors import SubscriptionFileError
+from ws_bridge.subscription_watch import SubscriptionWatch
+
+HEADER = "instrument_token,mode,exchange,tradingsymbol\n"
+INFY, SBIN, RELIANCE = (
+    "408065,full,NSE,INFY\n",
+    "779521,quote,NSE,SBIN\n",
+    "738561,full,NSE,RELIANCE\n",
+)
+
+
+@pytest.fixture()
+def tokens(tmp_path: Path) -> Path:
+    path = tmp_path / "tokens.csv"
+    path.write_text(HEADER + INFY + SBIN)
+    return path
+
+
+def modes(plan: Plan | None) -> dict[int, TickMode]:
+    assert plan is not None
+    return {token: mode for shard in plan.shards for token, mode in shard.items()}
+
+
+def test_a_file_that_did_not_change_is_no_change(tokens: Path) -> None:
+    watch = SubscriptionWatch(tokens, ())
+    plan = watch.load()
+    assert modes(plan) == {408065: TickMode.FULL, 779521: TickMode.QUOTE}
+    assert watch.changed(plan) is None
+    assert watch.problem is None
+
+
+def test_a_new_version_gives_a_new_plan_once(tokens: Path) -> None:
+    watch = SubscriptionWatch(tokens, ())
+    plan = watch.load()
+    tokens.write_text(HEADER + INFY + RELIANCE)
+    new = watch.changed(plan)
+    assert modes(new) == {408065: TickMode.FULL, 738561: TickMode.FULL}
+    assert new is not None
+    assert watch.changed(new) is None
+
+
+def test_a_mode_alone_is_a_change(tokens: Path) -> None:
+    watch = SubscriptionWatch(tokens, ())
+    plan = watch.load()
+    tokens.write_text(HEADER + INFY + SBIN.replace("quote", "ltp"))
+    assert modes(watch.changed(plan))[779521] is TickMode.LTP
+
+
+def test_the_same_text_written_again_changes_nothing(tokens: Path) -> None:
+    watch = SubscriptionWatch(tokens, ())
+    plan = watch.load()
+    tokens.write_text("# touched\n" + tokens.read_text())
+    assert watch.changed(plan) is None
+    assert watch.problem is None
+
+
+def test_tokens_keep_their_connection(tmp_path: Path) -> None:
+    tokens = tmp_path / "tokens.csv"
+    rows = [f"{number << 8 | 1},full,NSE,S{number}\n" for number in range(1, 3_101)]
+    tokens.write_text(HEADER + "".join(rows))
+    watch = SubscriptionWatch(tokens, ())
+    plan = watch.load()
+    before = {token: plan.shard_of(token) for token in modes(plan)}
+    tokens.write_text(HEADER + "".join(rows[50:]) + "256265,full,NSE,NIFTY 50\n")
+    new = watch.changed(plan)
+    assert new is not None
+    kept = [token for token in modes(new) if token in before]
+    assert len(kept) == 3_050
+    assert all(new.shard_of(token) == before[token] for token in kept)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (HEADER + INFY + INFY, "stands on line 2 too"),
+        ("", "the file is empty"),
+        (HEADER + "INFY,full,NSE,INFY\n", "no instrument token"),
+        (HEADER + "".join(f"{n << 8 | 1},,,\n" for n in range(1, 9_002)), "more than Kite takes"),
+    ],
+)
+def test_a_broken_version_keeps_the_old_plan_and_says_so(
+    tokens: Path, text: str, problem: str
+) -> None:
+    watch = SubscriptionWatch(tokens, ())
+    plan = watch.load()
+    tokens.write_text(text)
+    with capture_logs() as logs:
+        assert watch.changed(plan) is None
+        assert watch.changed(plan) is None
+    assert watch.problem is not None
+    assert problem in watch.problem
+    assert [each["log_level"] for each in logs] == ["error"], "once a version"
+    tokens.write_text(HEADER + INFY)
+    assert modes(watch.changed(plan)) == {408065: TickMode.FULL}
+    assert watch.problem is None
+
+
+def test_a_file_that_goes_away_keeps_the_plan(tokens: Path) -> None:
+    watch = SubscriptionWatch(tokens, ())
+    plan = watch.load()
+    tokens.unlink()
+    assert watch.changed(plan) is None
+    assert watch.problem is not None
+    assert "does not exist" in watch.problem
+    tokens.write_text(HEADER + INFY + SBIN)
+    assert watch.changed(plan) is None, "it is back as it was"
+    assert watch.problem is None
+
+
+def test_a_universe_file_is_watched_too(tmp_path: Path, tokens: Path) -> None:
+    universe = tmp_path / "universe_a.csv"
+    universe.write_text("exchange,tradingsymbol\nNSE,INFY\n")
+    watch = SubscriptionWatch(tokens, (universe,))
+    plan = watch.load()
+    universe.write_text("exchange,tradingsymbol\nNSE,SBIN\n")
+    assert modes(watch.changed(plan)) == {779521: TickMode.FULL}
+
+
+def test_a_file_renamed_over_the_other_is_seen(tmp_path: Path, tokens: Path) -> None:
+    """`rsync -t` and editors replace the file, sometimes with the same size and time."""
+    watch = SubscriptionWatch(tokens, ())
+    plan = watch.load()
+    status = tokens.stat()
+    other = tmp_path / "other"
+    other.write_text(HEADER + INFY + SBIN.replace("quote", "full "))
+    os.utime(other, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert other.stat().st_size == status.st_size
+    other.rename(tokens)
+    assert modes(watch.changed(plan))[779521] is TickMode.FULL
+
+
+def test_the_first_version_must_be_right(tokens: Path) -> None:
+    tokens.write_text("")
+    with pytest.raises(SubscriptionFileError):
+        SubscriptionWatch(tokens, ()).load()
