@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
+import subprocess
+import sys
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from command_line import CommandLine, Finished, Running
+from command_line import PATIENCE_S, CommandLine, Finished, Running, python_path
 
 from kafka_io.consumer import RecordReader
 from kafka_io.mock_broker import MockBroker
@@ -169,6 +172,36 @@ def test_a_malformed_env_is_not_quoted(command_line: CommandLine, home: Path, li
     assert shown.code == 78
     assert ".env line 1" in shown.sentences[0]
     assert CANARY not in shown.stderr + shown.stdout
+
+
+LOGGING = """
+import structlog
+from ws_bridge.logs import configure_logs
+configure_logs(secrets=["CANARYtoken/+=0123", ""])
+log = structlog.get_logger()
+log.warning("said CANARYtoken/+=0123", data={"note": ["CANARYtoken/+=0123"], "price": 5})
+log.warning("wss://kite/?api_key=CANARYkey&access_token=CANARYother")
+try:
+    raise ValueError("CANARYtoken/+=0123")
+except ValueError:
+    log.exception("failed")
+"""
+
+
+def test_the_log_strikes_secrets_out_wherever_they_stand() -> None:
+    """The last line of defence: what the session lets through is not written either."""
+    done = subprocess.run(
+        [sys.executable, "-c", LOGGING],
+        env={**os.environ, "PYTHONPATH": python_path()},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=True,
+    )
+    assert CANARY not in done.stdout + done.stderr
+    assert done.stderr.count("***") >= 5
+    assert done.stderr.count("\n") == 3
+    assert '"price": 5' in done.stderr
 
 
 def test_the_canary_would_be_found(home: Path) -> None:

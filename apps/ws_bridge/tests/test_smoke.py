@@ -79,6 +79,7 @@ def test_the_bars_in_the_topic_are_of_the_contract(
     mock_kafka: KafkaSettings, mock_topics: Topics, tmp_path: Path
 ) -> None:
     result = smoke(SMALL, mock_kafka, mock_topics, tmp_path)
+    assert not replace(result, bars_read=result.bars_read - 1).balanced
     with RecordReader(mock_kafka, [mock_topics.bars], start="earliest", until_end=True) as records:
         bars = [(record.key, record.decode().record) for record in records]
     assert len(bars) == result.bars_sent

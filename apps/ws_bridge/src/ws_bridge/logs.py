@@ -66,4 +66,10 @@ class _Seldom(logging.Filter):
 
 
 def _clean(value: Any, secrets: tuple[str, ...]) -> Any:
-    return redact(value, secrets) if isinstance(value, str) else value
+    if isinstance(value, str):
+        return redact(value, secrets)
+    if isinstance(value, Mapping):
+        return {key: _clean(each, secrets) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_clean(each, secrets) for each in value]
+    return value
