@@ -52,7 +52,9 @@ def test_help_of_the_whole_names_commands_and_exit_codes(command_line: CommandLi
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_readme_tells_of_every_command(name: str) -> None:
-    assert re.search(rf"`{name}\b", README.read_text("utf-8")), f"README.md says nothing of {name}"
+    assert re.search(
+        rf"(?:`|-- ){name}\b", README.read_text("utf-8")
+    ), f"README.md says nothing of {name}"
 
 
 @pytest.mark.parametrize(
