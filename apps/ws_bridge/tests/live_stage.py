@@ -15,6 +15,7 @@ from pathlib import Path
 
 from broker_zerodha.frames import count_slots
 from broker_zerodha.simulator import SimulatorServer
+from kafka_io.consumer import RecordReader
 from kafka_io.framing import SingleObjectFraming
 from kafka_io.settings import KafkaSettings
 from ws_bridge.demo import demo_plan
@@ -124,6 +125,28 @@ def read_all(bootstrap: str, mark: Mark, sessions: dict[int, int]) -> ReadBack:
     )
 
 
+def restart_gaps(bootstrap: str, mark: Mark) -> dict[str, bool]:
+    """The gaps that the bridge's own absence made: gap_id → whether it was closed.
+
+    Gaps with other causes may come on top: a machine that is busy enough stalls the feed.
+    """
+    gaps: dict[str, bool] = {}
+    topic = Topics().events
+    with RecordReader(
+        KafkaSettings(bootstrap=bootstrap),
+        [topic],
+        from_offsets=mark.offsets[topic],
+        until_end=True,
+    ) as records:
+        for record in records:
+            event = record.decode().record
+            if event["feed"] == FEED and event["cause"] == "restart":
+                closed = event["type"] == "GAP_CLOSED"
+                assert not closed or event["to_ns"] > event["from_ns"]
+                gaps[event["gap_id"]] = gaps.get(event["gap_id"], False) or closed
+    return gaps
+
+
 def summary_of(lines: list[str]) -> str:
     """The bridge's last sentence."""
     return next(line for line in reversed(lines) if line.startswith("stopped:"))
@@ -134,6 +157,7 @@ __all__ = [
     "SimulatorServer",
     "journaled_sessions",
     "read_all",
+    "restart_gaps",
     "summary_of",
     "until",
 ]
