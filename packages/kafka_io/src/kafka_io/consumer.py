@@ -7,6 +7,7 @@ for the group, when the next one is asked for; after ``break``, call ``commit``.
 from __future__ import annotations
 
 import logging
+from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -65,9 +66,9 @@ class _Reader(Iterator[Item]):
 
     _source: Source
 
+    @abstractmethod
     def poll(self, timeout_s: float) -> Item | None:
         """The next item, or None if none comes in time."""
-        raise NotImplementedError
 
     @property
     def trouble(self) -> str | None:
