@@ -80,6 +80,7 @@ class CommandLine:
         self._scratch = tempfile.TemporaryDirectory(prefix="ws-bridge-calls-")
         self._calls = 0
         self._codes: dict[int, int] = {}
+        self._started: list[int] = []
         self._server = subprocess.Popen(
             [sys.executable, __file__],
             env={**os.environ, "PYTHONPATH": python_path()},
@@ -92,6 +93,10 @@ class CommandLine:
         return self
 
     def __exit__(self, *_: object) -> None:
+        for pid in self._started:  # a test that failed leaves its call behind
+            if self.ended(pid) is None:
+                os.kill(pid, signal.SIGKILL)
+                self.wait(pid)
         self._server.communicate(timeout=PATIENCE_S)
         self._scratch.cleanup()
 
@@ -124,7 +129,8 @@ class CommandLine:
             file_bytes_max=file_bytes_max,
             stdout_closed=stdout_closed,
         )
-        return Running(self, int(answer["pid"]), folder)
+        self._started.append(int(answer["pid"]))
+        return Running(self, self._started[-1], folder)
 
     def __call__(self, *arguments: str, **options: Any) -> Finished:
         """Run a call to its end."""
