@@ -31,6 +31,7 @@ from devstack.reporter import ConsoleReporter
 PREFIX = "test-"
 _LEFT_OVER_AFTER_S = 24 * 60 * 60
 _TIMEOUT_S = 30.0
+_PAUSE_S = 0.05
 
 MakeTopic = Callable[..., str]
 
@@ -57,6 +58,7 @@ def make_topic(kafka_bootstrap: str) -> Iterator[MakeTopic]:
         new = NewTopic(name, partitions, replication_factor=-1, config=dict(config or {}))
         client.create_topics([new])[name].result(timeout=_TIMEOUT_S)
         made.append(name)
+        _wait_for_leaders(client, name)
         return name
 
     yield make
@@ -99,6 +101,19 @@ def is_left_over(name: str) -> bool:
 def _lease() -> Iterator[None]:
     with Lease(layout_of(os.environ).leases):
         yield
+
+
+def _wait_for_leaders(client: AdminClient, name: str) -> None:
+    """A topic is created before its partitions have leaders; readers would call it unknown."""
+    ends_s = time.monotonic() + _TIMEOUT_S
+    while True:
+        topic = client.list_topics(name, timeout=_TIMEOUT_S).topics[name]
+        leaders = [partition.leader for partition in topic.partitions.values()]
+        if topic.error is None and leaders and min(leaders) >= 0:
+            return
+        if time.monotonic() > ends_s:
+            raise TopicsError(f"topic {name} has no leaders after {_TIMEOUT_S:.0f} s")
+        client.poll(_PAUSE_S)
 
 
 def _delete_topics(client: AdminClient, names: Iterable[str]) -> None:
