@@ -32,7 +32,7 @@ log = structlog.get_logger()
 ACK_POLL_S: Final = 0.002
 IDLE_POLL_S: Final = 0.1
 HOUSEKEEPING_S: Final = 1.0
-UNACKED_ALARM_S: Final = 10.0
+UNACKED_ALARM_S: Final = 5.0
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,7 @@ class Bridge:
         self._sessions: dict[int, KiteSession] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._last_progress_s = parts.clock.monotonic_s()
+        self._kafka_silent = False
         self._intake = Intake(
             feed=parts.feed,
             writer=journal.writer,
@@ -97,7 +98,7 @@ class Bridge:
             for shard, session in sorted(self._sessions.items())
             if session.state is not SessionState.LIVE
         ]
-        silent_s = self._parts.clock.monotonic_s() - self._last_progress_s
+        silent_s = self._silent_s()
         if not self.settled and silent_s > UNACKED_ALARM_S:
             found.append(
                 f"Kafka has acknowledged nothing for {silent_s:.0f} s; ticks are journaled"
@@ -223,7 +224,22 @@ class Bridge:
         while True:
             self._journal.writer.sweep()
             self.refresh()
+            self._tell_of_kafka()
             await asyncio.sleep(HOUSEKEEPING_S)
+
+    def _tell_of_kafka(self) -> None:
+        """One line when acknowledgements stop, one when they come again."""
+        silent = not self.settled and self._silent_s() > UNACKED_ALARM_S
+        if silent != self._kafka_silent:
+            self._kafka_silent = silent
+            backlog = self.counters.journal_backlog_bytes
+            if silent:
+                log.error("Kafka acknowledges nothing; ticks are journaled", backlog_bytes=backlog)
+            else:
+                log.info("Kafka acknowledges again", backlog_bytes=backlog)
+
+    def _silent_s(self) -> float:
+        return self._parts.clock.monotonic_s() - self._last_progress_s
 
 
 def warm_up() -> None:

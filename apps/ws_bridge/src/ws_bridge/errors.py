@@ -7,7 +7,7 @@
     │   ├── SettingError                 a variable's value
     │   ├── MissingCredentials           Kite's key or token is not set
     │   ├── SubscriptionFileError        tokens.csv or a universe file
-    │   ├── PortTaken                    the metrics port is in use
+    │   ├── PortTaken                    the port of metrics or simulator is in use
     │   ├── JournalLocked                another bridge writes this journal
     │   └── JournalUnusable              the journal folder cannot be made or written
     ├── TryAgainLater               75   a service is away: start again later
@@ -21,6 +21,7 @@ The numbers are the exit codes. Each message is one sentence that says what to d
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import ClassVar, Final
 
@@ -92,13 +93,13 @@ class SubscriptionFileError(ConfigurationError):
 
 
 class PortTaken(ConfigurationError):
-    """The port for metrics and health cannot be opened."""
+    """A port that a person chose cannot be opened; ``example`` is how another is chosen."""
 
-    def __init__(self, port: int, cause: OSError) -> None:
-        reason = cause.strerror or str(cause)
+    def __init__(self, port: int, cause: OSError, example: str) -> None:
+        reason = os.strerror(cause.errno) if cause.errno else str(cause)
         super().__init__(
             f"port {port} cannot be opened ({reason.lower()}): stop the program that has it, "
-            "or set another, for example WS_BRIDGE_PORT=9465 (0 takes any free one)"
+            f"or choose another, for example {example} (0 takes any free one)"
         )
         self.port = port
 

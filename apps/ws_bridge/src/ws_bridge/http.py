@@ -37,7 +37,7 @@ class HealthServer:
                 "127.0.0.1", port, self._answer, handler_class=_Quiet
             )
         except OSError as error:
-            raise PortTaken(port, error) from error
+            raise PortTaken(port, error, "WS_BRIDGE_PORT=9465") from error
         self.port: int = self._server.server_port
         self._thread = threading.Thread(
             target=self._server.serve_forever, name="health", daemon=True

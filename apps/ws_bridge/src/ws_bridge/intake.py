@@ -6,9 +6,10 @@ makes a full journal an alarm and a counted, announced loss.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import orjson
 import structlog
@@ -33,6 +34,14 @@ from ws_bridge.feed_events import feed_event
 from ws_bridge.journal import JournalFull, JournalWriter, RecordKind
 
 log = structlog.get_logger()
+
+_LEVELS: Final = {
+    "AUTH_EXPIRED": logging.ERROR,
+    "LOSS": logging.ERROR,
+    "DISCONNECTED": logging.WARNING,
+    "GAP_OPENED": logging.WARNING,
+    "STALE": logging.WARNING,
+}
 
 
 class Intake:
@@ -190,6 +199,7 @@ class Intake:
             feed_session=self._session.get(shard),
             **fields,
         )
+        self._log(record)
         try:
             self._writer.append(
                 RecordKind.EVENT, shard, orjson.dumps(record), record["ts_ns"], 0, 0
@@ -201,6 +211,16 @@ class Intake:
         self._counters.events_by_type[kind] += 1
         self._wake()
         return True
+
+    def _log(self, record: dict[str, Any]) -> None:
+        """One line an event; three thousand tokens are told by their number."""
+        told = {
+            name: value
+            for name, value in record.items()
+            if value is not None and name not in ("feed", "tokens", "ts_ns", "gap_id")
+        }
+        level = _LEVELS.get(record["type"], logging.INFO)
+        log.log(level, "feed event", tokens=len(record["tokens"]), **told)
 
 
 @dataclass

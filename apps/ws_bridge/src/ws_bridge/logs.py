@@ -13,13 +13,13 @@ import structlog
 from broker_zerodha.session.redaction import redact
 
 SAME_LOGGER_S: Final = 10.0
-_LEVELS: Final = {True: logging.WARNING, False: logging.INFO}
+_LEVELS: Final = {True: logging.ERROR, False: logging.INFO}
 
 
 def configure_logs(*, quiet: bool = False, secrets: Iterable[str] = ()) -> None:
     """Send structlog and the standard library's logging to stderr.
 
-    ``quiet`` leaves out what is not at least a warning. ``secrets`` are struck out wherever they
+    ``quiet`` leaves out what is not at least an error. ``secrets`` are struck out wherever they
     would appear.
     """
     struck = tuple(secret for secret in secrets if secret)
@@ -31,21 +31,27 @@ def configure_logs(*, quiet: bool = False, secrets: Iterable[str] = ()) -> None:
     renderer: Any = (
         structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer()
     )
+    before: list[Any] = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        strike,
+    ]
     structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            strike,
-            renderer,
-        ],
+        processors=[*before, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[quiet]),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(name)s: %(message)s")
-    for handler in logging.getLogger().handlers:
-        handler.addFilter(_Seldom())
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, *before],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    handler.addFilter(_Seldom())
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     if quiet:  # the command's own sentence says what a person needs
         logging.getLogger("kafka_io").setLevel(logging.CRITICAL)
 

@@ -94,7 +94,9 @@ class BridgeSettings:
         """The Kafka settings. Raises SettingError when no broker is named."""
         if self.kafka is None:
             raise SettingError(
-                "KAFKA_BOOTSTRAP", "is not set (`make up` starts a broker)", "127.0.0.1:9092"
+                "KAFKA_BOOTSTRAP",
+                "is not set (`make up` starts one)",
+                "kafka1.example.com:9092",
             )
         return self.kafka
 

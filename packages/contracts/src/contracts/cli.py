@@ -142,7 +142,9 @@ def diff(
     """
     store = _store(schemas)
     before, after = _contract(store, subject, old), _contract(store, subject, new)
-    if before.version >= after.version:
+    if before.version == after.version:
+        raise _UsageError(f"{old} and {new} are the same version; name two.")
+    if before.version > after.version:
         raise _UsageError(f"Name the older version first: diff {subject} {new} {old}.")
     found: list[Break] = breaks(before, after)
     console = _console()

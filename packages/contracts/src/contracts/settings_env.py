@@ -66,7 +66,7 @@ def parse_env(text: str, name: str) -> dict[str, str]:
         value = None if match is None else _value(match["value"])
         if match is None or value is None:
             problem = "is not NAME=value" if match is None else "has an unbalanced quote"
-            raise SettingsError(f"{name} line {number} {problem}, such as KAFKA_LINGER_MS=1.")
+            raise SettingsError(f"{name} line {number} {problem}; write it like KAFKA_LINGER_MS=1.")
         values[match["name"]] = value
     return values
 

@@ -82,7 +82,7 @@ def up(
 @app.command()
 def status() -> None:
     """Show what runs and where."""
-    environ = _environment()
+    environ = _environment(needed=False)
     for service in stack.status(environ):
         if service.replaced:
             state = f"yours, by {stack.VARIABLES[service.name]}"
@@ -101,7 +101,7 @@ def down(
     purge: Annotated[bool, typer.Option(help="Delete the data as well (not the jars).")] = False,
 ) -> None:
     """Stop our servers; their data stays, unless it is purged."""
-    stopped = stack.down(_environment(), purge=purge)
+    stopped = stack.down(_environment(needed=False), purge=purge)
     _tell_apps({})
     print(f"stopped: {', '.join(stopped)}" if stopped else "nothing was running")
     if purge:
@@ -114,7 +114,7 @@ def logs(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Wait for more.")] = False,
 ) -> None:
     """Print the servers' logs since their last start."""
-    layout = layout_of(_environment())
+    layout = layout_of(_environment(needed=False))
     names = [service] if service else list(ServiceName)
     paths = [path for name in names if (path := layout.service(str(name)).log).exists()]
     if not paths:
@@ -142,7 +142,7 @@ def topics_command(
 @app.command()
 def env() -> None:
     """Print shell lines that export the endpoints; exit code 1 when nothing is up."""
-    environ = _environment()
+    environ = _environment(needed=False)
     values = stack.endpoints(environ).environment()
     leases.renew(layout_of(environ).leases)
     for name, value in values.items():
@@ -151,9 +151,18 @@ def env() -> None:
         raise typer.Exit(1)
 
 
-def _environment() -> dict[str, str]:
-    """`.env` and `.infra/.env` of the working folder, under the environment."""
-    return read_env(Path.cwd(), os.environ, local_stack=False)
+def _environment(*, needed: bool = True) -> dict[str, str]:
+    """`.env` and `.infra/.env` of the working folder, under the environment.
+
+    Where they are not ``needed``, broken files do not keep a person from stopping a server.
+    """
+    try:
+        return read_env(Path.cwd(), os.environ, local_stack=False)
+    except SettingsError as exc:
+        if needed:
+            raise
+        _report.say(f"devstack: {exc} The files are left out.")
+        return dict(os.environ)
 
 
 def _tell_apps(values: Mapping[str, str]) -> None:

@@ -57,7 +57,9 @@ def settings_of(env: Mapping[str, str]) -> KafkaSettings:
     """The Kafka settings of a mapping. Raises SettingError when no broker is named."""
     if not env.get("KAFKA_BOOTSTRAP", "").strip():
         raise SettingError(
-            "KAFKA_BOOTSTRAP", "is not set (`make up` starts a broker here)", "127.0.0.1:9092"
+            "KAFKA_BOOTSTRAP",
+            "is not set (`make up` starts one)",
+            "kafka1.example.com:9092",
         )
     return KafkaSettings.from_env(env)
 

@@ -67,4 +67,4 @@ async def _serve(options: SimulatorOptions) -> None:
             await stop.wait()
             print(json.dumps(simulator.ledger.to_dict()))
     except OSError as error:
-        raise PortTaken(options.port, error) from error
+        raise PortTaken(options.port, error, "--port 8766") from error

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from kafka_io.registry import open_framing
 from ws_bridge.commands.options import Bootstrap, Root, Seed, fault_script, kafka_settings
-from ws_bridge.console import report_ledger, stderr, stdout
+from ws_bridge.console import report_ledger, say, stderr, stdout
 from ws_bridge.errors import EXIT_FAILED
 from ws_bridge.logs import configure_logs
 from ws_bridge.smoke.run import SmokeOptions, SmokeResult, run_smoke
@@ -48,10 +48,13 @@ def command(
     chosen = str(script) if script is not None else ("all" if faults else "none")
     options = SmokeOptions(ticks, instruments, seed, fault_script(chosen))
     kafka = kafka_settings(bootstrap, root)
+    say(f"sending {ticks:,} seeded ticks to Kafka at {kafka.bootstrap}, then reading them back")
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with (
         tempfile.TemporaryDirectory(prefix="ws-bridge-smoke-") as folder,
-        Progress(*columns, console=stderr, transient=True) as progress,
+        Progress(
+            *columns, console=stderr, transient=True, disable=not stderr.is_terminal
+        ) as progress,
     ):
         task = progress.add_task("packets", total=ticks)
         result = run_smoke(

@@ -24,6 +24,16 @@ from ws_bridge.tick_json import tick_object
 from ws_bridge.topics import TICKS
 
 ROWS_SHOWN: Final = 30
+_COLUMNS: Final = {
+    "instrument": 10,
+    "last price": 10,
+    "time (UTC)": 9,
+    "mode": 0,
+    "best bid": 0,
+    "best ask": 0,
+    "volume": 0,
+}
+"""The table's columns and their least widths: a narrow terminal cuts what stands to the right."""
 
 
 def command(
@@ -102,16 +112,16 @@ def _show_table(ticks: TickReader, count: int) -> None:
 
 def _table(last: OrderedDict[int, dict[str, Any]], number: int) -> Table:
     table = Table(title=f"{number:,} ticks", title_justify="left")
-    for name in ("instrument", "mode", "last price", "volume", "best bid", "best ask", "time"):
-        table.add_column(name, justify="right")
+    for name, width in _COLUMNS.items():
+        table.add_column(name, justify="right", no_wrap=True, min_width=width)
     for token, tick in sorted(last.items()):
         bid, ask = (
             f"{side[0]['price']} x {side[0]['quantity']}" if side else ""
             for side in (tick["bids"], tick["asks"])
         )
         volume = "" if tick["volume_day"] is None else f"{tick['volume_day']:,}"
-        when = tick["ts_event"] or ""
-        table.add_row(str(token), tick["mode"], tick["last_price"], volume, bid, ask, when)
+        when = (tick["ts_event"] or "").partition("T")[2]
+        table.add_row(str(token), tick["last_price"], when, tick["mode"], bid, ask, volume)
     return table
 
 
