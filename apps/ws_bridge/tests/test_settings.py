@@ -202,7 +202,7 @@ def test_a_token_file_alone_is_enough(tmp_path: Path) -> None:
 
 
 def test_exit_codes() -> None:
-    taken = PortTaken(9464, OSError(98, "Address already in use"))
+    taken = PortTaken(9464, OSError(98, "Address already in use"), "WS_BRIDGE_PORT=9465")
     assert "WS_BRIDGE_PORT" in str(taken)
     for error, code in (
         (JournalFull("full"), 1),
