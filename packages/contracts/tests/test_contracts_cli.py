@@ -202,7 +202,7 @@ def test_lock_finds_the_checkout_from_a_folder_within(run: Run, tmp_path: Path) 
         ("show tick latest", "'latest' is no version; write v1 or 1."),
         ("show tick --avro --json", "Use --avro or --json, not both."),
         ("diff tick v1 v9", "There is no version 9 of tick; the versions are: v1"),
-        ("diff tick v1 v1", "Name the older version first"),
+        ("diff tick v1 v1", "v1 and v1 are the same version; name two."),
         ("diff quote v1 v2", "There is no subject 'quote'"),
         ("check --schemas nowhere", "There is no directory nowhere; name one with --schemas DIR."),
         ("lock tick v1", "There is no packages/contracts/src/contracts/schemas here"),

@@ -95,12 +95,15 @@ def test_a_bad_situation_is_one_sentence_and_its_code(
     assert re.search(f"^devstack: .*{sentence}", done.stderr.splitlines()[-1])
 
 
-def test_a_broken_env_file_names_its_line(
-    bare: dict[str, str], folder: Path, run_devstack: Run
+@pytest.mark.parametrize(
+    ("command", "code"), [("up", 78), ("topics", 78), ("status", 0), ("down", 0)]
+)
+def test_a_broken_env_file_names_its_line_and_keeps_nobody_from_stopping(
+    bare: dict[str, str], folder: Path, run_devstack: Run, command: str, code: int
 ) -> None:
     (folder / ".env").write_text("KITE_API_KEY\n")
-    done = run_devstack(bare, folder, "status")
-    assert done.returncode == 78
+    done = run_devstack(bare, folder, command)
+    assert done.returncode == code, done.stderr
     assert ".env line 1" in done.stderr
 
 
