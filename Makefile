@@ -39,7 +39,8 @@ package: ## Wheels and PEX files into dist/
 	@./pants package ::
 
 bench: ## The budgets, as ratios measured in one run
-	@set -e; for script in benchmarks/*.py; do echo "== $$script"; ./pants script $$script; done
+	@$(DEVSTACK) up kafka
+	@set -e; endpoints="$$($(DEVSTACK) env)"; eval "$$endpoints"; for script in benchmarks/*.py; do echo "== $$script"; ./pants script $$script; done
 
 lint: ## Lint, types and formatting, changing nothing
 	@./pants lint check ::
