@@ -61,6 +61,7 @@ class Bridge:
         self._feed_sessions = FeedSessions(after=journal.recovery.last_session or 0)
         self._sessions: dict[int, KiteSession] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._last_progress_s = parts.clock.monotonic_s()
         self._kafka_silent = False
         self._intake = Intake(
@@ -127,11 +128,10 @@ class Bridge:
         self._start(self._keep_house())
         stopped = asyncio.create_task(stop.wait())
         try:
-            done, _ = await asyncio.wait(
-                {stopped, *self._tasks}, return_when=asyncio.FIRST_COMPLETED
-            )
-            for task in done - {stopped}:
-                task.result()
+            ends: set[asyncio.Future[Any]] = {stopped, self._failed}
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            if self._failed.done():
+                self._failed.result()
         finally:
             stopped.cancel()
             for session in self._sessions.values():
@@ -168,7 +168,16 @@ class Bridge:
         return 0 if self.settled else self._journal.writer.backlog_bytes
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        self._tasks.add(asyncio.create_task(work))
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """A session that is no longer needed just ends; one that failed ends the bridge."""
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not self._failed.done():
+            self._failed.set_exception(error)
 
     async def _leave(self) -> None:
         for task in self._tasks:
