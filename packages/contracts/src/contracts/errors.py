@@ -4,7 +4,11 @@
     ├── UnknownContractError   asked for a subject or version that is not there: name one that is
     ├── SchemaError            a schema file, lock or topics file is faulty: correct the file
     ├── RecordError            one record does not fit its contract: dead-letter it, go on
-    └── SettingsError          a setting is wrong: correct it and start again (exit code 78)
+    ├── SettingsError          a setting is wrong: correct it and start again (exit code 78)
+    └── MigrationError         the database is not changed; it is as it was before
+        ├── UnknownRevisionError      asked for a revision that is not there: name one that is (2)
+        ├── DatabaseAwayError         the database does not answer or is busy: try later (75)
+        └── DatabaseRefusedError      it refuses a statement, or is newer than we are: read on (1)
 
 Each message is one sentence that a person can act on.
 """
@@ -30,3 +34,19 @@ class RecordError(ContractError):
 
 class SettingsError(ContractError):
     """A settings file or variable is malformed; never quotes the value, which may be a secret."""
+
+
+class MigrationError(ContractError):
+    """A migration did not happen; its transaction was rolled back."""
+
+
+class UnknownRevisionError(MigrationError):
+    """The revision does not exist, or does not lie in the direction asked for."""
+
+
+class DatabaseAwayError(MigrationError):
+    """The database cannot be reached, or others hold its locks for too long."""
+
+
+class DatabaseRefusedError(MigrationError):
+    """A statement failed, or the schema is of a version that this package does not know."""

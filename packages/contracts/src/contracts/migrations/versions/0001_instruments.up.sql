@@ -1,0 +1,1 @@
+-- Instrument master: what each dump said (append-only), and the validity ranges made from it.
