@@ -17,9 +17,25 @@ from devstack import locks, stack
 from devstack.jars import ensure_jars
 from devstack.layout import HOME_VARIABLE, Layout, layout_of
 from devstack.reporter import ConsoleReporter
-from devstack.testing import kafka_bootstrap, make_topic, postgres_dsn
+from devstack.testing import (
+    fresh_dsn,
+    kafka_bootstrap,
+    make_topic,
+    migrated_dsn,
+    migrated_template,
+    postgres_dsn,
+    postgres_server,
+)
 
-__all__ = ["kafka_bootstrap", "make_topic", "postgres_dsn"]
+__all__ = [
+    "fresh_dsn",
+    "kafka_bootstrap",
+    "make_topic",
+    "migrated_dsn",
+    "migrated_template",
+    "postgres_dsn",
+    "postgres_server",
+]
 
 
 class RunDevstack(Protocol):
