@@ -5,9 +5,19 @@
     │   ├── WireValueError    a value that the wire format cannot carry (also a ValueError)
     │   ├── FrameIndexError   a frame index that does not lie inside its buffer (also a ValueError)
     │   └── BatchTooSmall     a frame with more rows than the batch has: decode into a larger one
-    └── (session errors are defined beside the session and derive from BrokerError)
+    ├── AuthRefused           Kite refuses key, token or login: log in again
+    ├── CredentialsError      there are no usable credentials here: the message says what to do
+    ├── KiteUnavailable       Kite is away, or busy: try again later
+    │   ├── RateLimited       too many calls: try again later, and slower
+    │   └── BadAnswer         an answer that is none of Kite's: try later, report it if it stays
+    ├── InputRefused          Kite refuses what was asked: ask for something else
+    ├── EndpointError         an address of Kite that cannot be used: fix the setting
+    ├── ListenFailed          the redirect cannot be waited for here: take another port
+    ├── LoginNotFinished      nobody finished the login: begin it again
+    └── (PlanError, ScriptError and ConnectFailed stand beside the code that raises them)
 
-Bytes from the network never raise: a bad packet is a row with a verdict.
+Each message is one sentence that is safe to show. Errors of the drivers are not chained: they quote
+addresses, and with them the secrets. A bad packet never raises: it is a row with a verdict.
 """
 
 from __future__ import annotations
@@ -39,3 +49,53 @@ class BatchTooSmall(UsageError):
         super().__init__(f"a frame needs {needed} rows, the batch has {capacity}")
         self.needed = needed
         self.capacity = capacity
+
+
+class AuthRefused(BrokerError):
+    """Kite refuses the key, the token or the login; only another login helps."""
+
+
+class CredentialsError(BrokerError):
+    """There are no usable credentials; one sentence says what is missing and what to do."""
+
+
+class KiteUnavailable(BrokerError):
+    """Kite gave no usable answer, now; the same call may succeed later.
+
+    ``again`` is whether trying at once, after a pause, makes sense.
+    """
+
+    def __init__(self, message: str, *, again: bool = True) -> None:
+        super().__init__(message)
+        self.again = again
+
+
+class RateLimited(KiteUnavailable):
+    """More calls than Kite allows, or too many at once.
+
+    ``retry_after_s`` is how long Kite asks to wait; 0.0 when it does not say.
+    """
+
+    def __init__(self, message: str, retry_after_s: float = 0.0) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class BadAnswer(KiteUnavailable):
+    """An answer came, but it is not one of Kite's: a gateway's page, a cut or an empty body."""
+
+
+class InputRefused(BrokerError):
+    """Kite understood the call and refuses it; the same call will be refused again."""
+
+
+class EndpointError(BrokerError):
+    """An address of Kite cannot be used: fix the setting."""
+
+
+class ListenFailed(BrokerError):
+    """The login's redirect cannot be waited for on this port."""
+
+
+class LoginNotFinished(BrokerError):
+    """The login was cancelled, or nobody finished it in time."""

@@ -6,45 +6,17 @@ some other program replaces, or the environment. The secrets show in no repr and
 
 from __future__ import annotations
 
-import json
 import os
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Protocol
 
-from broker_zerodha.errors import BrokerError
+from broker_zerodha.auth.token_file import read_token
+from broker_zerodha.errors import CredentialsError
+from broker_zerodha.secret import Secret
 
-TOKEN_FILE_BYTES_MAX: Final = 64 * 1024
 API_KEY: Final = "KITE_API_KEY"
 ACCESS_TOKEN: Final = "KITE_ACCESS_TOKEN"
-
-
-class CredentialsError(BrokerError):
-    """There are no usable credentials; one sentence says what is missing and what to do."""
-
-
-class Secret:
-    """A string that does not show itself by accident."""
-
-    __slots__ = ("_value",)
-
-    def __init__(self, value: str) -> None:
-        self._value = value
-
-    def reveal(self) -> str:
-        return self._value
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and other._value == self._value
-
-    def __hash__(self) -> int:
-        return hash(self._value)
-
-    def __repr__(self) -> str:
-        return "Secret(***)"
-
-    __str__ = __repr__
 
 
 class Credentials:
@@ -111,9 +83,10 @@ class EnvironmentCredentials:
 
 
 class TokenFile:
-    """A JSON file ``{"access_token": ..., "api_key": ...}``; the key may come from elsewhere.
+    """The file that ``auth.token_file`` writes; the key may come from elsewhere.
 
-    Replace the file by renaming a complete one over it. A file that others can read is refused.
+    A file made by hand, ``{"access_token": ..., "api_key": ...}``, will do. Replace it by renaming
+    a complete one over it. A file that others can read is refused.
     """
 
     def __init__(self, path: str | os.PathLike[str], api_key: str | None = None) -> None:
@@ -121,39 +94,21 @@ class TokenFile:
         self._api_key = api_key
 
     def load(self) -> Credentials:
-        try:
-            with self._path.open("rb") as file:
-                mode = os.fstat(file.fileno()).st_mode
-                data = file.read(TOKEN_FILE_BYTES_MAX + 1)
-        except OSError as error:
-            raise CredentialsError(
-                f"the token file {self._path} cannot be read: {error.strerror}"
-            ) from error
-        if mode & (stat.S_IRWXG | stat.S_IRWXO):
-            raise CredentialsError(
-                f"the token file {self._path} is open to others (mode {stat.S_IMODE(mode):04o}): "
-                f"chmod 600 {self._path}"
-            )
-        return self._parsed(data)
-
-    def _parsed(self, data: bytes) -> Credentials:
-        try:
-            found = json.loads(data) if len(data) <= TOKEN_FILE_BYTES_MAX else None
-        except (ValueError, RecursionError):
-            found = None  # the parser's own error would quote the secret
-        if not isinstance(found, dict):
-            raise CredentialsError(
-                f'the token file {self._path} is no JSON object with "access_token"'
-            )
-        token = found.get("access_token")
-        api_key = found.get("api_key") or self._api_key
-        if not isinstance(token, str) or not token:
-            raise CredentialsError(f'the token file {self._path} has no "access_token" string')
-        if not isinstance(api_key, str) or not api_key:
-            raise CredentialsError(
-                f'the token file {self._path} has no "api_key": add it or set {API_KEY}'
-            )
-        return Credentials(api_key, token)
+        token = read_token(self._path, self._api_key)
+        return Credentials(token.api_key, token.access_token)
 
     def __repr__(self) -> str:
         return f"TokenFile({str(self._path)!r})"
+
+
+__all__ = [
+    "ACCESS_TOKEN",
+    "API_KEY",
+    "CredentialSource",
+    "Credentials",
+    "CredentialsError",
+    "EnvironmentCredentials",
+    "FixedCredentials",
+    "Secret",
+    "TokenFile",
+]

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any, Final, Literal, NamedTuple
 from urllib.parse import urlencode, urlsplit
 
-from broker_zerodha.errors import BrokerError
+from broker_zerodha.errors import EndpointError
 from broker_zerodha.session.credentials import Credentials
 from broker_zerodha.subscriptions import ShardDiff, chunked
 from contracts.tick_batch import TickMode
@@ -25,10 +25,6 @@ RAW_TEXT_MAX: Final = 4096
 MODE_NAMES: Final = {mode: mode.name.lower() for mode in TickMode}
 
 TextKind = Literal["order", "error", "message"]
-
-
-class EndpointError(BrokerError):
-    """The WebSocket address cannot be used: fix the setting."""
 
 
 class ServerText(NamedTuple):
