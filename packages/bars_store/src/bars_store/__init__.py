@@ -1,0 +1,1 @@
+"""What this project keeps in Postgres; import from the subpackages (README)."""

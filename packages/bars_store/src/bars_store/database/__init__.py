@@ -1,0 +1,23 @@
+"""The edge to Postgres: the one place where psycopg's connections and errors are handled."""
+
+from bars_store.database.connection import Connection, Cursor, connect, transaction
+from bars_store.database.copying import copy_rows, copy_table, read_table
+from bars_store.database.locks import lock
+from bars_store.database.revision import check_revision, current_revision
+from bars_store.database.statements import Statements, load_statements, parse_statements
+
+__all__ = [
+    "Connection",
+    "Cursor",
+    "Statements",
+    "check_revision",
+    "connect",
+    "copy_rows",
+    "copy_table",
+    "current_revision",
+    "load_statements",
+    "lock",
+    "parse_statements",
+    "read_table",
+    "transaction",
+]

@@ -1,0 +1,103 @@
+"""Connections and transactions, with errors of this package instead of psycopg's."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any, Final
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+from bars_store.database.failures import connection_failure, is_lost, statement_failure
+from bars_store.errors import CommitUnknown, DatabaseRefused
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+Cursor = psycopg.Cursor[tuple[Any, ...]]
+
+CONNECT_TIMEOUT_S: Final = 10
+# A dead peer is noticed within about a minute, not after the two hours of the kernel's default.
+_KEEPALIVE: Final = {
+    "keepalives": 1,
+    "keepalives_idle": 20,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
+
+
+def connect(
+    dsn: str,
+    *,
+    application_name: str,
+    autocommit: bool = True,
+    connect_timeout_s: int = CONNECT_TIMEOUT_S,
+) -> Connection:
+    """An open connection; close it, for example with `contextlib.closing`.
+
+    ``dsn`` is a libpq URL or keyword string; what it says about timeouts wins over the values here.
+    ``application_name`` is what an operator sees in ``pg_stat_activity``. With ``autocommit`` (the
+    default) a read holds no transaction open, and writes are grouped by `transaction`. Times come
+    back in UTC.
+
+    Raises DatabaseUnreachable, DatabaseBusy and DatabaseRefused.
+    """
+    given = _parsed(dsn)
+    defaults = {**_KEEPALIVE, "connect_timeout": connect_timeout_s}
+    extra: dict[str, Any] = {key: value for key, value in defaults.items() if key not in given}
+    extra["application_name"] = application_name
+    try:
+        connection = psycopg.connect(dsn, autocommit=True, **extra)
+    except psycopg.Error as exc:
+        secrets = (str(given.get("password") or ""), str(given.get("sslpassword") or ""))
+        raise connection_failure(exc, _place(given), secrets) from exc
+    try:
+        connection.execute("SET TIME ZONE 'UTC'")
+        # A stricter default of the database would let a writer that waited for a lock read the
+        # state of before the wait.
+        connection.execute("SET default_transaction_isolation TO 'read committed'")
+        connection.autocommit = autocommit
+    except psycopg.Error as exc:
+        connection.close()
+        raise statement_failure(exc, "opening a session") from exc
+    return connection
+
+
+@contextlib.contextmanager
+def transaction(connection: Connection, doing: str) -> Iterator[Cursor]:
+    """BEGIN … COMMIT around the block, or ROLLBACK when it raises.
+
+    ``doing`` names the work in messages, such as "recording a dump". psycopg's errors inside the
+    block become errors of this package: ConnectionLost, DatabaseBusy, DatabaseRefused, NotMigrated,
+    StatementFailed, and CommitUnknown when the connection breaks during COMMIT.
+    """
+    committing = False
+    try:
+        with connection.transaction(), connection.cursor() as cursor:
+            yield cursor
+            committing = True
+    except psycopg.Error as exc:
+        if committing and is_lost(exc):
+            raise CommitUnknown(
+                f"The connection to Postgres was lost at the end of {doing}; "
+                "it is done whole or not at all."
+            ) from exc
+        raise statement_failure(exc, doing) from exc
+
+
+def _parsed(dsn: str) -> dict[str, Any]:
+    try:
+        return conninfo_to_dict(dsn)
+    except psycopg.ProgrammingError:
+        # libpq quotes a part of the address, which may be the password.
+        raise DatabaseRefused(
+            "POSTGRES_DSN is malformed; write it like postgresql://user@127.0.0.1:5432/kite."
+        ) from None
+
+
+def _place(given: dict[str, Any]) -> str:
+    """Where it was tried, without the password."""
+    host = given.get("host") or given.get("hostaddr") or "the default socket"
+    port = f":{given['port']}" if given.get("port") else ""
+    name = f"/{given['dbname']}" if given.get("dbname") else ""
+    return f"{host}{port}{name}"
