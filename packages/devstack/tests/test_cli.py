@@ -9,13 +9,17 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psycopg
 import pytest
 
+from contracts.migrations import runner
 from contracts.topics import load_topics
+from devstack import databases
 from devstack.layout import Layout
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
-COMMANDS = ("up", "status", "down", "logs", "topics", "env")
+COMMANDS = ("up", "status", "down", "logs", "topics", "schema", "env")
+AWAY = "postgresql://u:pw@127.0.0.1:9/x"
 
 
 @pytest.fixture()
@@ -32,19 +36,26 @@ def test_the_dry_run_needs_no_broker_and_writes_nothing(
     done = run_devstack(bare | {"TOPICS_DRY_RUN": "1"}, folder, "up")
     assert done.returncode == 0
     lines = done.stdout.splitlines()
-    assert [line.split(":")[0] for line in lines] == [f"create {t.name}" for t in load_topics()]
+    assert [line.split(":")[0] for line in lines] == [
+        *(f"create {topic.name}" for topic in load_topics()),
+        *(f"migrate {step.name}" for step in runner.migrations()),
+    ]
     assert "no broker is running" in done.stderr
+    assert "no database is running" in done.stderr
     assert list(folder.iterdir()) == []
 
 
-def test_the_dry_run_says_when_the_given_broker_is_away(
+def test_the_dry_run_says_when_the_given_broker_and_database_are_away(
     bare: dict[str, str], folder: Path, run_devstack: Run
 ) -> None:
-    given = {"TOPICS_DRY_RUN": "1", "KAFKA_BOOTSTRAP": "127.0.0.1:9"}
-    done = run_devstack(bare | given, folder, "up")
+    given = {"KAFKA_BOOTSTRAP": "127.0.0.1:9", "POSTGRES_DSN": AWAY}
+    done = run_devstack(bare | given | {"TOPICS_DRY_RUN": "1"}, folder, "up")
     assert done.returncode == 0
     assert done.stdout.startswith("create ticks: ")
-    assert "does not answer" in done.stderr
+    assert f"migrate {runner.migrations()[0].name}: " in done.stdout
+    assert "the broker does not answer" in done.stderr
+    assert "Postgres cannot be reached" in done.stderr
+    assert "pw" not in done.stdout + done.stderr
 
 
 def test_status_and_down_work_with_nothing_there(
@@ -58,6 +69,52 @@ def test_status_and_down_work_with_nothing_there(
     ]
     assert run_devstack(bare, folder, "down").stdout == "nothing was running\n"
     assert run_devstack(bare, folder, "env").returncode == 1
+
+
+def test_a_given_database_is_told_of_and_migrated_once(
+    bare: dict[str, str], folder: Path, run_devstack: Run, fresh_dsn: str
+) -> None:
+    given = bare | {"POSTGRES_DSN": fresh_dsn}
+    first = runner.migrations()[0].name
+    planned = run_devstack(given | {"TOPICS_DRY_RUN": "1"}, folder, "up")
+    assert f"migrate {first}: " in planned.stdout
+    assert runner.current(fresh_dsn) is None
+    assert (
+        f"tables    no tables yet, pending: {first}" in run_devstack(given, folder, "status").stdout
+    )
+    up = run_devstack(given, folder, "up", "postgres")
+    assert up.returncode == 0, up.stderr
+    assert f"applying {first} to the database that POSTGRES_DSN names" in up.stderr
+    assert runner.current(fresh_dsn) == runner.head()
+    assert (
+        f"tables    {runner.head()}, the newest\n" in run_devstack(given, folder, "status").stdout
+    )
+    assert "0 migrations applied" in run_devstack(given, folder, "up", "postgres").stderr
+    assert "migrate" not in run_devstack(given | {"TOPICS_DRY_RUN": "1"}, folder, "up").stdout
+
+
+def test_a_database_of_a_newer_version_is_left_alone(
+    bare: dict[str, str], folder: Path, run_devstack: Run, migrated_dsn: str
+) -> None:
+    with psycopg.connect(migrated_dsn) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    given = bare | {"POSTGRES_DSN": migrated_dsn}
+    assert (
+        "tables    The database is at revision '9999'"
+        in run_devstack(given, folder, "status").stdout
+    )
+    up = run_devstack(given, folder, "up", "postgres")
+    assert up.returncode == 1
+    assert "use the version that made it, or a later one" in up.stderr
+
+
+def test_the_schema_is_printed_and_its_database_is_gone(
+    bare: dict[str, str], folder: Path, run_devstack: Run, fresh_dsn: str, migrated_dsn: str
+) -> None:
+    done = run_devstack(bare | {"POSTGRES_DSN": fresh_dsn}, folder, "schema")
+    assert done.stdout == databases.schema_of(migrated_dsn)
+    assert "CREATE TABLE" in done.stdout
+    assert databases.schema_of(fresh_dsn) == ""
 
 
 def test_logs_prints_what_a_server_wrote(
@@ -77,6 +134,10 @@ def test_logs_prints_what_a_server_wrote(
         (["up"], {"TOPICS_DRY_RUN": "maybe"}, 78, "TOPICS_DRY_RUN='maybe' is neither 1 nor 0"),
         (["status"], {"KITE_DEVSTACK_GRACE_S": "soon"}, 78, "'soon' is not a number of seconds"),
         (["topics", "--dry-run"], {"TOPIC_X_RETENTION_MS": "1"}, 78, "names no topic"),
+        (["up", "postgres"], {"POSTGRES_DSN": AWAY}, 75, "Postgres cannot be reached"),
+        (["up", "postgres"], {"POSTGRES_DSN": "here"}, 78, "address is malformed"),
+        (["schema"], {"POSTGRES_DSN": AWAY}, 75, "Postgres does not answer"),
+        (["schema"], {"POSTGRES_DSN": "here"}, 78, "POSTGRES_DSN is malformed"),
         (["logs", "kafka"], {}, 1, "there is no log of kafka yet: 'up' starts them"),
     ],
 )
@@ -92,6 +153,7 @@ def test_a_bad_situation_is_one_sentence_and_its_code(
     done = run_devstack(bare | variables, folder, *arguments)
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr
+    assert "pw" not in done.stderr
     assert re.search(f"^devstack: .*{sentence}", done.stderr.splitlines()[-1])
 
 

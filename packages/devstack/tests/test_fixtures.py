@@ -10,7 +10,8 @@ from psycopg.conninfo import conninfo_to_dict
 
 from contracts.migrations import runner
 from devstack import stack, topics
-from devstack.testing import MakeTopic, database, is_left_over, unique_name
+from devstack.databases import database, is_left_over, unique_name
+from devstack.testing import MakeTopic
 
 
 def test_topics_have_names_of_their_own(kafka_bootstrap: str, make_topic: MakeTopic) -> None:

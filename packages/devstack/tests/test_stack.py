@@ -13,6 +13,7 @@ import psycopg
 import pytest
 from confluent_kafka import Consumer, Producer
 
+from contracts.migrations import runner
 from contracts.topics import load_topics
 from devstack import locks, stack, topics
 from devstack.kafka import KafkaServer
@@ -31,6 +32,7 @@ time.sleep(600)
 """
 
 
+MIGRATIONS = runner.migrations()
 Devstack = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -79,6 +81,10 @@ def test_many_processes_get_one_stack_with_its_topics(
         row = connection.execute("SHOW server_version_num").fetchone()
     assert row is not None
     assert row[0].startswith("18")
+    assert runner.current(found[0]["POSTGRES_DSN"]) == runner.head()
+    assert sum(f"applying {step.name}" in run.stderr for run in runs for step in MIGRATIONS) == len(
+        MIGRATIONS
+    )
     status = devstack(stopped, "status").stdout
     assert status.count("up, pid") == 2
     assert f"export KAFKA_BOOTSTRAP={bootstrap}\n" in devstack(stopped, "env").stdout
@@ -163,10 +169,12 @@ def test_only_what_is_named_starts(stopped: dict[str, str], devstack: Devstack) 
     assert PostgresServer(layout_of(stopped)).running
 
 
-def test_the_environment_replaces_a_server(stopped: dict[str, str], devstack: Devstack) -> None:
-    given = stopped | {"POSTGRES_DSN": "postgresql://elsewhere/db"}
+def test_the_environment_replaces_a_server(
+    stopped: dict[str, str], devstack: Devstack, fresh_dsn: str
+) -> None:
+    given = stopped | {"POSTGRES_DSN": fresh_dsn}
     done = devstack(given, "up", "postgres")
-    assert exported(done) == {"POSTGRES_DSN": "postgresql://elsewhere/db"}
+    assert exported(done) == {"POSTGRES_DSN": fresh_dsn}
     assert "starting" not in done.stderr
     assert "yours, by POSTGRES_DSN" in devstack(given, "status").stdout
     assert not PostgresServer(layout_of(stopped)).running

@@ -1,4 +1,4 @@
-"""The command line: ``up | status | down | logs | topics | env``."""
+"""The command line: ``up | status | down | logs | topics | schema | env``."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import Annotated
 
 import typer
 
-from contracts.errors import ContractError, SettingsError
+from contracts.errors import ContractError, DatabaseAwayError, SettingsError
 from contracts.settings_env import LOCAL_STACK_FILE, read_env
 from contracts.topics import load_topics
-from devstack import leases, stack, topics
-from devstack.errors import ConfigError, DevstackError, FailedError, UnreachableError
+from devstack import databases, leases, stack, tables, topics
+from devstack.errors import ConfigError, DevstackError, FailedError, TryLaterError, UnreachableError
 from devstack.layout import KAFKA_VERSION, POSTGRES_MAJOR, layout_of
 from devstack.reporter import ConsoleReporter
 
@@ -59,13 +59,16 @@ def up(
         int, typer.Option(min=0, max=65534, help="Kafka's port (and the next); 0: a free one.")
     ] = 0,
 ) -> None:
-    """Start what is missing, create or alter the topics, and print the endpoints.
+    """Start what is missing, create or alter the topics, migrate the tables, print the endpoints.
 
-    TOPICS_DRY_RUN=1 prints what would be done to each topic; it starts and writes nothing.
+    A broker or database of your own (KAFKA_BOOTSTRAP, POSTGRES_DSN) gets the topics and tables too.
+    TOPICS_DRY_RUN=1 prints what would be done to topics and tables; it starts and writes nothing.
     """
     environ = _environment()
     if _dry_run(environ):
         _topics_dry_run(environ)
+        for line in tables.plan(stack.endpoints(environ).postgres, _report):
+            print(line)
         return
     layout = layout_of(environ)
     wanted = [str(name) for name in services or list(ServiceName)]
@@ -73,6 +76,9 @@ def up(
         found = stack.ensure(wanted, environ, _report, kafka_port=kafka_port)
         if found.kafka is not None and stack.KAFKA in wanted:
             _apply_topics(found.kafka, environ)
+        if found.postgres is not None and stack.POSTGRES in wanted:
+            yours = stack.POSTGRES in stack.replaced(environ)
+            tables.apply(found.postgres, yours=yours, report=_report)
         leases.keep(layout.leases, minutes * 60)
     _tell_apps(found.environment())
     for name, value in found.environment().items():
@@ -81,7 +87,7 @@ def up(
 
 @app.command()
 def status() -> None:
-    """Show what runs and where."""
+    """Show what runs and where, and which migrations the tables have."""
     environ = _environment(needed=False)
     for service in stack.status(environ):
         if service.replaced:
@@ -91,6 +97,8 @@ def status() -> None:
         else:
             state = "starting or stopping" if service.running else "down"
         print(f"{service.name:<9} {state:<28} {service.endpoint or ''}".rstrip())
+        if service.name == stack.POSTGRES and service.endpoint:
+            print(f"{'tables':<9} {tables.state(service.endpoint)}")
     layout = layout_of(environ)
     leases.renew(layout.leases)
     print(f"data, jars and logs: {layout.home}")
@@ -137,6 +145,19 @@ def topics_command(
     if bootstrap is None:
         raise UnreachableError("no broker is running: 'up kafka' starts one")
     _apply_topics(bootstrap, environ)
+
+
+@app.command()
+def schema() -> None:
+    """Print the tables that all migrations make, as SQL; renews the committed snapshot.
+
+    They are made in an empty database that is dropped afterwards.
+    """
+    environ = _environment()
+    with leases.Lease(layout_of(environ).leases):
+        server = stack.ensure([stack.POSTGRES], environ, _report).postgres
+        assert server is not None
+        sys.stdout.write(databases.migrated_schema(server))
 
 
 @app.command()
@@ -220,7 +241,11 @@ def _apply_topics(bootstrap: str, environ: Mapping[str, str]) -> None:
 
 
 def _contract_code(exc: ContractError) -> int:
-    return ConfigError.exit_code if isinstance(exc, SettingsError) else DevstackError.exit_code
+    if isinstance(exc, SettingsError):
+        return ConfigError.exit_code
+    if isinstance(exc, DatabaseAwayError):
+        return TryLaterError.exit_code
+    return DevstackError.exit_code
 
 
 def main() -> None:

@@ -79,7 +79,7 @@ class PostgresServer(Service):
         self.launch(
             Command(
                 argv=[
-                    _program("postgres"),
+                    program("postgres"),
                     *("-D", str(files.data), "-k", str(sockets), "-p", str(_PORT)),
                     *("-c", "listen_addresses="),
                 ],
@@ -129,7 +129,7 @@ class PostgresServer(Service):
         with log.open("w") as out:
             code = subprocess.run(
                 [
-                    _program("initdb"),
+                    program("initdb"),
                     *("-D", str(self.files.data), "-U", SUPERUSER, "--auth=trust"),
                     *("--encoding=UTF8", "--locale=C.UTF-8"),
                 ],
@@ -168,7 +168,7 @@ def url(sockets: Path, database: str) -> str:
 def server_version() -> str:
     """The version of the server program, such as ``18.4``."""
     shown = subprocess.run(
-        [_program("postgres"), "--version"], capture_output=True, text=True, check=True
+        [program("postgres"), "--version"], capture_output=True, text=True, check=True
     )
     return shown.stdout.split()[2]
 
@@ -194,7 +194,8 @@ def _answers(dsn: str) -> bool:
         return False
 
 
-def _program(name: str) -> str:
+def program(name: str) -> str:
+    """The path of one of Postgres's programs, such as ``pg_dump``."""
     # Resolved: a link inside a sandbox is gone when the sandbox is.
     return str((pgserver.POSTGRES_VERSIONS[POSTGRES_MAJOR] / name).resolve())
 
@@ -208,7 +209,7 @@ def _server_user() -> pwd.struct_passwd | None:
         raise StartError(
             f"Postgres does not run as root, and the user {_SERVER_USER} cannot be made"
         )
-    _let_through(Path(_program("postgres")))
+    _let_through(Path(program("postgres")))
     return user
 
 

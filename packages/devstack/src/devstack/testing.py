@@ -16,26 +16,22 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-import psycopg
 import pytest
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
-from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.conninfo import conninfo_to_dict
 
 from contracts.migrations import runner
 from devstack import stack, topics
+from devstack.databases import database, drop, is_left_over, left_over, unique_name
 from devstack.errors import TopicsError
 from devstack.layout import layout_of
 from devstack.leases import Lease
 from devstack.reporter import ConsoleReporter
 
-PREFIX = "test-"
-_LEFT_OVER_AFTER_S = 24 * 60 * 60
 _TIMEOUT_S = 30.0
 _PAUSE_S = 0.05
 
@@ -77,10 +73,8 @@ def postgres_server() -> Iterator[str]:
     with _lease():
         server = stack.ensure([stack.POSTGRES], os.environ, ConsoleReporter()).postgres
         assert server is not None
-        with psycopg.connect(server, autocommit=True) as connection:
-            rows = connection.execute("SELECT datname FROM pg_database").fetchall()
-            for left in filter(is_left_over, (row[0] for row in rows)):
-                _drop(connection, left)
+        for name in left_over(server):
+            drop(server, name)
         yield server
 
 
@@ -114,36 +108,6 @@ def migrated_dsn(postgres_server: str, migrated_template: str) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def database(server: str, template: str = "template1") -> Iterator[str]:
-    """The URL of a new database on ``server``, a copy of ``template``; dropped at the end.
-
-    For fixtures of another scope: ``with database(postgres_server, migrated_template) as dsn``.
-    """
-    name = unique_name()
-    with psycopg.connect(server, autocommit=True) as connection:
-        make = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
-        connection.execute(make.format(sql.Identifier(name), sql.Identifier(template)))
-    try:
-        yield make_conninfo(server, dbname=name)
-    finally:
-        with psycopg.connect(server, autocommit=True) as connection:
-            _drop(connection, name)
-
-
-def unique_name() -> str:
-    """A name no other test has; it tells when it was made, for tidying up after a crash."""
-    return f"{PREFIX}{int(time.time())}-{uuid.uuid4().hex[:10]}"
-
-
-def is_left_over(name: str) -> bool:
-    """Whether ``name`` is of a test that was killed a day ago or more."""
-    if not name.startswith(PREFIX):
-        return False
-    made = name.removeprefix(PREFIX).partition("-")[0]
-    return made.isdigit() and time.time() - int(made) > _LEFT_OVER_AFTER_S
-
-
-@contextlib.contextmanager
 def _lease() -> Iterator[None]:
     with Lease(layout_of(os.environ).leases):
         yield
@@ -171,8 +135,3 @@ def _delete_topics(client: AdminClient, names: Iterable[str]) -> None:
             answer.result(timeout=_TIMEOUT_S)
         except KafkaException as exc:
             raise TopicsError(f"topic {name} was not deleted: {exc}") from exc
-
-
-def _drop(connection: psycopg.Connection[tuple[object, ...]], name: str) -> None:
-    drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)")
-    connection.execute(drop.format(sql.Identifier(name)))
