@@ -19,7 +19,7 @@ demo: ## Real local Kafka, simulator and bridge; ends with the ledger
 test: ## All tests, on the real Kafka and Postgres
 	@./pants test ::
 
-up: ## Start Kafka and Postgres and create the topics (TOPICS_DRY_RUN=1: only say what would be done)
+up: ## Start Kafka and Postgres, create topics and tables (TOPICS_DRY_RUN=1: only say what would be done)
 	@$(DEVSTACK) up
 
 down: ## Stop Kafka and Postgres; their data stays
