@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from string import ascii_letters, digits
 from typing import Final, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
@@ -12,6 +13,7 @@ from broker_zerodha.secret import Secret
 REQUEST_CHARS_MAX: Final = 4096
 """A redirect of Kite has some 150 characters."""
 _FIELDS_MAX: Final = 20
+_TOKEN_CHARACTERS: Final = frozenset(ascii_letters + digits + "-_")
 
 
 class Reply(NamedTuple):
@@ -71,7 +73,7 @@ def request_token_of(pasted: str) -> str:
 
 
 def _is_token(text: str) -> bool:
-    return 0 < len(text) <= 256 and text.isascii() and text.isalnum()
+    return 0 < len(text) <= 256 and set(text) <= _TOKEN_CHARACTERS
 
 
 def _fields(target: str) -> dict[str, str] | None:

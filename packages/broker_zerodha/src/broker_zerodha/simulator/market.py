@@ -122,6 +122,13 @@ class Market:
             self._move_indices(rows[~tradable], steps[~tradable], epoch_s)
         return [self.packet(token) for token in tokens]
 
+    def last_price(self, token: int) -> int:
+        """The last price, a raw integer of the wire; of an instrument not listed its opening."""
+        row = self._rows.get(token)
+        if row is None:
+            return opening_price(self.seed, token)
+        return int((self._full if is_tradable(token) else self._index)["last"][row])
+
     def packet(self, token: int, mode: TickMode = TickMode.FULL) -> bytes:
         """The last packet of a listed instrument. Raises KeyError for one not listed."""
         row = self._rows[token]
@@ -176,14 +183,10 @@ class Market:
         self._index[rows] = state
 
     def _list_instruments(self, rows: slice, tokens: Ints) -> None:
-        kinds = [_KINDS.get(segment_of(int(token)), _STOCK) for token in tokens]
-        ticks = np.array([kind.tick for kind in kinds], np.int64)
-        low = np.array([kind.price_low for kind in kinds], np.int64)
-        high = np.array([kind.price_high for kind in kinds], np.int64)
+        kinds = [_kind_of(int(token)) for token in tokens]
         lots = np.array([kind.lot for kind in kinds], np.int64)
         has_oi = np.array([kind.has_oi for kind in kinds], np.bool_)
-        close = (low + _hashed(self.seed, tokens, 1) % (high - low)) // ticks * ticks
-        start = close + (_hashed(self.seed, tokens, 2) % 41 - 20) * ticks
+        ticks, close, start = _opening(self.seed, tokens, kinds)
         self._ticks[rows], self._lots[rows] = ticks, lots
         full, index = self._full[rows], self._index[rows]
         for state in (full, index):
@@ -218,6 +221,30 @@ class Market:
         self._index = _grown(self._index, capacity)
         self._ticks = _grown(self._ticks, capacity)
         self._lots = _grown(self._lots, capacity)
+
+
+def opening_price(seed: int, token: int) -> int:
+    """Where the instrument starts, a raw integer of the wire."""
+    return int(_opening(seed, np.array([token], np.int64), [_kind_of(token)])[2][0])
+
+
+def tick_of(token: int) -> int:
+    """The step of the instrument's prices, a raw integer of the wire."""
+    return _kind_of(token).tick
+
+
+def _kind_of(token: int) -> _Kind:
+    return _KINDS.get(segment_of(token), _STOCK)
+
+
+def _opening(seed: int, tokens: Ints, kinds: Sequence[_Kind]) -> tuple[Ints, Ints, Ints]:
+    """Tick, yesterday's close and today's opening of each."""
+    ticks = np.array([kind.tick for kind in kinds], np.int64)
+    low = np.array([kind.price_low for kind in kinds], np.int64)
+    high = np.array([kind.price_high for kind in kinds], np.int64)
+    close = (low + _hashed(seed, tokens, 1) % (high - low)) // ticks * ticks
+    start = close + (_hashed(seed, tokens, 2) % 41 - 20) * ticks
+    return ticks, close, start
 
 
 def _grown(array: npt.NDArray[Any], capacity: int) -> npt.NDArray[Any]:
