@@ -79,7 +79,7 @@ def read_table(
     if not received.tell():
         return schema.empty_table()
     received.seek(0)
-    return pyarrow.csv.read_csv(
+    table = pyarrow.csv.read_csv(
         received,
         pyarrow.csv.ReadOptions(column_names=schema.names),
         _PARSE,
@@ -92,6 +92,7 @@ def read_table(
             false_values=["f"],
         ),
     )
+    return table.cast(schema)
 
 
 def _names(columns: Iterable[str]) -> sql.Composable:

@@ -1,0 +1,53 @@
+"""The columns of instruments as Arrow tables: the names of the `Instrument` contract, version 1."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow.compute as pc  # type: ignore[import-untyped]
+
+SCHEMA: Final = pa.schema(
+    [
+        pa.field("exchange", pa.string(), nullable=False),
+        pa.field("tradingsymbol", pa.string(), nullable=False),
+        pa.field("instrument_token", pa.int64(), nullable=False),
+        pa.field("exchange_token", pa.int64(), nullable=False),
+        pa.field("name", pa.string()),
+        pa.field("expiry", pa.date32()),
+        pa.field("strike", pa.int64()),
+        pa.field("price_scale", pa.int16(), nullable=False),
+        pa.field("tick_size", pa.int64(), nullable=False),
+        pa.field("lot_size", pa.int32(), nullable=False),
+        pa.field("instrument_type", pa.string(), nullable=False),
+        pa.field("segment", pa.string(), nullable=False),
+    ]
+)
+"""``strike`` and ``tick_size`` are times ``10**price_scale``; ``expiry`` is a day in IST."""
+
+KEY: Final = ("exchange", "tradingsymbol")
+SORTED: Final = [(name, "ascending") for name in KEY]
+
+
+def conform(table: pa.Table) -> pa.Table:
+    """The columns of `SCHEMA` in their order and types; others are left out.
+
+    Raises ValueError for a missing column, a null where none may be, a value that does not fit, or
+    a symbol that occurs twice in an exchange.
+    """
+    missing = [name for name in SCHEMA.names if name not in table.column_names]
+    if missing:
+        raise ValueError(f"instruments lack the column {missing[0]}")
+    try:
+        table = table.select(SCHEMA.names).cast(SCHEMA)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as exc:
+        raise ValueError(f"instruments do not fit their columns: {exc}") from exc
+    for field in SCHEMA:
+        if not field.nullable and table[field.name].null_count:
+            raise ValueError(f"an instrument has no {field.name}")
+    counts = table.select(list(KEY)).group_by(list(KEY)).aggregate([([], "count_all")])
+    twice = counts.filter(pc.greater(counts["count_all"], 1)).sort_by(SORTED)
+    if twice.num_rows:
+        first = twice.slice(0, 1).to_pylist()[0]
+        raise ValueError(f"{first['exchange']}:{first['tradingsymbol']} occurs twice")
+    return table
