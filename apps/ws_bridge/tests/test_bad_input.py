@@ -190,7 +190,7 @@ TABLE = [
     Case(
         "broken sessions.toml",
         78,
-        ("sessions.toml", "needs segments"),
+        ("sessions.toml", "the table 'session' is unknown"),
         write=(text("configs/sessions.toml", "[[session]]\n"),),
     ),
     Case(

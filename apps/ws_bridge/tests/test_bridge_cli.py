@@ -57,20 +57,6 @@ def test_the_readme_tells_of_every_command(name: str) -> None:
     ), f"README.md says nothing of {name}"
 
 
-@pytest.mark.parametrize(
-    ("given", "meant"),
-    [
-        ([], ["run"]),
-        (["--port", "0"], ["run", "--port", "0"]),
-        (["--help"], ["--help"]),
-        (["-h"], ["-h"]),
-        (["plan", "--json"], ["plan", "--json"]),
-    ],
-)
-def test_no_command_means_run(given: list[str], meant: list[str]) -> None:
-    assert cli.with_default(given) == meant
-
-
 def test_alone_it_runs_the_live_bridge(command_line: CommandLine) -> None:
     alone, named = command_line(), command_line("run")
     assert (alone.code, alone.stderr) == (named.code, named.stderr)
@@ -105,36 +91,6 @@ def test_a_plain_process_does_as_the_forked_ones(
     assert plain.returncode == forked.code
     assert plain.stdout.decode() == forked.stdout
     assert plain.stderr.decode() == forked.stderr
-
-
-def test_an_error_that_nobody_foresaw_says_that_it_is_a_defect(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def broken(*_: object, **__: object) -> int:
-        raise RuntimeError("what is this")
-
-    monkeypatch.setattr(cli, "app", broken)
-    monkeypatch.setattr(sys, "argv", ["ws_bridge", "plan"])
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    assert ended.value.code == 1
-    shown = capsys.readouterr().err
-    assert shown.startswith("ws_bridge: unexpected RuntimeError: what is this; this is a defect")
-    assert "Traceback" not in shown
-
-
-def test_ctrl_c_ends_with_one_sentence(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def interrupted(*_: object, **__: object) -> int:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(cli, "app", interrupted)
-    monkeypatch.setattr(sys, "argv", ["ws_bridge", "tail"])
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    assert ended.value.code == 130
-    assert capsys.readouterr().err == "ws_bridge: stopped by Ctrl-C\n"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -12,9 +12,9 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
+from app_kit.errors import PortTaken
+from app_kit.health import HealthServer
 from ws_bridge.counters import Counters
-from ws_bridge.errors import PortTaken
-from ws_bridge.http import HealthServer
 from ws_bridge.metrics import BridgeMetrics
 
 TIMEOUT_S = 10.0
@@ -29,7 +29,9 @@ class Site:
         self.refreshed = 0
         registry = CollectorRegistry()
         registry.register(BridgeMetrics(self.counters, self._refresh))
-        self.server = HealthServer(0, registry, lambda: self.problems)
+        self.server = HealthServer(
+            0, registry, lambda: self.problems, other_port="WS_BRIDGE_PORT=9465"
+        )
 
     def _refresh(self) -> None:
         self.refreshed += 1
@@ -121,11 +123,11 @@ def test_any_other_page_is_not_there(site: Site, path: str) -> None:
 
 def test_a_port_in_use_is_said(site: Site) -> None:
     with pytest.raises(PortTaken, match=f"port {site.server.port} cannot be opened"):
-        HealthServer(site.server.port, CollectorRegistry(), list)
+        HealthServer(site.server.port, CollectorRegistry(), list, other_port="WS_BRIDGE_PORT=9465")
 
 
 def test_the_port_is_free_afterwards(site: Site) -> None:
-    with HealthServer(0, CollectorRegistry(), list) as server:
+    with HealthServer(0, CollectorRegistry(), list, other_port="WS_BRIDGE_PORT=9465") as server:
         port = server.port
-    with HealthServer(port, CollectorRegistry(), list) as again:
+    with HealthServer(port, CollectorRegistry(), list, other_port="WS_BRIDGE_PORT=9465") as again:
         assert again.port == port

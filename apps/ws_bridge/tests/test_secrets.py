@@ -176,7 +176,7 @@ def test_a_malformed_env_is_not_quoted(command_line: CommandLine, home: Path, li
 
 LOGGING = """
 import structlog
-from ws_bridge.logs import configure_logs
+from app_kit.logs import configure_logs
 configure_logs(secrets=["CANARYtoken/+=0123", ""])
 log = structlog.get_logger()
 log.warning("said CANARYtoken/+=0123", data={"note": ["CANARYtoken/+=0123"], "price": 5})

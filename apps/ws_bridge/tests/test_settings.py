@@ -7,17 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from app_kit.errors import ConfigurationError, PortTaken, SettingError, exit_code_of
 from broker_zerodha.session.credentials import CredentialsError
 from contracts.errors import SettingsError as FileSettingsError
 from kafka_io.errors import SettingsError as KafkaSettingsError
-from ws_bridge.errors import (
-    ConfigurationError,
-    JournalFull,
-    MissingCredentials,
-    PortTaken,
-    SettingError,
-    exit_code_of,
-)
+from ws_bridge.errors import FORESEEN, JournalFull, MissingCredentials
 from ws_bridge.journal import JournalOptions
 from ws_bridge.settings import BridgeSettings, default_journal_dir, load_settings
 
@@ -211,4 +205,4 @@ def test_exit_codes() -> None:
         (KafkaSettingsError("x"), 78),
         (ValueError("x"), 1),
     ):
-        assert exit_code_of(error) == code
+        assert exit_code_of(error, FORESEEN) == code

@@ -19,8 +19,8 @@ from broker_zerodha.session.messages import (
     messages_of,
     parse_text,
 )
-from broker_zerodha.session.redaction import RedactingFilter, redact
 from broker_zerodha.subscriptions import diff_shard
+from contracts.redaction import RedactingFilter, redact
 from contracts.tick_batch import TickMode
 
 

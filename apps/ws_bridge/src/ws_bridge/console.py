@@ -1,41 +1,12 @@
-"""What people see: sentences, tables, the live view. Results on stdout, the rest on stderr."""
+"""The tables that people see: the ledger and the live view."""
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-
-from rich.console import Console
 from rich.table import Table
 
+from app_kit.console import stdout
 from ws_bridge.counters import Counters
 from ws_bridge.ledger import Ledger
-
-stdout = Console(highlight=False)
-stderr = Console(stderr=True, highlight=False)
-
-
-def complain(problem: object, code: int) -> int:
-    """Print one sentence to stderr and give the exit code back."""
-    print(f"ws_bridge: {problem}", file=sys.stderr)
-    return code
-
-
-def say(text: str) -> None:
-    """One line of progress, on stderr, so that stdout stays the result."""
-    stderr.print(text, markup=False, soft_wrap=True)
-
-
-@contextmanager
-def reader_may_leave() -> Iterator[None]:
-    """The reader of our pipe may leave early (`| head`): the output ends, which is no failure."""
-    try:
-        yield
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def ledger_table(title: str, ledger: Ledger) -> Table:

@@ -11,9 +11,9 @@ from typing import Final
 import structlog
 from prometheus_client import CollectorRegistry
 
+from app_kit.health import HealthServer
 from broker_zerodha.subscriptions import Plan
 from ws_bridge.bridge import Bridge, BridgeParts
-from ws_bridge.http import HealthServer
 from ws_bridge.journal import Journal
 from ws_bridge.metrics import BridgeMetrics
 from ws_bridge.subscription_watch import SubscriptionWatch
@@ -64,7 +64,7 @@ async def serve(
 
     registry = CollectorRegistry()
     registry.register(BridgeMetrics(bridge.counters, bridge.refresh))
-    with HealthServer(port, registry, problems) as health:
+    with HealthServer(port, registry, problems, other_port="WS_BRIDGE_PORT=9465") as health:
         log.info("metrics and health", address=f"http://127.0.0.1:{health.port}")
         watching = asyncio.create_task(_follow_files(bridge, watch))
         try:

@@ -13,6 +13,8 @@ from typing import Final
 
 import platformdirs
 
+from app_kit.errors import ConfigurationError, SettingError
+from app_kit.values import Values
 from broker_zerodha.session.credentials import (
     ACCESS_TOKEN,
     API_KEY,
@@ -25,9 +27,8 @@ from contracts.errors import SettingsError as FileSettingsError
 from contracts.settings_env import read_env
 from kafka_io.errors import SettingsError as KafkaSettingsError
 from kafka_io.settings import KafkaSettings
-from ws_bridge.errors import ConfigurationError, MissingCredentials, SettingError
+from ws_bridge.errors import MissingCredentials
 from ws_bridge.journal.options import GIB, MIB, JournalOptions, Sync
-from ws_bridge.values import Values
 
 KITE_ENDPOINT: Final = "wss://ws.kite.trade"
 DEFAULT_PORT: Final = 9464

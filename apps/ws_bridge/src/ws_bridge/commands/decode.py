@@ -10,10 +10,11 @@ from typing import Annotated, Any
 import orjson
 import typer
 
+from app_kit.console import say
+from app_kit.errors import EXIT_FINDINGS, UsageError
 from contracts.bounds import tick_bounds
-from ws_bridge.console import say
 from ws_bridge.decode_input import DecodeSummary, decode_objects, hex_frames
-from ws_bridge.errors import EXIT_FINDINGS, NotAJournalFile, UsageError
+from ws_bridge.errors import NotAJournalFile
 from ws_bridge.journal import RecordKind, read_file
 from ws_bridge.journal.scan import KIND
 

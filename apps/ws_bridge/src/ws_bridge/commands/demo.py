@@ -13,15 +13,16 @@ from typing import Annotated, Final
 import typer
 from rich.live import Live
 
+from app_kit.console import say, stderr
+from app_kit.errors import UsageError
+from app_kit.logs import configure_logs
 from kafka_io.mock_broker import MockBroker
 from kafka_io.registry import open_framing
 from kafka_io.settings import KafkaSettings
 from ws_bridge.bridge import Bridge, warm_up
 from ws_bridge.commands.options import Faults, Rate, Seed, fault_script, settings_of
-from ws_bridge.console import live_table, report_ledger, say, stderr
+from ws_bridge.console import live_table, report_ledger
 from ws_bridge.demo import DemoOptions, run_demo
-from ws_bridge.errors import UsageError
-from ws_bridge.logs import configure_logs
 from ws_bridge.topics import Topics
 
 MOCK_TICKS_MAX: Final = 60_000

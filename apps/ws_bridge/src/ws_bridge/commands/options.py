@@ -9,10 +9,10 @@ from typing import Annotated
 
 import typer
 
+from app_kit.errors import SettingError, UsageError
 from broker_zerodha.simulator import Fault, parse_script
 from contracts.settings_env import read_env
 from kafka_io.settings import KafkaSettings
-from ws_bridge.errors import SettingError, UsageError
 
 Bootstrap = Annotated[
     str | None,

@@ -10,9 +10,9 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from app_kit.console import stdout
 from broker_zerodha.subscriptions import describe, make_plan
 from ws_bridge.commands.options import Root
-from ws_bridge.console import stdout
 from ws_bridge.settings import load_settings
 from ws_bridge.subscription_files import load_subscriptions
 

@@ -8,6 +8,9 @@ from typing import Annotated, Final
 
 import typer
 
+from app_kit.console import say
+from app_kit.errors import EXIT_FINDINGS, UsageError
+from app_kit.logs import configure_logs
 from broker_zerodha.session.clock import SystemClock
 from kafka_io.framing import Framing
 from kafka_io.registry import open_framing
@@ -15,11 +18,9 @@ from kafka_io.settings import KafkaSettings
 from kafka_io.topic_check import check_topics
 from ws_bridge.bridge import warm_up
 from ws_bridge.commands.options import Bootstrap, Root, kafka_settings
-from ws_bridge.console import say
 from ws_bridge.counters import Counters
-from ws_bridge.errors import EXIT_FINDINGS, KafkaUnreachable, UsageError
+from ws_bridge.errors import KafkaUnreachable
 from ws_bridge.journal import read_file
-from ws_bridge.logs import configure_logs
 from ws_bridge.pump import make_pump
 from ws_bridge.replay import ReplayCursor, ReplayReader
 from ws_bridge.topics import TICKS, Topics

@@ -9,8 +9,11 @@ from typing import Annotated, Final
 
 import typer
 
+from app_kit.console import say
+from app_kit.errors import EXIT_FINDINGS, EXIT_TRY_LATER
+from app_kit.logs import configure_logs
 from broker_zerodha.session.clock import SystemClock
-from broker_zerodha.session.liveness import IsOpen, always_open
+from broker_zerodha.session.liveness import IsOpen
 from broker_zerodha.session.options import SessionOptions
 from kafka_io.errors import BrokerUnreachable
 from kafka_io.registry import open_framing
@@ -18,17 +21,13 @@ from kafka_io.settings import KafkaSettings
 from kafka_io.topic_check import check_topics
 from ws_bridge.bridge import BridgeParts
 from ws_bridge.commands.options import Bootstrap, Root
-from ws_bridge.console import say
-from ws_bridge.errors import EXIT_FINDINGS, EXIT_TRY_LATER
 from ws_bridge.journal import Journal
 from ws_bridge.live import Outcome, serve
-from ws_bridge.logs import configure_logs
-from ws_bridge.market_hours import exchange_holiday, load_holidays, load_hours, make_is_open
+from ws_bridge.market_hours import SESSIONS, load_market_hours
 from ws_bridge.settings import load_settings
 from ws_bridge.subscription_watch import SubscriptionWatch
 from ws_bridge.topics import Topics
 
-SESSIONS: Final = Path("configs/sessions.toml")
 _SECRETS: Final = ("KITE_API_KEY", "KITE_API_SECRET", "KITE_ACCESS_TOKEN")
 
 
@@ -88,7 +87,7 @@ def command(
         kafka=kafka,
         framing=open_framing(kafka),
         topics=topics,
-        session_options=SessionOptions(is_open=_is_open(settings.root / SESSIONS)),
+        session_options=SessionOptions(is_open=_is_open(settings.root)),
         clock=SystemClock(),
     )
     with Journal(settings.journal_dir, settings.journal) as journal:
@@ -118,12 +117,10 @@ def _check_kafka(kafka: KafkaSettings, topics: Topics, store_and_forward: bool) 
         say(f"{error}; journaling until one does")
 
 
-def _is_open(path: Path) -> IsOpen:
-    if path.exists():
-        load_holidays()
-        return make_is_open(load_hours(path), exchange_holiday)
-    say(f"{path} is not there: silence raises an alarm at any hour")
-    return always_open
+def _is_open(root: Path) -> IsOpen:
+    if not (root / SESSIONS).exists():
+        say(f"{root / SESSIONS} is not there: the session hours are those of the delivered file")
+    return load_market_hours(root)
 
 
 def _report(outcome: Outcome, journal_dir: Path) -> int:

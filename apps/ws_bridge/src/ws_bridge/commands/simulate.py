@@ -9,10 +9,10 @@ from typing import Annotated
 
 import typer
 
+from app_kit.console import say
+from app_kit.errors import PortTaken
 from broker_zerodha.simulator import SimulatorOptions, SimulatorServer
 from ws_bridge.commands.options import Faults, Rate, Seed, fault_script
-from ws_bridge.console import say
-from ws_bridge.errors import PortTaken
 
 
 def command(

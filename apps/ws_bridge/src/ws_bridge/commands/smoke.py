@@ -10,11 +10,12 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from app_kit.console import say, stderr, stdout
+from app_kit.errors import EXIT_FAILED
+from app_kit.logs import configure_logs
 from kafka_io.registry import open_framing
 from ws_bridge.commands.options import Bootstrap, Root, Seed, fault_script, kafka_settings
-from ws_bridge.console import report_ledger, say, stderr, stdout
-from ws_bridge.errors import EXIT_FAILED
-from ws_bridge.logs import configure_logs
+from ws_bridge.console import report_ledger
 from ws_bridge.smoke.run import SmokeOptions, SmokeResult, run_smoke
 from ws_bridge.topics import Topics
 

@@ -13,13 +13,13 @@ import typer
 from rich.live import Live
 from rich.table import Table
 
+from app_kit.console import stdout
+from app_kit.logs import configure_logs
 from kafka_io.consumer import ReceivedRecord, RecordReader, TickReader
 from kafka_io.errors import MalformedRecord
 from kafka_io.registry import open_framing
 from kafka_io.source import Start
 from ws_bridge.commands.options import Bootstrap, Root, kafka_settings
-from ws_bridge.console import stdout
-from ws_bridge.logs import configure_logs
 from ws_bridge.tick_json import tick_object
 from ws_bridge.topics import TICKS
 

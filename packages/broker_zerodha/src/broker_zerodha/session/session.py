@@ -34,7 +34,6 @@ from broker_zerodha.session.events import (
 from broker_zerodha.session.liveness import FlowWatchdog, InboundWatchdog, SymbolWatchdog
 from broker_zerodha.session.messages import checked_endpoint, messages_of, parse_text
 from broker_zerodha.session.options import SessionOptions
-from broker_zerodha.session.redaction import redact
 from broker_zerodha.session.transport import (
     ABNORMAL_CLOSURE,
     AuthRefused,
@@ -44,6 +43,7 @@ from broker_zerodha.session.transport import (
     open_connection,
 )
 from broker_zerodha.subscriptions import ShardPlan, diff_shard
+from contracts.redaction import redact
 
 
 class SessionState(StrEnum):

@@ -21,7 +21,7 @@ from broker_zerodha.session.clock import Clock
 from broker_zerodha.session.credentials import Credentials
 from broker_zerodha.session.messages import connect_url
 from broker_zerodha.session.options import SessionOptions
-from broker_zerodha.session.redaction import redact, redacting_logger
+from contracts.redaction import redact, redacting_logger
 
 ABNORMAL_CLOSURE: Final = 1006
 """RFC 6455: the connection ended without a closing handshake."""

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-import ssl
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from http import HTTPStatus
 from types import TracebackType
 from typing import Final, Self
@@ -20,49 +18,20 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from broker_zerodha.packets import PacketKind
-from broker_zerodha.session.redaction import redacting_logger
+from broker_zerodha.simulator.account import Account
 from broker_zerodha.simulator.book import ClientBook, Feed, Updates
 from broker_zerodha.simulator.faults import Fault, FaultKind, Outgoing, spoil
 from broker_zerodha.simulator.ledger import ConnectionLedger, Ledger
-from broker_zerodha.simulator.market import START_EPOCH_S, Market, cut
-from broker_zerodha.subscriptions import SHARD_TOKENS_MAX, SHARDS_MAX
+from broker_zerodha.simulator.market import Market, cut
+from broker_zerodha.simulator.options import SimulatorOptions
 from broker_zerodha.wire import HEARTBEAT, encode_frame
+from contracts.redaction import redacting_logger
 
 _SLOW_PIECES: Final = 8
 _UNPACED_TICKS_A_SECOND: Final = 1000.0
 """How the market's own clock runs when no rate is set."""
 _BEHIND_S: Final = 0.5
 """Later than this the schedule starts anew instead of catching up in a burst."""
-
-
-@dataclass(frozen=True, slots=True)
-class SimulatorOptions:
-    """What the simulator does.
-
-    ``ticks``            moves of the market in total, then only heartbeats; None never ends
-    ``rate_per_s``       moves a second; None is as fast as the clients read
-    ``frame_packets``    packets in a frame, at most
-    ``expected_tokens``  the market stands still while fewer instruments are subscribed, so that a
-                         run with disconnects has the same frames each time; 1 runs with anyone
-    ``settle_s``         it also stands still until no client has said anything for this long
-    ``dead_tokens``      access tokens refused with HTTP 403; every other one is accepted
-    """
-
-    host: str = "127.0.0.1"
-    port: int = 0
-    seed: int = 1
-    ticks: int | None = None
-    rate_per_s: float | None = 1000.0
-    frame_packets: int = 100
-    expected_tokens: int = 1
-    settle_s: float = 0.1
-    script: tuple[Fault, ...] = ()
-    dead_tokens: frozenset[str] = frozenset()
-    heartbeat_s: float = 1.0
-    connections_max: int = SHARDS_MAX
-    tokens_max: int = SHARD_TOKENS_MAX
-    start_epoch_s: int = START_EPOCH_S
-    ssl_context: ssl.SSLContext | None = None
 
 
 class _Client:
@@ -84,12 +53,16 @@ class _Client:
 class SimulatorServer:
     """``async with SimulatorServer(options) as simulator``: listens, and trades on its own.
 
-    ``finished`` is set when ``ticks`` moves were delivered. ``ledger`` counts what was sent.
-    Raises OSError when the port is taken.
+    ``finished`` is set when ``ticks`` moves were delivered. ``ledger`` counts what was sent. With
+    an ``account`` only the tokens that it holds are accepted, as long as it holds them. Raises
+    OSError when the port is taken.
     """
 
-    def __init__(self, options: SimulatorOptions | None = None) -> None:
+    def __init__(
+        self, options: SimulatorOptions | None = None, account: Account | None = None
+    ) -> None:
         self.options = options or SimulatorOptions()
+        self._account = account
         self.ledger = Ledger()
         self.finished = asyncio.Event()
         self._market = Market(self.options.seed, self.options.start_epoch_s)
@@ -108,6 +81,7 @@ class SimulatorServer:
         self._due_s = 0.0
         self._server: Server | None = None
         self._port: int | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._market_task: asyncio.Task[None] | None = None
 
     @property
@@ -135,6 +109,10 @@ class SimulatorServer:
             if _query(client.connection.request)[1] == access_token:
                 self._drop(client, "token declared dead")
 
+    def last_price(self, token: int) -> int:
+        """The market's last price, a raw integer of the wire. Any thread may ask."""
+        return self._market.last_price(token)
+
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until this is true; looked at after each handshake, refusal, message and end."""
         while not condition():
@@ -160,6 +138,9 @@ class SimulatorServer:
         )
         self._port = next(iter(self._server.sockets)).getsockname()[1]
         self._market_task = asyncio.create_task(self._trade())
+        if self._account is not None:
+            self._loop = asyncio.get_running_loop()
+            self._account.watch(self._account_changed)
         return self
 
     async def __aexit__(
@@ -171,6 +152,8 @@ class SimulatorServer:
         server, market = self._server, self._market_task
         assert server is not None  # set when the block was entered
         assert market is not None
+        if self._account is not None:
+            self._account.unwatch(self._account_changed)
         market.cancel()
         for client in self._clients:
             if not client.reads:
@@ -184,7 +167,7 @@ class SimulatorServer:
         """Answer the handshake: None accepts it."""
         api_key, access_token = _query(request)
         refusal: tuple[HTTPStatus, str] | None = None
-        if not api_key or not access_token or access_token in self._dead_tokens:
+        if not api_key or not access_token or not self._holds(api_key, access_token):
             refusal = (HTTPStatus.FORBIDDEN, "Forbidden")
         elif self._forbidden > 0:
             self._forbidden -= 1
@@ -196,6 +179,22 @@ class SimulatorServer:
         self.ledger.refused += 1
         self._news.set()
         return connection.respond(*refusal)
+
+    def _holds(self, api_key: str, access_token: str) -> bool:
+        if access_token in self._dead_tokens:
+            return False
+        return self._account is None or self._account.holds(api_key, access_token)
+
+    def _account_changed(self) -> None:
+        """Called from any thread."""
+        assert self._loop is not None  # set before the account is watched
+        with suppress(RuntimeError):  # the loop has ended, and its connections with it
+            self._loop.call_soon_threadsafe(self._drop_refused)
+
+    def _drop_refused(self) -> None:
+        for client in self._readers():
+            if not self._holds(*_query(client.connection.request)):
+                self._drop(client, "token died")
 
     def _connections_of(self, api_key: str) -> int:
         return sum(client.api_key == api_key for client in self._readers())

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import structlog
 
-from broker_zerodha.session.redaction import redact
+from contracts.redaction import redact
 
 SAME_LOGGER_S: Final = 10.0
 _LEVELS: Final = {True: logging.ERROR, False: logging.INFO}

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
-from ws_bridge.errors import SettingError
+from app_kit.errors import SettingError
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
 _NUMBER: Final = re.compile(r"[0-9]{1,18}")

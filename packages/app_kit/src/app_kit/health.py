@@ -1,4 +1,4 @@
-"""``/metrics``, ``/healthz`` and ``/readyz`` on the bridge's own port."""
+"""``/metrics``, ``/healthz`` and ``/readyz`` on a port of the process's own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
 
-from ws_bridge.errors import PortTaken
+from app_kit.errors import PortTaken
 
 StartResponse = Callable[..., Any]
 
@@ -24,11 +24,17 @@ class HealthServer:
     """Serves the three pages from a thread of its own.
 
     ``problems`` is asked at each ``/readyz`` and returns what is wrong, empty when ready;
-    ``/healthz`` says that the process answers. Raises PortTaken.
+    ``/healthz`` says that the process answers. ``other_port`` is the setting by which a person
+    chooses another port, such as ``WS_BRIDGE_PORT=9465``. Raises PortTaken.
     """
 
     def __init__(
-        self, port: int, registry: CollectorRegistry, problems: Callable[[], list[str]]
+        self,
+        port: int,
+        registry: CollectorRegistry,
+        problems: Callable[[], list[str]],
+        *,
+        other_port: str,
     ) -> None:
         self._metrics = make_wsgi_app(registry)
         self._problems = problems
@@ -37,7 +43,7 @@ class HealthServer:
                 "127.0.0.1", port, self._answer, handler_class=_Quiet
             )
         except OSError as error:
-            raise PortTaken(port, error, "WS_BRIDGE_PORT=9465") from error
+            raise PortTaken(port, error, other_port) from error
         self.port: int = self._server.server_port
         self._thread = threading.Thread(
             target=self._server.serve_forever, name="health", daemon=True

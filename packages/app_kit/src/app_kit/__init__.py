@@ -1,0 +1,1 @@
+"""What every command line of this repository does the same way."""

@@ -1,0 +1,34 @@
+"""What people see: results on stdout, all else on stderr."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+
+stdout = Console(highlight=False)
+stderr = Console(stderr=True, highlight=False)
+
+
+def complain(program: str, problem: object, code: int) -> int:
+    """Print one sentence to stderr and give the exit code back."""
+    print(f"{program}: {problem}", file=sys.stderr)
+    return code
+
+
+def say(text: str) -> None:
+    """One line of progress, on stderr, so that stdout stays the result."""
+    stderr.print(text, markup=False, soft_wrap=True)
+
+
+@contextmanager
+def reader_may_leave() -> Iterator[None]:
+    """The reader of our pipe may leave early (`| head`): the output ends, which is no failure."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
