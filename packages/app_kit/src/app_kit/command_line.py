@@ -17,6 +17,7 @@ from app_kit.errors import (
     EXIT_INTERRUPTED,
     EXIT_USAGE,
     Foreseen,
+    Interrupted,
     exit_code_of,
     is_foreseen,
 )
@@ -43,12 +44,16 @@ def make_app(name: str, purpose: str, *, away: str, no_args_is_help: bool = True
 
 
 def with_any_reader(command: Callable[..., int]) -> Callable[..., int]:
-    """The same command; its output may be piped into one that reads only the beginning."""
+    """The same command; its output may be piped into one that reads only the beginning, and Ctrl-C
+    ends it with a sentence."""
 
     @wraps(command)
     def call(*arguments: Any, **options: Any) -> int:
-        with reader_may_leave():
-            return command(*arguments, **options)
+        try:
+            with reader_may_leave():
+                return command(*arguments, **options)
+        except KeyboardInterrupt:
+            raise Interrupted from None
         return EXIT_DONE
 
     return call
@@ -76,7 +81,7 @@ def run(app: typer.Typer, *, foreseen: Foreseen = (), default: str | None = None
     try:
         code = app(arguments, standalone_mode=False)
     except (KeyboardInterrupt, Abort):
-        sys.exit(complain(program, "stopped by Ctrl-C", EXIT_INTERRUPTED))
+        sys.exit(complain(program, Interrupted(), EXIT_INTERRUPTED))
     except TyperException as error:
         sys.exit(complain(program, f"{_text(error)}; see --help", EXIT_USAGE))
     except Exception as error:

@@ -5,7 +5,8 @@
     ├── ConfigurationError          78   correct a setting or a file, start again
     │   ├── SettingError                 a variable's value
     │   └── PortTaken                    a port that is in use
-    └── TryAgainLater               75   a service is away: start again later
+    ├── TryAgainLater               75   a service is away: start again later
+    └── Interrupted                130   a person ended it by Ctrl-C
 
 Each message is one sentence that says what to do. An app adds its own below these.
 """
@@ -71,6 +72,15 @@ class TryAgainLater(AppError):
     """A service that the command needs does not answer."""
 
     exit_code = EXIT_TRY_LATER
+
+
+class Interrupted(AppError):
+    """Ctrl-C; an error of ours because Typer turns a KeyboardInterrupt into a silent exit."""
+
+    exit_code = EXIT_INTERRUPTED
+
+    def __init__(self) -> None:
+        super().__init__("stopped by Ctrl-C")
 
 
 def exit_code_of(error: BaseException, foreseen: Foreseen = ()) -> int:
