@@ -15,6 +15,7 @@ from contracts.sessions.calendar import SessionCalendar
 from contracts.sessions.exchange_holidays import exchange_holidays
 from contracts.sessions.holidays import Holidays
 from contracts.sessions.model import (
+    CLASSES,
     IST,
     SEGMENTS,
     Cause,
@@ -26,6 +27,7 @@ from contracts.sessions.model import (
 )
 
 __all__ = [
+    "CLASSES",
     "IST",
     "SEGMENTS",
     "Cause",
