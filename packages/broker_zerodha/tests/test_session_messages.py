@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from broker_zerodha.errors import EndpointError
 from broker_zerodha.session.credentials import Credentials
 from broker_zerodha.session.messages import (
-    EndpointError,
     checked_endpoint,
     connect_url,
     messages_of,

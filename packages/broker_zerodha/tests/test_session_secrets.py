@@ -16,6 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from broker_zerodha.errors import AuthRefused
 from broker_zerodha.session import (
     AuthExpired,
     Connected,
@@ -26,7 +27,7 @@ from broker_zerodha.session import (
     TextMessage,
 )
 from broker_zerodha.session.testing import PATIENCE_S, ManualClock, Recorder
-from broker_zerodha.session.transport import AuthRefused, ConnectFailed, open_connection
+from broker_zerodha.session.transport import ConnectFailed, open_connection
 from broker_zerodha.simulator import SimulatorOptions, SimulatorServer
 from contracts.tick_batch import TickMode
 

@@ -130,9 +130,13 @@ class KiteHttp(requests.Session):
                 return KiteUnavailable(f"the address of {self._host} cannot be found")
             case _, ConnectionRefusedError():
                 return KiteUnavailable(f"{self._host} refuses connections: try again later")
+            case _, ConnectionError():
+                return KiteUnavailable(f"{self._host} ended the connection: try again later")
             case failures.ConnectionError(), OSError(strerror=str(reason)):
                 return KiteUnavailable(f"{self._host}: {reason}: try again later")
-        return KiteUnavailable(f"the call to {self._host} failed ({type(error).__name__})")
+        return KiteUnavailable(
+            f"the call to {self._host} failed ({type(error).__name__}): try again later"
+        )
 
 
 def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -146,7 +150,7 @@ def _os_error(error: BaseException) -> OSError | None:
     for _ in range(16):
         if seen is None:
             break
-        if isinstance(seen, OSError) and seen.errno is not None:
+        if isinstance(seen, ConnectionError) or (isinstance(seen, OSError) and seen.errno):
             found = seen
         seen = seen.__cause__ or seen.__context__
     return found

@@ -15,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 from websockets.exceptions import ConnectionClosed
 
+from broker_zerodha.errors import AuthRefused, CredentialsError
 from broker_zerodha.session.clock import Clock, SystemClock
-from broker_zerodha.session.credentials import Credentials, CredentialsError, CredentialSource
+from broker_zerodha.session.credentials import Credentials, CredentialSource
 from broker_zerodha.session.events import (
     AuthExpired,
     AuthRestored,
@@ -36,7 +37,6 @@ from broker_zerodha.session.messages import checked_endpoint, messages_of, parse
 from broker_zerodha.session.options import SessionOptions
 from broker_zerodha.session.transport import (
     ABNORMAL_CLOSURE,
-    AuthRefused,
     ConnectFailed,
     KiteConnection,
     closed_as,

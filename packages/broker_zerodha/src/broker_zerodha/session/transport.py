@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
-from broker_zerodha.errors import BrokerError
+from broker_zerodha.errors import AuthRefused, KiteUnavailable
 from broker_zerodha.session.clock import Clock
 from broker_zerodha.session.credentials import Credentials
 from broker_zerodha.session.messages import connect_url
@@ -31,12 +31,8 @@ _AUTH_STATUSES: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 _LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 
 
-class ConnectFailed(BrokerError):
+class ConnectFailed(KiteUnavailable):
     """No connection: try again later. The message is safe to show."""
-
-
-class AuthRefused(BrokerError):
-    """Kite refused the credentials: trying again needs others. The message is safe to show."""
 
 
 _LOGGER: Final = redacting_logger("broker_zerodha.websocket")

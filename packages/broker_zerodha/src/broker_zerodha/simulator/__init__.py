@@ -1,20 +1,33 @@
 """A Kite that trades a seeded market: for demos, for tests and for anyone's own client.
 
-Reading order: ``market``, ``book``, ``faults``, ``ledger``, ``server``.
+Reading order: ``market``, ``book``, ``faults``, ``ledger``, ``account``, ``server``; for REST
+``expiries``, ``symbols``, ``master``, ``rest_faults``, ``rest``, ``rest_server``; ``kite`` is both.
 """
 
+from broker_zerodha.simulator.account import Account
 from broker_zerodha.simulator.faults import Fault, FaultKind, ScriptError, parse_script
+from broker_zerodha.simulator.kite import SimulatedKite
 from broker_zerodha.simulator.ledger import Ledger
 from broker_zerodha.simulator.market import Market
-from broker_zerodha.simulator.server import SimulatorOptions, SimulatorServer
+from broker_zerodha.simulator.options import SimulatorOptions
+from broker_zerodha.simulator.rest_faults import RestFault, ScriptedFault, parse_rest_script
+from broker_zerodha.simulator.rest_server import RestOptions, RestSimulator
+from broker_zerodha.simulator.server import SimulatorServer
 
 __all__ = [
+    "Account",
     "Fault",
     "FaultKind",
     "Ledger",
     "Market",
+    "RestFault",
+    "RestOptions",
+    "RestSimulator",
     "ScriptError",
+    "ScriptedFault",
+    "SimulatedKite",
     "SimulatorOptions",
     "SimulatorServer",
+    "parse_rest_script",
     "parse_script",
 ]

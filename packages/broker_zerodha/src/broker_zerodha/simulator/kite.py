@@ -1,0 +1,67 @@
+"""A whole Kite on this machine: WebSocket and REST of one account and one market."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from types import TracebackType
+from typing import Self
+
+from broker_zerodha.simulator.account import Account
+from broker_zerodha.simulator.options import SimulatorOptions
+from broker_zerodha.simulator.rest_server import RestOptions, RestSimulator
+from broker_zerodha.simulator.server import SimulatorServer
+
+
+class SimulatedKite:
+    """``async with SimulatedKite() as kite``: feed at ``kite.url``, API at ``kite.root``.
+
+    A token minted by the API is what the feed takes; one that dies is refused by both, and the
+    connections that used it end. Last prices are the feed's. The seed is that of ``options``.
+    Raises OSError when a port is taken or the master file cannot be read.
+    """
+
+    def __init__(
+        self,
+        options: SimulatorOptions | None = None,
+        rest_options: RestOptions | None = None,
+        account: Account | None = None,
+    ) -> None:
+        self.account = account or Account()
+        self.feed = SimulatorServer(options, self.account)
+        seeded = replace(rest_options or RestOptions(), seed=self.feed.options.seed)
+        self.rest = RestSimulator(seeded, self.account, price=self.feed.last_price)
+
+    @property
+    def url(self) -> str:
+        """The feed's address, as ``KiteTicker(root=...)`` and KiteSession take it."""
+        return self.feed.url
+
+    @property
+    def root(self) -> str:
+        """The API's address, as ``KiteConnect(root=...)`` and KiteRest take it."""
+        return self.rest.root
+
+    @property
+    def login_page(self) -> str:
+        return self.rest.login_page
+
+    async def __aenter__(self) -> Self:
+        self.rest.__enter__()
+        try:
+            await self.feed.__aenter__()
+        except BaseException:
+            await asyncio.to_thread(self.rest.__exit__, None, None, None)
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            await self.feed.__aexit__(kind, error, trace)
+        finally:
+            await asyncio.to_thread(self.rest.__exit__, kind, error, trace)
