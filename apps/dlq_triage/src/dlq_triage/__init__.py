@@ -1,0 +1,1 @@
+"""Dead letters: read, classified, dumped, stored, redriven."""

@@ -1,0 +1,27 @@
+"""The command line of triage. ``dlq_triage`` alone means ``dlq_triage dump``."""
+
+from __future__ import annotations
+
+from app_kit.command_line import make_app, run, with_any_reader
+from dlq_triage.commands import dump, reasons
+from dlq_triage.errors import FORESEEN
+
+app = make_app(
+    "dlq_triage",
+    "What could not be published, and why: dead-letter topics read, classified, dumped, stored "
+    "and redriven. Without a command it dumps: dlq_triage --topic ticks.dlq --dump out.jsonl.",
+    away="Kafka or Postgres",
+    no_args_is_help=False,
+)
+
+for _module in (dump, reasons):
+    app.command(_module.__name__.rpartition(".")[2])(with_any_reader(_module.command))
+
+
+def main() -> None:
+    """Entry point; never returns."""
+    run(app, foreseen=FORESEEN, default="dump")
+
+
+if __name__ == "__main__":
+    main()
