@@ -28,10 +28,10 @@ from broker_zerodha.simulator.expiries import (
 )
 from broker_zerodha.simulator.market import opening_price, tick_of
 
-COLUMNS: Final = (
+COLUMNS: Final = tuple(
     "instrument_token,exchange_token,tradingsymbol,name,last_price,expiry,strike,tick_size,"
-    "lot_size,instrument_type,segment,exchange"
-).split(",")
+    "lot_size,instrument_type,segment,exchange".split(",")
+)
 
 _TOKEN_RANGES: Final = {
     Segment.NSE: (1, 34_000),

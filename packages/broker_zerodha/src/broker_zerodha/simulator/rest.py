@@ -46,7 +46,11 @@ class RestRequest(NamedTuple):
 
     @property
     def path(self) -> str:
-        return urlsplit(self.target).path
+        return self.target.partition("?")[0]
+
+    @property
+    def query(self) -> str:
+        return self.target.partition("?")[2]
 
 
 class Served(NamedTuple):
@@ -190,7 +194,7 @@ class RestService:
             return error_answer(HTTPStatus.BAD_REQUEST, "Invalid `exchange`.", "InputException")
 
     def _ltp(self, request: RestRequest) -> RestAnswer:
-        keys = parse_qs(urlsplit(request.target).query).get("i", [])
+        keys = parse_qs(request.query).get("i", [])
         if not keys or len(keys) > LTP_KEYS_MAX:
             return error_answer(
                 HTTPStatus.BAD_REQUEST, f"1 to {LTP_KEYS_MAX} instruments", "InputException"
@@ -237,7 +241,7 @@ def _refused() -> RestAnswer:
 
 
 def _query(request: RestRequest) -> dict[str, str]:
-    return _first(urlsplit(request.target).query)
+    return _first(request.query)
 
 
 def _first(text: str) -> dict[str, str]:
