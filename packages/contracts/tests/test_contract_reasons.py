@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from contract_records import avro_field
 
@@ -18,10 +20,18 @@ def test_the_codes_are_the_symbols_of_the_contract() -> None:
 
 
 @pytest.mark.parametrize("code", ReasonCode)
-def test_every_code_says_what_it_means_and_whose_it_is(code: ReasonCode) -> None:
-    assert code.meaning.endswith(".")
+def test_every_code_says_what_it_means_whose_it_is_and_what_to_do(code: ReasonCode) -> None:
+    for sentence in (code.meaning, code.action):
+        assert re.fullmatch(
+            r"[A-Z][^.|]*(?:\.[a-z][^.|]*)*\.", sentence
+        ), "one sentence, no table bar"
     assert isinstance(code.retryable, bool)
     assert code.owner
+
+
+@pytest.mark.parametrize("code", [code for code in ReasonCode if code.retryable])
+def test_what_can_succeed_later_is_redriven(code: ReasonCode) -> None:
+    assert "redrive" in code.action
 
 
 def test_every_fault_of_the_decoder_has_its_code() -> None:

@@ -22,7 +22,6 @@ owner = "me"
 
 def test_the_topics_of_the_design_are_there() -> None:
     topics = {one.name: one for one in load_topics()}
-    assert list(topics) == ["ticks", "ticks.dlq", "bars", "bars.dlq", "feed.events"]
     assert topics["ticks"].dlq == "ticks.dlq"
     assert {name: one.subject for name, one in topics.items()} == {
         "ticks": "tick",
@@ -30,13 +29,32 @@ def test_the_topics_of_the_design_are_there() -> None:
         "bars": "bar",
         "bars.dlq": None,
         "feed.events": "feed_event",
+        "instruments": "instrument",
+        "instruments.dlq": None,
+        "ticks.repair": "tick",
+        "ticks.quarantine": None,
+        "bars.quarantine": None,
+        "instruments.quarantine": None,
     }
     assert topics["feed.events"].partitions == 1
+    assert [name for name, one in topics.items() if one.cleanup_policy != "delete"] == [
+        "instruments"
+    ]
     for one in topics.values():
         assert one.settings["retention.ms"] == str(one.retention_ms)
-        assert one.settings["cleanup.policy"] == "delete"
+        assert one.settings["cleanup.policy"] == one.cleanup_policy
         if one.dlq is not None:
             assert topics[one.dlq].retention_ms >= one.retention_ms
+
+
+def test_each_dead_letter_topic_is_of_one_topic_and_has_a_quarantine_that_outlasts_it() -> None:
+    topics = {one.name: one for one in load_topics()}
+    dead = [one.dlq for one in topics.values() if one.dlq is not None]
+    assert len(set(dead)) == len(dead)
+    for name in topics:
+        base, dot, _ = name.rpartition(".dlq")
+        if dot:
+            assert topics[f"{base}.quarantine"].retention_ms > topics[name].retention_ms
 
 
 def test_the_environment_overrides_the_retention() -> None:
