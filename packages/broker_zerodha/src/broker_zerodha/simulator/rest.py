@@ -91,6 +91,11 @@ class RestService:
         with self._lock:
             self._script.append(ScriptedFault(self._requests + 1, kind, count, seconds))
 
+    def recover(self) -> None:
+        """Forget the faults that are still to come."""
+        with self._lock:
+            self._script.clear()
+
     def answer(self, request: RestRequest, now: datetime) -> RestAnswer:
         """Never raises; ``now`` is aware."""
         if request.path == LOGIN_PATH:
