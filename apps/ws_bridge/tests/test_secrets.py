@@ -14,21 +14,12 @@ from pathlib import Path
 import pytest
 from command_line import PATIENCE_S, CommandLine, Finished, Running, python_path
 
+from app_kit.testing import CANARY, SECRETS, call, traces, traces_in_files, write_env
 from kafka_io.consumer import RecordReader
 from kafka_io.mock_broker import MockBroker
 from kafka_io.settings import KafkaSettings
 from ws_bridge.topics import Topics
 
-CANARY = "CANARY"
-SECRETS = {
-    "KITE_API_KEY": "CANARYkey0123",
-    "KITE_API_SECRET": "CANARYsecret0123",
-    "KITE_ACCESS_TOKEN": "CANARYtoken/+=0123",
-    "KAFKA_SASL_USERNAME": "bridge",
-    "KAFKA_SASL_PASSWORD": "CANARYpassword0123",
-    "KAFKA_SSL_KEY_PASSWORD": "CANARYkeypassword0123",
-    "SCHEMA_REGISTRY_BASIC_AUTH": "user:CANARYregistry0123",
-}
 NOBODY = "127.0.0.1:9"
 
 
@@ -46,8 +37,7 @@ def home(tmp_path: Path) -> Path:
     """A folder with the secrets in its .env."""
     (tmp_path / "configs").mkdir()
     (tmp_path / "configs" / "tokens.csv").write_text("instrument_token\n408065\n738561\n")
-    lines = [f"{name}='{value}'\n" for name, value in SECRETS.items()]
-    (tmp_path / ".env").write_text("".join(lines))
+    write_env(tmp_path, {"KAFKA_SASL_USERNAME": "bridge"})
     return tmp_path
 
 
@@ -68,14 +58,11 @@ def simulate(command_line: CommandLine, *more: str) -> tuple[Running, str]:
 
 
 def no_canary(home: Path, *calls: Finished) -> None:
-    """Nothing of the calls holds a secret: neither what they printed nor their journal."""
-    for call in calls:
-        assert CANARY not in call.stdout
-        assert CANARY not in call.stderr
-        assert "Traceback" not in call.stderr
-    for path in (home / "journal").glob("**/*"):
-        if path.is_file():
-            assert CANARY.encode() not in path.read_bytes(), path.name
+    """Nothing of the calls holds a secret: neither what they printed nor a file that they left."""
+    for done in calls:
+        assert traces(done.stdout + done.stderr) == []
+        assert "Traceback" not in done.stderr
+    assert traces_in_files(home) == []
 
 
 def everything_in(broker: MockBroker) -> list[str]:
@@ -202,6 +189,16 @@ def test_the_log_strikes_secrets_out_wherever_they_stand() -> None:
     assert done.stderr.count("***") >= 5
     assert done.stderr.count("\n") == 3
     assert '"price": 5' in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [("plan",), ("run", "--debug", "--bootstrap", NOBODY)])
+def test_the_list_of_processes_shows_none(home: Path, arguments: tuple[str, ...]) -> None:
+    """With the secrets in .env and in the environment, in a process of the program's own."""
+    command = [sys.executable, "-m", "ws_bridge.cli", *arguments]
+    done = call(command, home, {**SECRETS, "PYTHONPATH": python_path()})
+    assert done.code == (0 if arguments == ("plan",) else 75), done.stderr
+    assert done.traces() == []
+    assert traces_in_files(home) == []
 
 
 def test_the_canary_would_be_found(home: Path) -> None:

@@ -20,7 +20,7 @@ from typing import Final
 from urllib.parse import quote, quote_plus
 
 CANARY: Final = "CANARY"
-"""Every planted secret begins with it, so that a part of one is found too."""
+"""It stands in every planted secret, so that a part of one is found too."""
 
 SECRETS: Final[Mapping[str, str]] = {
     "KITE_API_KEY": "CANARYkey0123",
@@ -28,7 +28,7 @@ SECRETS: Final[Mapping[str, str]] = {
     "KITE_ACCESS_TOKEN": "CANARYtoken/+=0123",
     "KAFKA_SASL_PASSWORD": "CANARYpassword0123",
     "KAFKA_SSL_KEY_PASSWORD": "CANARYkeypassword0123",
-    "SCHEMA_REGISTRY_BASIC_AUTH": "CANARYregistryuser:CANARYregistry0123",
+    "SCHEMA_REGISTRY_BASIC_AUTH": "user:CANARYregistry0123",
     "POSTGRES_PASSWORD": "CANARYpostgres0123",
 }
 """Variable → planted value. A DSN carries the last one: ``postgres_dsn``."""
