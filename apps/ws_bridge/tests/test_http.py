@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import fields
 from typing import Any
@@ -14,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from app_kit.errors import PortTaken
 from app_kit.health import HealthServer
-from ws_bridge.counters import Counters
+from ws_bridge.counters import Counters, ShardView
 from ws_bridge.metrics import BridgeMetrics
 
 TIMEOUT_S = 10.0
@@ -70,12 +72,12 @@ def test_every_metric_has_help_and_a_name_of_ours(site: Site) -> None:
         assert name.startswith("ws_bridge_")
         assert len(family.documentation) > 10, f"{name} has no help"
         assert family.documentation.endswith("."), f"{name}: a sentence"
-        assert family.type in ("counter", "gauge")
+        assert family.type in ("counter", "gauge", "histogram")
 
 
 def test_every_number_of_the_books_is_a_metric(site: Site) -> None:
     """A counter that nobody can see is no alarm."""
-    inside = {"ticks_enqueued", "dead_enqueued", "last_ack_latency_ns"}
+    inside = {"journal_backlog_since_ns", "last_ack_latency_ns"}  # shown as durations
     shown = {name.removeprefix("ws_bridge_") for name in site.metrics()}
     numbers = {each.name for each in fields(Counters) if each.type in ("int", "bool")}
     assert numbers - inside <= shown
@@ -99,6 +101,40 @@ def test_values_are_those_of_the_moment(site: Site) -> None:
     assert value(again["ws_bridge_frames_lost"]) == 4
     first = value(families["ws_bridge_journal_backlog_bytes"])
     assert value(again["ws_bridge_journal_backlog_bytes"]) > first, "gauges are brought up to date"
+
+
+def test_the_histogram_counts_frames_by_their_time_to_the_acknowledgement(site: Site) -> None:
+    site.counters.latency.observe(0.0015, frames=3)
+    site.counters.latency.observe(0.005, frames=1)
+    site.counters.latency.observe(1000.0, frames=2)
+    samples = site.metrics()["ws_bridge_frame_ack_seconds"].samples
+    buckets = {each.labels["le"]: each.value for each in samples if "le" in each.labels}
+    assert (buckets["0.001"], buckets["0.002"], buckets["0.005"]) == (0, 3, 4)
+    assert (buckets["300.0"], buckets["+Inf"]) == (4, 6)
+    [total] = [each.value for each in samples if each.name.endswith("_sum")]
+    assert total == pytest.approx(2000.0095)
+
+
+def test_each_connection_tells_its_state_and_its_silence(site: Site) -> None:
+    ten_s_ago = time.time_ns() - 10_000_000_000
+    site.counters.shards = {
+        0: ShardView("live", 40, 3, ten_s_ago),
+        1: ShardView("backoff", 2, 1, None),
+    }
+    site.counters.gaps_open = Counter({"stalled": 1})
+    site.counters.journal_backlog_since_ns = ten_s_ago
+    families = site.metrics()
+    state = families["ws_bridge_shard_state"]
+    assert value(state, shard="0", state="live") == 1
+    assert value(state, shard="0", state="backoff") == 0
+    assert value(state, shard="1", state="backoff") == 1
+    assert value(families["ws_bridge_shard_instruments"], shard="0") == 40
+    assert value(families["ws_bridge_connect_attempts"], shard="0") == 3
+    assert value(families["ws_bridge_gaps_open"], cause="stalled") == 1
+    [silence] = families["ws_bridge_shard_silence_seconds"].samples
+    assert silence.labels == {"shard": "0"}
+    assert silence.value == pytest.approx(10, abs=5)
+    assert value(families["ws_bridge_journal_backlog_age_seconds"]) == pytest.approx(10, abs=5)
 
 
 def test_health_is_that_the_process_answers(site: Site) -> None:

@@ -21,7 +21,7 @@ from contracts.tick_batch import INSTRUMENT_TOKEN, TS_RECV_NS, TickBatch
 from kafka_io.framing import Framing
 from kafka_io.settings import KafkaSettings
 from kafka_io.tick_codec import warm_up as warm_up_encoder
-from ws_bridge.counters import Counters
+from ws_bridge.counters import Counters, ShardView
 from ws_bridge.intake import Intake
 from ws_bridge.journal import Journal
 from ws_bridge.pump import make_pump
@@ -109,9 +109,23 @@ class Bridge:
         return found
 
     def refresh(self) -> None:
-        """Bring the gauges among the counters up to date."""
-        self.counters.shards_connected = len(self._intake.connected)
-        self.counters.journal_backlog_bytes = self._journal.writer.backlog_bytes
+        """Bring the gauges among the counters up to date. Called in the loop."""
+        counters, writer = self.counters, self._journal.writer
+        counters.shards_connected = len(self._intake.connected)
+        counters.journal_backlog_bytes = writer.backlog_bytes
+        counters.journal_backlog_since_ns = self._pump.oldest_recv_ns
+        counters.journal_disk_bytes = writer.disk_bytes
+        counters.journal_room_bytes = writer.room_bytes
+        counters.journal_full = writer.full is not None
+        counters.shards = {
+            shard: ShardView(
+                str(session.state),
+                len(self._tokens_of(shard)),
+                session.connect_attempts,
+                session.last_data_ns,
+            )
+            for shard, session in self._sessions.items()
+        }
 
     async def run(self, stop: asyncio.Event) -> None:
         """Receive and publish until ``stop`` is set; then leave Kite. ``drain`` does the rest.

@@ -2,8 +2,38 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+LATENCY_BOUNDS_S: Final = (
+    *(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25),
+    *(0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0),
+)
+"""Upper bounds of the latency histogram, in seconds; one bucket more holds what is above."""
+
+
+class ShardView(NamedTuple):
+    """One connection to Kite as it is now."""
+
+    state: str
+    tokens: int
+    connect_attempts: int
+    last_tick_ns: int | None
+
+
+@dataclass
+class Latency:
+    """Frames by the time from their receipt to Kafka's acknowledgement."""
+
+    counts: list[int] = field(default_factory=lambda: [0] * (len(LATENCY_BOUNDS_S) + 1))
+    sum_s: float = 0.0
+
+    def observe(self, seconds: float, frames: int) -> None:
+        """So many frames took (at most) so long; one call a chunk, so it costs nothing a tick."""
+        self.counts[bisect_left(LATENCY_BOUNDS_S, seconds)] += frames
+        self.sum_s += seconds * frames
 
 
 @dataclass
@@ -16,14 +46,20 @@ class Counters:
     packets_journaled: int = 0
     frames_lost: int = 0
     """Frames given up because the journal was full: counted, announced, never silent."""
+    packets_lost: int = 0
+    """The packets in those frames."""
     packets_decoded: int = 0
-    ticks_enqueued: int = 0
-    dead_enqueued: int = 0
+    ticks_published: int = 0
+    dead_published: int = 0
     ticks_acked: int = 0
     dead_acked: int = 0
     events_journaled: int = 0
     events_by_type: Counter[str] = field(default_factory=Counter)
     events_acked: int = 0
+    side_refusals: int = 0
+    """Answers of Kafka that refused a dead letter or an event; each is sent again."""
+    refused: Counter[str] = field(default_factory=Counter)
+    """Topic → dead letters and events that were refused for good and put aside in a file."""
     producer_restarts: int = 0
     journal_damage: int = 0
     reconnects: int = 0
@@ -36,6 +72,15 @@ class Counters:
 
     in_flight: int = 0
     journal_backlog_bytes: int = 0
+    journal_backlog_since_ns: int = 0
+    """Receive time of the oldest frame on its way to Kafka; 0 when none is."""
+    journal_disk_bytes: int = 0
+    journal_room_bytes: int = 0
+    journal_full: bool = False
+    gaps_open: Counter[str] = field(default_factory=Counter)
+    """Cause → silences that last now; replaced as a whole."""
+    shards: dict[int, ShardView] = field(default_factory=dict)
     shards_connected: int = 0
     auth_expired: bool = False
     last_ack_latency_ns: int = 0
+    latency: Latency = field(default_factory=Latency)

@@ -45,6 +45,7 @@ class ChunkInFlight:
     events: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     oldest_recv_ns: int = 0
+    frames: int = 0
 
     @property
     def done(self) -> bool:
@@ -67,3 +68,4 @@ class ChunkInFlight:
         counters.dead_by_reason.update(self.reasons)
         if self.oldest_recv_ns:
             counters.last_ack_latency_ns = max(0, now_ns - self.oldest_recv_ns)
+            counters.latency.observe(counters.last_ack_latency_ns / 1e9, self.frames)

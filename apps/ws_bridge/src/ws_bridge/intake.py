@@ -7,6 +7,7 @@ makes a full journal an alarm and a counted, announced loss.
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -68,6 +69,8 @@ class Intake:
         self._last_frame_ns: dict[int, int] = {}
         self._losses: dict[int, _Loss] = {}
         self._connected: set[int] = set()
+        self._gaps: dict[tuple[int, int], str] = {}
+        """Open gaps: (shard, from_ns) → cause."""
 
     @property
     def connected(self) -> frozenset[int]:
@@ -161,6 +164,7 @@ class Intake:
 
     def _lose(self, shard: int, packets: int, ts_recv_ns: int, full: JournalFull) -> None:
         self._counters.frames_lost += 1
+        self._counters.packets_lost += packets
         if not self._losses:
             log.error("the journal is full: frames are being lost", reason=str(full))
         loss = self._losses.setdefault(shard, _Loss(ts_recv_ns))
@@ -185,12 +189,8 @@ class Intake:
 
     def _record(self, kind: str, shard: int, *, ts_ns: int | None = None, **fields: Any) -> bool:
         """Journal one feed event; False when there was no room and only the log has it."""
-        if kind == "GAP_OPENED":
-            self._counters.gaps_opened += 1
-        elif kind == "GAP_CLOSED":
-            self._counters.gaps_closed += 1
-        if kind.startswith("GAP") and not fields.get("tokens"):
-            fields["tokens"] = self._tokens_of(shard)
+        if kind.startswith("GAP"):
+            self._count_gap(kind, shard, fields)
         record = feed_event(
             self._feed,
             kind,
@@ -211,6 +211,18 @@ class Intake:
         self._counters.events_by_type[kind] += 1
         self._wake()
         return True
+
+    def _count_gap(self, kind: str, shard: int, fields: dict[str, Any]) -> None:
+        if not fields.get("tokens"):
+            fields["tokens"] = self._tokens_of(shard)
+        gap = (shard, fields["from_ns"])
+        if kind == "GAP_OPENED":
+            self._counters.gaps_opened += 1
+            self._gaps[gap] = str(fields["cause"])
+        else:
+            self._counters.gaps_closed += 1
+            self._gaps.pop(gap, None)
+        self._counters.gaps_open = Counter(self._gaps.values())
 
     def _log(self, record: dict[str, Any]) -> None:
         """One line an event; three thousand tokens are told by their number."""

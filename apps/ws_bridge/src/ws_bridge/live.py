@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 import structlog
 from prometheus_client import CollectorRegistry
@@ -21,6 +22,9 @@ from ws_bridge.subscription_watch import SubscriptionWatch
 log = structlog.get_logger()
 
 WATCH_S: Final = 2.0
+ANSWER_S: Final = 2.0
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -63,8 +67,9 @@ async def serve(
         return found
 
     registry = CollectorRegistry()
-    registry.register(BridgeMetrics(bridge.counters, bridge.refresh))
-    with HealthServer(port, registry, problems, other_port="WS_BRIDGE_PORT=9465") as health:
+    registry.register(BridgeMetrics(bridge.counters, in_loop(loop, bridge.refresh, None)))
+    asked = in_loop(loop, problems, [f"the bridge has not answered for {ANSWER_S:.0f} s"])
+    with HealthServer(port, registry, asked, other_port="WS_BRIDGE_PORT=9465") as health:
         log.info("metrics and health", address=f"http://127.0.0.1:{health.port}")
         watching = asyncio.create_task(_follow_files(bridge, watch))
         try:
@@ -76,6 +81,28 @@ async def serve(
         left = await bridge.drain(drain_s, hurry.is_set)
     counters = bridge.counters
     return Outcome(counters.ticks_acked, counters.dead_acked, counters.frames_lost, left)
+
+
+def in_loop(
+    loop: asyncio.AbstractEventLoop, function: Callable[[], Answer], otherwise: Answer
+) -> Callable[[], Answer]:
+    """``function`` for another thread: called in the loop, whose objects change under no reader.
+
+    A loop that is busy for longer than ANSWER_S gives ``otherwise``.
+    """
+
+    async def call() -> Answer:
+        return function()
+
+    def ask() -> Answer:
+        answer = asyncio.run_coroutine_threadsafe(call(), loop)
+        try:
+            return answer.result(ANSWER_S)
+        except TimeoutError:
+            answer.cancel()
+            return otherwise
+
+    return ask
 
 
 async def _follow_files(bridge: Bridge, watch: SubscriptionWatch) -> None:

@@ -96,6 +96,11 @@ class Pump:
         self._side_due = 0.0
 
     @property
+    def oldest_recv_ns(self) -> int:
+        """Receive time of the oldest frame on its way to Kafka, 0 when there is none."""
+        return next((chunk.oldest_recv_ns for chunk in self._chunks if chunk.frames), 0)
+
+    @property
     def idle(self) -> bool:
         """True when nothing of what was handed to Kafka is unacknowledged."""
         return not self._chunks
@@ -181,6 +186,7 @@ class Pump:
         self._chunks.append(entry)
         if len(chunk.frames):
             entry.oldest_recv_ns = int(chunk.frames[0, TS_RECV])
+            entry.frames = len(chunk.frames)
             self._publish_frames(producer, chunk, entry)
         for event in chunk.events:
             record = orjson.loads(event)
@@ -198,6 +204,7 @@ class Pump:
             self._counters.journal_damage += 1
             letter = letter_of_damage(damage, chunk.buffer, self._clock.now_ns())
             entry.reasons[letter.reason] += 1
+            self._counters.dead_published += 1
             self._send(entry, partial(producer.produce_dead, letter))
 
     def _publish_frames(self, producer: RecordProducer, chunk: Chunk, entry: ChunkInFlight) -> None:
@@ -206,7 +213,9 @@ class Pump:
             taken = decode_frames(chunk.buffer, chunk.frames[done:], batch, self._bounds)
             done += taken
             entry.packets += batch.size
-            entry.ticks += producer.produce_ticks(batch, entry.delivery)
+            taken_ticks = producer.produce_ticks(batch, entry.delivery)
+            entry.ticks += taken_ticks
+            self._counters.ticks_published += taken_ticks
             if self._on_batch is not None:
                 self._on_batch(batch)
             self._send_faults(producer, chunk, batch, entry)
@@ -217,6 +226,7 @@ class Pump:
         for row in np.flatnonzero(batch.verdict[: batch.size] != Verdict.OK).tolist():
             letter = letter_of_row(batch, row, chunk.buffer)
             entry.reasons[letter.reason] += 1
+            self._counters.dead_published += 1
             self._send(entry, partial(producer.produce_dead, letter))
 
     def _send(self, entry: ChunkInFlight, send: Callable[..., None]) -> None:

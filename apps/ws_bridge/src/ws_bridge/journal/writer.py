@@ -130,6 +130,21 @@ class JournalWriter:
         return sum(self._sizes.values()) + live
 
     @property
+    def room_bytes(self) -> int:
+        """Bytes that can still be journaled: under the limit, in the live segment and on the disk.
+
+        Acknowledged segments make room. 0 where the disk does not tell.
+        """
+        live = self._capacity - self._offset if self._fd >= 0 else 0
+        under_limit = self.options.max_bytes - self.backlog_bytes
+        try:
+            disk = os.statvfs(self.directory)
+        except OSError:
+            return 0
+        kept = self.disk_bytes - self.backlog_bytes - live
+        return max(0, min(under_limit, live + kept + disk.f_bavail * disk.f_frsize))
+
+    @property
     def backlog_bytes(self) -> int:
         """Bytes that are journaled and not acknowledged yet."""
         segment, offset = self.cursor.position

@@ -79,6 +79,8 @@ class KiteSession:
         self.frames = 0
         """Tick frames received since the session was made."""
         self.heartbeats = 0
+        self.connect_attempts = 0
+        """Handshakes begun, those that failed included; without credentials none is."""
         self.last_data_ns: int | None = None
         """Receive time of the last tick frame."""
         self._endpoint = checked_endpoint(endpoint)
@@ -150,6 +152,7 @@ class KiteSession:
     async def _connect(self) -> KiteConnection:
         self._credentials = None
         self._credentials = self._source.load()
+        self.connect_attempts += 1
         return await open_connection(self._endpoint, self._credentials, self._options, self._clock)
 
     async def _serve(self, connection: KiteConnection) -> None:
