@@ -14,7 +14,15 @@ from pathlib import Path
 import pytest
 from command_line import PATIENCE_S, CommandLine, Finished, Running, python_path
 
-from app_kit.testing import CANARY, SECRETS, call, traces, traces_in_files, write_env
+from app_kit.testing import (
+    CANARY,
+    SECRETS,
+    call,
+    traces,
+    traces_in_files,
+    write_env,
+    write_token_file,
+)
 from kafka_io.consumer import RecordReader
 from kafka_io.mock_broker import MockBroker
 from kafka_io.settings import KafkaSettings
@@ -150,6 +158,25 @@ def test_configuration_errors_with_their_trace(
     assert shown.code in (75, 78), shown.stderr
     assert "Traceback" in shown.stderr
     assert CANARY not in shown.stderr + shown.stdout
+
+
+@pytest.mark.parametrize("damage", ["", "no JSON: "])
+def test_a_token_file_is_not_quoted(
+    command_line: CommandLine, broker: MockBroker, home: Path, damage: str
+) -> None:
+    """Good or damaged, with an endpoint where nobody is."""
+    env = {"WS_BRIDGE_JOURNAL_DIR": "journal"}
+    (home / ".env").write_text(f"KITE_API_KEY={SECRETS['KITE_API_KEY']}\n")
+    path = write_token_file(home)
+    path.write_text(damage + path.read_text())
+    bridge = command_line.start(
+        *("run", "--debug", "--endpoint", f"ws://{NOBODY}", "--bootstrap", broker.bootstrap),
+        *("--port", "0"),
+        env=env,
+        cwd=home,
+    )
+    bridge.until(lambda: "GAP_OPENED" in bridge.stderr, "the first attempt to connect")
+    no_canary(home, bridge.finish(signal.SIGTERM))
 
 
 @pytest.mark.parametrize("line", ["KITE_ACCESS_TOKEN CANARYtoken", "KITE_API_KEY='CANARYkey"])

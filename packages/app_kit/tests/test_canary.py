@@ -18,6 +18,7 @@ from app_kit.testing import (
     traces,
     traces_in_files,
     write_env,
+    write_token_file,
 )
 
 TOKEN = SECRETS["KITE_ACCESS_TOKEN"]
@@ -53,7 +54,8 @@ def test_each_secret_is_told_from_the_others() -> None:
 
 
 def test_files_are_searched_but_for_those_that_keep_secrets(tmp_path: Path) -> None:
-    assert write_env(tmp_path).stat().st_mode & 0o777 == 0o600
+    for path in (write_env(tmp_path), write_token_file(tmp_path)):
+        assert path.stat().st_mode & 0o777 == 0o600
     (tmp_path / "logs").mkdir()
     assert traces_in_files(tmp_path) == []
     (tmp_path / "logs" / "a.log").write_text(f"x {TOKEN}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import json
 import os
 import subprocess
 import threading
@@ -52,6 +53,19 @@ def write_env(folder: Path, more: Mapping[str, str] | None = None) -> Path:
     path = folder / ".env"
     path.touch(mode=0o600)
     path.write_text("".join(f"{name}='{value}'\n" for name, value in values.items()))
+    return path
+
+
+def write_token_file(folder: Path) -> Path:
+    """A ``token.json`` as a login leaves it, without its times, readable by its owner alone."""
+    path = folder / "token.json"
+    path.touch(mode=0o600)
+    content = {
+        "access_token": SECRETS["KITE_ACCESS_TOKEN"],
+        "api_key": SECRETS["KITE_API_KEY"],
+        "user_id": "AB1234",
+    }
+    path.write_text(json.dumps(content))
     return path
 
 
