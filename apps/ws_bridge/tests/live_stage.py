@@ -7,6 +7,7 @@ with it, but from the journal on disk and from the simulator's ledger.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -47,6 +48,18 @@ class BridgeProcess:
     def lines(self) -> list[str]:
         """What the newest process has said. A file, because a full pipe would stop it."""
         return self._log.read_text().splitlines()
+
+    @property
+    def address(self) -> str:
+        """Where its metrics and health pages are."""
+        said = next(line for line in self.lines if "metrics and health" in line)
+        return str(json.loads(said)["address"])
+
+    @property
+    def pid(self) -> int:
+        """The process id of the newest process."""
+        assert self._process is not None
+        return self._process.pid
 
     async def start(self) -> None:
         """Start it; returns when it serves its health page, which is before it connects."""
