@@ -9,11 +9,13 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+import typer
 
 from app_kit.testing import (
     CANARY,
     SECRETS,
     call,
+    leaf_commands,
     postgres_dsn,
     traces,
     traces_in_files,
@@ -95,3 +97,13 @@ def test_the_environment_of_the_test_is_not_inherited(
     monkeypatch.setenv("KITE_API_KEY", "a real one")
     program = "import os; print(os.environ.get('KITE_API_KEY'))"
     assert call([sys.executable, "-c", program], tmp_path, {}).stdout == "None\n"
+
+
+def test_all_commands_are_found_those_of_groups_too() -> None:
+    app, group = typer.Typer(), typer.Typer()
+    for name in ("sync", "diff"):
+        app.command(name)(lambda: 0)
+    group.command("url")(lambda: 0)
+    group.command("status")(lambda: 0)
+    app.add_typer(group, name="auth")
+    assert leaf_commands(app) == [("auth", "status"), ("auth", "url"), ("diff",), ("sync",)]

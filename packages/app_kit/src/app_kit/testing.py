@@ -11,14 +11,18 @@ import gzip
 import json
 import os
 import subprocess
+import sys
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote, quote_plus
+
+import typer
+from typer.main import get_command
 
 CANARY: Final = "CANARY"
 """It stands in every planted secret, so that a part of one is found too."""
@@ -132,6 +136,19 @@ def call(command: Sequence[str], folder: Path, env: Mapping[str, str], *, stdin:
     return Call(done.returncode, done.stdout, done.stderr, watch.seen)
 
 
+def import_path() -> str:
+    """This process's import path for a child; absolute, because Pants gives relative folders."""
+    return os.pathsep.join(map(os.path.abspath, filter(None, sys.path)))
+
+
+def leaf_commands(app: typer.Typer) -> list[tuple[str, ...]]:
+    """Every command of the app as it is typed, those of groups included, in alphabetical order.
+
+    A test that runs each of them learns of a new one by itself.
+    """
+    return sorted(_leaves(get_command(app), ()))
+
+
 class ProcessWatch:
     """Looks for secrets in the command lines of all processes while it is entered (Linux)."""
 
@@ -162,6 +179,15 @@ class ProcessWatch:
         while not self._stopped.wait(_POLL_S):
             for line in _command_lines():
                 self._seen.update(traces(line))
+
+
+def _leaves(command: Any, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    children = getattr(command, "commands", None)
+    if children is None:
+        yield path
+    else:
+        for name, child in children.items():
+            yield from _leaves(child, (*path, name))
 
 
 def _command_lines() -> Iterator[bytes]:
