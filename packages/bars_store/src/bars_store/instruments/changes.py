@@ -36,8 +36,8 @@ class Changes:
     and ``reused`` show the same masters by symbol and by token, whatever was matched.
 
     ``added``, ``expired``, ``removed`` have the columns of `SCHEMA`. The others are pairs: the
-    later row, the earlier one in columns that end in ``_before``, and ``terms``, the names of the columns
-    other than symbol and tokens that differ.
+    later row, the earlier one in columns that end in ``_before``, and ``terms``, the names of the
+    columns other than symbol and tokens that differ.
     """
 
     added: pa.Table
@@ -81,7 +81,7 @@ def diff(before: pa.Table, after: pa.Table, *, day: date | None = None) -> Chang
 
     old_by_symbol, new_by_symbol = _join(before, after, "tradingsymbol")
     moved = ~_equal(before, old_by_symbol, after, new_by_symbol, ("instrument_token",))
-    left = moved & old_left[old_by_symbol] & new_left[new_by_symbol]
+    left = old_left[old_by_symbol] & new_left[new_by_symbol]
     old_left[old_by_symbol[left]] = False
     new_left[new_by_symbol[left]] = False
 

@@ -38,13 +38,13 @@ def conform(table: pa.Table) -> pa.Table:
     missing = [name for name in SCHEMA.names if name not in table.column_names]
     if missing:
         raise ValueError(f"instruments lack the column {missing[0]}")
+    for field in SCHEMA:
+        if not field.nullable and table[field.name].null_count:
+            raise ValueError(f"an instrument has no {field.name}")
     try:
         table = table.select(SCHEMA.names).cast(SCHEMA)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as exc:
         raise ValueError(f"instruments do not fit their columns: {exc}") from exc
-    for field in SCHEMA:
-        if not field.nullable and table[field.name].null_count:
-            raise ValueError(f"an instrument has no {field.name}")
     counts = table.select(list(KEY)).group_by(list(KEY)).aggregate([([], "count_all")])
     twice = counts.filter(pc.greater(counts["count_all"], 1)).sort_by(SORTED)
     if twice.num_rows:

@@ -92,7 +92,7 @@ def rebuild(cursor: Cursor, source: str) -> int:
 
 def prepare(cursor: Cursor) -> None:
     """The temporary tables of this transaction."""
-    cursor.execute("SELECT set_config('work_mem', %s, true)", [_WORK_MEMORY])
+    cursor.execute(statement("tune"), {"work_mem": _WORK_MEMORY})
     cursor.execute(statement("make_workplace"))
 
 

@@ -2,6 +2,10 @@
 -- for a symbol only where it says something else than the dump before it (by day, then by
 -- batch_id). Projection: instrument_validity. A batch's exchanges bound what it can say.
 
+-- name: tune
+-- For this transaction. Compiling these statements takes longer than running them.
+SELECT set_config('work_mem', %(work_mem)s, true), set_config('jit', 'off', true)
+
 -- name: make_workplace
 -- The dump, what was said before it, how they differ, and the symbols whose ranges are made anew.
 CREATE TEMP TABLE instrument_dump (
@@ -82,6 +86,7 @@ VALUES (
 RETURNING batch_id
 
 -- name: append_observations
+-- In the order of the key, which fills its index from left to right.
 INSERT INTO instrument_observation (
     batch_id, stated_by, observed_on, listed, exchange, tradingsymbol, instrument_token,
     exchange_token, name, expiry, strike, price_scale, tick_size, lot_size, instrument_type, segment
@@ -91,6 +96,7 @@ SELECT
     tradingsymbol, instrument_token, exchange_token, name, expiry, strike, price_scale, tick_size,
     lot_size, instrument_type, segment
 FROM instrument_change
+ORDER BY exchange, tradingsymbol
 
 -- name: restate
 -- The dump that now follows this one was recorded before it, and has no row for a symbol of which it
