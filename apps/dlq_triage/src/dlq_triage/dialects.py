@@ -1,0 +1,234 @@
+"""The headers of five dead-letter producers in one form (pure).
+
+Sources: the DeadLetter contract (ours); Kafka Connect's ``DeadLetterQueueReporter``; Spring's
+``KafkaHeaders`` (big-endian binary numbers); KIP-1034 (Kafka Streams); KIP-1191 (share groups).
+
+Where a header is there twice the first one counts, because it tells of the first failure. Nothing
+here raises for any headers: what cannot be read is left out and told as a problem.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from dlq_triage.records import Dialect
+
+TEXT_CHARS_MAX: Final = 4_000
+"""A message is cut here; the header itself stays whole."""
+VARYING: Final = ("message", "origin_offset", "feed_seq", "first_failure_ns")
+"""Fields that differ from record to record; all others repeat and are read once."""
+
+_INT_BYTES: Final = 4
+_LONG_BYTES: Final = 8
+_LONG_MAX: Final = 2**63 - 1
+_DECIMAL: Final = re.compile(rb"[0-9]{1,19}")
+_SHOWN_CHARS: Final = 40
+
+Parse = Callable[[bytes], "str | int"]
+
+
+def text(content: bytes) -> str:
+    """Text for people and for Postgres, which takes no NUL: faulty bytes as ``\\xNN``, and cut."""
+    found = content[: 4 * TEXT_CHARS_MAX].decode(errors="backslashreplace").replace("\0", r"\x00")
+    return found if len(found) <= TEXT_CHARS_MAX else found[:TEXT_CHARS_MAX] + "…"
+
+
+def decimal(content: bytes) -> int:
+    """A whole number from 0 that fits 64 bits. Raises ValueError."""
+    if not _DECIMAL.fullmatch(content) or (found := int(content)) > _LONG_MAX:
+        raise ValueError("no number")
+    return found
+
+
+def binary(content: bytes) -> int:
+    """A big-endian int or long, as Spring writes them, or a decimal. Raises ValueError.
+
+    Four or eight digits are taken for a decimal: as binary they would be partition 808 million.
+    """
+    if _DECIMAL.fullmatch(content):
+        return decimal(content)
+    found = int.from_bytes(content, "big", signed=True)
+    if len(content) not in (_INT_BYTES, _LONG_BYTES) or found < 0:
+        raise ValueError("no number")
+    return found
+
+
+def _fields(prefix: str, parsed: dict[str, tuple[str, Parse]]) -> dict[str, tuple[str, Parse]]:
+    return {prefix + name: field for name, field in parsed.items()}
+
+
+FIELDS: Final = MappingProxyType(
+    {
+        Dialect.KITE: _fields(
+            "dlq.",
+            {
+                "reason": ("reason", text),
+                "message": ("message", text),
+                "error_path": ("error_path", text),
+                "origin_topic": ("origin_topic", text),
+                "origin_partition": ("origin_partition", decimal),
+                "origin_offset": ("origin_offset", decimal),
+                "feed_session": ("feed_session", decimal),
+                "feed_seq": ("feed_seq", decimal),
+                "contract": ("contract", text),
+                "first_failure_ns": ("first_failure_ns", decimal),
+                "attempt": ("attempt", decimal),
+                "unit": ("unit", text),
+            },
+        ),
+        Dialect.CONNECT: _fields(
+            "__connect.errors.",
+            {
+                "topic": ("origin_topic", text),
+                "partition": ("origin_partition", decimal),
+                "offset": ("origin_offset", decimal),
+                "connector.name": ("component", text),
+                "task.id": ("", text),
+                "stage": ("", text),
+                "class.name": ("", text),
+                "exception.class.name": ("exception", text),
+                "exception.message": ("message", text),
+                "exception.stacktrace": ("", text),
+            },
+        ),
+        Dialect.SPRING: {
+            **_fields(
+                "kafka_dlt-",
+                {
+                    # The listener wraps every exception in one of its own; the cause says more.
+                    "exception-cause-fqcn": ("exception", text),
+                    "exception-fqcn": ("exception", text),
+                    "exception-message": ("message", text),
+                    "exception-stacktrace": ("", text),
+                    "original-topic": ("origin_topic", text),
+                    "original-partition": ("origin_partition", binary),
+                    "original-offset": ("origin_offset", binary),
+                    "original-timestamp": ("", binary),
+                    "original-timestamp-type": ("", text),
+                    "original-consumer-group": ("component", text),
+                },
+            ),
+            "kafka_deliveryAttempt": ("attempt", binary),
+            "retry_topic-attempts": ("attempt", binary),
+        },
+        Dialect.STREAMS: _fields(
+            "__streams.errors.",
+            {
+                "exception": ("exception", text),
+                "message": ("message", text),
+                "stacktrace": ("", text),
+                "topic": ("origin_topic", text),
+                "partition": ("origin_partition", decimal),
+                "offset": ("origin_offset", decimal),
+            },
+        ),
+        Dialect.SHARE_GROUP: _fields(
+            "__dlq.errors.",
+            {
+                "topic": ("origin_topic", text),
+                "partition": ("origin_partition", decimal),
+                "offset": ("origin_offset", decimal),
+                "group": ("component", text),
+                "delivery.count": ("attempt", decimal),
+                "message": ("message", text),
+            },
+        ),
+    }
+)
+"""Per dialect: header → the field that it fills ('' for none) and how it is read. Where two headers
+fill one field, the earlier line wins."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One header of a layout: its position, its name, the field that it fills, how it is read."""
+
+    index: int
+    name: str
+    field: str
+    parse: Parse
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What a sequence of header names means, whatever their values are.
+
+    ``steady`` are the fields that repeat, ``varying`` those that differ from record to record.
+    ``others`` are the positions of headers that are not the dialect's, or are there again.
+    """
+
+    dialect: Dialect
+    steady: tuple[Place, ...]
+    varying: tuple[Place, ...]
+    others: tuple[int, ...]
+    problems: tuple[str, ...]
+
+
+def layout_of(names: Sequence[str]) -> Layout:
+    """Which dialect these headers are, and where its fields stand.
+
+    Ours wins over the others, because it says most; then the order of ``Dialect``.
+    """
+    for dialect, known in FIELDS.items():
+        if any(name in known for name in names):
+            return _layout(dialect, known, names)
+    return Layout(Dialect.NONE, (), (), tuple(range(len(names))), ())
+
+
+def _layout(dialect: Dialect, known: dict[str, tuple[str, Parse]], names: Sequence[str]) -> Layout:
+    first: dict[str, int] = {}
+    others: list[int] = []
+    problems: list[str] = []
+    for index, name in enumerate(names):
+        if name in known and name not in first:
+            first[name] = index
+            continue
+        others.append(index)
+        if name in known:
+            problems.append(f"the header {name} is there again; the first one counts")
+    places: dict[str, Place] = {}
+    for name, (field, parse) in known.items():
+        if field and name in first:
+            places.setdefault(field, Place(first[name], name, field, parse))
+    return Layout(
+        dialect,
+        tuple(place for field, place in places.items() if field not in VARYING),
+        tuple(place for field, place in places.items() if field in VARYING),
+        tuple(others),
+        tuple(dict.fromkeys(problems)),
+    )
+
+
+def read_fields(
+    places: Sequence[Place], contents: Sequence[bytes | None]
+) -> tuple[dict[str, str | int], list[str]]:
+    """The fields at these places, and what is wrong with them; ``contents`` in the places' order.
+
+    A header without a value is as good as none.
+    """
+    found: dict[str, str | int] = {}
+    problems: list[str] = []
+    for place, content in zip(places, contents, strict=True):
+        if content is None:
+            continue
+        try:
+            found[place.field] = place.parse(content)
+        except ValueError:
+            shown = text(content)[:_SHOWN_CHARS]
+            problems.append(f"the header {place.name} holds no number: {shown}")
+            continue
+        if place.parse is text and not _is_utf8(content):
+            problems.append(f"the header {place.name} is not UTF-8")
+    return found, problems
+
+
+def _is_utf8(content: bytes) -> bool:
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
