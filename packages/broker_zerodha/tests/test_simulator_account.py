@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from broker_zerodha.errors import ListenFailed
 from broker_zerodha.rest import KiteRest
 from broker_zerodha.session import (
     AuthExpired,
@@ -17,7 +18,7 @@ from broker_zerodha.session import (
     SessionOptions,
 )
 from broker_zerodha.session.testing import Recorder
-from broker_zerodha.simulator import Account, SimulatedKite, SimulatorOptions
+from broker_zerodha.simulator import Account, RestOptions, SimulatedKite, SimulatorOptions
 from broker_zerodha.simulator.account import LoginRefused
 from contracts.tick_batch import TickMode
 
@@ -92,14 +93,20 @@ async def test_prices_of_the_api_are_those_of_the_feed() -> None:
 
 
 @pytest.mark.asyncio()
-async def test_a_taken_port_leaves_nothing_behind() -> None:
+async def test_a_taken_port_is_named_and_leaves_nothing_behind() -> None:
     async with SimulatedKite(QUIET) as kite:
-        taken = SimulatorOptions(port=kite.feed.port)
-        other = SimulatedKite(taken)
-        with pytest.raises(OSError, match="address already in use"):
-            await other.__aenter__()
-        with pytest.raises(OSError, match="onnection refused|annot connect|Errno"):
-            await asyncio.open_connection("127.0.0.1", int(other.root.rpartition(":")[2]))
+        feed, api = kite.feed.port, int(kite.root.rpartition(":")[2])
+        for options, rest_options, port in (
+            (SimulatorOptions(port=feed), RestOptions(), feed),
+            (SimulatorOptions(), RestOptions(port=api), api),
+        ):
+            other = SimulatedKite(options, rest_options)
+            with pytest.raises(ListenFailed, match=f"port {port} cannot be opened") as caught:
+                await other.__aenter__()
+            assert caught.value.port == port
+            assert isinstance(caught.value.__cause__, OSError)
+        with pytest.raises(OSError, match="onnect"):  # the second one's feed listens no more
+            await asyncio.open_connection("127.0.0.1", other.feed.port)
 
 
 def test_an_account_open_until_the_first_login() -> None:

@@ -10,9 +10,10 @@
     ├── KiteUnavailable       Kite is away, or busy: try again later
     │   ├── RateLimited       too many calls: try again later, and slower
     │   └── BadAnswer         an answer that is none of Kite's: try later, report it if it stays
+    ├── NotADump              bytes that are no instrument master: keep the last one, fetch again
     ├── InputRefused          Kite refuses what was asked: ask for something else
     ├── EndpointError         an address of Kite that cannot be used: fix the setting
-    ├── ListenFailed          the redirect cannot be waited for here: take another port
+    ├── ListenFailed          a port of this machine that cannot be opened: take another
     ├── LoginNotFinished      nobody finished the login: begin it again
     └── (PlanError, ScriptError and ConnectFailed stand beside the code that raises them)
 
@@ -85,6 +86,10 @@ class BadAnswer(KiteUnavailable):
     """An answer came, but it is not one of Kite's: a gateway's page, a cut or an empty body."""
 
 
+class NotADump(BrokerError):
+    """Bytes that must not replace an instrument master; the text says what they are instead."""
+
+
 class InputRefused(BrokerError):
     """Kite understood the call and refuses it; the same call will be refused again."""
 
@@ -94,7 +99,11 @@ class EndpointError(BrokerError):
 
 
 class ListenFailed(BrokerError):
-    """The login's redirect cannot be waited for on this port."""
+    """A port of this machine cannot be opened; the operating system's error is the cause."""
+
+    def __init__(self, message: str, port: int) -> None:
+        super().__init__(message)
+        self.port = port
 
 
 class LoginNotFinished(BrokerError):

@@ -42,7 +42,8 @@ class RedirectListener:
             reason = getattr(error, "strerror", None) or "no such port"
             raise ListenFailed(
                 f"the login cannot be waited for on {HOST}:{port} ({reason}): take another port, "
-                "and register its address with Kite"
+                "and register its address with Kite",
+                port,
             ) from error
         self._thread = Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
 

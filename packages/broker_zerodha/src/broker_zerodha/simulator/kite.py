@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
+from broker_zerodha.errors import ListenFailed
 from broker_zerodha.simulator.account import Account
 from broker_zerodha.simulator.options import SimulatorOptions
 from broker_zerodha.simulator.rest_server import RestOptions, RestSimulator
@@ -18,7 +20,8 @@ class SimulatedKite:
 
     A token minted by the API is what the feed takes; one that dies is refused by both, and the
     connections that used it end. Last prices are the feed's. The seed is that of ``options``.
-    Raises OSError when a port is taken or the master file cannot be read.
+    Raises ListenFailed when a port is taken; the constructor raises OSError when the master file
+    cannot be read.
     """
 
     def __init__(
@@ -47,12 +50,15 @@ class SimulatedKite:
         return self.rest.login_page
 
     async def __aenter__(self) -> Self:
-        self.rest.__enter__()
         try:
             await self.feed.__aenter__()
-        except BaseException:
-            await asyncio.to_thread(self.rest.__exit__, None, None, None)
-            raise
+        except OSError as error:
+            raise _taken(self.feed.options.port, error) from error
+        try:
+            self.rest.__enter__()
+        except OSError as error:
+            await self.feed.__aexit__(None, None, None)
+            raise _taken(self.rest.options.port, error) from error
         return self
 
     async def __aexit__(
@@ -62,6 +68,11 @@ class SimulatedKite:
         trace: TracebackType | None,
     ) -> None:
         try:
-            await self.feed.__aexit__(kind, error, trace)
-        finally:
             await asyncio.to_thread(self.rest.__exit__, kind, error, trace)
+        finally:
+            await self.feed.__aexit__(kind, error, trace)
+
+
+def _taken(port: int, error: OSError) -> ListenFailed:
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    return ListenFailed(f"port {port} cannot be opened: {reason}", port)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from gzip import BadGzipFile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Event, Thread
@@ -114,7 +117,13 @@ class RestSimulator:
 
 def _master(options: RestOptions, now: Now) -> Master:
     if options.master_file is not None:
-        return Master(options.master_file.read_bytes())
+        data = options.master_file.read_bytes()
+        try:
+            return Master(data)
+        except (EOFError, zlib.error, BadGzipFile) as error:
+            raise OSError(
+                errno.EINVAL, "not a whole gzip file", str(options.master_file)
+            ) from error
     return Master.seeded(options.seed, options.day or now().astimezone(IST).date())
 
 
