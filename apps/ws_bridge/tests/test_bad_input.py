@@ -140,6 +140,12 @@ TABLE = [
         ("simulate", "--port", "{taken}"),
     ),
     Case(
+        "simulator's REST port taken",
+        78,
+        ("port {taken} cannot be opened", "--rest-port"),
+        ("simulate", "--port", "0", "--rest-port", "{taken}"),
+    ),
+    Case(
         "wrong port",
         78,
         ("WS_BRIDGE_PORT is 'http'", "for example WS_BRIDGE_PORT=9464"),
@@ -254,6 +260,32 @@ TABLE = [
         2,
         ("--faults gone.txt", "none, all"),
         ("simulate", "--faults", "gone.txt"),
+    ),
+    Case(
+        "wrong fault script of REST",
+        2,
+        ("'20 explode' is not REQUEST KIND [NUMBER]", "429"),
+        ("simulate", "--port", "0", "--rest-faults", "script.txt"),
+        (SCRIPT,),
+    ),
+    Case(
+        "no fault script of REST",
+        2,
+        ("--rest-faults gone.txt", "none or a text file"),
+        ("simulate", "--port", "0", "--rest-faults", "gone.txt"),
+    ),
+    Case(
+        "no instruments",
+        2,
+        ("--instruments gone.csv", "No such file"),
+        ("simulate", "--port", "0", "--instruments", "gone.csv"),
+    ),
+    Case(
+        "damaged instruments",
+        2,
+        ("--instruments cut.csv.gz", "not a whole gzip file"),
+        ("simulate", "--port", "0", "--instruments", "cut.csv.gz"),
+        (text("cut.csv.gz", b"\x1f\x8b\x08\x00"),),
     ),
 ]
 

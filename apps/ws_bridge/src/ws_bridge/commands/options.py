@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from app_kit.errors import SettingError, UsageError
-from broker_zerodha.simulator import Fault, parse_script
+from broker_zerodha.simulator import Fault, ScriptedFault, parse_rest_script, parse_script
 from contracts.settings_env import read_env
 from kafka_io.settings import KafkaSettings
 
@@ -70,10 +70,18 @@ def fault_script(faults: str) -> tuple[Fault, ...]:
         return ()
     if faults == "all":
         return parse_script("all")
+    return parse_script(_script_text("--faults", faults, "none, all or a text file"))
+
+
+def rest_fault_script(faults: str) -> tuple[ScriptedFault, ...]:
+    """The script that ``--rest-faults`` names. Raises UsageError and ScriptError."""
+    if faults == "none":
+        return ()
+    return parse_rest_script(_script_text("--rest-faults", faults, "none or a text file"))
+
+
+def _script_text(option: str, name: str, choices: str) -> str:
     try:
-        text = Path(faults).read_text("utf-8")
+        return Path(name).read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(
-            f"--faults {faults}: no such script can be read; give none, all or a text file"
-        ) from error
-    return parse_script(text)
+        raise UsageError(f"{option} {name}: no such script can be read; give {choices}") from error

@@ -5,14 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Final
 
 import typer
 
 from app_kit.console import say
-from app_kit.errors import PortTaken
-from broker_zerodha.simulator import SimulatorOptions, SimulatorServer
-from ws_bridge.commands.options import Faults, Rate, Seed, fault_script
+from app_kit.errors import PortTaken, UsageError
+from broker_zerodha.auth import login_url
+from broker_zerodha.errors import ListenFailed
+from broker_zerodha.simulator import Account, RestOptions, SimulatedKite, SimulatorOptions
+from ws_bridge.commands.options import Faults, Rate, Seed, fault_script, rest_fault_script
+
+API_SECRET: Final = "dummy"
 
 
 def command(
@@ -36,11 +41,49 @@ def command(
             help="Answer this access token with HTTP 403; may be repeated.",
         ),
     ] = None,
+    rest_port: Annotated[
+        int | None,
+        typer.Option(
+            "--rest-port",
+            min=0,
+            max=65_535,
+            help="Port of the REST API; 0 takes any free one.",
+            show_default="the one after --port",
+        ),
+    ] = None,
+    rest_faults: Annotated[
+        str,
+        typer.Option(
+            "--rest-faults",
+            metavar="none|FILE",
+            help="Fault script of the REST API: a file of lines REQUEST KIND [NUMBER].",
+        ),
+    ] = "none",
+    instruments: Annotated[
+        Path | None,
+        typer.Option(
+            "--instruments",
+            metavar="FILE",
+            help="Serve this instrument master (CSV or CSV.gz with Kite's columns) over REST.",
+            show_default="a seeded one",
+        ),
+    ] = None,
+    redirect_url: Annotated[
+        str | None,
+        typer.Option(
+            "--redirect-url",
+            metavar="URL",
+            help="Where the login page sends the browser, with a request_token.",
+            show_default="it shows the request_token",
+        ),
+    ] = None,
 ) -> int:
-    """Serve Kite's WebSocket protocol on this machine until Ctrl-C.
+    """Serve Kite's WebSocket and REST protocols on this machine until Ctrl-C.
 
-    Any api_key and access token are accepted (dummy, for example), but for those declared dead.
-    Point a client at the printed address: KiteTicker("dummy", "dummy", root="ws://127.0.0.1:8765").
+    Any api_key and access token are accepted (dummy, for example), but for those declared dead;
+    once somebody logged in over REST (the API secret is dummy), only the token of that login is.
+    Point a client at the printed addresses: KiteTicker("dummy", "dummy",
+    root="ws://127.0.0.1:8765"), KiteConnect("dummy", "dummy", root="http://127.0.0.1:8766").
     At the end the counts of what was sent are printed as JSON.
     """
     options = SimulatorOptions(
@@ -52,19 +95,38 @@ def command(
         script=fault_script(faults),
         dead_tokens=frozenset(dead_token or ()),
     )
-    asyncio.run(_serve(options))
+    following = port + 1 if 0 < port < 65_535 else 0
+    rest = RestOptions(
+        port=following if rest_port is None else rest_port,
+        master_file=instruments,
+        script=rest_fault_script(rest_faults),
+        redirect_url=redirect_url,
+    )
+    account = Account(None, API_SECRET, open_until_login=True, dead_tokens=dead_token or ())
+    try:
+        kite = SimulatedKite(options, rest, account)
+    except OSError as error:
+        raise UsageError(
+            f"--instruments {instruments} cannot be read ({error.strerror}): give a CSV file"
+        ) from error
+    asyncio.run(_serve(kite))
     return 0
 
 
-async def _serve(options: SimulatorOptions) -> None:
+async def _serve(kite: SimulatedKite) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     try:
-        async with SimulatorServer(options) as simulator:
-            say(f"Kite simulator at {simulator.url}/?api_key=dummy&access_token=dummy")
+        async with kite:
+            say(f"Kite simulator at {kite.url}/?api_key=dummy&access_token=dummy")
+            say(f"its REST API at {kite.root}, API secret {API_SECRET}")
+            say(f"its login page at {login_url('dummy', base=kite.login_page)}")
             await stop.wait()
-            print(json.dumps(simulator.ledger.to_dict()))
-    except OSError as error:
-        raise PortTaken(options.port, error, "--port 8766") from error
+            print(json.dumps(kite.feed.ledger.to_dict()))
+    except ListenFailed as error:
+        cause = error.__cause__
+        assert isinstance(cause, OSError)  # ListenFailed says so
+        option = "--port" if error.port == kite.feed.options.port else "--rest-port"
+        raise PortTaken(error.port, cause, f"{option} 8775") from error
