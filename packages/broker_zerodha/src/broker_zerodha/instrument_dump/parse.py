@@ -1,0 +1,145 @@
+"""The whole way from a dump's bytes to rows and refusals. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow.compute as pc  # type: ignore[import-untyped]
+
+from broker_zerodha.errors import NotADump
+from broker_zerodha.instrument_dump.columns import SCHEMA, table_of, typed
+from broker_zerodha.instrument_dump.rows import RefusedRow, fault_of, reason_of, record_of
+from broker_zerodha.instrument_dump.text import Text, read_text, unpacked
+from contracts.reasons import ReasonCode
+
+REFUSED_MAX: Final = 5_000
+"""More refused rows than this are no bad rows but another kind of file."""
+
+_KEY: Final = ["exchange", "tradingsymbol"]
+
+
+@dataclass(frozen=True)
+class Dump:
+    """A checked master.
+
+    ``table`` has the rows that keep the contract, in the dump's order, in the columns of
+    ``columns.SCHEMA``; ``refused`` the others, by line. ``content_sha256`` (32 bytes) is of the
+    unpacked bytes, ``ignored`` names the columns that nobody reads.
+    """
+
+    table: pa.Table
+    refused: tuple[RefusedRow, ...]
+    content_sha256: bytes
+    ignored: tuple[str, ...] = ()
+
+    @property
+    def rows_read(self) -> int:
+        """Good and refused."""
+        return int(self.table.num_rows) + len(self.refused)
+
+    @property
+    def exchanges(self) -> tuple[str, ...]:
+        """Those of the good rows, sorted."""
+        return tuple(sorted(pc.unique(self.table["exchange"]).to_pylist()))
+
+    def reasons(self) -> dict[str, int]:
+        """Refused rows by reason code."""
+        return dict(sorted(Counter(str(row.reason) for row in self.refused).items()))
+
+    def only(self, exchange: str) -> Dump:
+        """The part of one exchange; a line that is no row belongs to every exchange."""
+        return Dump(
+            self.table.filter(pc.equal(self.table["exchange"], exchange)),
+            tuple(row for row in self.refused if row.exchange in ("", exchange)),
+            self.content_sha256,
+            self.ignored,
+        )
+
+
+def parse(data: bytes, observed_on: date) -> Dump:
+    """Read a dump, plain or gzip; ``observed_on`` is the day (IST) for which it holds.
+
+    Raises NotADump, one sentence, for what must not replace a master: a page of HTML or JSON,
+    nothing, a cut or damaged file, other columns, a key that occurs twice, rows that are all wrong.
+    """
+    plain = unpacked(data)
+    text = read_text(plain)
+    table, doubt = typed(text.table)
+    doubted = np.flatnonzero(doubt)
+    _check_share(text, len(doubted) + len(text.broken))
+    refused = [_broken(text, line, problem) for line, problem in text.broken]
+    saved: dict[int, dict[str, Any]] = {}
+    texts = text.table.take(pa.array(doubted)).to_pylist()
+    for row, found in zip(doubted.tolist(), texts, strict=True):
+        record = record_of(found, observed_on)
+        refusal = _refusal(text, int(text.line_of[row]), record)
+        if refusal is None:
+            saved[row] = record
+        else:
+            refused.append(refusal)
+    good, line_of = _good(table, doubt, text, saved)
+    refused.sort(key=lambda each: each.line)
+    if not good.num_rows:
+        raise NotADump(
+            f"none of its {text.rows} rows keeps the contract; line {refused[0].line}: "
+            f"{refused[0].message}"
+        )
+    _check_keys(good, line_of)
+    return Dump(good, tuple(refused), hashlib.sha256(plain).digest(), text.ignored)
+
+
+def _check_share(text: Text, suspects: int) -> None:
+    if suspects > REFUSED_MAX:
+        raise NotADump(
+            f"{suspects} of its {text.rows} rows look wrong, more than {REFUSED_MAX}: "
+            "it is another kind of file, or Kite has changed its form"
+        )
+
+
+def _broken(text: Text, line: int, problem: str) -> RefusedRow:
+    return RefusedRow(line, ReasonCode.SCHEMA_INVALID, problem, text.lines[line - 1])
+
+
+def _refusal(text: Text, line: int, record: dict[str, Any]) -> RefusedRow | None:
+    violation = fault_of(record)
+    if violation is None:
+        return None
+    return RefusedRow(
+        line=line,
+        reason=reason_of(violation),
+        message=f"{violation.path or '(row)'}: {violation.message}",
+        raw=text.lines[line - 1],
+        error_path=violation.path,
+        exchange=record["exchange"],
+        tradingsymbol=record["tradingsymbol"],
+    )
+
+
+def _good(
+    table: pa.Table, doubt: Any, text: Text, saved: dict[int, dict[str, Any]]
+) -> tuple[pa.Table, Any]:
+    """The rows that nobody doubts and those that were doubted without cause, in their order."""
+    if not doubt.any():
+        return table, text.line_of
+    rows = np.concatenate([np.flatnonzero(~doubt), np.array(list(saved), np.int64)])
+    order = np.argsort(rows, kind="stable")
+    good = pa.concat_tables([table.filter(pa.array(~doubt)), table_of(list(saved.values()))])
+    return good.take(pa.array(order)).cast(SCHEMA), text.line_of[rows[order]]
+
+
+def _check_keys(good: pa.Table, line_of: Any) -> None:
+    keys = good.select(_KEY).append_column("line", pa.array(line_of))
+    counts = keys.group_by(_KEY).aggregate([("line", "min"), ("line", "max"), ("line", "count")])
+    twice = counts.filter(pc.greater(counts["line_count"], 1)).sort_by("line_min")
+    if twice.num_rows:
+        first = twice.slice(0, 1).to_pylist()[0]
+        raise NotADump(
+            f"{first['exchange']}:{first['tradingsymbol']} stands on line {first['line_min']} and "
+            f"on line {first['line_max']} ({twice.num_rows} such keys): a key may occur once"
+        )
