@@ -74,6 +74,19 @@ class AvroCodec:
         reader = schemas.avro_schema(subject, version) if subject and version else None
         return Decoded(subject, version, self._read(value, writer, reader))
 
+    def decode_as_written(self, value: bytes) -> Decoded:
+        """Read one value and leave it in the version that wrote it; raises what ``decode`` does."""
+        writer = self._framing.writer(value)
+        return Decoded(writer.subject, writer.version, self._read(value, writer, None))
+
+    def decode_body(self, subject: str, version: int, body: bytes) -> Record:
+        """Read an Avro body without framing as this version of a contract: all bytes of it.
+
+        Raises MalformedRecord. Bytes of another schema may read without an error: validate it.
+        """
+        schema = schemas.avro_schema(subject, version)
+        return self._read(body, Writer(schema, 0, subject, version), None)
+
     def _read(self, value: bytes, writer: Writer, reader: Schema | None) -> Record:
         source = io.BytesIO(value)
         source.seek(writer.header_bytes)
