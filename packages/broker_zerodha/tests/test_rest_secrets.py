@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
-import ipaddress
 import logging
 import ssl
 import traceback
@@ -13,9 +11,7 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from certificates import self_signed
 
 from broker_zerodha.errors import BrokerError, KiteUnavailable
 from broker_zerodha.rest import KiteRest, Retries
@@ -135,36 +131,9 @@ class echoing:  # - reads like a function
         self._thread.join()
 
 
-def self_signed(folder: Path) -> ssl.SSLContext:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.UTC)
-    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    private = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
-    chain = folder / "chain.pem"
-    chain.write_bytes(
-        certificate.public_bytes(serialization.Encoding.PEM)
-        + key.private_bytes(*private, serialization.NoEncryption())
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(chain)
-    return context
-
-
 def test_a_certificate_that_is_not_trusted_ends_the_call_at_once(tmp_path: Path) -> None:
     waits: list[float] = []
-    with echoing(self_signed(tmp_path)) as root, pytest.raises(KiteUnavailable) as caught:
+    with echoing(self_signed(tmp_path)[0]) as root, pytest.raises(KiteUnavailable) as caught:
         KiteRest(KEY, TOKEN, root=root, sleep=waits.append).profile()
     assert str(caught.value).startswith(f"TLS: the certificate of {root[8:]} cannot be verified")
     assert waits == []
