@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
+from confluent_kafka import Consumer
 
 from contracts.tick_batch import Verdict
 from kafka_io.consumer import RecordReader, TickReader
@@ -366,3 +367,25 @@ def test_librdkafka_speaks_through_the_logger_alone(
     assert not any("experimental" in record.getMessage() for record in caplog.records)
     assert any(record.name == "mine" for record in caplog.records)
     assert capfd.readouterr().err == ""
+
+
+def test_a_record_without_a_value_is_a_tombstone(broker: Broker) -> None:
+    topic = broker.make_topic()
+    delivery = Delivery()
+    producer = RecordProducer(broker.settings)
+    producer.produce_record(topic, b"NFO:M&M26AUGFUT", b"listed", delivery)
+    producer.produce_record(topic, b"NFO:M&M26AUGFUT", None, delivery)
+    _wait(producer, delivery)
+    producer.close()
+    assert delivery.ok
+    reader = Consumer(
+        {**broker.settings.client_config(), "group.id": topic, "auto.offset.reset": "earliest"}
+    )
+    reader.subscribe([topic])
+    found: list[bytes | None] = []
+    while len(found) < 2:
+        message = reader.poll(WAIT_S)
+        assert message is not None
+        found.append(message.value())
+    reader.close()
+    assert found == [b"listed", None]

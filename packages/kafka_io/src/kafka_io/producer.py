@@ -177,14 +177,17 @@ class RecordProducer:
         self,
         topic: str,
         key: bytes | None,
-        value: bytes,
+        value: bytes | None,
         delivery: Delivery,
         *,
         headers: Headers | None = None,
     ) -> None:
-        """Enqueue one record; raises what ``produce_dead`` raises."""
+        """Enqueue one record; raises what ``produce_dead`` raises.
+
+        Without a value it is a tombstone: compaction removes what the key had.
+        """
         self._check_usable()
-        size = len(value) + sum(len(name) + len(text or "") for name, text in headers or ())
+        size = len(value or b"") + sum(len(name) + len(text or "") for name, text in headers or ())
         if self._singles_bytes + size > SINGLES_MAX_BYTES:
             raise QueueFull(f"{self._singles_bytes} bytes of single records wait for Kafka")
         callback = partial(self._single_done, delivery, size)
