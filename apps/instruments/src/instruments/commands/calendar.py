@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from calendar import monthrange
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -13,18 +13,11 @@ from rich.table import Table
 
 from app_kit.console import say, stdout
 from app_kit.errors import UsageError
-from contracts.sessions import CLASSES, IST, SEGMENTS, PhaseName, SessionCalendar, TradingDay
+from contracts.sessions import CLASSES, SEGMENTS, PhaseName, SessionCalendar, TradingDay
+from instruments.commands.options import AsJson, Root, a_date, today
 
 SESSIONS: Final = Path("configs/sessions.toml")
 DAYS_MAX: Final = 3660
-
-
-def a_date(text: str) -> date:
-    """A date as it is typed. Raises BadParameter, which Typer shows with the option's name."""
-    try:
-        return date.fromisoformat(text)
-    except ValueError as error:
-        raise typer.BadParameter(f"{text!r} is no date such as 2026-08-03") from error
 
 
 def a_month(text: str) -> date:
@@ -81,14 +74,6 @@ StockClass = Annotated[
         "agri-international (MCX, NCO).",
     ),
 ]
-Root = Annotated[
-    Path,
-    typer.Option("--root", metavar="DIR", help="Folder with configs; without its sessions.toml the "
-                 "delivered hours count."),
-]  # fmt: skip
-AsJson = Annotated[
-    bool, typer.Option("--json", help="Print a JSON object; for several days one a line.")
-]
 
 
 def command(
@@ -105,13 +90,13 @@ def command(
 
     Shows the phases, the bars to expect, the reason, and who says so: a circular, the exchange's
     holidays, or that the answer is assumed. In a list, `*` marks what differs from the usual and
-    `?` what is assumed.
+    `?` what is assumed. The hours are those of configs/sessions.toml, or the delivered ones.
     """
     span = _span(on, first, last, month)
     path = root / SESSIONS
     calendar = SessionCalendar.load(path if path.exists() else None)
     if span is None:
-        day = calendar.day(segment, on or datetime.now(IST).date(), stock_class)
+        day = calendar.day(segment, on or today(), stock_class)
         _print_day(day, as_json)
     else:
         _print_days(calendar.days(segment, *span, stock_class), as_json)
