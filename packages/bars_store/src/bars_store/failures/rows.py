@@ -113,9 +113,9 @@ def summaries(rows: Iterable[tuple[Any, ...]]) -> list[Summary]:
 
 
 def _summary(*row: Any) -> Summary:
-    columns: list[Any]
-    *columns, status, assignee = row
-    return Summary(*columns, Status(status), assignee)
+    values = list(row)
+    values[12] = Status(row[12])
+    return Summary(*values)
 
 
 def headers(names: Iterable[bytes], values: Iterable[bytes | None]) -> Headers:

@@ -230,7 +230,7 @@ UPDATE dlq_group g SET
     open        = g.open        - d.open        + CASE %(becomes)s WHEN 'open' THEN d.n ELSE 0 END,
     resolved    = g.resolved    - d.resolved    + CASE %(becomes)s WHEN 'resolved' THEN d.n ELSE 0 END,
     ignored     = g.ignored     - d.ignored     + CASE %(becomes)s WHEN 'ignored' THEN d.n ELSE 0 END,
-    redriven    = g.redriven    - d.redriven    + CASE %(becomes)s WHEN 'redriven' THEN d.n ELSE 0 END,
+    redriven    = g.redriven    - d.redriven + CASE %(becomes)s WHEN 'redriven' THEN d.n ELSE 0 END,
     quarantined = g.quarantined - d.quarantined + CASE %(becomes)s WHEN 'quarantined' THEN d.n ELSE 0 END
 FROM (
     SELECT
