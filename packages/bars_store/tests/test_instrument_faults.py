@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psycopg
 import pytest
 from masters import Row, day, snapshot
 
@@ -82,14 +83,15 @@ def expected_state(server: str, dumps: Sequence[Snapshot]) -> tuple[object, ...]
         return state(dsn)
 
 
-def after_recovery(dsn: str) -> Connection:
-    """A connection as soon as the server takes one again."""
+def after_recovery(dsn: str, witness: Connection) -> Connection:
+    """A connection to the server after its restart, which ends the session of the witness."""
     pause = threading.Event()
-    for _ in range(int(TIMEOUT_S / 0.05)):
-        try:
-            return connect(dsn, application_name="tests")
-        except DatabaseUnreachable:
-            pause.wait(0.05)
+    for _ in range(int(TIMEOUT_S / 0.02)):
+        with contextlib.suppress(DatabaseUnreachable, psycopg.OperationalError):
+            if witness.closed:
+                return connect(dsn, application_name="tests")
+            witness.execute("SELECT 1")
+        pause.wait(0.02)
     raise AssertionError("the server did not come back")
 
 
@@ -120,16 +122,16 @@ STATEMENTS = [
 def test_a_backend_killed_between_statements_leaves_nothing_behind(
     private: str, own_dsn: str, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    with opened(own_dsn) as connection:
+    with opened(own_dsn) as witness, opened(own_dsn) as connection:
         InstrumentStore(connection).record(FIRST)
         before = state(own_dsn)
         with monkeypatch.context() as patched:
             kill_at_statement(connection, name, patched)
             with pytest.raises(ConnectionLost, match="nothing was written"):
                 InstrumentStore(connection).record(OLDER)
-    with contextlib.closing(after_recovery(own_dsn)) as connection:
-        assert state(own_dsn) == before
-        assert InstrumentStore(connection).record(OLDER).new
+        with contextlib.closing(after_recovery(own_dsn, witness)) as after:
+            assert state(own_dsn) == before
+            assert InstrumentStore(after).record(OLDER).new
     assert state(own_dsn) == expected_state(private, [FIRST, OLDER])
 
 
@@ -146,7 +148,7 @@ def test_a_backend_killed_while_it_writes_leaves_nothing_behind(
             cursor.execute(STAY.format(table="instrument_dump").encode())  # type: ignore[attr-defined]
 
         monkeypatch.setattr(recording, "prepare", prepare)
-    with opened(own_dsn) as connection:
+    with opened(own_dsn) as witness, opened(own_dsn) as connection:
         store = InstrumentStore(connection)
         if place != "COPY":
             connection.execute(STAY.format(table=place).encode())
@@ -155,12 +157,12 @@ def test_a_backend_killed_while_it_writes_leaves_nothing_behind(
             os.kill(sleeping_backend(own_dsn), signal.SIGKILL)
             with pytest.raises(ConnectionLost, match="nothing was written"):
                 writing.result(TIMEOUT_S)
-    monkeypatch.undo()
-    with contextlib.closing(after_recovery(own_dsn)) as connection:
-        connection.execute(b"DROP FUNCTION IF EXISTS stay CASCADE")
-        store = InstrumentStore(connection)
-        assert (store.days(), store.at(day(0)).num_rows) == ([], 0)
-        assert store.record(FIRST).new
+        monkeypatch.undo()
+        with contextlib.closing(after_recovery(own_dsn, witness)) as after:
+            after.execute(b"DROP FUNCTION IF EXISTS stay CASCADE")
+            store = InstrumentStore(after)
+            assert (store.days(), store.at(day(0)).num_rows) == ([], 0)
+            assert store.record(FIRST).new
     assert state(own_dsn) == expected_state(private, [FIRST])
 
 

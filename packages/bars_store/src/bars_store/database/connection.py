@@ -40,26 +40,25 @@ def connect(
     default) a read holds no transaction open, and writes are grouped by `transaction`. Times come
     back in UTC.
 
-    Raises DatabaseUnreachable, DatabaseBusy and DatabaseRefused.
+    Raises DatabaseUnreachable and DatabaseRefused.
     """
     given = _parsed(dsn)
     defaults = {**_KEEPALIVE, "connect_timeout": connect_timeout_s}
     extra: dict[str, Any] = {key: value for key, value in defaults.items() if key not in given}
     extra["application_name"] = application_name
+    connection = None
     try:
         connection = psycopg.connect(dsn, autocommit=True, **extra)
-    except psycopg.Error as exc:
-        secrets = (str(given.get("password") or ""), str(given.get("sslpassword") or ""))
-        raise connection_failure(exc, _place(given), secrets) from exc
-    try:
         connection.execute("SET TIME ZONE 'UTC'")
         # A stricter default of the database would let a writer that waited for a lock read the
         # state of before the wait.
         connection.execute("SET default_transaction_isolation TO 'read committed'")
         connection.autocommit = autocommit
     except psycopg.Error as exc:
-        connection.close()
-        raise statement_failure(exc, "opening a session") from exc
+        if connection is not None:
+            connection.close()
+        secrets = (str(given.get("password") or ""), str(given.get("sslpassword") or ""))
+        raise connection_failure(exc, _place(given), secrets) from exc
     return connection
 
 
