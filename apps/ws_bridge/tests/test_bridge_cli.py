@@ -16,7 +16,18 @@ from command_line import PATIENCE_S, CommandLine, python_path
 
 from ws_bridge import cli
 
-COMMANDS = ["run", "demo", "simulate", "smoke", "replay", "decode", "plan", "tail", "status"]
+COMMANDS = [
+    "run",
+    "demo",
+    "simulate",
+    "smoke",
+    "replay",
+    "decode",
+    "plan",
+    "tail",
+    "status",
+    "refused",
+]
 README = Path(__file__).parents[3] / "README.md"
 GROUP = typer.main.get_command(cli.app)
 

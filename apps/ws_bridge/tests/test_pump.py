@@ -29,6 +29,7 @@ from ws_bridge.journal.layout import HEADER_BYTES
 from ws_bridge.pump import PRODUCER_RETRY_S, SIDE_RETRY_S, Pump
 from ws_bridge.read_topics import Mark, mark_topics, read_back
 from ws_bridge.readback import ReadBack
+from ws_bridge.refused import RefusedStore
 from ws_bridge.topics import Topics
 
 DEADLINE_S = 30.0
@@ -46,6 +47,7 @@ class Rig:
         kafka: KafkaSettings,
         topics: Topics,
         producer_type: type[RecordProducer] = RecordProducer,
+        refused: RefusedStore | None = None,
     ) -> None:
         self.stage = stage
         self.kafka = kafka
@@ -65,6 +67,7 @@ class Rig:
             counters=stage.counters,
             clock=stage.clock,
             on_batch=self._saw,
+            refused=refused,
         )
 
     def _open(self) -> RecordProducer:
@@ -332,7 +335,7 @@ class RefusesLetters(RecordProducer):
         super().produce_dead(letter, delivery, topic=topic)
 
     def produce_record(
-        self, topic: str, key: bytes | None, value: bytes, delivery: Delivery, **more: Any
+        self, topic: str, key: bytes | None, value: bytes | None, delivery: Delivery, **more: Any
     ) -> None:
         if not more.get("headers"):
             self._refuse_once("event")

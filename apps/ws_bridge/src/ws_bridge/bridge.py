@@ -25,6 +25,7 @@ from ws_bridge.counters import Counters, ShardView
 from ws_bridge.intake import Intake
 from ws_bridge.journal import Journal
 from ws_bridge.pump import make_pump
+from ws_bridge.refused import RefusedStore
 from ws_bridge.topics import Topics
 
 log = structlog.get_logger()
@@ -72,6 +73,7 @@ class Bridge:
             wake=self._wake.set,
             tokens_of=self._tokens_of,
         )
+        self._refused = RefusedStore(journal.writer.directory)
         self._pump = make_pump(
             journal.reader,
             journal.cursor,
@@ -80,6 +82,7 @@ class Bridge:
             parts.topics,
             self.counters,
             on_batch=self._saw,
+            refused=self._refused,
         )
 
     @property
@@ -106,6 +109,8 @@ class Bridge:
             )
         if self._journal.writer.problem is not None:
             found.append(self._journal.writer.problem)
+        if self._refused.problem is not None:
+            found.append(f"records that Kafka refuses are not put aside: {self._refused.problem}")
         return found
 
     def refresh(self) -> None:
@@ -117,6 +122,7 @@ class Bridge:
         counters.journal_disk_bytes = writer.disk_bytes
         counters.journal_room_bytes = writer.room_bytes
         counters.journal_full = writer.full is not None
+        counters.refused_bytes = self._refused.size_bytes
         counters.shards = {
             shard: ShardView(
                 str(session.state),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app_kit.command_line import make_app, run, with_any_reader
-from ws_bridge.commands import decode, demo, plan, replay, simulate, smoke, status, tail
+from ws_bridge.commands import decode, demo, plan, refused, replay, simulate, smoke, status, tail
 from ws_bridge.commands import run as live
 from ws_bridge.errors import FORESEEN
 
@@ -15,7 +15,7 @@ app = make_app(
     no_args_is_help=False,
 )
 
-for _module in (live, demo, simulate, smoke, replay, decode, plan, tail, status):
+for _module in (live, demo, simulate, smoke, replay, decode, plan, tail, status, refused):
     app.command(_module.__name__.rpartition(".")[2])(with_any_reader(_module.command))
 
 

@@ -77,6 +77,7 @@ class Counters:
     journal_disk_bytes: int = 0
     journal_room_bytes: int = 0
     journal_full: bool = False
+    refused_bytes: int = 0
     gaps_open: Counter[str] = field(default_factory=Counter)
     """Cause → silences that last now; replaced as a whole."""
     shards: dict[int, ShardView] = field(default_factory=dict)

@@ -13,6 +13,7 @@
     ├── TryAgainLater               75   a service is away: start again later
     │   └── KafkaUnreachable
     └── JournalError                 1
+        ├── RefusedFileError             a file of refused records holds something else
         ├── JournalFull                  a record was not stored: count the loss, go on
         └── RecordTooLarge               a record above the limit: a bug of the caller
 
@@ -100,6 +101,10 @@ class KafkaUnreachable(TryAgainLater):
 
 class JournalError(AppError):
     """The journal could not do what it was asked."""
+
+
+class RefusedFileError(JournalError):
+    """A file of refused records cannot be read; names file, line and remedy."""
 
 
 class JournalFull(JournalError):

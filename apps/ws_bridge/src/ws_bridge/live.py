@@ -34,6 +34,8 @@ class Outcome:
     ticks: int
     dead_letters: int
     frames_lost: int
+    refused: int
+    """Records that Kafka refused for good and that were put aside."""
     bytes_left: int
 
 
@@ -80,7 +82,13 @@ async def serve(
                 await watching
         left = await bridge.drain(drain_s, hurry.is_set)
     counters = bridge.counters
-    return Outcome(counters.ticks_acked, counters.dead_acked, counters.frames_lost, left)
+    return Outcome(
+        counters.ticks_acked,
+        counters.dead_acked,
+        counters.frames_lost,
+        counters.refused.total(),
+        left,
+    )
 
 
 def in_loop(

@@ -42,6 +42,7 @@ _GAUGES: Final = {
     "journal_disk_bytes": "What the journal takes on the disk, acknowledged segments included.",
     "journal_room_bytes": "Bytes that the journal can still take: its limit and its disk count.",
     "journal_full": "1 while the journal refuses frames, which are lost then. Page on it.",
+    "refused_bytes": "Bytes of refused records that were put aside and not yet sent. Page on any.",
     "shards_connected": "Connections to Kite that are up.",
     "auth_expired": "1 while Kite refuses the access token.",
 }

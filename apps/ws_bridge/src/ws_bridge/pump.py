@@ -24,14 +24,16 @@ from broker_zerodha.session.clock import Clock, SystemClock
 from contracts.bounds import TickBounds, tick_bounds
 from contracts.tick_batch import TickBatch, Verdict
 from kafka_io.codec import AvroCodec
+from kafka_io.dead_letters import DeadLetter
 from kafka_io.errors import ProducerFatal
 from kafka_io.framing import Framing
 from kafka_io.producer import RecordProducer
 from kafka_io.settings import KafkaSettings
 from ws_bridge.counters import Counters
 from ws_bridge.dead_letters import letter_of_damage, letter_of_row
-from ws_bridge.in_flight import ChunkInFlight, SideRecord
+from ws_bridge.in_flight import ChunkInFlight, Content, SideRecord
 from ws_bridge.journal import Chunk, Position
+from ws_bridge.refused import RefusedStore
 from ws_bridge.topics import Topics
 
 log = structlog.get_logger()
@@ -39,6 +41,8 @@ log = structlog.get_logger()
 CHUNK_BYTES: Final = 256 * 1024
 PRODUCER_RETRY_S: Final = 1.0
 SIDE_RETRY_S: Final = 0.5
+REFUSED_FOR_S: Final = 30.0
+"""So long a dead letter or an event is sent again before it is put aside."""
 TS_RECV: Final = FRAME_INDEX.index("ts_recv_ns")
 
 
@@ -78,8 +82,10 @@ class Pump:
         counters: Counters,
         clock: Clock,
         on_batch: Callable[[TickBatch], None] | None = None,
+        refused: RefusedStore | None = None,
     ) -> None:
-        """``on_batch`` sees every decoded batch, for liveness per instrument."""
+        """``on_batch`` sees every decoded batch, for liveness per instrument. ``refused`` takes
+        what Kafka refuses for good; without it such a record is sent again for ever."""
         self._reader = reader
         self._cursor = cursor
         self._open_producer = open_producer
@@ -94,6 +100,9 @@ class Pump:
         self._producer: RecordProducer | None = None
         self._producer_due = 0.0
         self._side_due = 0.0
+        self._refused = refused
+        self._given_up: set[str] = set()
+        """Topics that refuse for good: their records are put aside at the first refusal."""
 
     @property
     def oldest_recv_ns(self) -> int:
@@ -139,6 +148,7 @@ class Pump:
             chunk = self._chunks.popleft()
             self._cursor.advance(chunk.position)
             chunk.book(self._counters, now_ns)
+            self._welcome(chunk)
 
     def wait(self, timeout_s: float) -> None:
         """Block until an acknowledgement arrives or the time is up."""
@@ -179,7 +189,42 @@ class Pump:
                 reason=failed[0].delivery.error,
             )
         for record in failed:
-            record.attempt()
+            if not self._put_aside(record, now):
+                record.attempt()
+
+    def _put_aside(self, record: SideRecord, now_s: float) -> bool:
+        """Count a refusal; True when the record is in the file of refused ones now."""
+        if record.no_room:
+            return False
+        self._counters.side_refusals += 1
+        if record.refused_since_s is None:
+            record.refused_since_s = now_s
+        overdue = now_s - record.refused_since_s >= REFUSED_FOR_S
+        if self._refused is None or not (overdue or record.topic in self._given_up):
+            return False
+        error = record.delivery.error or ""
+        record.aside = self._refused.put(
+            record.topic, record.content(), error, self._clock.now_ns()
+        )
+        if not record.aside:
+            log.error("a refused record is not put aside", reason=self._refused.problem)
+            return False
+        self._counters.refused[record.topic] += 1
+        if record.topic not in self._given_up:
+            self._given_up.add(record.topic)
+            log.error(
+                "Kafka refuses records for good; they are put aside until `ws_bridge refused "
+                "--send`",
+                topic=record.topic,
+                folder=str(self._refused.directory),
+                reason=error,
+            )
+        return True
+
+    def _welcome(self, chunk: ChunkInFlight) -> None:
+        """A topic that takes records again gets its whole half minute the next time."""
+        if self._given_up:
+            self._given_up -= {each.topic for each in chunk.side if not each.aside}
 
     def _publish(self, producer: RecordProducer, chunk: Chunk) -> None:
         entry = ChunkInFlight(chunk.position_after)
@@ -190,22 +235,14 @@ class Pump:
             self._publish_frames(producer, chunk, entry)
         for event in chunk.events:
             record = orjson.loads(event)
-            self._send(
-                entry,
-                partial(
-                    producer.produce_record,
-                    self._topics.events,
-                    f"{record['feed']}-{record['shard']}".encode(),
-                    self._encode_event(record),
-                ),
-            )
-            entry.events += 1
+            key, value = f"{record['feed']}-{record['shard']}".encode(), self._encode_event(record)
+            topic = self._topics.events
+            send = partial(producer.produce_record, topic, key, value)
+            self._send(entry, SideRecord(send, topic, partial(Content, key, value, [])))
         for damage in chunk.damage:
             self._counters.journal_damage += 1
             letter = letter_of_damage(damage, chunk.buffer, self._clock.now_ns())
-            entry.reasons[letter.reason] += 1
-            self._counters.dead_published += 1
-            self._send(entry, partial(producer.produce_dead, letter))
+            self._send_dead(producer, letter, entry)
 
     def _publish_frames(self, producer: RecordProducer, chunk: Chunk, entry: ChunkInFlight) -> None:
         batch, done = self._batch, 0
@@ -225,12 +262,17 @@ class Pump:
     ) -> None:
         for row in np.flatnonzero(batch.verdict[: batch.size] != Verdict.OK).tolist():
             letter = letter_of_row(batch, row, chunk.buffer)
-            entry.reasons[letter.reason] += 1
-            self._counters.dead_published += 1
-            self._send(entry, partial(producer.produce_dead, letter))
+            self._send_dead(producer, letter, entry)
 
-    def _send(self, entry: ChunkInFlight, send: Callable[..., None]) -> None:
-        record = SideRecord(send)
+    def _send_dead(
+        self, producer: RecordProducer, letter: DeadLetter, entry: ChunkInFlight
+    ) -> None:
+        self._counters.dead_published += 1
+        send = partial(producer.produce_dead, letter)
+        content = lambda: Content(letter.key(), letter.raw, letter.headers())  # noqa: E731
+        self._send(entry, SideRecord(send, self._topics.dead, content, letter.reason))
+
+    def _send(self, entry: ChunkInFlight, record: SideRecord) -> None:
         entry.side.append(record)
         record.attempt()
 
@@ -243,6 +285,7 @@ def make_pump(
     topics: Topics,
     counters: Counters,
     on_batch: Callable[[TickBatch], None] | None = None,
+    refused: RefusedStore | None = None,
 ) -> Pump:
     """A pump into the real Kafka, with the machine's clock."""
     codec = AvroCodec(framing)
@@ -262,4 +305,5 @@ def make_pump(
         counters=counters,
         clock=SystemClock(),
         on_batch=on_batch,
+        refused=refused,
     )

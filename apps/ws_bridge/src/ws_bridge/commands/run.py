@@ -24,6 +24,7 @@ from ws_bridge.commands.options import Bootstrap, Root
 from ws_bridge.journal import Journal
 from ws_bridge.live import Outcome, serve
 from ws_bridge.market_hours import SESSIONS, load_market_hours
+from ws_bridge.refused import FOLDER
 from ws_bridge.settings import load_settings
 from ws_bridge.subscription_watch import SubscriptionWatch
 from ws_bridge.topics import Topics
@@ -129,6 +130,12 @@ def _report(outcome: Outcome, journal_dir: Path) -> int:
         f"acknowledged, {outcome.frames_lost:,} frames lost, "
         f"{outcome.bytes_left:,} bytes left in the journal {journal_dir}"
     )
+    if outcome.refused:
+        say(
+            f"Kafka refused {outcome.refused:,} records for good: they are in "
+            f"{journal_dir / FOLDER}; send them with `ws_bridge refused --send`"
+        )
     if outcome.bytes_left:
         return EXIT_TRY_LATER
-    return EXIT_FINDINGS if outcome.dead_letters or outcome.frames_lost else 0
+    findings = outcome.dead_letters or outcome.frames_lost or outcome.refused
+    return EXIT_FINDINGS if findings else 0
