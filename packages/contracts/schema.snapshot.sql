@@ -60,6 +60,7 @@ CREATE TABLE public.dlq_failure (
     message text NOT NULL,
     error_path text,
     exception text,
+    component text,
     origin_topic text COLLATE pg_catalog."C",
     origin_partition bigint,
     origin_offset bigint,
@@ -101,6 +102,8 @@ COMMENT ON COLUMN public.dlq_failure.reason_source IS 'header: the record says s
 COMMENT ON COLUMN public.dlq_failure.error_path IS 'JSON Pointer of the field at fault.';
 
 COMMENT ON COLUMN public.dlq_failure.exception IS 'The exception that a header names.';
+
+COMMENT ON COLUMN public.dlq_failure.component IS 'Who gave up: a connector, a consumer group.';
 
 COMMENT ON COLUMN public.dlq_failure.origin_topic IS 'Where the record was read before it failed.';
 

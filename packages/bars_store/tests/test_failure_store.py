@@ -60,7 +60,11 @@ def test_a_topic_that_was_made_anew_has_other_records_at_the_same_offsets(
             value=b"", key=b"", headers=[(b"", b""), (b"a", None), (b"a", b"\xff"), (b"\0", b"")]
         ),
         letter(value=bytes(900_000), ts_ns=None, first_failure_ns=2**63 - 1),
-        letter(problems=("header dlq.attempt is malformed: b'\\xff'",), error_path="/depth/0"),
+        letter(
+            problems=("header dlq.attempt is malformed: b'\\xff'",),
+            error_path="/depth/0",
+            component="sink",
+        ),
     ],
     ids=["nothing", "bytes", "large", "problems"],
 )

@@ -59,6 +59,7 @@ class FailureRecord:
     topic_id: UUID = NO_TOPIC_ID
     error_path: str | None = None
     exception: str | None = None
+    component: str | None = None
     origin_topic: str | None = None
     origin_partition: int | None = None
     origin_offset: int | None = None

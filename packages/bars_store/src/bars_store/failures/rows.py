@@ -23,6 +23,7 @@ COLUMNS: Final = {
     "message": "text",
     "error_path": "text",
     "exception": "text",
+    "component": "text",
     "origin_topic": "text",
     "origin_partition": "int8",
     "origin_offset": "int8",
@@ -60,6 +61,7 @@ def incoming_row(record: FailureRecord) -> list[Any]:
         clean(record.message),
         _text(record.error_path),
         _text(record.exception),
+        _text(record.component),
         _text(record.origin_topic),
         _number(record.origin_partition),
         _number(record.origin_offset),
@@ -76,7 +78,7 @@ def incoming_row(record: FailureRecord) -> list[Any]:
 
 def failure(row: tuple[Any, ...]) -> Failure:
     """A row of the statement ``failures``."""
-    names, values = row[6], row[7]
+    names, values, problems = row[6], row[7], row[26]
     record = FailureRecord(
         topic=row[0],
         partition=row[1],
@@ -93,18 +95,19 @@ def failure(row: tuple[Any, ...]) -> Failure:
         topic_id=row[13],
         error_path=row[14],
         exception=row[15],
-        origin_topic=row[16],
-        origin_partition=row[17],
-        origin_offset=row[18],
-        feed_session=row[19],
-        feed_seq=row[20],
-        contract=row[21],
-        unit=row[22],
-        attempt=row[23],
-        first_failure_ns=row[24],
-        problems=tuple(row[25]),
+        component=row[16],
+        origin_topic=row[17],
+        origin_partition=row[18],
+        origin_offset=row[19],
+        feed_session=row[20],
+        feed_seq=row[21],
+        contract=row[22],
+        unit=row[23],
+        attempt=row[24],
+        first_failure_ns=row[25],
+        problems=tuple(problems),
     )
-    return Failure(row[26], record, row[27], row[28], Status(row[29]), row[30])
+    return Failure(row[27], record, row[28], row[29], Status(row[30]), row[31])
 
 
 def summaries(rows: Iterable[tuple[Any, ...]]) -> list[Summary]:

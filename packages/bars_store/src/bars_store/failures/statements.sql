@@ -7,7 +7,7 @@ CREATE TEMP TABLE IF NOT EXISTS dlq_incoming (
     topic text COLLATE "C", topic_id uuid, partition_id integer, record_offset bigint,
     record_ts_ns bigint, record_key bytea, record_value bytea, header_names bytea[],
     header_values bytea[], dialect text, reason text, reason_source text, message text,
-    error_path text, exception text, origin_topic text, origin_partition bigint,
+    error_path text, exception text, component text, origin_topic text, origin_partition bigint,
     origin_offset bigint, feed_session bigint, feed_seq bigint, contract text, unit text,
     attempt bigint, first_failure_ns bigint, fingerprint text, problems text[]
 ) ON COMMIT DELETE ROWS
@@ -18,7 +18,7 @@ WITH added AS (
     INSERT INTO dlq_failure (
         topic, topic_id, partition_id, record_offset, record_ts_ns, record_key, record_value,
         header_names, header_values, dialect, reason, reason_source, message, error_path,
-        exception, origin_topic, origin_partition, origin_offset, feed_session, feed_seq, contract,
+        exception, component, origin_topic, origin_partition, origin_offset, feed_session, feed_seq, contract,
         unit, attempt, first_failure_ns, fingerprint, problems, stored_at, seen_at
     )
     SELECT
@@ -109,9 +109,9 @@ SELECT coalesce(max(failure_id), 0) FROM dlq_state
 SELECT
     f.topic, f.partition_id, f.record_offset, f.record_ts_ns, f.record_key, f.record_value,
     f.header_names, f.header_values, f.dialect, f.reason, f.reason_source, f.message,
-    f.fingerprint, f.topic_id, f.error_path, f.exception, f.origin_topic, f.origin_partition,
-    f.origin_offset, f.feed_session, f.feed_seq, f.contract, f.unit, f.attempt,
-    f.first_failure_ns, f.problems, f.failure_id, f.seen_at, f.stored_at, p.status, p.assignee
+    f.fingerprint, f.topic_id, f.error_path, f.exception, f.component,
+    f.origin_topic, f.origin_partition, f.origin_offset, f.feed_session, f.feed_seq, f.contract,
+    f.unit, f.attempt, f.first_failure_ns, f.problems, f.failure_id, f.seen_at, f.stored_at, p.status, p.assignee
 FROM (
     SELECT
         o.failure_id, o.status, o.assignee,

@@ -18,6 +18,7 @@ CREATE TABLE dlq_failure (
     message          text NOT NULL,
     error_path       text,
     exception        text,
+    component        text,
     origin_topic     text COLLATE "C",
     origin_partition bigint,
     origin_offset    bigint,
@@ -55,6 +56,7 @@ COMMENT ON COLUMN dlq_failure.reason_source IS
     'header: the record says so; decoded: the bytes were held against the contracts again.';
 COMMENT ON COLUMN dlq_failure.error_path IS 'JSON Pointer of the field at fault.';
 COMMENT ON COLUMN dlq_failure.exception IS 'The exception that a header names.';
+COMMENT ON COLUMN dlq_failure.component IS 'Who gave up: a connector, a consumer group.';
 COMMENT ON COLUMN dlq_failure.origin_topic IS 'Where the record was read before it failed.';
 COMMENT ON COLUMN dlq_failure.feed_session IS 'Feed session of the packet, with feed_seq.';
 COMMENT ON COLUMN dlq_failure.contract IS 'What it was held against, such as tick.v1.';
