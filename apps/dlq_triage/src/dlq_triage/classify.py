@@ -11,11 +11,12 @@ from dataclasses import dataclass, field, replace
 from operator import itemgetter
 from typing import Any, Final
 
+from broker_zerodha.packet_records import packet_record
 from contracts.reasons import ReasonCode
 from contracts.topics import load_topics
-from dlq_triage.dialects import Layout, layout_of, read_fields
+from dlq_triage.dialects import Layout, Parse, decimal, layout_of, read_field, text
 from dlq_triage.exceptions import reason_of_exception
-from dlq_triage.fingerprint import fingerprint, origin_name
+from dlq_triage.fingerprint import DIGITS_ALIKE, fingerprint, origin_name
 from dlq_triage.inspection import Hints, Inspection, Inspector
 from dlq_triage.records import ClassifiedRecord, Decoded, Dialect, Failure, ReasonSource
 from kafka_io.framing import Framing
@@ -30,17 +31,33 @@ Contents = tuple[bytes | None, ...]
 Pick = Callable[[Contents], Contents]
 
 _CODES: Final = frozenset(map(str, ReasonCode))
+_PIECES: Final = ("frame-tail", "journal")
 _OTHERS: Final = frozenset(Dialect) - {Dialect.KITE, Dialect.NONE}
 
 
 @dataclass(slots=True)
+class _Known:
+    """A failure seen before, and the fingerprints of its messages: (topic, form) → fingerprint.
+
+    The form is the message with all digits alike, for which ``normalise`` gives the same.
+    """
+
+    failure: Failure
+    marks: dict[tuple[str, bytes], str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
 class _Kind:
-    """Headers of one layout: how their contents are picked, and the failures seen so far."""
+    """Headers of one layout. ``*_at`` are positions; -1 is that of a None behind the last one."""
 
     layout: Layout
     steady: Pick
-    varying: Pick
-    failures: dict[Contents, Failure] = field(default_factory=dict)
+    message_at: int
+    offset_at: int
+    seq_at: int
+    first_at: int
+    parse_offset: Parse
+    known: dict[Contents, _Known] = field(default_factory=dict)
 
 
 class Classifier:
@@ -49,40 +66,48 @@ class Classifier:
     def __init__(self, framing: Framing | None = None) -> None:
         self._inspector = Inspector(framing)
         self._kinds: dict[tuple[str, ...], _Kind] = {}
-        self._fingerprints: dict[tuple[str | None, ...], str] = {}
         self._subjects = subjects_by_topic()
 
     def classify(self, raw: RawRecord) -> ClassifiedRecord:
         """What is known of one record. Never raises, whatever its headers and bytes are."""
         headers = raw.headers
         names = tuple([name for name, _ in headers])
-        contents = tuple([content for _, content in headers])
+        contents = (*[content for _, content in headers], None)
         kind = self._kinds.get(names) or self._learn(names)
         steady = kind.steady(contents)
-        failure = kind.failures.get(steady) or self._read(kind, steady)
-        found: dict[str, Any] = {}
-        if kind.layout.varying:
-            found, problems = read_fields(kind.layout.varying, kind.varying(contents))
-            if problems:
-                failure = replace(failure, problems=(*failure.problems, *problems))
-        message = found.get("message", "")
-        seq, first_ns = found.get("feed_seq"), found.get("first_failure_ns")
-        decoded = None
+        known = kind.known.get(steady) or self._read(kind, steady)
+        failure = known.failure
+        try:
+            offset = _number(contents[kind.offset_at], kind.parse_offset)
+            seq = _number(contents[kind.seq_at], decimal)
+            first_ns = _number(contents[kind.first_at], decimal)
+        except ValueError:
+            offset, seq, first_ns, problems = _piece_by_piece(kind.layout, contents)
+            failure = replace(failure, problems=(*failure.problems, *problems))
         if failure.reason_source is ReasonSource.NONE:
-            seen = self._inspect(raw, failure, seq, first_ns)
-            failure = with_inspection(failure, seen)
-            message, decoded = message or seen.message, seen.decoded
-        mark = self._fingerprint(failure, message, raw.topic)
-        offset = found.get("origin_offset")
-        return ClassifiedRecord(raw, failure, message, mark, offset, seq, first_ns, decoded)
+            return self._by_bytes(raw, kind, failure, contents, (offset, seq, first_ns))
+        content = contents[kind.message_at] or b""
+        message = text(content)
+        form = (raw.topic, content.translate(DIGITS_ALIKE))
+        mark = known.marks.get(form) or self._mark(known, message, form)
+        return ClassifiedRecord(raw, failure, message, mark, offset, seq, first_ns)
 
     def decoded(self, record: ClassifiedRecord) -> Decoded | None:
-        """What the record's bytes are, as far as they can be read."""
+        """What the record's bytes are, as far as they can be read; they are not validated again."""
         if record.decoded is not None:
             return record.decoded
-        return self._inspect(
-            record.raw, record.failure, record.feed_seq, record.first_failure_ns
-        ).decoded
+        failure = record.failure
+        if failure.unit == "packet":
+            tick = packet_record(
+                record.raw.value or b"",
+                feed_session=failure.feed_session or 0,
+                feed_seq=record.feed_seq or 0,
+                ts_recv_ns=record.first_failure_ns or 0,
+            )
+            return Decoded("packet", failure.contract, [tick]) if tick is not None else None
+        if failure.unit in _PIECES:
+            return None
+        return self._inspect(record.raw, failure, record.feed_seq, record.first_failure_ns).decoded
 
     def _inspect(
         self, raw: RawRecord, failure: Failure, seq: int | None, first_ns: int | None
@@ -100,44 +125,95 @@ class Classifier:
         )
         return self._inspector.inspect(raw.value, hints)
 
+    def _by_bytes(
+        self,
+        raw: RawRecord,
+        kind: _Kind,
+        failure: Failure,
+        contents: Contents,
+        numbers: tuple[int | None, int | None, int | None],
+    ) -> ClassifiedRecord:
+        """A record whose headers do not say why: no two need be alike, so nothing is kept."""
+        offset, seq, first_ns = numbers
+        seen = self._inspect(raw, failure, seq, first_ns)
+        failure = with_inspection(failure, seen)
+        content = contents[kind.message_at]
+        message = (text(content) if content else "") or seen.message
+        mark = _mark(failure, message, raw.topic)
+        return ClassifiedRecord(raw, failure, message, mark, offset, seq, first_ns, seen.decoded)
+
     def _learn(self, names: tuple[str, ...]) -> _Kind:
         layout = layout_of(names)
+        message_at, offset_at, seq_at, first_at = (
+            place.index if place is not None else -1 for place in (layout.message, *layout.varying)
+        )
+        offset = layout.varying[0]
         kind = _Kind(
-            layout,
-            _picker([place.index for place in layout.steady]),
-            _picker([place.index for place in layout.varying]),
+            layout=layout,
+            steady=_picker([place.index for place in layout.steady]),
+            message_at=message_at,
+            offset_at=offset_at,
+            seq_at=seq_at,
+            first_at=first_at,
+            parse_offset=offset.parse if offset is not None else decimal,
         )
         if len(self._kinds) >= REMEMBERED:
             self._kinds.clear()
         self._kinds[names] = kind
         return kind
 
-    def _read(self, kind: _Kind, steady: Contents) -> Failure:
-        failure = failure_of(kind.layout, steady)
+    def _read(self, kind: _Kind, steady: Contents) -> _Known:
+        known = _Known(failure_of(kind.layout, steady))
         if sum(len(content or b"") for content in steady) <= REMEMBERED_BYTES_MAX:
-            if len(kind.failures) >= REMEMBERED:
-                kind.failures.clear()
-            kind.failures[steady] = failure
-        return failure
-
-    def _fingerprint(self, failure: Failure, message: str, topic: str) -> str:
-        origin, path, exception = failure.origin_topic, failure.error_path, failure.exception
-        key = (failure.reason, origin, topic, message, path, exception)
-        known = self._fingerprints.get(key)
-        if known is None:
-            known = fingerprint(
-                failure.reason, origin_name(origin, topic), message, path, exception
-            )
-            if len(self._fingerprints) >= REMEMBERED:
-                self._fingerprints.clear()
-            self._fingerprints[key] = known
+            if len(kind.known) >= REMEMBERED:
+                kind.known.clear()
+            kind.known[steady] = known
         return known
+
+    def _mark(self, known: _Known, message: str, form: tuple[str, bytes]) -> str:
+        """The fingerprint, remembered."""
+        topic, content = form
+        mark = _mark(known.failure, message, topic)
+        if len(content) <= REMEMBERED_BYTES_MAX:
+            if len(known.marks) >= REMEMBERED:
+                known.marks.clear()
+            known.marks[form] = mark
+        return mark
+
+
+def _number(content: bytes | None, parse: Parse) -> int | None:
+    return None if content is None else int(parse(content))
+
+
+def _piece_by_piece(
+    layout: Layout, contents: Contents
+) -> tuple[int | None, int | None, int | None, list[str]]:
+    """The varying numbers one at a time, and what is wrong with them."""
+    problems: list[str] = []
+    numbers: list[int | None] = []
+    for place in layout.varying:
+        found, problem = read_field(place, contents[place.index]) if place else (None, None)
+        numbers.append(found if isinstance(found, int) else None)
+        if problem is not None:
+            problems.append(problem)
+    offset, seq, first_ns = numbers
+    return offset, seq, first_ns, problems
+
+
+def _mark(failure: Failure, message: str, topic: str) -> str:
+    origin = origin_name(failure.origin_topic, topic)
+    return fingerprint(failure.reason, origin, message, failure.error_path, failure.exception)
 
 
 def failure_of(layout: Layout, steady: Contents) -> Failure:
     """What the headers alone say; ``reason_source`` is NONE where the bytes must tell."""
-    found, problems = read_fields(layout.steady, steady)
-    known: dict[str, Any] = {**found, "problems": (*layout.problems, *problems)}
+    known: dict[str, Any] = {"problems": layout.problems}
+    for place, content in zip(layout.steady, steady, strict=True):
+        found, problem = read_field(place, content)
+        if found is not None:
+            known[place.field] = found
+        if problem is not None:
+            known["problems"] += (problem,)
     code = known.pop("reason", None)
     if code is None:
         meant = reason_of_exception(known.get("exception"))

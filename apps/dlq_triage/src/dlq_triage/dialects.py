@@ -9,7 +9,6 @@ here raises for any headers: what cannot be read is left out and told as a probl
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -19,13 +18,14 @@ from dlq_triage.records import Dialect
 
 TEXT_CHARS_MAX: Final = 4_000
 """A message is cut here; the header itself stays whole."""
-VARYING: Final = ("message", "origin_offset", "feed_seq", "first_failure_ns")
-"""Fields that differ from record to record; all others repeat and are read once."""
+VARYING: Final = ("origin_offset", "feed_seq", "first_failure_ns")
+"""Numbers that differ from record to record, and the message, which may; all else repeats."""
+MESSAGE: Final = "message"
 
 _INT_BYTES: Final = 4
 _LONG_BYTES: Final = 8
 _LONG_MAX: Final = 2**63 - 1
-_DECIMAL: Final = re.compile(rb"[0-9]{1,19}")
+_DIGITS_MAX: Final = 19
 _SHOWN_CHARS: Final = 40
 
 Parse = Callable[[bytes], "str | int"]
@@ -33,13 +33,18 @@ Parse = Callable[[bytes], "str | int"]
 
 def text(content: bytes) -> str:
     """Text for people and for Postgres, which takes no NUL: faulty bytes as ``\\xNN``, and cut."""
-    found = content[: 4 * TEXT_CHARS_MAX].decode(errors="backslashreplace").replace("\0", r"\x00")
+    try:
+        found = content.decode()
+    except UnicodeDecodeError:
+        found = content[: 4 * TEXT_CHARS_MAX].decode(errors="backslashreplace")
+    if "\0" in found:
+        found = found[:TEXT_CHARS_MAX].replace("\0", r"\x00")
     return found if len(found) <= TEXT_CHARS_MAX else found[:TEXT_CHARS_MAX] + "…"
 
 
 def decimal(content: bytes) -> int:
     """A whole number from 0 that fits 64 bits. Raises ValueError."""
-    if not _DECIMAL.fullmatch(content) or (found := int(content)) > _LONG_MAX:
+    if not content.isdigit() or len(content) > _DIGITS_MAX or (found := int(content)) > _LONG_MAX:
         raise ValueError("no number")
     return found
 
@@ -49,7 +54,7 @@ def binary(content: bytes) -> int:
 
     Four or eight digits are taken for a decimal: as binary they would be partition 808 million.
     """
-    if _DECIMAL.fullmatch(content):
+    if content.isdigit():
         return decimal(content)
     found = int.from_bytes(content, "big", signed=True)
     if len(content) not in (_INT_BYTES, _LONG_BYTES) or found < 0:
@@ -157,13 +162,15 @@ class Place:
 class Layout:
     """What a sequence of header names means, whatever their values are.
 
-    ``steady`` are the fields that repeat, ``varying`` those that differ from record to record.
-    ``others`` are the positions of headers that are not the dialect's, or are there again.
+    ``steady`` are the fields that repeat, ``varying`` those of ``VARYING``, None where there is no
+    such header. ``others`` are the positions of headers that are not the dialect's, or are there
+    again.
     """
 
     dialect: Dialect
     steady: tuple[Place, ...]
-    varying: tuple[Place, ...]
+    message: Place | None
+    varying: tuple[Place | None, Place | None, Place | None]
     others: tuple[int, ...]
     problems: tuple[str, ...]
 
@@ -176,7 +183,7 @@ def layout_of(names: Sequence[str]) -> Layout:
     for dialect, known in FIELDS.items():
         if any(name in known for name in names):
             return _layout(dialect, known, names)
-    return Layout(Dialect.NONE, (), (), tuple(range(len(names))), ())
+    return Layout(Dialect.NONE, (), None, (None, None, None), tuple(range(len(names))), ())
 
 
 def _layout(dialect: Dialect, known: dict[str, tuple[str, Parse]], names: Sequence[str]) -> Layout:
@@ -194,36 +201,30 @@ def _layout(dialect: Dialect, known: dict[str, tuple[str, Parse]], names: Sequen
     for name, (field, parse) in known.items():
         if field and name in first:
             places.setdefault(field, Place(first[name], name, field, parse))
+    offset, seq, first_ns = (places.pop(field, None) for field in VARYING)
+    message = places.pop(MESSAGE, None)
     return Layout(
         dialect,
-        tuple(place for field, place in places.items() if field not in VARYING),
-        tuple(place for field, place in places.items() if field in VARYING),
+        tuple(places.values()),
+        message,
+        (offset, seq, first_ns),
         tuple(others),
         tuple(dict.fromkeys(problems)),
     )
 
 
-def read_fields(
-    places: Sequence[Place], contents: Sequence[bytes | None]
-) -> tuple[dict[str, str | int], list[str]]:
-    """The fields at these places, and what is wrong with them; ``contents`` in the places' order.
-
-    A header without a value is as good as none.
-    """
-    found: dict[str, str | int] = {}
-    problems: list[str] = []
-    for place, content in zip(places, contents, strict=True):
-        if content is None:
-            continue
-        try:
-            found[place.field] = place.parse(content)
-        except ValueError:
-            shown = text(content)[:_SHOWN_CHARS]
-            problems.append(f"the header {place.name} holds no number: {shown}")
-            continue
-        if place.parse is text and not _is_utf8(content):
-            problems.append(f"the header {place.name} is not UTF-8")
-    return found, problems
+def read_field(place: Place, content: bytes | None) -> tuple[str | int | None, str | None]:
+    """The field, and what is wrong with it. A header without a value is as good as none."""
+    if content is None:
+        return None, None
+    try:
+        found = place.parse(content)
+    except ValueError:
+        shown = text(content)[:_SHOWN_CHARS]
+        return None, f"the header {place.name} holds no number: {shown}"
+    if place.parse is text and not _is_utf8(content):
+        return found, f"the header {place.name} is not UTF-8"
+    return found, None
 
 
 def _is_utf8(content: bytes) -> bool:

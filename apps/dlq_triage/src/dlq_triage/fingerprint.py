@@ -13,7 +13,7 @@ _VARIES: Final = re.compile(
     | \b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b          # UUIDs
     | \d{4}-\d\d-\d\d(?:[T ][0-9:.,]+(?:Z|[+-]\d\d:?\d\d)?)?   # times
     | \b(?:[0-9a-f]{2}[ ]){3,}[0-9a-f]{2}\b                    # bytes in hex, and hex numbers
-    | \b0x[0-9a-f]+
+    | \b\dx[0-9a-f]+
     | \b(?=[a-f]*\d)[0-9a-f]{8,}\b
     | [-+]?\d+(?:[.,:_]\d+)*(?:e[-+]?\d+)?                     # numbers
     """,
@@ -21,6 +21,9 @@ _VARIES: Final = re.compile(
 )
 _SUFFIX: Final = re.compile(r"(?:[._-](?:dlq|dlt|quarantine|retry(?:[._-]\d+)?))+\Z", re.IGNORECASE)
 _HEX_DIGITS: Final = 16
+
+DIGITS_ALIKE: Final = bytes.maketrans(b"123456789", b"000000000")
+"""For ``bytes.translate``: messages that become equal by it have one normalised form."""
 
 
 def normalise(message: str) -> str:

@@ -6,15 +6,35 @@ bytes and not by records, because a dead-letter topic holds records of ten bytes
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import logging
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Final, NamedTuple, Self
+
+from confluent_kafka import Message
+
+from kafka_io.settings import KafkaSettings
+from kafka_io.source import Place, Source
+from kafka_io.spans import Ranges, Span, find_ranges
+
+BATCH_RECORDS: Final = 250
+"""More at once cost more each: what lives together is what the garbage collector walks through."""
+BATCH_BYTES: Final = 8 * 1024 * 1024
+PREFETCH_KIB: Final = 16 * 1024
+FETCH_BYTES: Final = 1024 * 1024
+"""A partition's share of one answer; it may be compressed, and one batch is always given whole."""
 
 RawHeaders = list[tuple[str, bytes | None]]
+
+_NAMES_PROBLEM: Final = "a header's name is not UTF-8: the client library gives no header at all"
+_NS_PER_MS: Final = 1_000_000
 
 
 class RawRecord(NamedTuple):
     """One record. ``ts_ns`` is when it was written (whole milliseconds), as Kafka tells.
 
-    ``problems`` say what of it could not be read: header names that are not UTF-8 hide all headers.
+    ``problems`` say what of it could not be read: a header name that is not UTF-8 hides all
+    headers.
     """
 
     topic: str
@@ -25,3 +45,127 @@ class RawRecord(NamedTuple):
     value: bytes | None
     headers: RawHeaders
     problems: tuple[str, ...] = ()
+
+
+class RawReader:
+    """All records of ``topics`` in ``span``, up to the ends that the topics have now.
+
+    With ``follow`` it goes on with what comes. With ``group`` it begins where the group's progress
+    is, and ``commit`` saves what was given out: call it when that is safe elsewhere. A follower
+    with a group shares the topics with the group's other members, and then ``span`` has no say but
+    for its times. Raises BrokerUnreachable, UnknownTopic and SettingsError.
+    """
+
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        topics: Sequence[str],
+        *,
+        span: Span | None = None,
+        group: str | None = None,
+        follow: bool = False,
+        logger: logging.Logger | None = None,
+    ) -> None:
+        self._span = span if span is not None else Span()
+        self._timed = self._span.from_ns is not None or self._span.until_ns is not None
+        self._average_bytes = 0.0
+        self.ranges: Ranges | None = None
+        if not (follow and group is not None):
+            self.ranges = find_ranges(settings, topics, self._span, group=group, follow=follow)
+        self._source = Source(
+            settings,
+            topics,
+            group=group,
+            start="earliest",
+            ranges=self.ranges,
+            config={
+                "queued.max.messages.kbytes": PREFETCH_KIB,
+                "max.partition.fetch.bytes": FETCH_BYTES,
+                "fetch.max.bytes": max(8 * FETCH_BYTES, settings.message_max_bytes),
+            },
+            logger=logger,
+        )
+
+    @property
+    def finished(self) -> bool:
+        """Whether the end was reached; never for a follower."""
+        return self._source.finished
+
+    @property
+    def total(self) -> int | None:
+        """How many offsets there are from the beginning to the end; None for a follower."""
+        if self.ranges is None:
+            return None
+        ends = [(first, end) for first, end in self.ranges.values()]
+        if any(end is None for _, end in ends):
+            return None
+        return sum(max(0, end - first) for first, end in ends if end is not None)
+
+    @property
+    def trouble(self) -> str | None:
+        """What librdkafka complained of last, such as brokers that do not answer."""
+        return self._source.trouble
+
+    def read(self, timeout_s: float) -> list[RawRecord]:
+        """What has arrived, none if nothing arrives in time. Raises ReadError or UnknownTopic."""
+        count = int(min(BATCH_RECORDS, BATCH_BYTES / max(1.0, self._average_bytes)))
+        messages = self._source.read(max(1, count), timeout_s)
+        if not messages:
+            return []
+        records = [raw_record(message) for message in messages]
+        last: dict[Place, int] = {(each.topic, each.partition): each.offset for each in records}
+        for place, offset in last.items():
+            self._source.handled(place, offset)
+        self._average_bytes = sum(len(each.value or b"") for each in records) / len(records)
+        if self._timed:
+            return [each for each in records if self._span.takes(each.ts_ns)]
+        return records
+
+    def commit(self) -> None:
+        """Save for the group that everything given out so far is handled, and wait for it.
+
+        Raises BrokerUnreachable, after which it can be called again, and ReadError.
+        """
+        self._source.commit(wait=True)
+
+    def close(self) -> None:
+        """Leave without committing."""
+        self._source.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def raw_record(message: Message) -> RawRecord:
+    """The parts of a message that was delivered without an error."""
+    _, ts_ms = message.timestamp()
+    problems: tuple[str, ...] = ()
+    headers: Any
+    try:
+        headers = message.headers() or []
+    except (SystemError, UnicodeDecodeError):
+        # confluent-kafka cannot say a name that is not UTF-8, and raises for all of them.
+        headers, problems = [], (_NAMES_PROBLEM,)
+    key: Any = message.key()
+    value: Any = message.value()
+    topic: Any = message.topic()
+    partition: Any = message.partition()
+    offset: Any = message.offset()
+    return RawRecord(
+        topic,
+        partition,
+        offset,
+        ts_ms * _NS_PER_MS if ts_ms >= 0 else None,
+        key,
+        value,
+        headers,
+        problems,
+    )

@@ -39,6 +39,12 @@ _PASSING: Final = (
     KafkaError.COORDINATOR_NOT_AVAILABLE,
     KafkaError.NOT_COORDINATOR,
 )
+_LEFT_TO_OTHERS: Final = (
+    KafkaError.ILLEGAL_GENERATION,
+    KafkaError.UNKNOWN_MEMBER_ID,
+    KafkaError.REBALANCE_IN_PROGRESS,
+    KafkaError._ASSIGNMENT_LOST,
+)
 
 
 class Source:
@@ -48,8 +54,11 @@ class Source:
     * no ``group``: all partitions, from ``start`` or ``from_offsets``.
     * with ``until_end`` or ``to_offsets`` (exclusive): all partitions, up to there. ``until_end``
       takes the ends when reading starts. With a ``group``, from what it has committed.
+    * ``ranges``: exactly these partitions from their first offset to their end (exclusive; None
+      goes on for ever), whatever else is said.
 
-    Only committed transactions are read. ``trouble`` is librdkafka's last complaint.
+    Only committed transactions are read. ``trouble`` is librdkafka's last complaint, ``config``
+    overrides librdkafka properties.
     """
 
     def __init__(
@@ -62,6 +71,8 @@ class Source:
         until_end: bool = False,
         from_offsets: Mapping[int, int] | None = None,
         to_offsets: Mapping[int, int] | None = None,
+        ranges: Mapping[Place, tuple[int, int | None]] | None = None,
+        config: Mapping[str, Any] | None = None,
         logger: logging.Logger | None = None,
     ) -> None:
         if (from_offsets is not None or to_offsets is not None) and len(topics) != 1:
@@ -70,18 +81,23 @@ class Source:
         self._topics = list(topics)
         self._settings = settings
         self._group = group
-        self._bounded = until_end or to_offsets is not None
+        if ranges is None:
+            self._bounded = until_end or to_offsets is not None
+        else:
+            self._bounded = all(end is not None for _, end in ranges.values())
         self._ends: dict[Place, int] = {}
         self._open: set[Place] = set()
         self._handled: dict[Place, int] = {}
         log = ClientLog(logger if logger is not None else logging.getLogger(__name__))
-        config = {**self._config(start), "error_cb": self._on_error}
+        properties = {**self._config(start), **(config or {}), "error_cb": self._on_error}
         try:
-            self._consumer = Consumer(config, logger=log)
+            self._consumer = Consumer(properties, logger=log)
         except (KafkaException, ValueError, TypeError) as exc:
             raise SettingsError(f"the Kafka settings are refused: {exc}") from exc
         try:
-            if group is not None and not self._bounded and from_offsets is None:
+            if ranges is not None:
+                self._assign_ranges(ranges)
+            elif group is not None and not self._bounded and from_offsets is None:
                 self._consumer.subscribe(self._topics)
             else:
                 self._assign(start, from_offsets, to_offsets)
@@ -120,19 +136,29 @@ class Source:
     def commit(self, *, wait: bool = False) -> None:
         """Commit what was handled; without a group there is nothing to commit.
 
-        Raises ReadError if Kafka refuses (seen with ``wait`` only).
+        With ``wait`` it raises BrokerUnreachable while no broker answers, and keeps what it noted
+        for the next call; and ReadError if Kafka refuses. Partitions that were given to another
+        member of the group are left to it: it reads again what was not committed.
         """
         if self._group is None or not self._handled:
             return
-        offsets = [TopicPartition(*place, offset) for place, offset in self._handled.items()]
-        self._handled = {}
+        handled, self._handled = self._handled, {}
+        offsets = [TopicPartition(*place, offset) for place, offset in handled.items()]
         try:
             if wait:
                 self._consumer.commit(offsets=offsets, asynchronous=False)
             else:
                 self._consumer.commit(offsets=offsets, asynchronous=True)
         except KafkaException as exc:
-            raise ReadError(f"the offsets are not committed: {exc.args[0].str()}") from exc
+            error = exc.args[0]
+            if error.code() in _LEFT_TO_OTHERS:
+                self.trouble = error.str()
+                return
+            message = f"the offsets are not committed: {error.str()}"
+            if error.code() in _PASSING:
+                self._handled = {**handled, **self._handled}
+                raise BrokerUnreachable(message) from exc
+            raise ReadError(message) from exc
 
     def close(self) -> None:
         """Leave the group. What was handled and not committed is read again by the next one."""
@@ -175,6 +201,14 @@ class Source:
         self._open = set(self._ends)
         chosen = self._open if self._bounded else begin
         self._consumer.assign([TopicPartition(*place, begin[place]) for place in sorted(chosen)])
+
+    def _assign_ranges(self, ranges: Mapping[Place, tuple[int, int | None]]) -> None:
+        wanted = {
+            place: first for place, (first, end) in ranges.items() if end is None or first < end
+        }
+        self._ends = {place: end for place in wanted if (end := ranges[place][1]) is not None}
+        self._open = set(self._ends)
+        self._consumer.assign([TopicPartition(*place, first) for place, first in wanted.items()])
 
     def _bound(
         self, place: Place, begin: dict[Place, int], to_offsets: Mapping[int, int] | None
