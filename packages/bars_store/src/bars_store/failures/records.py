@@ -135,13 +135,19 @@ class Group:
     quarantined: int
     assignees: tuple[str, ...]
 
+    @property
+    def place(self) -> GroupPlace:
+        """Its place in the list of groups."""
+        return GroupPlace(self.open, self.last_seen, self.fingerprint)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupFilter:
     """Which groups; None is any.
 
     ``status`` keeps groups that have such a failure, ``since`` and ``until`` (exclusive) those that
-    were seen in that time, as far as first and last time tell.
+    were seen in that time, as far as first and last time tell, ``text`` those whose message has it,
+    in capitals or not.
     """
 
     reason: str | None = None
@@ -149,6 +155,16 @@ class GroupFilter:
     status: Status | None = None
     since: datetime | None = None
     until: datetime | None = None
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GroupPlace:
+    """Where a group stands in the list of groups: the next page begins behind it."""
+
+    open: int
+    last_seen: datetime
+    fingerprint: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -84,6 +84,10 @@ WHERE (%(reason)s::text IS NULL OR f.reason = %(reason)s)
         WHEN 'quarantined' THEN g.quarantined > 0
         ELSE true
       END
+  AND (%(text)s::text IS NULL OR strpos(lower(f.message), lower(%(text)s)) > 0)
+  AND (%(after_open)s::bigint IS NULL OR g.open < %(after_open)s OR (
+        g.open = %(after_open)s AND (g.last_seen < %(after_seen)s OR (
+            g.last_seen = %(after_seen)s AND g.fingerprint > %(after_fingerprint)s))))
 ORDER BY g.open DESC, g.last_seen DESC, g.fingerprint
 LIMIT %(limit)s
 
@@ -135,6 +139,16 @@ SELECT
 FROM dlq_state s JOIN dlq_failure f ON f.failure_id = s.failure_id
 WHERE s.failure_id > %(after)s AND {selected}
 ORDER BY s.failure_id
+LIMIT %(limit)s
+
+-- name: latest
+SELECT
+    f.failure_id, f.topic, f.partition_id, f.record_offset, f.reason, f.message, f.error_path,
+    f.origin_topic, f.attempt, f.fingerprint, octet_length(f.record_value), f.seen_at, s.status,
+    s.assignee
+FROM dlq_state s JOIN dlq_failure f ON f.failure_id = s.failure_id
+WHERE (%(before)s::bigint IS NULL OR s.failure_id < %(before)s) AND {selected}
+ORDER BY s.failure_id DESC
 LIMIT %(limit)s
 
 -- name: find

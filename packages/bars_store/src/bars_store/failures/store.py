@@ -16,6 +16,7 @@ from bars_store.failures.records import (
     FailureRecord,
     Group,
     GroupFilter,
+    GroupPlace,
     Overview,
     Selection,
     Status,
@@ -32,6 +33,10 @@ GROUPS_MAX: Final = 1000
 DECISIONS: Final = "decisions about dead letters"
 """The lock of whoever appends events."""
 
+_GROUP_PARAMS: Final = (
+    *("reason", "topic", "since", "until", "status", "text"),
+    *("after_open", "after_seen", "after_fingerprint"),
+)
 _BECOMES: Final[Mapping[str, Status]] = {
     Decision.RESOLVE: Status.RESOLVED,
     Decision.IGNORE: Status.IGNORED,
@@ -64,8 +69,14 @@ class FailureStore:
             stored = _one(cursor.execute(statement("store_incoming")))
         return Stored(stored, given - stored)
 
-    def groups(self, chosen: GroupFilter | None = None, *, limit: int = GROUPS_MAX) -> list[Group]:
-        """Groups, those with most open failures first, then by last seen."""
+    def groups(
+        self,
+        chosen: GroupFilter | None = None,
+        *,
+        after: GroupPlace | None = None,
+        limit: int = GROUPS_MAX,
+    ) -> list[Group]:
+        """Groups, those with most open failures first, then by last seen; ``after`` a place."""
         chosen = chosen if chosen is not None else GroupFilter()
         return self._groups(
             {
@@ -75,14 +86,17 @@ class FailureStore:
                 "since": chosen.since,
                 "until": chosen.until,
                 "status": chosen.status,
+                "text": None if chosen.text is None else rows.clean(chosen.text),
+                "after_open": None if after is None else after.open,
+                "after_seen": None if after is None else after.last_seen,
+                "after_fingerprint": None if after is None else after.fingerprint,
                 "limit": limit,
             }
         )
 
     def group(self, fingerprint: str) -> Group | None:
         """One group; None when there is none of this fingerprint."""
-        names = ("reason", "topic", "since", "until", "status")
-        params: dict[str, Any] = {**dict.fromkeys(names), "fingerprint": fingerprint, "limit": 1}
+        params = {**dict.fromkeys(_GROUP_PARAMS), "fingerprint": fingerprint, "limit": 1}
         return next(iter(self._groups(params)), None)
 
     def failure(self, failure_id: int) -> Failure | None:
@@ -118,6 +132,14 @@ class FailureStore:
         params = {**chosen.params(), "after": after, "limit": limit}
         with transaction(self._connection, "listing dead letters") as cursor:
             return rows.summaries(cursor.execute(statement("summaries"), params))
+
+    def latest(
+        self, chosen: Selection, *, before: int | None = None, limit: int = PAGE_ROWS
+    ) -> list[Summary]:
+        """The same from the newest to the oldest, with ids below ``before``."""
+        params = {**chosen.params(), "before": before, "limit": limit}
+        with transaction(self._connection, "listing dead letters") as cursor:
+            return rows.summaries(cursor.execute(statement("latest"), params))
 
     def neighbours(self, failure_id: int, *, count: int = NEIGHBOURS) -> list[Summary]:
         """The failures stored before and after this one in its partition, up to ``count`` each."""
