@@ -96,10 +96,8 @@ class RawReader:
         """How many offsets there are from the beginning to the end; None for a follower."""
         if self.ranges is None:
             return None
-        ends = [(first, end) for first, end in self.ranges.values()]
-        if any(end is None for _, end in ends):
-            return None
-        return sum(max(0, end - first) for first, end in ends if end is not None)
+        known = [max(0, end - first) for first, end in self.ranges.values() if end is not None]
+        return sum(known) if len(known) == len(self.ranges) else None
 
     @property
     def trouble(self) -> str | None:
@@ -120,6 +118,10 @@ class RawReader:
         if self._timed:
             return [each for each in records if self._span.takes(each.ts_ns)]
         return records
+
+    def lag(self) -> int:
+        """How many offsets are left to read, as of the brokers' last answers. Raises ReadError."""
+        return self._source.lag()
 
     def commit(self) -> None:
         """Save for the group that everything given out so far is handled, and wait for it.

@@ -160,6 +160,22 @@ class Source:
                 raise BrokerUnreachable(message) from exc
             raise ReadError(message) from exc
 
+    def lag(self) -> int:
+        """How many offsets lie between what was read and the ends, as of the last answers.
+
+        Only of partitions that were read from; some offsets may be no records.
+        """
+        try:
+            places = self._consumer.position(self._consumer.assignment())
+        except (KafkaException, RuntimeError) as exc:
+            raise ReadError(f"the positions are not to be had: {exc}") from exc
+        lag = 0
+        for place in places:
+            _, high = self._consumer.get_watermark_offsets(place, cached=True)
+            if place.offset >= 0 and high > place.offset:
+                lag += high - place.offset
+        return lag
+
     def close(self) -> None:
         """Leave the group. What was handled and not committed is read again by the next one."""
         self._consumer.close()
@@ -248,7 +264,10 @@ class Source:
 
     def _before_the_end(self, messages: list[Message]) -> list[Message]:
         """Leave out what came after the end, and note the partitions that are there."""
-        last = {(message.topic(), message.partition()): message for message in messages}
+        if len(self._ends) == 1:
+            last = {next(iter(self._ends)): message for message in messages[-1:]}
+        else:
+            last = {(message.topic(), message.partition()): message for message in messages}
         beyond = False
         for message in last.values():
             place, offset = _place(message)
