@@ -52,11 +52,11 @@ class Dump:
         """Refused rows by reason code."""
         return dict(sorted(Counter(str(row.reason) for row in self.refused).items()))
 
-    def only(self, exchange: str) -> Dump:
-        """The part of one exchange; a line that is no row belongs to every exchange."""
+    def only(self, *exchanges: str) -> Dump:
+        """The part of these exchanges; a line that is no row belongs to all of them."""
         return Dump(
-            self.table.filter(pc.equal(self.table["exchange"], exchange)),
-            tuple(row for row in self.refused if row.exchange in ("", exchange)),
+            self.table.filter(pc.is_in(self.table["exchange"], pa.array(exchanges, pa.string()))),
+            tuple(row for row in self.refused if row.exchange in ("", *exchanges)),
             self.content_sha256,
             self.ignored,
         )

@@ -1,0 +1,41 @@
+"""``publish``: the current master into its topic, without a new dump."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import Progress
+
+from app_kit.console import stderr
+from app_kit.logs import configure_logs
+from instruments.commands.options import Root, open_store, settings_of, today
+from instruments.commands.sync import tell_published
+from instruments.publishing import publish
+
+
+def command(
+    everything: Annotated[
+        bool,
+        typer.Option("--all", help="Every instrument that is listed, also what was published."),
+    ] = False,
+    root: Root = Path(),
+) -> int:
+    """Publish what Kafka lacks of the current master: after --no-publish, or when Kafka was away.
+
+    The topic is compacted: the key is EXCHANGE:TRADINGSYMBOL, a record without a value says that
+    the instrument is no longer listed. --all fills a new topic.
+    """
+    configure_logs(quiet=True)
+    settings = settings_of(root)
+    kafka = settings.require_kafka()
+    with open_store(settings) as store, Progress(console=stderr, transient=True) as bar:
+        task = bar.add_task("publishing", total=None)
+        published = publish(
+            *(store, kafka, settings.topic, today()),
+            everything=everything,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    tell_published(published, settings.topic)
+    return 0
