@@ -177,6 +177,23 @@ def test_the_same_bytes_on_another_day_are_a_dump_without_changes(store: Instrum
     assert [batch.observed_on for batch in store.days()] == [day(0), day(1)]
 
 
+def test_each_part_of_a_dump_is_recorded_once(store: InstrumentStore) -> None:
+    """A dump of two exchanges whose parts are recorded one after the other has one digest."""
+    whole = snapshot(0, [A, Row("X", 1, exchange="BFO")], ["NFO", "BFO"])
+    one = dataclasses.replace(whole, exchanges=("NFO",), rows=table([A]))
+    other = dataclasses.replace(
+        whole, exchanges=("BFO",), rows=table([Row("X", 1, exchange="BFO")])
+    )
+    assert [store.record(each).new for each in (one, other, one, other)] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+    assert store.record(whole).unchanged == 2
+    assert not store.record(dataclasses.replace(whole, exchanges=("BFO", "NFO", "NFO"))).new
+
+
 def test_a_right_dump_counts_again_after_a_wrong_one(store: InstrumentStore) -> None:
     store.record(snapshot(0, [A]))
     store.record(snapshot(0, [token(A, 768)]))

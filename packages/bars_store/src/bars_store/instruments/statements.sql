@@ -148,7 +148,8 @@ DELETE FROM instrument_validity WHERE source = %(source)s
 -- name: ranges
 -- The rule of the projection, its only statement: of the words on a symbol, the last of each day
 -- counts; a range begins where the word changes and ends where it changes again, at the latest after
--- the expiry. {keys} is a relation of symbols; words that were written after known_at are left out.
+-- the expiry. {keys} is a relation of symbols. Dumps recorded after known_at are left out; words that
+-- they made others restate change nothing without them.
 SELECT
     source, exchange, tradingsymbol, observed_on AS valid_from,
     least(changed_on, expiry + 1) AS valid_to, batch_id, instrument_token, exchange_token, name,
@@ -170,8 +171,7 @@ FROM (
             JOIN instrument_observation o
                 ON o.exchange = k.exchange AND o.tradingsymbol = k.tradingsymbol
             JOIN instrument_batch b ON b.batch_id = o.batch_id
-            JOIN instrument_batch s ON s.batch_id = o.stated_by
-            WHERE b.source = %(source)s AND s.recorded_at <= %(known_at)s
+            WHERE b.source = %(source)s AND b.recorded_at <= %(known_at)s
             ORDER BY o.exchange, o.tradingsymbol, o.observed_on, o.batch_id DESC
         ) AS last_word_of_day
     ) AS word_with_the_one_before
