@@ -14,7 +14,7 @@ from typing import Any, Final
 from broker_zerodha.packet_records import packet_record
 from contracts.reasons import ReasonCode
 from contracts.topics import load_topics
-from dlq_triage.dialects import Layout, Parse, decimal, layout_of, read_field, text
+from dlq_triage.dialects import Layout, Parse, decimal, layout_of, read_field, text, text_problem
 from dlq_triage.exceptions import reason_of_exception
 from dlq_triage.fingerprint import DIGITS_ALIKE, fingerprint, origin_name
 from dlq_triage.inspection import Hints, Inspection, Inspector
@@ -82,12 +82,13 @@ class Classifier:
             seq = _number(contents[kind.seq_at], decimal)
             first_ns = _number(contents[kind.first_at], decimal)
         except ValueError:
-            offset, seq, first_ns, problems = _piece_by_piece(kind.layout, contents)
-            failure = replace(failure, problems=(*failure.problems, *problems))
+            failure, offset, seq, first_ns = _piece_by_piece(failure, kind.layout, contents)
         if failure.reason_source is ReasonSource.NONE:
             return self._by_bytes(raw, kind, failure, contents, (offset, seq, first_ns))
         content = contents[kind.message_at] or b""
         message = text(content)
+        if len(message) != len(content):  # not ASCII, or cut
+            failure = self._said(failure, kind, content)
         form = (raw.topic, content.translate(DIGITS_ALIKE))
         mark = known.marks.get(form) or self._mark(known, message, form)
         return ClassifiedRecord(raw, failure, message, mark, offset, seq, first_ns)
@@ -137,10 +138,19 @@ class Classifier:
         offset, seq, first_ns = numbers
         seen = self._inspect(raw, failure, seq, first_ns)
         failure = with_inspection(failure, seen)
-        content = contents[kind.message_at]
-        message = (text(content) if content else "") or seen.message
+        content = contents[kind.message_at] or b""
+        failure = self._said(failure, kind, content)
+        message = text(content) or seen.message
         mark = _mark(failure, message, raw.topic)
         return ClassifiedRecord(raw, failure, message, mark, offset, seq, first_ns, seen.decoded)
+
+    def _said(self, failure: Failure, kind: _Kind, content: bytes) -> Failure:
+        """The failure, with a problem where the message does not say all that its header does."""
+        place = kind.layout.message
+        problem = text_problem(place.name, content) if place is not None else None
+        if place is None or problem is None:
+            return failure
+        return _with_problem(failure, problem, place.index)
 
     def _learn(self, names: tuple[str, ...]) -> _Kind:
         layout = layout_of(names)
@@ -186,18 +196,25 @@ def _number(content: bytes | None, parse: Parse) -> int | None:
 
 
 def _piece_by_piece(
-    layout: Layout, contents: Contents
-) -> tuple[int | None, int | None, int | None, list[str]]:
-    """The varying numbers one at a time, and what is wrong with them."""
-    problems: list[str] = []
+    failure: Failure, layout: Layout, contents: Contents
+) -> tuple[Failure, int | None, int | None, int | None]:
+    """The varying numbers one at a time; the failure tells of those that are none."""
     numbers: list[int | None] = []
     for place in layout.varying:
         found, problem = read_field(place, contents[place.index]) if place else (None, None)
         numbers.append(found if isinstance(found, int) else None)
-        if problem is not None:
-            problems.append(problem)
+        if place is not None and problem is not None:
+            failure = _with_problem(failure, problem, place.index)
     offset, seq, first_ns = numbers
-    return offset, seq, first_ns, problems
+    return failure, offset, seq, first_ns
+
+
+def _with_problem(failure: Failure, problem: str, position: int) -> Failure:
+    return replace(
+        failure,
+        problems=(*failure.problems, problem),
+        unsaid=tuple(sorted({*failure.unsaid, position})),
+    )
 
 
 def _mark(failure: Failure, message: str, topic: str) -> str:
@@ -207,25 +224,29 @@ def _mark(failure: Failure, message: str, topic: str) -> str:
 
 def failure_of(layout: Layout, steady: Contents) -> Failure:
     """What the headers alone say; ``reason_source`` is NONE where the bytes must tell."""
-    known: dict[str, Any] = {"problems": layout.problems}
+    fields: dict[str, Any] = {}
+    problems = list(layout.problems)
+    unsaid = set(layout.others)
     for place, content in zip(layout.steady, steady, strict=True):
         found, problem = read_field(place, content)
         if found is not None:
-            known[place.field] = found
+            fields[place.field] = found
+        if place.field == "reason" and found not in _CODES:
+            # As the contract has it for a reader that is older than the code.
+            problem = problem or f"the reason {str(found)[:40]} is unknown to this version"
         if problem is not None:
-            known["problems"] += (problem,)
-    code = known.pop("reason", None)
-    if code is None:
-        meant = reason_of_exception(known.get("exception"))
+            problems.append(problem)
+            unsaid.add(place.index)
+    code = fields.pop("reason", None)
+    if code not in _CODES:
+        meant = reason_of_exception(fields.get("exception"))
         code = str(meant) if meant is not None else None
-    elif code not in _CODES:
-        # As the contract has it for a reader that is older than the code.
-        known["problems"] += (f"the reason {code[:40]} is unknown to this version",)
-        code = None
     if code is not None and code != ReasonCode.UNCLASSIFIED:
-        known.update(reason=code, reason_source=ReasonSource.HEADER)
-    known["attempt"] = max(1, known.get("attempt", 1))
-    return Failure(dialect=layout.dialect, **known)
+        fields.update(reason=code, reason_source=ReasonSource.HEADER)
+    fields["attempt"] = max(1, fields.get("attempt", 1))
+    return Failure(
+        dialect=layout.dialect, problems=tuple(problems), unsaid=tuple(sorted(unsaid)), **fields
+    )
 
 
 def with_inspection(failure: Failure, seen: Inspection) -> Failure:

@@ -163,8 +163,8 @@ class Layout:
     """What a sequence of header names means, whatever their values are.
 
     ``steady`` are the fields that repeat, ``varying`` those of ``VARYING``, None where there is no
-    such header. ``others`` are the positions of headers that are not the dialect's, or are there
-    again.
+    such header. ``others`` are the positions of headers that fill no field: those of others, those
+    without a field, and those that are there again.
     """
 
     dialect: Dialect
@@ -188,19 +188,19 @@ def layout_of(names: Sequence[str]) -> Layout:
 
 def _layout(dialect: Dialect, known: dict[str, tuple[str, Parse]], names: Sequence[str]) -> Layout:
     first: dict[str, int] = {}
-    others: list[int] = []
     problems: list[str] = []
     for index, name in enumerate(names):
-        if name in known and name not in first:
-            first[name] = index
+        if name not in known:
             continue
-        others.append(index)
-        if name in known:
+        if name in first:
             problems.append(f"the header {name} is there again; the first one counts")
+        first.setdefault(name, index)
     places: dict[str, Place] = {}
     for name, (field, parse) in known.items():
         if field and name in first:
             places.setdefault(field, Place(first[name], name, field, parse))
+    said = {place.index for place in places.values()}
+    others = tuple(index for index in range(len(names)) if index not in said)
     offset, seq, first_ns = (places.pop(field, None) for field in VARYING)
     message = places.pop(MESSAGE, None)
     return Layout(
@@ -208,13 +208,16 @@ def _layout(dialect: Dialect, known: dict[str, tuple[str, Parse]], names: Sequen
         tuple(places.values()),
         message,
         (offset, seq, first_ns),
-        tuple(others),
+        others,
         tuple(dict.fromkeys(problems)),
     )
 
 
 def read_field(place: Place, content: bytes | None) -> tuple[str | int | None, str | None]:
-    """The field, and what is wrong with it. A header without a value is as good as none."""
+    """The field, and why it does not say all that the header does, if it does not.
+
+    A header without a value is as good as none.
+    """
     if content is None:
         return None, None
     try:
@@ -222,9 +225,16 @@ def read_field(place: Place, content: bytes | None) -> tuple[str | int | None, s
     except ValueError:
         shown = text(content)[:_SHOWN_CHARS]
         return None, f"the header {place.name} holds no number: {shown}"
-    if place.parse is text and not _is_utf8(content):
-        return found, f"the header {place.name} is not UTF-8"
-    return found, None
+    return found, text_problem(place.name, content) if place.parse is text else None
+
+
+def text_problem(name: str, content: bytes) -> str | None:
+    """Why ``text`` of this header is not the whole of it, or None."""
+    if len(content) > TEXT_CHARS_MAX:
+        return f"the header {name} is cut from {len(content)} bytes"
+    if not _is_utf8(content):
+        return f"the header {name} is not UTF-8"
+    return None
 
 
 def _is_utf8(content: bytes) -> bool:

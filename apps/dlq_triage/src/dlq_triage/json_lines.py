@@ -1,4 +1,8 @@
-"""A classified record as one line of JSON: what `dump` writes (pure)."""
+"""Classified records as lines of JSON: what ``dump`` writes (pure).
+
+A dump writes millions of lines, and most of a line is that of the line before: what a failure says
+is put into JSON once and remembered. A test holds the lines to plain ``orjson``.
+"""
 
 from __future__ import annotations
 
@@ -8,47 +12,99 @@ from typing import Any, Final
 
 import orjson
 
-from dlq_triage.records import ClassifiedRecord, Decoded, Dialect
+from broker_zerodha.packet_records import packet_json
+from dlq_triage.classify import REMEMBERED, Classifier
+from dlq_triage.records import ClassifiedRecord, Decoded, Failure
+from kafka_io.raw_reader import RawHeaders
 
-_OPTIONS: Final = orjson.OPT_APPEND_NEWLINE | orjson.OPT_PASSTHROUGH_DATACLASS
-_OURS: Final = "dlq."
+_NULL: Final = b"null"
+_NONE: Final = b"[]"
+_LINE: Final = (
+    b'{"topic":%b,"partition":%d,"offset":%d,"ts_ns":%b,%b,"message":%b,"fingerprint":"%b",'
+    b'"origin_offset":%b,"feed_seq":%b,"first_failure_ns":%b,"problems":%b,"key":%b,"headers":%b,'
+    b'"value":%b,"decoded":%b}\n'
+)
 
 
-def json_line(record: ClassifiedRecord, decoded: Decoded | None) -> bytes:
-    """One line, with its newline. docs/dead-letters.md explains the fields."""
-    raw, failure = record.raw, record.failure
-    value, key = raw.value, raw.key
-    return orjson.dumps(
-        {
-            "topic": raw.topic,
-            "partition": raw.partition,
-            "offset": raw.offset,
-            "ts_ns": raw.ts_ns,
+class LineMaker:
+    """Makes lines of records that ``classifier`` classified. Not thread-safe."""
+
+    def __init__(self, classifier: Classifier) -> None:
+        self._classifier = classifier
+        self._failures: dict[int, tuple[Failure, bytes]] = {}
+        self._topics: dict[str, bytes] = {}
+
+    def line(self, record: ClassifiedRecord) -> bytes:
+        """One line, with its newline. docs/dead-letters.md explains the fields."""
+        raw, failure, message, fingerprint, offset, seq, first_ns, _ = record
+        topic, partition, at, ts_ns, key, value, headers, _ = raw
+        known = self._failures.get(id(failure)) or self._learn(failure)
+        problems = record.problems
+        return _LINE % (
+            self._topics.get(topic) or self._topic(topic),
+            partition,
+            at,
+            _NULL if ts_ns is None else b"%d" % ts_ns,
+            known[1],
+            orjson.dumps(message),
+            fingerprint.encode(),
+            _NULL if offset is None else b"%d" % offset,
+            _NULL if seq is None else b"%d" % seq,
+            _NULL if first_ns is None else b"%d" % first_ns,
+            orjson.dumps(problems) if problems else _NONE,
+            _NULL if key is None else orjson.dumps(text_or_base64(key)),
+            _headers(headers, failure.unsaid) if failure.unsaid else _NONE,
+            _NULL if value is None else b'"%b"' % b2a_base64(value, newline=False),
+            self._decoded(record),
+        )
+
+    def _decoded(self, record: ClassifiedRecord) -> bytes:
+        failure = record.failure
+        if failure.unit == "packet":
+            tick = packet_json(
+                record.raw.value or b"",
+                feed_session=failure.feed_session or 0,
+                feed_seq=record.feed_seq or 0,
+                ts_recv_ns=record.first_failure_ns or 0,
+            )
+            if tick is None:
+                return _NULL
+            contract = orjson.dumps(failure.contract)
+            return b'{"form":"packet","contract":%b,"records":[%b]}' % (contract, tick)
+        decoded = self._classifier.decoded(record)
+        return _NULL if decoded is None else decoded_json(decoded)
+
+    def _learn(self, failure: Failure) -> tuple[Failure, bytes]:
+        """What the failure says, without braces; it is kept so that its id stays its own."""
+        fields = {
             "reason": failure.reason,
             "reason_source": failure.reason_source,
-            "message": record.message,
             "error_path": failure.error_path,
-            "fingerprint": record.fingerprint,
             "dialect": failure.dialect,
             "exception": failure.exception,
             "component": failure.component,
             "origin_topic": failure.origin_topic,
             "origin_partition": failure.origin_partition,
-            "origin_offset": record.origin_offset,
             "feed_session": failure.feed_session,
-            "feed_seq": record.feed_seq,
             "contract": failure.contract,
             "unit": failure.unit,
             "attempt": failure.attempt,
-            "first_failure_ns": record.first_failure_ns,
-            "problems": record.problems,
-            "key": _text_or_base64(key),
-            "headers": _headers(record),
-            "value": None if value is None else b2a_base64(value, newline=False).decode("ascii"),
-            "decoded": None if decoded is None else _decoded(decoded),
-        },
-        to_json,
-        _OPTIONS,
+        }
+        known = (failure, orjson.dumps(fields)[1:-1])
+        if len(self._failures) >= REMEMBERED:
+            self._failures.clear()
+        self._failures[id(failure)] = known
+        return known
+
+    def _topic(self, topic: str) -> bytes:
+        found = self._topics[topic] = orjson.dumps(topic)
+        return found
+
+
+def decoded_json(decoded: Decoded) -> bytes:
+    """What the bytes are, as JSON."""
+    return orjson.dumps(
+        {"form": decoded.form, "contract": decoded.contract, "records": decoded.records}, to_json
     )
 
 
@@ -57,19 +113,7 @@ def to_json(value: Any) -> Any:
     return base64.b64encode(value).decode() if isinstance(value, bytes) else str(value)
 
 
-def _decoded(decoded: Decoded) -> dict[str, Any]:
-    return {"form": decoded.form, "contract": decoded.contract, "records": decoded.records}
-
-
-def _headers(record: ClassifiedRecord) -> list[list[Any]]:
-    """The headers that the fields do not say already: all but ours, where ours are in order."""
-    headers = record.raw.headers
-    if record.failure.dialect is Dialect.KITE and not record.failure.problems:
-        headers = [each for each in headers if not each[0].startswith(_OURS)]
-    return [[name, _text_or_base64(content)] for name, content in headers]
-
-
-def _text_or_base64(content: bytes | None) -> Any:
+def text_or_base64(content: bytes | None) -> Any:
     """Text where it is UTF-8; other bytes as ``{"base64": …}``."""
     if content is None:
         return None
@@ -77,3 +121,8 @@ def _text_or_base64(content: bytes | None) -> Any:
         return content.decode()
     except UnicodeDecodeError:
         return {"base64": base64.b64encode(content).decode()}
+
+
+def _headers(headers: RawHeaders, positions: tuple[int, ...]) -> bytes:
+    chosen = [headers[position] for position in positions]
+    return orjson.dumps([(name, text_or_base64(content)) for name, content in chosen])

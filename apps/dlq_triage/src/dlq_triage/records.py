@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -72,6 +72,8 @@ class Failure:
     unit: str | None = None
     attempt: int = 1
     problems: tuple[str, ...] = ()
+    unsaid: tuple[int, ...] = field(default=(), compare=False)
+    """Positions of the headers that the fields do not say, or not wholly."""
 
 
 class ClassifiedRecord(NamedTuple):

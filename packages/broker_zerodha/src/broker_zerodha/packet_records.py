@@ -1,4 +1,4 @@
-"""One packet as a Tick record in JSON form, quickly and without the compiled loops (pure).
+"""One packet as a Tick record in JSON form or text, quickly and without the compiled loops (pure).
 
 For those who look at packets one by one, such as triage. ``frames`` and ``reference`` decide what a
 frame means; a property test holds this module to them.
@@ -6,6 +6,7 @@ frame means; a property test holds this module to them.
 
 from __future__ import annotations
 
+import json
 import struct
 from collections.abc import Callable
 from typing import Any, Final
@@ -127,4 +128,47 @@ _READERS: Final[dict[int, Callable[[bytes, int, int, int], Record]]] = {
     PacketKind.INDEX_FULL: _index,
     PacketKind.QUOTE: _tradable,
     PacketKind.FULL: _tradable,
+}
+
+
+def packet_json(
+    packet: bytes, *, feed_session: int = 0, feed_seq: int = 0, ts_recv_ns: int = 0
+) -> bytes | None:
+    """``packet_record`` as JSON text, in half the time: the keys' order is not the contract's."""
+    size = len(packet)
+    if size == PacketKind.FULL:
+        part = _QUOTE(packet)
+        tail = _FULL_TAIL(packet, _QUOTE_BYTES)
+        scale = price_scale_of(part[0])
+        stamps = (feed_session, feed_seq, ts_recv_ns, scale)
+        body = _FULL_JSON[tail[0] > 0, tail[4] > 0]
+        return body % (*stamps, *part[:7], tail[0], *part[7:], tail[4], *tail[1:4], *tail[5:])
+    record = packet_record(
+        packet, feed_session=feed_session, feed_seq=feed_seq, ts_recv_ns=ts_recv_ns
+    )
+    return None if record is None else json.dumps(record, separators=(",", ":")).encode()
+
+
+def _full_json(traded: bool, event: bool) -> bytes:
+    """A template: ``%d`` for each number, in the order that ``packet_json`` gives them."""
+    # A time of 0 seconds is none; %.0a takes the number and prints nothing.
+    times = {True: "%d000000000", False: "null%.0a"}
+    level = '{"quantity":%d,"price":%d,"orders":%d}'
+    levels = ",".join([level] * 5)
+    return (
+        '{"mode":"full","feed_session":%d,"feed_seq":%d,"ts_recv_ns":%d,"price_scale":%d,'
+        '"instrument_token":%d,"last_price":%d,"trade":{"last_quantity":%d,"average_price":%d,'
+        '"volume_day":%d,"total_buy_quantity":%d,"total_sell_quantity":%d,'
+        f'"last_trade_time_ns":{times[traded]}}},'
+        '"ohlc":{"open":%d,"high":%d,"low":%d,"close":%d},'
+        f'"ts_event_ns":{times[event]},'
+        '"open_interest":{"oi":%d,"day_high":%d,"day_low":%d},"index_change":null,'
+        f'"depth":{{"bids":[{levels}],"asks":[{levels}]}}}}'
+    ).encode()
+
+
+_FULL_JSON: Final = {
+    (traded, event): _full_json(traded, event)
+    for traded in (False, True)
+    for event in (False, True)
 }
