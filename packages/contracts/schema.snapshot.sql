@@ -1,3 +1,71 @@
+CREATE FUNCTION public.bar_groups(length integer, since timestamp with time zone DEFAULT '-infinity'::timestamp with time zone, until timestamp with time zone DEFAULT 'infinity'::timestamp with time zone) RETURNS TABLE(ts_open timestamp with time zone, instrument_id integer, open bigint, high bigint, low bigint, close bigint, volume bigint, oi bigint, price_scale smallint, minutes smallint, conflicts smallint, flags integer, first_batch_id bigint, last_batch_id bigint)
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT
+        g.ts_open, g.instrument_id, g.open / f.factor, g.high / f.factor, g.low / f.factor,
+        g.close / f.factor, g.volume, g.oi, g.price_scale, g.minutes, g.conflicts, g.flags,
+        g.first_batch_id, g.last_batch_id
+    FROM (
+        SELECT
+            b.ts_open - make_interval(mins => ((b.session_minute % length) + length) % length)
+                AS ts_open,
+            b.instrument_id,
+            (array_agg(b.open * s.factor ORDER BY b.ts_open))[1] AS open,
+            max(b.high * s.factor) AS high,
+            min(b.low * s.factor) AS low,
+            (array_agg(b.close * s.factor ORDER BY b.ts_open DESC))[1] AS close,
+            sum(b.volume)::bigint AS volume,
+            (array_agg(b.oi ORDER BY b.ts_open DESC) FILTER (WHERE b.oi IS NOT NULL))[1] AS oi,
+            max(b.price_scale) AS price_scale,
+            count(*)::smallint AS minutes,
+            count(*) FILTER (WHERE b.verdict IN (8, 9, 10))::smallint AS conflicts,
+            bit_or(b.flags) AS flags,
+            min(b.batch_id) AS first_batch_id,
+            max(b.batch_id) AS last_batch_id
+        FROM bars_1m b, LATERAL (SELECT (10 ^ (9 - b.price_scale))::bigint AS factor) s
+        WHERE b.ts_open >= since AND b.ts_open < until
+        GROUP BY 1, 2
+    ) g, LATERAL (SELECT (10 ^ (9 - g.price_scale))::bigint AS factor) f
+$$;
+
+COMMENT ON FUNCTION public.bar_groups(length integer, since timestamp with time zone, until timestamp with time zone) IS 'Golden bars of so many minutes, counted from the opening of the day, made from the minutes of a span: give it whole days. minutes tells of how many each is made, conflicts in how many of them the sources differ.';
+
+CREATE FUNCTION public.make_bar_month(month date) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+DECLARE
+    first timestamptz := date_trunc('month', month::timestamp) AT TIME ZONE 'Asia/Kolkata';
+    next timestamptz :=
+        (date_trunc('month', month::timestamp) + interval '1 month') AT TIME ZONE 'Asia/Kolkata';
+    suffix text := to_char(month, '"_"YYYY"_"MM');
+    parent text;
+BEGIN
+    IF month NOT BETWEEN date '1990-01-01' AND date '2100-12-31' THEN
+        RAISE EXCEPTION 'no bars are kept for %', month USING ERRCODE = 'check_violation';
+    END IF;
+    PERFORM pg_advisory_xact_lock(hashtextextended('make_bar_month', 0));
+    IF to_regclass('bar_observation' || suffix) IS NOT NULL THEN
+        RETURN false;
+    END IF;
+    FOREACH parent IN ARRAY ARRAY['bar_observation', 'bars_1m'] LOOP
+        EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING ALL)', parent || suffix, parent);
+        EXECUTE format(
+            'ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
+            parent, parent || suffix, first, next
+        );
+    END LOOP;
+    EXECUTE format(
+        'CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON %I '
+        'FOR EACH STATEMENT EXECUTE FUNCTION refuse_rewrite()',
+        'bar_observation' || suffix
+    );
+    RETURN true;
+END
+$$;
+
+COMMENT ON FUNCTION public.make_bar_month(month date) IS 'Makes the partitions of a month (IST) of bar_observation and bars_1m; false when they are there. Runs as the owner of the tables, so that who may insert needs no right to create.';
+
 CREATE FUNCTION public.refuse_rewrite() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -8,6 +76,354 @@ END
 $$;
 
 COMMENT ON FUNCTION public.refuse_rewrite() IS 'Trigger of tables that hold the truth: what was observed stays as it was written.';
+
+CREATE TABLE public.bar_batch (
+    batch_id bigint NOT NULL,
+    source_id smallint NOT NULL,
+    minutes smallint NOT NULL,
+    month date NOT NULL,
+    purpose text NOT NULL COLLATE pg_catalog."C",
+    first_open timestamp with time zone NOT NULL,
+    last_open timestamp with time zone NOT NULL,
+    started_at timestamp with time zone NOT NULL,
+    recorded_at timestamp with time zone NOT NULL,
+    content_sha256 bytea NOT NULL,
+    file_sha256 bytea,
+    file_name text,
+    rules_sha256 bytea NOT NULL,
+    rows_good integer NOT NULL,
+    rows_refused integer NOT NULL,
+    added integer NOT NULL,
+    revised integer NOT NULL,
+    unchanged integer NOT NULL,
+    parameters jsonb DEFAULT '{}'::jsonb NOT NULL,
+    CONSTRAINT bar_batch_added_check CHECK ((added >= 0)),
+    CONSTRAINT bar_batch_check CHECK ((last_open >= first_open)),
+    CONSTRAINT bar_batch_check1 CHECK ((rows_good = ((added + revised) + unchanged))),
+    CONSTRAINT bar_batch_content_sha256_check CHECK ((octet_length(content_sha256) = 32)),
+    CONSTRAINT bar_batch_file_sha256_check CHECK ((octet_length(file_sha256) = 32)),
+    CONSTRAINT bar_batch_minutes_check CHECK ((minutes = ANY (ARRAY[1, 1440]))),
+    CONSTRAINT bar_batch_month_check CHECK ((EXTRACT(day FROM month) = (1)::numeric)),
+    CONSTRAINT bar_batch_purpose_check CHECK ((purpose = ANY (ARRAY['history'::text, 'heal'::text, 'live'::text]))),
+    CONSTRAINT bar_batch_revised_check CHECK ((revised >= 0)),
+    CONSTRAINT bar_batch_rows_refused_check CHECK ((rows_refused >= 0)),
+    CONSTRAINT bar_batch_unchanged_check CHECK ((unchanged >= 0))
+);
+
+COMMENT ON TABLE public.bar_batch IS 'Append-only: bars of one source, interval and month that were recorded in one transaction. A batch that confirmed all it brought is here, too.';
+
+COMMENT ON COLUMN public.bar_batch.minutes IS 'Length of its bars: 1, or 1440 for days.';
+
+COMMENT ON COLUMN public.bar_batch.month IS 'First day (IST) of the month of its bars.';
+
+COMMENT ON COLUMN public.bar_batch.purpose IS 'history; heal: fetched to close a gap of the feed; live: built from the feed''s bars.';
+
+COMMENT ON COLUMN public.bar_batch.recorded_at IS 'When it was written, rising in the order of COMMIT; reads as of a time compare with it.';
+
+COMMENT ON COLUMN public.bar_batch.content_sha256 IS 'Of its instruments and columns, sorted.';
+
+COMMENT ON COLUMN public.bar_batch.file_sha256 IS 'Of the file it came from; null for a download.';
+
+COMMENT ON COLUMN public.bar_batch.rules_sha256 IS 'The rules it was merged with.';
+
+COMMENT ON COLUMN public.bar_batch.rows_refused IS 'Bars of the same chunk that were bad input.';
+
+COMMENT ON COLUMN public.bar_batch.added IS 'Bars of which the source had said nothing before.';
+
+COMMENT ON COLUMN public.bar_batch.revised IS 'Bars that differ from the source''s last word.';
+
+COMMENT ON COLUMN public.bar_batch.unchanged IS 'Bars that repeat the source''s last word; not kept again.';
+
+COMMENT ON COLUMN public.bar_batch.parameters IS 'How it was obtained, for people.';
+
+ALTER TABLE public.bar_batch ALTER COLUMN batch_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.bar_batch_batch_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.bar_decision (
+    decision_id bigint NOT NULL,
+    batch_id bigint NOT NULL,
+    instrument_id integer NOT NULL,
+    accepted boolean NOT NULL,
+    who text NOT NULL,
+    note text DEFAULT ''::text NOT NULL,
+    decided_at timestamp with time zone NOT NULL,
+    CONSTRAINT bar_decision_who_check CHECK ((who <> ''::text))
+);
+
+COMMENT ON TABLE public.bar_decision IS 'Append-only: whether a revision counts, by whom and when; the last decision holds.';
+
+ALTER TABLE public.bar_decision ALTER COLUMN decision_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.bar_decision_decision_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.bar_instrument (
+    instrument_id integer NOT NULL,
+    exchange text NOT NULL COLLATE pg_catalog."C",
+    tradingsymbol text NOT NULL COLLATE pg_catalog."C",
+    CONSTRAINT bar_instrument_exchange_check CHECK ((exchange <> ''::text)),
+    CONSTRAINT bar_instrument_tradingsymbol_check CHECK ((tradingsymbol <> ''::text))
+);
+
+COMMENT ON TABLE public.bar_instrument IS 'Append-only: the number that stands for an exchange''s symbol in the tables of bars. Which contract the symbol was on a day is in instrument_validity.';
+
+ALTER TABLE public.bar_instrument ALTER COLUMN instrument_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.bar_instrument_instrument_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.bar_observation (
+    ts_open timestamp with time zone NOT NULL,
+    batch_id bigint NOT NULL,
+    open bigint NOT NULL,
+    high bigint NOT NULL,
+    low bigint NOT NULL,
+    close bigint NOT NULL,
+    volume bigint NOT NULL,
+    oi bigint,
+    instrument_id integer NOT NULL,
+    tick_size integer NOT NULL,
+    minutes smallint NOT NULL,
+    source_id smallint NOT NULL,
+    price_scale smallint NOT NULL,
+    CONSTRAINT bar_observation_check CHECK (((low <= LEAST(open, close)) AND (high >= GREATEST(open, close)) AND (volume >= 0)))
+)
+PARTITION BY RANGE (ts_open);
+
+COMMENT ON TABLE public.bar_observation IS 'Append-only: what a source said of a bar, where it differs from what the source said of it before. Partitions by month are made by make_bar_month.';
+
+COMMENT ON COLUMN public.bar_observation.ts_open IS 'Start of the bar; for a day midnight in India.';
+
+COMMENT ON COLUMN public.bar_observation.batch_id IS 'The batch of bar_batch that says so; without a foreign key, which would cost more than the row.';
+
+COMMENT ON COLUMN public.bar_observation.open IS 'Prices are times 10^price_scale.';
+
+COMMENT ON COLUMN public.bar_observation.oi IS 'Open interest at the end of the bar; null where none.';
+
+COMMENT ON COLUMN public.bar_observation.tick_size IS 'Smallest price step of the instrument on that day, times 10^price_scale; 0 when not known. Not a word of the source, but what its word is judged by.';
+
+COMMENT ON COLUMN public.bar_observation.minutes IS 'Length of the bar: 1, or 1440 for a day.';
+
+CREATE TABLE public.bar_projection (
+    minutes smallint NOT NULL,
+    month date NOT NULL,
+    rules_sha256 bytea NOT NULL,
+    made_at timestamp with time zone NOT NULL
+);
+
+COMMENT ON TABLE public.bar_projection IS 'Which months of golden bars are whole, and the rules they were made by. A month that is not here, or was made by other rules, is made anew by the next merge into it.';
+
+CREATE TABLE public.bar_revision (
+    batch_id bigint NOT NULL,
+    instrument_id integer NOT NULL,
+    source_id smallint NOT NULL,
+    minutes smallint NOT NULL,
+    first_open timestamp with time zone NOT NULL,
+    last_open timestamp with time zone NOT NULL,
+    bars integer NOT NULL,
+    ratio numeric NOT NULL,
+    CONSTRAINT bar_revision_bars_check CHECK ((bars > 0)),
+    CONSTRAINT bar_revision_check CHECK ((last_open >= first_open)),
+    CONSTRAINT bar_revision_ratio_check CHECK ((ratio > (0)::numeric))
+);
+
+COMMENT ON TABLE public.bar_revision IS 'Append-only: a stretch that a source restated by one ratio, as after a bonus or a split. Its bars of that batch and of later ones do not count until a person accepts the revision.';
+
+COMMENT ON COLUMN public.bar_revision.bars IS 'How many bars of the stretch differ.';
+
+COMMENT ON COLUMN public.bar_revision.ratio IS 'New prices divided by those before.';
+
+CREATE TABLE public.bar_rules (
+    rules_sha256 bytea NOT NULL,
+    rules jsonb NOT NULL,
+    first_used timestamp with time zone NOT NULL,
+    CONSTRAINT bar_rules_rules_sha256_check CHECK ((octet_length(rules_sha256) = 32))
+);
+
+COMMENT ON TABLE public.bar_rules IS 'Append-only: every set of merge rules that was ever used.';
+
+COMMENT ON COLUMN public.bar_rules.rules_sha256 IS 'Of the rules as canonical JSON.';
+
+CREATE TABLE public.bar_source (
+    source_id smallint NOT NULL,
+    source text NOT NULL COLLATE pg_catalog."C",
+    CONSTRAINT bar_source_source_check CHECK ((source <> ''::text))
+);
+
+COMMENT ON TABLE public.bar_source IS 'Append-only: the number that stands for a source, such as kite or a vendor''s name.';
+
+ALTER TABLE public.bar_source ALTER COLUMN source_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.bar_source_source_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.bar_verdict (
+    verdict smallint NOT NULL,
+    name text NOT NULL COLLATE pg_catalog."C",
+    meaning text NOT NULL
+);
+
+COMMENT ON TABLE public.bar_verdict IS 'Append-only: what the numbers in the column verdict mean.';
+
+CREATE VIEW public.bars_15m AS
+ SELECT ts_open,
+    instrument_id,
+    open,
+    high,
+    low,
+    close,
+    volume,
+    oi,
+    price_scale,
+    minutes,
+    conflicts,
+    flags,
+    first_batch_id,
+    last_batch_id
+   FROM public.bar_groups(15) bar_groups(ts_open, instrument_id, open, high, low, close, volume, oi, price_scale, minutes, conflicts, flags, first_batch_id, last_batch_id);
+
+COMMENT ON VIEW public.bars_15m IS 'Golden bars of 15 minutes; name the instrument, or use bar_groups.';
+
+CREATE TABLE public.bars_1d (
+    ts_open timestamp with time zone CONSTRAINT bars_1m_ts_open_not_null NOT NULL,
+    batch_id bigint CONSTRAINT bars_1m_batch_id_not_null NOT NULL,
+    other_batch_id bigint,
+    open bigint CONSTRAINT bars_1m_open_not_null NOT NULL,
+    high bigint CONSTRAINT bars_1m_high_not_null NOT NULL,
+    low bigint CONSTRAINT bars_1m_low_not_null NOT NULL,
+    close bigint CONSTRAINT bars_1m_close_not_null NOT NULL,
+    volume bigint CONSTRAINT bars_1m_volume_not_null NOT NULL,
+    oi bigint,
+    instrument_id integer CONSTRAINT bars_1m_instrument_id_not_null NOT NULL,
+    flags integer CONSTRAINT bars_1m_flags_not_null NOT NULL,
+    price_scale smallint CONSTRAINT bars_1m_price_scale_not_null NOT NULL,
+    verdict smallint CONSTRAINT bars_1m_verdict_not_null NOT NULL,
+    differs smallint CONSTRAINT bars_1m_differs_not_null NOT NULL,
+    from_other smallint CONSTRAINT bars_1m_from_other_not_null NOT NULL,
+    session_minute smallint CONSTRAINT bars_1m_session_minute_not_null NOT NULL
+);
+
+COMMENT ON TABLE public.bars_1d IS 'Projection of bar_observation, which can be rebuilt: the golden bar of each day from what the sources say of days, not from minutes: a day''s close is no last trade. Columns as in bars_1m.';
+
+COMMENT ON COLUMN public.bars_1d.ts_open IS 'Midnight in India.';
+
+CREATE TABLE public.bars_1m (
+    ts_open timestamp with time zone NOT NULL,
+    batch_id bigint NOT NULL,
+    other_batch_id bigint,
+    open bigint NOT NULL,
+    high bigint NOT NULL,
+    low bigint NOT NULL,
+    close bigint NOT NULL,
+    volume bigint NOT NULL,
+    oi bigint,
+    instrument_id integer NOT NULL,
+    flags integer NOT NULL,
+    price_scale smallint NOT NULL,
+    verdict smallint NOT NULL,
+    differs smallint NOT NULL,
+    from_other smallint NOT NULL,
+    session_minute smallint NOT NULL
+)
+PARTITION BY RANGE (ts_open);
+
+COMMENT ON TABLE public.bars_1m IS 'Projection of bar_observation, which can be rebuilt: the golden bar of each minute, why it is so, and the two observations it was made from. Partitions by month.';
+
+COMMENT ON COLUMN public.bars_1m.ts_open IS 'Start of the bar, which covers one minute.';
+
+COMMENT ON COLUMN public.bars_1m.batch_id IS 'The batch whose observation of this bar won.';
+
+COMMENT ON COLUMN public.bars_1m.other_batch_id IS 'The batch whose observation it was compared with; null where no other source has the bar.';
+
+COMMENT ON COLUMN public.bars_1m.open IS 'Prices are times 10^price_scale.';
+
+COMMENT ON COLUMN public.bars_1m.flags IS 'Bits: 1 off the tick grid, 2 implausible jump, 4 volume looks cumulative, 8 flat without volume, 16 a revision by a ratio waits for a decision, 32 open interest came alone.';
+
+COMMENT ON COLUMN public.bars_1m.verdict IS 'See bar_verdict.';
+
+COMMENT ON COLUMN public.bars_1m.differs IS 'What the two observations say otherwise, in bits: 1 open, 2 high, 4 low, 8 close, 16 volume, 32 open interest.';
+
+COMMENT ON COLUMN public.bars_1m.from_other IS 'Which of these were taken from the other observation.';
+
+COMMENT ON COLUMN public.bars_1m.session_minute IS 'Minutes since the day''s continuous trading opened; since midnight where that is not known. Longer bars are grouped by it.';
+
+CREATE VIEW public.bars_5m AS
+ SELECT ts_open,
+    instrument_id,
+    open,
+    high,
+    low,
+    close,
+    volume,
+    oi,
+    price_scale,
+    minutes,
+    conflicts,
+    flags,
+    first_batch_id,
+    last_batch_id
+   FROM public.bar_groups(5) bar_groups(ts_open, instrument_id, open, high, low, close, volume, oi, price_scale, minutes, conflicts, flags, first_batch_id, last_batch_id);
+
+COMMENT ON VIEW public.bars_5m IS 'Golden bars of 5 minutes; name the instrument, or use bar_groups.';
+
+CREATE VIEW public.bars_60m AS
+ SELECT ts_open,
+    instrument_id,
+    open,
+    high,
+    low,
+    close,
+    volume,
+    oi,
+    price_scale,
+    minutes,
+    conflicts,
+    flags,
+    first_batch_id,
+    last_batch_id
+   FROM public.bar_groups(60) bar_groups(ts_open, instrument_id, open, high, low, close, volume, oi, price_scale, minutes, conflicts, flags, first_batch_id, last_batch_id);
+
+COMMENT ON VIEW public.bars_60m IS 'Golden bars of 60 minutes from the opening of the day (09:15, 10:15 …), as the exchange''s charts have them; name the instrument, or use bar_groups.';
+
+CREATE VIEW public.bars_named AS
+ SELECT i.exchange,
+    i.tradingsymbol,
+    b.ts_open,
+    round(((b.open)::numeric / ((10)::numeric ^ (b.price_scale)::numeric)), (b.price_scale)::integer) AS open,
+    round(((b.high)::numeric / ((10)::numeric ^ (b.price_scale)::numeric)), (b.price_scale)::integer) AS high,
+    round(((b.low)::numeric / ((10)::numeric ^ (b.price_scale)::numeric)), (b.price_scale)::integer) AS low,
+    round(((b.close)::numeric / ((10)::numeric ^ (b.price_scale)::numeric)), (b.price_scale)::integer) AS close,
+    b.volume,
+    b.oi,
+    v.name AS verdict,
+    b.flags,
+    b.differs,
+    b.from_other,
+    b.batch_id,
+    b.other_batch_id
+   FROM ((public.bars_1m b
+     JOIN public.bar_instrument i USING (instrument_id))
+     JOIN public.bar_verdict v USING (verdict));
+
+COMMENT ON VIEW public.bars_named IS 'bars_1m for people: symbols, decimal prices, the verdict in words.';
 
 CREATE TABLE public.dlq_event (
     event_id bigint NOT NULL,
@@ -279,6 +695,54 @@ ALTER TABLE public.dlq_redrive_run ALTER COLUMN run_id ADD GENERATED ALWAYS AS I
     CACHE 1
 );
 
+CREATE TABLE public.feed_gap (
+    gap_id text NOT NULL COLLATE pg_catalog."C",
+    state text NOT NULL COLLATE pg_catalog."C",
+    feed text NOT NULL COLLATE pg_catalog."C",
+    shard smallint NOT NULL,
+    tokens bigint[] NOT NULL,
+    from_ts timestamp with time zone NOT NULL,
+    to_ts timestamp with time zone,
+    cause text DEFAULT ''::text NOT NULL,
+    happened_at timestamp with time zone NOT NULL,
+    recorded_at timestamp with time zone NOT NULL,
+    batch_ids bigint[] DEFAULT '{}'::bigint[] NOT NULL,
+    CONSTRAINT feed_gap_check CHECK ((to_ts >= from_ts)),
+    CONSTRAINT feed_gap_check1 CHECK (((to_ts IS NULL) = (state = 'opened'::text))),
+    CONSTRAINT feed_gap_feed_check CHECK ((feed <> ''::text)),
+    CONSTRAINT feed_gap_gap_id_check CHECK ((gap_id <> ''::text)),
+    CONSTRAINT feed_gap_shard_check CHECK ((shard >= 0)),
+    CONSTRAINT feed_gap_state_check CHECK ((state = ANY (ARRAY['opened'::text, 'closed'::text, 'healed'::text])))
+);
+
+COMMENT ON TABLE public.feed_gap IS 'Append-only: silences of the live feed, a row when one opens, when the feed is back, and when the bars of the silence were fetched.';
+
+COMMENT ON COLUMN public.feed_gap.gap_id IS 'That of the feed''s events.';
+
+COMMENT ON COLUMN public.feed_gap.tokens IS 'Instruments that it concerns, as numbered on that day; empty for all of the shard.';
+
+COMMENT ON COLUMN public.feed_gap.batch_ids IS 'healed: the batches with the bars.';
+
+CREATE VIEW public.feed_gap_open AS
+ SELECT DISTINCT ON (gap_id) gap_id,
+    state,
+    feed,
+    shard,
+    tokens,
+    from_ts,
+    to_ts,
+    cause,
+    happened_at,
+    recorded_at,
+    batch_ids
+   FROM public.feed_gap g
+  WHERE (NOT (EXISTS ( SELECT
+           FROM public.feed_gap h
+          WHERE ((h.gap_id = g.gap_id) AND (h.state = 'healed'::text)))))
+  ORDER BY gap_id, state;
+
+COMMENT ON VIEW public.feed_gap_open IS 'Gaps whose bars were not fetched; closed is the state of one that has ended.';
+
 CREATE TABLE public.instrument_batch (
     batch_id bigint NOT NULL,
     source text NOT NULL COLLATE pg_catalog."C",
@@ -451,6 +915,48 @@ COMMENT ON TABLE public.instrument_publication IS 'Which batches Kafka has; what
 
 COMMENT ON COLUMN public.instrument_publication.records IS 'Records sent in that publication, which may have served several batches.';
 
+ALTER TABLE ONLY public.bar_batch
+    ADD CONSTRAINT bar_batch_pkey PRIMARY KEY (batch_id);
+
+ALTER TABLE ONLY public.bar_decision
+    ADD CONSTRAINT bar_decision_pkey PRIMARY KEY (decision_id);
+
+ALTER TABLE ONLY public.bar_instrument
+    ADD CONSTRAINT bar_instrument_pkey PRIMARY KEY (instrument_id);
+
+ALTER TABLE ONLY public.bar_instrument
+    ADD CONSTRAINT bar_instrument_tradingsymbol_exchange_key UNIQUE (tradingsymbol, exchange);
+
+ALTER TABLE ONLY public.bar_observation
+    ADD CONSTRAINT bar_observation_pkey PRIMARY KEY (instrument_id, minutes, ts_open, source_id, batch_id);
+
+ALTER TABLE ONLY public.bar_projection
+    ADD CONSTRAINT bar_projection_pkey PRIMARY KEY (minutes, month);
+
+ALTER TABLE ONLY public.bar_revision
+    ADD CONSTRAINT bar_revision_pkey PRIMARY KEY (batch_id, instrument_id);
+
+ALTER TABLE ONLY public.bar_rules
+    ADD CONSTRAINT bar_rules_pkey PRIMARY KEY (rules_sha256);
+
+ALTER TABLE ONLY public.bar_source
+    ADD CONSTRAINT bar_source_pkey PRIMARY KEY (source_id);
+
+ALTER TABLE ONLY public.bar_source
+    ADD CONSTRAINT bar_source_source_key UNIQUE (source);
+
+ALTER TABLE ONLY public.bar_verdict
+    ADD CONSTRAINT bar_verdict_name_key UNIQUE (name);
+
+ALTER TABLE ONLY public.bar_verdict
+    ADD CONSTRAINT bar_verdict_pkey PRIMARY KEY (verdict);
+
+ALTER TABLE ONLY public.bars_1d
+    ADD CONSTRAINT bars_1d_pkey PRIMARY KEY (instrument_id, ts_open);
+
+ALTER TABLE ONLY public.bars_1m
+    ADD CONSTRAINT bars_1m_pkey PRIMARY KEY (instrument_id, ts_open);
+
 ALTER TABLE ONLY public.dlq_event
     ADD CONSTRAINT dlq_event_pkey PRIMARY KEY (event_id);
 
@@ -478,6 +984,9 @@ ALTER TABLE ONLY public.dlq_redrive_run
 ALTER TABLE ONLY public.dlq_state
     ADD CONSTRAINT dlq_state_pkey PRIMARY KEY (failure_id);
 
+ALTER TABLE ONLY public.feed_gap
+    ADD CONSTRAINT feed_gap_pkey PRIMARY KEY (gap_id, state);
+
 ALTER TABLE ONLY public.instrument_batch
     ADD CONSTRAINT instrument_batch_pkey PRIMARY KEY (batch_id);
 
@@ -490,9 +999,13 @@ ALTER TABLE ONLY public.instrument_publication
 ALTER TABLE ONLY public.instrument_validity
     ADD CONSTRAINT instrument_validity_pkey PRIMARY KEY (tradingsymbol, exchange, valid_from, source);
 
-CREATE INDEX dlq_event_failure ON public.dlq_event USING btree (failure_id, event_id);
+CREATE INDEX bar_batch_content ON public.bar_batch USING btree (source_id, minutes, month, content_sha256);
 
-CREATE INDEX dlq_failure_origin ON public.dlq_failure USING btree (origin_topic, origin_partition, origin_offset) WHERE (origin_topic IS NOT NULL);
+CREATE INDEX bar_decision_revision ON public.bar_decision USING btree (batch_id, instrument_id, decision_id);
+
+CREATE INDEX bar_revision_instrument ON public.bar_revision USING btree (instrument_id, minutes);
+
+CREATE INDEX dlq_event_failure ON public.dlq_event USING btree (failure_id, event_id);
 
 CREATE INDEX dlq_redrive_failure ON public.dlq_redrive USING btree (failure_id);
 
@@ -510,13 +1023,52 @@ CREATE INDEX instrument_validity_end ON public.instrument_validity USING btree (
 
 CREATE INDEX instrument_validity_token ON public.instrument_validity USING btree (instrument_token);
 
+CREATE TRIGGER bar_batch_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.bar_batch FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_rewrite();
+
+CREATE TRIGGER bar_decision_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.bar_decision FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_rewrite();
+
+CREATE TRIGGER bar_instrument_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.bar_instrument FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_rewrite();
+
+CREATE TRIGGER bar_observation_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.bar_observation FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_rewrite();
+
+CREATE TRIGGER bar_revision_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.bar_revision FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_rewrite();
+
+CREATE TRIGGER bar_rules_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.bar_rules FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_rewrite();
+
+CREATE TRIGGER bar_source_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.bar_source FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_rewrite();
+
+CREATE TRIGGER bar_verdict_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.bar_verdict FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_rewrite();
+
 CREATE TRIGGER dlq_event_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.dlq_event FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_rewrite();
 
 CREATE TRIGGER dlq_failure_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.dlq_failure FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_rewrite();
 
+CREATE TRIGGER feed_gap_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.feed_gap FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_rewrite();
+
 CREATE TRIGGER instrument_batch_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.instrument_batch FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_rewrite();
 
 CREATE TRIGGER instrument_observation_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.instrument_observation FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_rewrite();
+
+ALTER TABLE ONLY public.bar_batch
+    ADD CONSTRAINT bar_batch_rules_sha256_fkey FOREIGN KEY (rules_sha256) REFERENCES public.bar_rules(rules_sha256);
+
+ALTER TABLE ONLY public.bar_batch
+    ADD CONSTRAINT bar_batch_source_id_fkey FOREIGN KEY (source_id) REFERENCES public.bar_source(source_id);
+
+ALTER TABLE ONLY public.bar_decision
+    ADD CONSTRAINT bar_decision_batch_id_instrument_id_fkey FOREIGN KEY (batch_id, instrument_id) REFERENCES public.bar_revision(batch_id, instrument_id);
+
+ALTER TABLE ONLY public.bar_projection
+    ADD CONSTRAINT bar_projection_rules_sha256_fkey FOREIGN KEY (rules_sha256) REFERENCES public.bar_rules(rules_sha256);
+
+ALTER TABLE ONLY public.bar_revision
+    ADD CONSTRAINT bar_revision_batch_id_fkey FOREIGN KEY (batch_id) REFERENCES public.bar_batch(batch_id);
+
+ALTER TABLE ONLY public.bar_revision
+    ADD CONSTRAINT bar_revision_instrument_id_fkey FOREIGN KEY (instrument_id) REFERENCES public.bar_instrument(instrument_id);
+
+ALTER TABLE ONLY public.bar_revision
+    ADD CONSTRAINT bar_revision_source_id_fkey FOREIGN KEY (source_id) REFERENCES public.bar_source(source_id);
 
 ALTER TABLE ONLY public.dlq_event
     ADD CONSTRAINT dlq_event_failure_id_fkey FOREIGN KEY (failure_id) REFERENCES public.dlq_failure(failure_id);

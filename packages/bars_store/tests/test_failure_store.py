@@ -162,7 +162,12 @@ def test_each_decision_is_an_event_and_the_same_again_does_nothing(failures: Fai
 
 @pytest.mark.parametrize(
     ("decision", "who", "assignee"),
-    [(Decision.ASSIGN, "me", None), (Decision.RESOLVE, "me", "you"), (Decision.RESOLVE, "", None)],
+    [
+        (Decision.ASSIGN, "me", None),
+        (Decision.ASSIGN, "me", "x" * 201),
+        (Decision.RESOLVE, "me", "you"),
+        (Decision.RESOLVE, "", None),
+    ],
 )
 def test_a_decision_that_makes_no_sense_is_refused(
     failures: FailureStore, decision: Decision, who: str, assignee: str | None

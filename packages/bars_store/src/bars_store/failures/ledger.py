@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
 from bars_store.database import Connection, Cursor, copy_rows, lock, transaction
+from bars_store.database.locks import lock_key
+from bars_store.errors import DatabaseBusy
 from bars_store.failures import rows
 from bars_store.failures.records import Headers
 from bars_store.failures.sql import statement
@@ -29,6 +32,7 @@ _COLUMNS: Final = {
     "header_names": "bytea[]",
     "header_values": "bytea[]",
 }
+_TURN: Final = lock_key("redrive of dead letters")
 KINDS: Final = ("redriven", "quarantined")
 
 
@@ -102,6 +106,23 @@ class RedriveLedger:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Around a whole redrive. Raises DatabaseBusy while another session is in one.
+
+        The server ends it with the connection, should the process die.
+        """
+        with transaction(self._connection, "beginning a redrive") as cursor:
+            taken = cursor.execute(statement("take_turn"), {"key": _TURN}).fetchone()
+        if taken != (True,):
+            raise DatabaseBusy("Another redrive is at work; try again when it is done.")
+        try:
+            yield
+        finally:
+            if not self._connection.closed:
+                with transaction(self._connection, "ending a redrive") as cursor:
+                    cursor.execute(statement("end_turn"), {"key": _TURN})
 
     def begin(
         self,

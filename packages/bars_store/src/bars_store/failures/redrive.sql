@@ -104,3 +104,9 @@ ORDER BY r.run_id, r.position
 
 -- name: clear_chosen
 TRUNCATE dlq_chosen
+
+-- name: take_turn
+SELECT pg_try_advisory_lock(%(key)s)
+
+-- name: end_turn
+SELECT pg_advisory_unlock(%(key)s)

@@ -30,6 +30,7 @@ REVISION: Final = "0002"
 PAGE_ROWS: Final = 500
 PAGE_BYTES: Final = 16 * 1024 * 1024
 GROUPS_MAX: Final = 1000
+ASSIGNEE_LENGTH_MAX: Final = 200
 DECISIONS: Final = "decisions about dead letters"
 """The lock of whoever appends events."""
 
@@ -186,12 +187,16 @@ class FailureStore:
 
         A failure that stands so already is left alone, so that the same call again does nothing; a
         note is appended each time. ``assignee`` goes with ASSIGN alone ('' is nobody). Raises
-        ValueError otherwise, and for an empty ``who``.
+        ValueError otherwise, for an empty ``who`` and for a very long assignee.
         """
         if not who:
             raise ValueError("a decision needs somebody who makes it")
         if (assignee is not None) != (decision is Decision.ASSIGN):
             raise ValueError("an assignee goes with the decision to assign, and only with it")
+        if len(assignee or "") > ASSIGNEE_LENGTH_MAX:
+            raise ValueError(
+                f"an assignee of the decision has at most {ASSIGNEE_LENGTH_MAX} letters"
+            )
         becomes = _BECOMES.get(decision)
         params = {
             **chosen.params(),

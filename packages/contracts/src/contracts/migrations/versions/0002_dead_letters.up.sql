@@ -35,8 +35,6 @@ CREATE TABLE dlq_failure (
     UNIQUE (topic, partition_id, record_offset, topic_id),
     CHECK (cardinality(header_names) = cardinality(header_values))
 );
-CREATE INDEX dlq_failure_origin ON dlq_failure (origin_topic, origin_partition, origin_offset)
-    WHERE origin_topic IS NOT NULL;
 
 COMMENT ON TABLE dlq_failure IS
     'A record of a dead-letter topic as it lay in Kafka and what it was taken for; append-only, '
