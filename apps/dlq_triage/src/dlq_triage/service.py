@@ -1,0 +1,148 @@
+"""`consume` as a service: sessions of `intake`, one after another, through every outage."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
+from typing import Final
+
+import structlog
+
+from bars_store.database import connect
+from bars_store.errors import TryAgain
+from bars_store.failures import FailureStore
+from dlq_triage.classify import Classifier
+from dlq_triage.counters import IntakeCounters
+from dlq_triage.intake import Intake
+from kafka_io.errors import BrokerUnreachable, ReadError, RegistryError, UnknownTopic
+from kafka_io.raw_reader import RawReader
+from kafka_io.registry import open_framing
+from kafka_io.settings import KafkaSettings
+from kafka_io.spans import match_topics
+from kafka_io.topic_check import topic_ids
+
+GROUP: Final = "dlq-triage"
+BACKOFF_FIRST_S: Final = 0.2
+BACKOFF_MAX_S: Final = 30.0
+ONCE_PATIENCE_S: Final = 60.0
+"""How long `--once` bears an outage before it says: try again later."""
+MATCH_EVERY_S: Final = 60.0
+APPLICATION: Final = "dlq_triage consume"
+
+log = structlog.get_logger()
+_PASSING: Final = (TryAgain, BrokerUnreachable, ReadError, RegistryError)
+
+
+@dataclass
+class IntakeService:
+    """Stores the dead letters of ``patterns`` until ``stop`` is set, or with ``once`` to the end.
+
+    Broker and database may go and come: it tries again, ever more slowly up to `BACKOFF_MAX_S`.
+    Nothing is lost, because offsets are committed after the rows, and nothing is stored twice.
+    """
+
+    kafka: KafkaSettings
+    dsn: str
+    patterns: Sequence[str]
+    group: str = GROUP
+    once: bool = False
+    stop: threading.Event = field(default_factory=threading.Event)
+    counters: IntakeCounters = field(default_factory=IntakeCounters)
+    clock: Callable[[], float] = time.monotonic
+    match_every_s: float = MATCH_EVERY_S
+    _topics: list[str] = field(default_factory=list, init=False)
+
+    def run(self) -> IntakeCounters:
+        """Work until the end. Raises what a person must correct: settings, tables, a topic.
+
+        With ``once`` it also raises what is away at the very beginning, and later for longer than
+        `ONCE_PATIENCE_S`.
+        """
+        failures, since_s = 0, self.clock()
+        while not self.stop.is_set():
+            before = self.counters.progress_at
+            try:
+                if self._session():
+                    break
+                failures, since_s = 0, self.clock()
+                continue
+            except _PASSING as exc:
+                if self.counters.progress_at != before:
+                    failures, since_s = 0, self.clock()
+                if self._gives_up(since_s):
+                    raise
+                self._note(exc)
+            except UnknownTopic as exc:
+                # One that was there is deleted, or made anew at this moment.
+                if not self._topics or self._gives_up(since_s):
+                    raise
+                self._note(exc)
+            failures += 1
+            self.stop.wait(backoff_s(failures, random.random()))
+        return self.counters
+
+    def _gives_up(self, since_s: float) -> bool:
+        waited_s = self.clock() - since_s
+        return self.once and (not self._topics or waited_s >= ONCE_PATIENCE_S)
+
+    def _session(self) -> bool:
+        """One session; true when there is nothing more to do, false for another one."""
+        with ExitStack() as opened:
+            connection = opened.enter_context(
+                closing(connect(self.dsn, application_name=APPLICATION))
+            )
+            store = FailureStore(connection)
+            store.check()
+            topics = match_topics(self.kafka, self.patterns)
+            if topics != self._topics:
+                log.info("dead-letter topics", topics=topics)
+                self._topics = topics
+            ids = topic_ids(self.kafka, topics)
+            framing = open_framing(self.kafka)
+            reader = opened.enter_context(
+                RawReader(self.kafka, topics, group=self.group, follow=not self.once)
+            )
+            self.counters.trouble = None
+            intake = Intake(
+                self.kafka,
+                reader,
+                store,
+                Classifier(framing),
+                self.counters,
+                ids,
+                self.stop.is_set,
+                self._other_topics(topics),
+            )
+            intake.run()
+            return self.stop.is_set() or reader.finished
+
+    def _other_topics(self, topics: list[str]) -> Callable[[], bool]:
+        """Asks now and then whether the patterns mean other topics than these."""
+        next_s = self.clock() + self.match_every_s
+
+        def changed() -> bool:
+            nonlocal next_s
+            if self.once or self.clock() < next_s:
+                return False
+            next_s = self.clock() + self.match_every_s
+            return match_topics(self.kafka, self.patterns) != topics
+
+        return changed
+
+    def _note(self, exc: Exception) -> None:
+        self.counters.trouble = str(exc)
+        if isinstance(exc, TryAgain):
+            self.counters.db_errors += 1
+        else:
+            self.counters.kafka_errors += 1
+        log.warning("intake interrupted, trying again", why=str(exc))
+
+
+def backoff_s(failures: int, chance: float) -> float:
+    """How long to wait after so many failures in a row; ``chance`` (0 to 1) spreads it. Pure."""
+    longest = min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2.0 ** min(failures, 16))
+    return longest * (0.5 + chance / 2)
