@@ -6,6 +6,7 @@
     ├── ConfigurationError          78   correct a setting or a file, start again
     │   └── SettingError                 a variable's value
     ├── TryAgainLater               75   a service is away: start again later
+    ├── NotFound                     1   no failure or group of this id
     └── DumpFailed                   1   the file to write cannot be written
 
 The numbers are the exit codes. Each message is one sentence that says what to do.
@@ -24,6 +25,7 @@ from app_kit.errors import (
     Foreseen,
     UsageError,
 )
+from bars_store.errors import NotConfigured, StoreError, TryAgain
 from contracts.errors import ContractError
 from contracts.errors import SettingsError as FileSettingsError
 from kafka_io.errors import BrokerUnreachable, KafkaIoError, RegistryError, UnknownTopic
@@ -32,6 +34,10 @@ from kafka_io.errors import SettingsError as KafkaSettingsError
 
 class NoSuchTopic(UsageError):
     """No topic of the broker matches what was asked for."""
+
+
+class NotFound(AppError):
+    """The store has no such failure or group."""
 
 
 class DumpFailed(AppError):
@@ -47,6 +53,9 @@ class DumpFailed(AppError):
 
 FORESEEN: Final[Foreseen] = (
     (BrokerUnreachable, EXIT_TRY_LATER),
+    (TryAgain, EXIT_TRY_LATER),
+    (NotConfigured, EXIT_CONFIGURATION),
+    (StoreError, EXIT_FAILED),
     (RegistryError, EXIT_TRY_LATER),
     (KafkaSettingsError, EXIT_CONFIGURATION),
     (FileSettingsError, EXIT_CONFIGURATION),

@@ -30,6 +30,8 @@ class TriageSettings:
     """``DLQ_TRIAGE_PORT``, default 9465: metrics and health on 127.0.0.1; 0 takes any free port."""
     kafka: KafkaSettings | None
     """``KAFKA_*`` and ``SCHEMA_REGISTRY_*``; None when ``KAFKA_BOOTSTRAP`` is not set."""
+    postgres_dsn: str = field(repr=False)
+    """``POSTGRES_DSN``, no default; `make up` writes it into ``.infra/local.env``."""
     env: Mapping[str, str] = field(repr=False)
     """The merged variables; holds secrets."""
 
@@ -41,6 +43,7 @@ class TriageSettings:
             root=root,
             port=values.integer("DLQ_TRIAGE_PORT", DEFAULT_PORT, low=0, high=65_535),
             kafka=_kafka(env),
+            postgres_dsn=values.text("POSTGRES_DSN", ""),
             env=env,
         )
 
@@ -53,6 +56,16 @@ class TriageSettings:
                 "kafka1.example.com:9092",
             )
         return self.kafka
+
+    def require_postgres(self) -> str:
+        """The database's address. Raises SettingError when none is set."""
+        if not self.postgres_dsn:
+            raise SettingError(
+                "POSTGRES_DSN",
+                "is not set (`make up` starts a database)",
+                "postgresql://user@db.example.com:5432/kite",
+            )
+        return self.postgres_dsn
 
 
 def load_settings(
