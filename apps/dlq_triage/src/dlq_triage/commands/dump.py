@@ -2,12 +2,217 @@
 
 from __future__ import annotations
 
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Annotated, Final
 
-from dlq_triage.commands.options import Bootstrap, Root, Topics, settings_of
+import orjson
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from app_kit.console import say, stderr, stdout
+from app_kit.errors import EXIT_DONE, EXIT_FINDINGS, EXIT_INTERRUPTED, UsageError
+from app_kit.logs import configure_logs
+from contracts.reasons import ReasonCode
+from dlq_triage.classify import Classifier
+from dlq_triage.commands.options import (
+    Bootstrap,
+    From,
+    Partitions,
+    Root,
+    Topics,
+    Until,
+    settings_of,
+    topics_of,
+)
+from dlq_triage.dump import DumpOptions, dump, reason_filter
+from dlq_triage.dump_file import STDOUT, DumpFile
+from dlq_triage.places import span_of
+from dlq_triage.stopping import stop_on_signals
+from dlq_triage.summary import Summary
+from kafka_io.raw_reader import RawReader
+from kafka_io.registry import open_framing
+from kafka_io.settings import KafkaSettings
+from kafka_io.spans import match_topics
+
+_HINTS_MAX: Final = 5
+_TIMES: Final = ("first", "last")
 
 
-def command(topic: Topics = None, bootstrap: Bootstrap = None, root: Root = Path()) -> int:
-    """Dump dead letters as JSON lines."""
-    settings_of(root, bootstrap).require_kafka()
-    return 0
+def command(
+    topic: Topics = None,
+    dump_to: Annotated[
+        str | None,
+        typer.Option(
+            "--dump",
+            "-o",
+            metavar="FILE",
+            help="Write one JSON object a line to FILE, or to standard output for -. "
+            "Without it only the summary is printed.",
+        ),
+    ] = None,
+    start: From = None,
+    until: Until = None,
+    partition: Partitions = None,
+    reason: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--reason", metavar="CODE", help="Only this reason code; may be given several times."
+        ),
+    ] = None,
+    group: Annotated[
+        str | None,
+        typer.Option(
+            "--group",
+            metavar="NAME",
+            help="Consumer group: begin where it left off, and save the progress when the dump "
+            "is safe. --from then counts only where the group has no progress.",
+        ),
+    ] = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on with what comes, until Ctrl-C.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the summary as one JSON object.")
+    ] = False,
+    bootstrap: Bootstrap = None,
+    root: Root = Path(),
+) -> int:
+    """Read dead-letter topics up to where they end now, classify each record, write JSON lines.
+
+    Then a summary by reason and topic. Exit code 3 when there was something, 0 when there was not.
+    """
+    configure_logs(quiet=True)
+    options = DumpOptions(_reasons(reason), commit_each=follow and group is not None)
+    _check(dump_to, until, follow, group)
+    kafka = settings_of(root, bootstrap).require_kafka()
+    names = match_topics(kafka, topics_of(topic))
+    span = span_of(partition, start, until, topics=len(names), now_ns=time.time_ns())
+    classifier = Classifier(open_framing(kafka))
+    with RawReader(kafka, names, span=span, group=group, follow=follow) as reader:
+        say(_beginning(reader, names, kafka, follow))
+        out = DumpFile(dump_to) if dump_to is not None else None
+        try:
+            with stop_on_signals() as stop, _progress(reader.total) as progress:
+                summary = dump(reader, classifier, out, options, stop, progress)
+            stopped = bool(stop) and not follow
+            if not stopped:
+                if out is not None:
+                    out.finish()
+                if group is not None:
+                    reader.commit()
+        finally:
+            if out is not None:
+                out.close()
+    report(summary, names, as_json=as_json, to_stderr=dump_to == STDOUT)
+    if stopped:
+        _say_stopped(out)
+        return EXIT_INTERRUPTED
+    if out is not None and dump_to != STDOUT:
+        say(f"{out.lines:,} lines in {dump_to}")
+    return EXIT_FINDINGS if summary.count else EXIT_DONE
+
+
+def report(summary: Summary, topics: list[str], *, as_json: bool, to_stderr: bool) -> None:
+    """Print the summary: to standard output, unless the lines went there."""
+    if as_json:
+        found = {
+            "topics": topics,
+            "read": summary.read,
+            "count": summary.count,
+            "classified_by_decoding": summary.decoded,
+            "with_header_problems": summary.with_problems,
+            "reasons": summary.rows(),
+        }
+        print(orjson.dumps(found).decode(), file=sys.stderr if to_stderr else sys.stdout)
+        return
+    console = stderr if to_stderr else stdout
+    if not summary.count:
+        console.print(f"no dead letters in {', '.join(topics)} ({summary.read:,} records read)")
+        return
+    _print_table(console, summary)
+
+
+def _print_table(console: Console, summary: Summary) -> None:
+    table = Table(title=f"{summary.count:,} dead letters", title_justify="left")
+    table.add_column("reason", no_wrap=True)
+    table.add_column("topic", overflow="fold")
+    table.add_column("count", justify="right", no_wrap=True)
+    table.add_column("first (UTC)", overflow="fold")
+    table.add_column("last (UTC)", overflow="fold")
+    table.add_column("owner", overflow="fold")
+    rows = summary.rows()
+    for row in rows:
+        times = [str(row[name] or "").removesuffix("Z").replace("T", " ") for name in _TIMES]
+        table.add_row(row["reason"], row["topic"], f"{row['count']:,}", *times, row["owner"])
+    console.print(table)
+    for code in list(dict.fromkeys(row["reason"] for row in rows))[:_HINTS_MAX]:
+        console.print(f"{code}: {ReasonCode(code).action}", soft_wrap=True, markup=False)
+    if summary.decoded:
+        console.print(f"{summary.decoded:,} classified by decoding: no header said why")
+    if summary.with_problems:
+        console.print(
+            f"{summary.with_problems:,} with headers that cannot be read as they should: "
+            "see `problems` of their lines",
+            soft_wrap=True,
+        )
+
+
+def _check(dump_to: str | None, until: str | None, follow: bool, group: str | None) -> None:
+    if follow and dump_to is None:
+        raise UsageError("--follow writes lines as they come: say where, --dump FILE or --dump -")
+    if follow and until is not None:
+        raise UsageError("--follow has no end: leave out --until, or --follow")
+    if group is None or dump_to in (None, STDOUT):
+        return
+    part = Path(f"{dump_to}.part")
+    if part.exists() and part.stat().st_size:
+        raise UsageError(
+            f"{part} is left from a dump that was cut short, and the group's progress may be "
+            "behind it: move it away first"
+        )
+
+
+def _reasons(codes: list[str] | None) -> frozenset[str]:
+    chosen = reason_filter(codes)
+    unknown = sorted(chosen - set(map(str, ReasonCode)))
+    if unknown:
+        raise UsageError(
+            f"--reason {', '.join(unknown)} is no reason code; `dlq_triage reasons` lists them"
+        )
+    return chosen
+
+
+def _beginning(reader: RawReader, names: list[str], kafka: KafkaSettings, follow: bool) -> str:
+    where = f"{', '.join(names)} at {kafka.bootstrap}"
+    if follow:
+        return f"following {where}; Ctrl-C ends it"
+    return f"reading up to {reader.total or 0:,} records of {where}"
+
+
+def _say_stopped(out: DumpFile | None) -> None:
+    if out is None or out.part is None:
+        say("stopped before the end: the summary tells of what was read")
+    else:
+        say(f"stopped before the end: {out.lines:,} whole lines are in {out.part}")
+
+
+@contextmanager
+def _progress(total: int | None) -> Iterator[Callable[[int], None]]:
+    """A bar on standard error where a person looks."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(
+        *columns, console=stderr, transient=True, disable=not stderr.is_terminal
+    ) as progress:
+        task = progress.add_task("records", total=total)
+        yield lambda count: progress.update(task, completed=count)

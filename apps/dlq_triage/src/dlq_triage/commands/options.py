@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -32,6 +32,36 @@ Topics = Annotated[
         "times. Default: every topic that matches *.dlq or *_dlq.",
     ),
 ]
+
+From = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="PLACE",
+        help="Begin here: an offset (12000), a time (2026-11-23T09:15+05:30; UTC without a zone) "
+        "or an age (2h, 7d). Default: the oldest record.",
+    ),
+]
+Until = Annotated[
+    str | None,
+    typer.Option(
+        "--until",
+        metavar="PLACE",
+        help="End before this offset, time or age. Default: where the topic ends now.",
+    ),
+]
+Partitions = Annotated[
+    list[int] | None,
+    typer.Option(
+        "--partition", metavar="N", help="Only this partition; may be given several times."
+    ),
+]
+DEFAULT_PATTERNS: Final = ("*.dlq", "*_dlq")
+
+
+def topics_of(topics: list[str] | None) -> list[str]:
+    """The names and patterns asked for."""
+    return topics if topics else list(DEFAULT_PATTERNS)
 
 
 def settings_of(root: Path, bootstrap: str | None = None) -> TriageSettings:

@@ -17,15 +17,17 @@ def command(
         bool, typer.Option("--json", help="Print the codes as one JSON array.")
     ] = False,
 ) -> int:
-    """Print the reason codes: meaning, whether the same bytes can succeed later, owner."""
+    """Print the reason codes: meaning, whether a retry can help, owner, what to do."""
     if as_json:
         print(orjson.dumps([reason_object(code) for code in ReasonCode]).decode())
         return 0
     table = Table()
-    for column in ("code", "meaning", "retryable", "owner"):
+    for column in ("code", "meaning", "retryable", "owner", "what to do"):
         table.add_column(column, overflow="fold")
     for code in ReasonCode:
-        table.add_row(code, code.meaning, "yes" if code.retryable else "no", code.owner)
+        table.add_row(
+            code, code.meaning, "yes" if code.retryable else "no", code.owner, code.action
+        )
     stdout.print(table)
     return 0
 
@@ -37,4 +39,5 @@ def reason_object(code: ReasonCode) -> dict[str, object]:
         "meaning": code.meaning,
         "retryable": code.retryable,
         "owner": code.owner,
+        "action": code.action,
     }

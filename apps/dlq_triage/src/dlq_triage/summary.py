@@ -1,0 +1,99 @@
+"""How many dead letters of which reason, where, and when the first and the last were (pure)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from contracts.reasons import ReasonCode
+from dlq_triage.records import ClassifiedRecord
+
+_NS: Final = 1_000_000_000
+
+
+@dataclass(slots=True)
+class Tally:
+    """Records of one topic and reason. Times are those that Kafka keeps, epoch ns."""
+
+    count: int = 0
+    first_ns: int | None = None
+    last_ns: int | None = None
+
+    def add(self, count: int, first_ns: int | None, last_ns: int | None) -> None:
+        """Some records more."""
+        self.count += count
+        if first_ns is not None and (self.first_ns is None or first_ns < self.first_ns):
+            self.first_ns = first_ns
+        if last_ns is not None and (self.last_ns is None or last_ns > self.last_ns):
+            self.last_ns = last_ns
+
+
+@dataclass(slots=True)
+class Summary:
+    """The tallies by topic and reason, and how many records had something wrong with headers."""
+
+    tallies: dict[tuple[str, str], Tally] = field(default_factory=dict)
+    read: int = 0
+    """Records looked at, also those that ``--reason`` left out."""
+    decoded: int = 0
+    """Records whose reason was found by decoding."""
+    with_problems: int = 0
+
+    @property
+    def count(self) -> int:
+        """Records chosen."""
+        return sum(tally.count for tally in self.tallies.values())
+
+    def add(self, record: ClassifiedRecord) -> None:
+        """One record more."""
+        raw, failure = record.raw, record.failure
+        key = (raw.topic, failure.reason)
+        tally = self.tallies.get(key)
+        if tally is None:
+            tally = self.tallies[key] = Tally()
+        ts_ns = raw.ts_ns
+        tally.count += 1
+        if ts_ns is not None:
+            if tally.first_ns is None or ts_ns < tally.first_ns:
+                tally.first_ns = ts_ns
+            if tally.last_ns is None or ts_ns > tally.last_ns:
+                tally.last_ns = ts_ns
+        if failure.reason_source == "decoded":
+            self.decoded += 1
+        if failure.problems or raw.problems:
+            self.with_problems += 1
+
+    def merge(self, other: Summary) -> None:
+        """Another part's records too."""
+        for key, tally in other.tallies.items():
+            mine = self.tallies.setdefault(key, Tally())
+            mine.add(tally.count, tally.first_ns, tally.last_ns)
+        self.read += other.read
+        self.decoded += other.decoded
+        self.with_problems += other.with_problems
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One object a topic and reason, the most frequent first."""
+        ordered = sorted(self.tallies.items(), key=lambda item: (-item[1].count, item[0]))
+        return [
+            {
+                "topic": topic,
+                "reason": reason,
+                "count": tally.count,
+                "first": time_text(tally.first_ns),
+                "last": time_text(tally.last_ns),
+                "retryable": ReasonCode(reason).retryable,
+                "owner": ReasonCode(reason).owner,
+                "action": ReasonCode(reason).action,
+            }
+            for (topic, reason), tally in ordered
+        ]
+
+
+def time_text(ns: int | None) -> str | None:
+    """Epoch ns as ISO 8601 UTC in milliseconds."""
+    if ns is None:
+        return None
+    stamp = datetime.fromtimestamp(ns // _NS, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return f"{stamp}.{ns % _NS // 1_000_000:03d}Z"
