@@ -39,7 +39,7 @@ def raw(letter: Mixed, offset: int = 0, topic: str = "ticks.dlq") -> RawRecord:
 @pytest.mark.parametrize("seed", [1, 2])
 def test_each_kind_gets_the_reason_intended(seed: int) -> None:
     classifier = Classifier()
-    wrong = Counter()
+    wrong: Counter[tuple[str, ...]] = Counter()
     for letter in mixed_letters(seed, COUNT, large_every=97):
         topic = "test.dlq" if letter.kind in ("headless", "garbage", "empty") else "ticks.dlq"
         found = classifier.classify(raw(letter, topic=topic))
