@@ -156,11 +156,21 @@ class SymbolWatchdog:
         """A gap ended: its silence is known already and is not held against any instrument."""
         np.maximum(self._last_ns, now_ns, out=self._last_ns)
 
+    def clock_jumped(self, by_ns: int, now_ns: int) -> None:
+        """Somebody set the machine's clock: what was seen before counts from the new time.
+
+        What was seen since then, and lies nearer to ``now_ns`` than to the old time, stays.
+        """
+        before = (self._last_ns < now_ns - by_ns // 2) == (by_ns > 0)
+        self._first_ns[before] += by_ns
+        self._last_ns[before] += by_ns
+
     def stale(self, now_ns: int) -> StaleChange | None:
         """The instruments that became stale since the last call, or None.
 
         One that is silent because its market is closed starts anew, as if watched from now.
         """
+        np.minimum(self._last_ns, now_ns, out=self._last_ns)  # a frame from before a jump back
         known = self._ticks >= self.TICKS_KNOWN
         mean_ns = (self._last_ns - self._first_ns) / np.maximum(self._ticks, 1)
         limit_ns = np.where(

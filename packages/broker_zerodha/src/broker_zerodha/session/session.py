@@ -10,6 +10,7 @@ import asyncio
 from contextlib import suppress
 from enum import StrEnum
 from functools import partial
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +45,9 @@ from broker_zerodha.session.transport import (
 )
 from broker_zerodha.subscriptions import ShardPlan, diff_shard
 from contracts.redaction import redact
+
+CLOCK_JUMP_NS: Final = 1_000_000_000
+"""Wall and monotonic clock apart by more than this between two looks: the clock was set."""
 
 
 class SessionState(StrEnum):
@@ -204,10 +208,15 @@ class KiteSession:
     async def _watch(self, connection: KiteConnection) -> None:
         """The watchdogs; a dead connection is aborted, which ends ``_receive``."""
         inbound = InboundWatchdog(self._options.inbound_silence_s, connection.heard_s)
-        self._flow.restart(self.frames, self._clock.monotonic_s())
+        now_s, now_ns = self._clock.monotonic_s(), self._clock.now_ns()
+        self._flow.restart(self.frames, now_s)
         while True:
+            before_s, before_ns = now_s, now_ns
             await self._clock.sleep(self._options.watch_s)
             now_s, now_ns = self._clock.monotonic_s(), self._clock.now_ns()
+            jump_ns = now_ns - before_ns - int((now_s - before_s) * 1e9)
+            if abs(jump_ns) > CLOCK_JUMP_NS:
+                self._symbols.clock_jumped(jump_ns, now_ns)
             inbound.heard_s = connection.heard_s
             if inbound.is_dead(now_s):
                 self._abort(
