@@ -11,11 +11,14 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+
+from command_line import python_path
 
 from broker_zerodha.frames import count_slots
 from broker_zerodha.simulator import SimulatorServer
+from broker_zerodha.subscriptions import Plan
 from kafka_io.consumer import RecordReader
 from kafka_io.framing import SingleObjectFraming
 from kafka_io.settings import KafkaSettings
@@ -34,8 +37,22 @@ DEADLINE_S = 60.0
 class BridgeProcess:
     """One ``ws_bridge run`` against the simulator; its log lines are JSON objects on stderr."""
 
-    def __init__(self, home: Path, endpoint: str, bootstrap: str, drain: str = "30s") -> None:
+    def __init__(
+        self,
+        home: Path,
+        endpoint: str,
+        bootstrap: str,
+        drain: str = "30s",
+        *,
+        plan: Plan | None = None,
+        module: str = "ws_bridge.cli",
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        """``module`` is what runs; another one may change the process before the bridge begins."""
         self.journal_dir = home / "journal"
+        self.plan = demo_plan(INSTRUMENTS) if plan is None else plan
+        self._module = module
+        self._more = dict(settings or {})
         self._home = home
         self._endpoint = endpoint
         self._bootstrap = bootstrap
@@ -64,13 +81,11 @@ class BridgeProcess:
     async def start(self) -> None:
         """Start it; returns when it serves its health page, which is before it connects."""
         tokens = self._home / "tokens.csv"
-        plan = demo_plan(INSTRUMENTS)
-        rows = [f"{token},{mode.name.lower()}" for token, mode in plan.shards[0].items()]
-        tokens.write_text("\n".join(["instrument_token,mode", *rows]) + "\n")
+        write_tokens(tokens, self.plan)
         with self._log.open("w") as log:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
-                *("-m", "ws_bridge.cli", "run", "--root", str(self._home)),
+                *("-m", self._module, "run", "--root", str(self._home), "--store-and-forward"),
                 *("--tokens", str(tokens), "--endpoint", self._endpoint, "--port", "0"),
                 env={**os.environ, **self._settings()},
                 stdin=asyncio.subprocess.DEVNULL,
@@ -100,13 +115,24 @@ class BridgeProcess:
             "WS_BRIDGE_JOURNAL_DIR": str(self.journal_dir),
             "WS_BRIDGE_JOURNAL_SEGMENT_BYTES": "1MiB",
             "WS_BRIDGE_DRAIN": self._drain,
-            "PYTHONPATH": os.pathsep.join(sys.path),
+            "PYTHONPATH": python_path(),
+            **self._more,
         }
 
     async def kill_if_running(self) -> None:
         """Leave no process behind, however the test ended."""
         if self._process is not None and self._process.returncode is None:
             await self.end(signal.SIGKILL)
+
+
+def write_tokens(path: Path, plan: Plan) -> None:
+    """The subscription file of a plan, complete at every moment."""
+    rows = [
+        f"{token},{mode.name.lower()}" for shard in plan.shards for token, mode in shard.items()
+    ]
+    new = path.with_suffix(".new")
+    new.write_text("\n".join(["instrument_token,mode", *rows]) + "\n")
+    new.replace(path)
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -173,4 +199,5 @@ __all__ = [
     "restart_gaps",
     "summary_of",
     "until",
+    "write_tokens",
 ]

@@ -1,0 +1,39 @@
+"""Fault 11: frames that nobody would send, five million of them in the long form."""
+
+from __future__ import annotations
+
+from broker_zerodha.fuzzing import FuzzResult, fuzz
+from contracts.bounds import tick_bounds
+from faults.outcome import Fault, Outcome
+from faults.scene import Scene
+
+FRAMES_PER_SEED = 50_000
+
+
+def frames(scene: Scene) -> Outcome:
+    """Whole, mutated and random frames; each is decoded by the compiled loop and the reference."""
+    wanted = 5_000_000 if scene.full else 50_000
+    outcome, total, bounds = Outcome(), FuzzResult(), tick_bounds()
+    while total.frames < wanted:
+        count = min(FRAMES_PER_SEED, wanted - total.frames)
+        total.add(fuzz(count, scene.seed + total.frames, bounds))  # any difference raises
+    dead = sum(total.dead.values())
+    outcome.demand("frames", total.frames, wanted)
+    outcome.demand("crashes, and differences from the reference", 0, 0)
+    outcome.note("slots in", total.slots)
+    outcome.note("good", total.good)
+    for name, count in sorted(total.dead.items()):
+        outcome.note(f"dead: {name}", count)
+    outcome.demand("good + dead", total.good + dead, total.slots)
+    return outcome
+
+
+FAULTS = [
+    Fault(
+        11,
+        "fuzz",
+        "Five million fuzzed frames",
+        "crashes = 0; good + dead = in; the same verdicts as the reference decoder",
+        frames,
+    )
+]

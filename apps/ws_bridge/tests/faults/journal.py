@@ -1,0 +1,200 @@
+"""Faults 7 and 8: the journal has no room, and its bytes are damaged."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import live_stage as stage
+import numpy as np
+
+from broker_zerodha.frames import count_slots
+from faults.broker import NOTHING
+from faults.outcome import Fault, Outcome
+from faults.proof import Proof
+from faults.scene import Scene, Watcher, until, watched
+from ws_bridge.journal import RecordKind, list_segments, read_file
+from ws_bridge.journal.scan import END, KIND, START
+
+LIMIT = "4MiB"
+TMPFS = "6m"
+
+
+def limit(scene: Scene) -> Outcome:
+    """The journal reaches WS_BRIDGE_JOURNAL_MAX_BYTES while the broker stands still."""
+    return _full(scene, {"WS_BRIDGE_JOURNAL_MAX_BYTES": LIMIT})
+
+
+def tmpfs(scene: Scene) -> Outcome:
+    """The journal's disk is full: a real tmpfs of 6 MiB (needs root)."""
+    folder = scene.journal
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={TMPFS}", "tmpfs", folder], check=True)
+    try:
+        return _full(scene, {})
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def _full(scene: Scene, settings: dict[str, str]) -> Outcome:
+    outcome, mark = Outcome(), scene.mark()
+    frames, packets, watcher, lines, code = asyncio.run(_play_full(scene, settings))
+    # The journal recycles acknowledged segments here, so the bridge's own books say what its one
+    # connection brought; sent = journaled + lost is what proves them.
+    total = watcher.newest.total
+    sessions = {max(stage.journaled_sessions(scene.journal)): total("packets_journaled")}
+    proof = scene.prove(mark, sessions)
+    lost_frames = total("frames_lost")
+    outcome.note("packets sent", packets)
+    outcome.demand(
+        "packets journaled + lost", total("packets_journaled") + total("packets_lost"), packets
+    )
+    outcome.demand("frames journaled + lost", total("frames_journaled") + lost_frames, frames)
+    outcome.demand_least("frames lost, counted", lost_frames, 1)
+    told = sum(event["count"] for event in proof.events if event["type"] == "LOSS")
+    outcome.demand("frames lost, told in LOSS events", told, lost_frames)
+    alarms = sum("the journal is full: frames are being lost" in line for line in lines)
+    outcome.demand_least("alarms in the log", alarms, 1)
+    outcome.demand("journal_full was 1 meanwhile", int(watcher.journal_was_full), 1)
+    outcome.demand("journal_full at the end", int(watcher.newest.value("journal_full")), 0)
+    proof.demand_nothing_lost(outcome)
+    losses = [gap for gap in proof.gaps if gap.cause == "journal full"]
+    outcome.demand_least("gaps of the losses, closed", sum(g.to_ns is not None for g in losses), 1)
+    watcher.note(outcome)
+    outcome.demand("exit code (3: findings)", code, 3)
+    return outcome
+
+
+async def _play_full(
+    scene: Scene, settings: dict[str, str]
+) -> tuple[int, int, Watcher, list[str], int]:
+    async with scene.market(90_000, rate=6_000.0) as kite:
+        bridge = scene.bridge(kite.url, settings=settings)
+        async with watched(bridge) as watcher:
+            await bridge.start()
+            await until(lambda: kite.ledger.rows > 6_000)
+            await asyncio.to_thread(scene.broker.suspend)
+            try:
+                await until(lambda: watcher.newest.total("frames_lost") > 50)
+            finally:
+                await asyncio.to_thread(scene.broker.resume)
+            await asyncio.wait_for(kite.finished.wait(), 60)
+            await until(lambda: _settled(watcher, kite.ledger.frames))
+            sent, rows = kite.ledger.frames, kite.ledger.rows
+            code = await bridge.end(signal.SIGTERM)
+        return sent, rows, watcher, bridge.lines, code
+
+
+def _settled(watcher: Watcher, frames: int) -> bool:
+    newest = watcher.newest
+    return newest.total("frames_received") == frames and not newest.value("journal_backlog_bytes")
+
+
+def damage(scene: Scene) -> Outcome:
+    """A flipped byte in one frame, and a torn last record, in a journal that Kafka has not seen."""
+    outcome, mark = Outcome(), scene.mark()
+    asyncio.run(_fill(scene))
+    sessions = stage.journaled_sessions(scene.journal)
+    outcome.note("packets journaled before the damage", sum(sessions.values()))
+    torn, flipped = _tear_last(scene.journal), _flip_middle(scene.journal)
+    asyncio.run(_publish(scene))
+    proof = scene.prove(mark, {**stage.journaled_sessions(scene.journal), **sessions})
+    _judge_damage(outcome, proof, torn, flipped)
+    return outcome
+
+
+def _judge_damage(outcome: Outcome, proof: Proof, torn: int, flipped: int) -> None:
+    outcome.note("packets in the flipped record", flipped)
+    outcome.note("packets in the torn record", torn)
+    outcome.note("ticks read back", proof.back.ticks)
+    outcome.demand("dead letters JOURNAL_CORRUPT", proof.back.reasons["JOURNAL_CORRUPT"], 1)
+    # The dead letter stands for the first packet of its record.
+    outcome.demand("lost beyond the damage", proof.back.lost() - (flipped - 1) - torn, 0)
+    outcome.demand("duplicated", proof.back.duplicated, 0)
+    outcome.demand("reordered", proof.back.reordered, 0)
+    proof.demand_gaps(outcome)
+
+
+async def _fill(scene: Scene) -> None:
+    """Journal some frames while there is no broker, and die."""
+    async with scene.market(None) as kite:
+        bridge = scene.bridge(kite.url)
+        await asyncio.to_thread(scene.broker.kill)
+        try:
+            await bridge.start()
+            await until(lambda: kite.ledger.rows > 6_000)
+            await bridge.end(signal.SIGKILL)
+        finally:
+            await bridge.kill_if_running()
+            await asyncio.to_thread(scene.broker.start)
+
+
+async def _publish(scene: Scene) -> None:
+    """A second run, which finds the damage."""
+    async with scene.market(1_000) as kite:
+        bridge = scene.bridge(kite.url)
+        async with watched(bridge):
+            await bridge.start()
+            await asyncio.wait_for(kite.finished.wait(), 60)
+            await bridge.end(signal.SIGTERM)
+
+
+def _frames(journal: Path) -> list[tuple[Path, int, int, int]]:
+    """(file, start, end of the payload, packets) of every frame in the order of the journal."""
+    found = []
+    for segment in list_segments(journal):
+        for chunk in read_file(segment.path):
+            base = chunk.position.offset
+            for row in np.flatnonzero(chunk.records[:, KIND] == RecordKind.FRAME).tolist():
+                start, end = chunk.records[row, (START, END)].tolist()
+                found.append(
+                    (segment.path, base + start, base + end, count_slots(chunk.payload(row)))
+                )
+    return found
+
+
+def _tear_last(journal: Path) -> int:
+    """Cut the last frame in two, as a power failure would; the packets in it."""
+    path, start, end, packets = _frames(journal)[-1]
+    os.truncate(path, (start + end) // 2)
+    return packets
+
+
+def _flip_middle(journal: Path) -> int:
+    """Flip a bit in the payload of a frame in the middle; the packets in it."""
+    frames = _frames(journal)
+    path, start, _, packets = frames[len(frames) // 2]
+    with path.open("r+b") as file:
+        file.seek(start + 20)
+        byte = file.read(1)[0]
+        file.seek(start + 20)
+        file.write(bytes([byte ^ 0x10]))
+    return packets
+
+
+FAULTS = [
+    Fault(
+        7,
+        "journal-limit",
+        f"The journal reaches its limit ({LIMIT}) while the broker stands still",
+        f"alarm; every lost frame counted and told; {NOTHING} of what was journaled; recovers",
+        limit,
+    ),
+    Fault(
+        7,
+        "journal-disk",
+        f"The journal's disk, a tmpfs of {TMPFS[:-1]} MiB, is full (needs root)",
+        f"alarm; every lost frame counted and told; {NOTHING} of what was journaled; recovers",
+        tmpfs,
+    ),
+    Fault(
+        8,
+        "journal-damage",
+        "A flipped byte in a journaled frame and a torn last record",
+        "both found; nothing else lost, duplicated or reordered",
+        damage,
+    ),
+]

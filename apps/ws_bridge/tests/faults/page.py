@@ -1,0 +1,82 @@
+"""docs/reliability.md out of the records: ``python -m faults.page docs/reliability.jsonl FILE``.
+
+The page says nothing that no run has shown; a test compares it with the records.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Final
+
+from faults.outcome import Record, format_figure, load_records
+
+HEAD: Final = """\
+# Reliability: what was broken on purpose, and what came of it
+
+Each row is a play against a real Apache Kafka and the real WebSocket simulator, both processes of
+the play's own, with a seeded script. At the end a consumer reads `ticks`, `ticks.dlq` and
+`feed.events`, and its numbers are held against what the journal and the simulator say: **lost**
+(numbered packets that are in neither topic), **duplicated** (after the filter that every consumer
+can use), **reordered** (per instrument), and **silences without a gap event** (a change of the feed
+session, or twenty seconds without a tick, that no gap covers from the last frame to the next one).
+
+This page is written from [reliability.jsonl](reliability.jsonl) by
+`apps/ws_bridge/tests/faults/page.py`; a test holds the two together. `make faults` plays everything
+but the soak, `make soak` the soak; the short forms are tests (`test_faults.py`).
+
+"""
+
+TAIL: Final = """
+## What is not shown here
+
+- One broker process acknowledges from the page cache: killed, it loses nothing; a machine that
+  loses its power would. Against that Kafka needs three replicas and `min.insync.replicas=2`.
+- A power failure of the bridge's host may take what was not synced yet
+  (`WS_BRIDGE_JOURNAL_SYNC`, one second by default).
+- What Kite sends while no connection is up is received by nobody. It is told as a gap, with tokens
+  and bounds, for the history to fill.
+- Kite itself: the simulator follows its documents and the official client, which runs against it
+  unchanged.
+"""
+
+
+def page(records: list[Record]) -> str:
+    """The whole page."""
+    rows = ["| # | Fault | Promise | Kept | lost | dup. | reord. | uncovered silences |"]
+    rows.append("|---|---|---|---|---|---|---|---|")
+    for each in records:
+        figures = [_figure(each, name) for name in _COLUMNS]
+        link = f"[{each.title}](#{each.name})"
+        kept = "yes" if each.passed else "**no**"
+        rows.append(
+            f"| {each.number} | {link} | {each.invariant} | {kept} | " + " | ".join(figures) + " |"
+        )
+    details = "\n".join(map(_detail, records))
+    return HEAD + "\n".join(rows) + "\n\n## Figures\n\n" + details + TAIL
+
+
+_COLUMNS: Final = ("lost", "duplicated", "reordered", "silences without a gap event")
+
+
+def _figure(record: Record, name: str) -> str:
+    return format_figure(record.figures[name]) if name in record.figures else ""
+
+
+def _detail(record: Record) -> str:
+    lines = [f"### {record.name}", "", f"{record.title}. Promise: {record.invariant}.", ""]
+    lines += ["| Figure | Value |", "|---|---:|"]
+    lines += [f"| {name} | {format_figure(value)} |" for name, value in record.figures.items()]
+    lines += ["", f"`{record.command}` ({record.seconds:,.0f} s)", ""]
+    lines += [f"**Broken:** {problem}\n" for problem in record.problems]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Write the page."""
+    records, target = Path(sys.argv[1]), Path(sys.argv[2])
+    target.write_text(page(load_records(records)), "utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,149 @@
+"""What every play stands on: a broker of its own, folders, a seed, and how long it may take."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import urllib.request
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import live_stage as stage
+
+from broker_zerodha.simulator import Fault as FeedFault
+from broker_zerodha.simulator import SimulatorOptions, SimulatorServer
+from contracts.topics import load_topics
+from devstack import topics as devstack_topics
+from devstack.kafka import KafkaServer, private_kafka
+from faults.outcome import Outcome
+from faults.proof import Proof, prove
+from kafka_io.settings import KafkaSettings
+from ws_bridge.read_topics import Mark, mark_topics
+from ws_bridge.status_facts import Scrape
+from ws_bridge.topics import Topics
+
+MIB = 1024 * 1024
+SAMPLE_S = 0.2
+
+
+@dataclass
+class Scene:
+    """The stage of one play. ``full`` asks for the long form, as `make faults` plays it."""
+
+    broker: KafkaServer
+    home: Path
+    seed: int = 7
+    full: bool = True
+
+    @property
+    def journal(self) -> Path:
+        """Where the bridge of this play keeps its journal."""
+        return self.home / "journal"
+
+    def mark(self) -> Mark:
+        """Where the topics end now."""
+        return mark_topics(KafkaSettings(bootstrap=self.broker.bootstrap), Topics().names)
+
+    def prove(self, mark: Mark, sessions: dict[int, int] | None = None) -> Proof:
+        """What a consumer reads since ``mark``, held against what the journal holds."""
+        if sessions is None:
+            sessions = stage.journaled_sessions(self.journal)
+        return prove(self.broker.bootstrap, mark, sessions, stage.FEED)
+
+    def market(
+        self, ticks: int | None, rate: float = 3_000.0, script: tuple[FeedFault, ...] = (),
+        *, instruments: int = stage.INSTRUMENTS, frame_packets: int = 30,
+    ) -> SimulatorServer:  # fmt: skip
+        """A simulator that waits for all instruments and then sends so many ticks."""
+        return SimulatorServer(
+            SimulatorOptions(
+                seed=self.seed, ticks=ticks, rate_per_s=rate, frame_packets=frame_packets,
+                expected_tokens=instruments, script=script,
+            )
+        )  # fmt: skip
+
+    def bridge(self, endpoint: str, **options: object) -> stage.BridgeProcess:
+        """A bridge between that endpoint and the scene's broker."""
+        make = partial(stage.BridgeProcess, self.home, endpoint, self.broker.bootstrap)
+        return make(**options)  # type: ignore[arg-type]
+
+
+@contextmanager
+def real_broker(home: Path) -> Iterator[KafkaServer]:
+    """A real Kafka with the topics, for plays that stop, kill and starve it."""
+    with private_kafka(home, os.environ) as server:
+        create_topics(server)
+        yield server
+
+
+def create_topics(server: KafkaServer) -> None:
+    """Make the topics of topics.toml that are missing there."""
+    client = devstack_topics.admin(server.bootstrap, os.environ)
+    specs = load_topics()
+    found = devstack_topics.read_topics(client, [spec.name for spec in specs])
+    devstack_topics.apply(client, devstack_topics.plan(specs, found))
+
+
+@dataclass
+class Watcher:
+    """What was seen of a bridge while it ran: peaks, and its newest metrics."""
+
+    peak_rss_bytes: int = 0
+    peak_backlog_bytes: int = 0
+    journal_was_full: bool = False
+    newest: Scrape = field(default_factory=lambda: Scrape({}))
+
+    def look(self, bridge: stage.BridgeProcess) -> None:
+        """One look; a bridge that is just starting or gone is no error."""
+        try:
+            self.peak_rss_bytes = max(self.peak_rss_bytes, peak_rss_bytes(bridge.pid))
+            with urllib.request.urlopen(bridge.address + "/metrics", timeout=5) as answer:
+                self.newest = Scrape.parse(answer.read().decode())
+        except (OSError, StopIteration, ValueError, AssertionError):
+            return
+        backlog = int(self.newest.value("journal_backlog_bytes"))
+        self.peak_backlog_bytes = max(self.peak_backlog_bytes, backlog)
+        self.journal_was_full |= bool(self.newest.value("journal_full"))
+
+    def note(self, outcome: Outcome) -> None:
+        """The peaks as figures."""
+        outcome.note("peak memory of the bridge, MiB", round(self.peak_rss_bytes / MIB))
+        outcome.note("peak journal backlog, MiB", round(self.peak_backlog_bytes / MIB, 2))
+
+
+@asynccontextmanager
+async def watched(bridge: stage.BridgeProcess) -> AsyncIterator[Watcher]:
+    """Look at the bridge five times a second, and kill it when the block ends with it running."""
+    watcher = Watcher()
+
+    async def watch() -> None:
+        while True:
+            await asyncio.to_thread(watcher.look, bridge)
+            await asyncio.sleep(SAMPLE_S)
+
+    task = asyncio.create_task(watch())
+    try:
+        yield watcher
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await bridge.kill_if_running()
+
+
+def peak_rss_bytes(pid: int) -> int:
+    """The most memory that a process has held so far (Linux)."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+async def until(condition: object, seconds: float = stage.DEADLINE_S) -> None:
+    """Wait for a state that nobody announces. Raises TimeoutError."""
+    assert callable(condition)
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.01)
