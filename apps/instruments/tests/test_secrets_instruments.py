@@ -23,12 +23,15 @@ from instruments.cli import app
 NOBODY: Final = "127.0.0.1:9"
 ARGUMENTS: Final[dict[tuple[str, ...], tuple[str, ...]]] = {
     ("auth", "exchange"): ("requesttoken0123",),
-    ("auth", "login"): ("--timeout", "1"),
+    ("auth", "login"): ("--wait", "1", "--port", "0", "--no-browser"),
     ("lookup",): ("NIFTY26AUGFUT",),
 }
 """What a command needs to get as far as its settings; a new one without an entry gets nothing."""
 
-SHOWN: Final = {("auth", "url"): ("KITE_API_KEY",), ("auth", "login"): ("KITE_API_KEY",)}
+SHOWN: Final[dict[tuple[str, ...], tuple[str, ...]]] = {
+    ("auth", "url"): ("KITE_API_KEY",),
+    ("auth", "login"): ("KITE_API_KEY",),
+}
 """The login page is an address with the key in it, for a person to open."""
 
 AWAY: Final = {
@@ -52,8 +55,17 @@ WRONG_ADDRESS: Final = {
 }
 
 
-@pytest.mark.parametrize("env", [AWAY, WRONG, WRONG_ADDRESS], ids=["away", "wrong", "address"])
-@pytest.mark.parametrize("command", leaf_commands(app), ids=" ".join)
+CALLS: Final = [
+    *(pytest.param(name, AWAY, id=" ".join((*name, "away"))) for name in leaf_commands(app)),
+    *(pytest.param(name, WRONG, id=" ".join((*name, "wrong"))) for name in leaf_commands(app)),
+    *(
+        pytest.param(name, WRONG_ADDRESS, id=" ".join((*name, "address")))
+        for name in [("sync",), ("auth", "exchange"), ("auth", "status"), ("auth", "logout")]
+    ),
+]
+
+
+@pytest.mark.parametrize(("command", "env"), CALLS)
 def test_no_command_shows_a_secret(
     tmp_path: Path, command: tuple[str, ...], env: dict[str, str]
 ) -> None:
