@@ -1,10 +1,16 @@
-"""Fixtures: the real Kafka of the local stack."""
+"""Fixtures: the real Kafka and Postgres of the local stack."""
 
 from __future__ import annotations
 
 import hypothesis
 
-from devstack.testing import kafka_bootstrap, make_topic  # noqa: F401
+from devstack.testing import (  # noqa: F401
+    kafka_bootstrap,
+    make_topic,
+    migrated_dsn,
+    migrated_template,
+    postgres_server,
+)
 
 # A time limit would only measure the machine.
 hypothesis.settings.register_profile("dlq_triage", deadline=None)
