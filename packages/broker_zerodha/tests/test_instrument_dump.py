@@ -16,6 +16,7 @@ from broker_zerodha.errors import NotADump
 from broker_zerodha.instrument_dump import Dump, parse
 from broker_zerodha.instrument_dump.columns import SCHEMA
 from broker_zerodha.instrument_dump.rows import fault_of, record_of
+from broker_zerodha.instrument_dump.text import BLOCK_ROWS
 from contracts.reasons import ReasonCode
 
 DAY = date(2026, 8, 12)
@@ -178,7 +179,7 @@ NO_MASTER = [
     (dump(*ROWS).replace(b"INFOSYS", b"INFO\0SYS"), "NUL bytes"),
     (dump(*ROWS, FUTURE), "NFO:NIFTY26AUGFUT stands on line 3 and on line 6 (1 such keys)"),
     (dump(INFY.replace("408065", "x")), "none of its 1 rows keeps the contract; line 2"),
-    (dump(*["x" + INFY] * 5_001), "5001 of its 5001 rows look wrong"),
+    (dump(*["x" + INFY] * 5_001), "more than 5000 of its 5001 rows look wrong"),
 ]
 
 
@@ -187,6 +188,17 @@ def test_bytes_that_must_not_replace_a_master(data: bytes, says: str) -> None:
     with pytest.raises(NotADump) as refused:
         parse(data, DAY)
     assert says in str(refused.value)
+
+
+def test_a_dump_of_several_blocks_is_read_in_its_order() -> None:
+    many = [INFY.replace(",INFY,", f",S{number},") for number in range(2 * BLOCK_ROWS + 5)]
+    many[BLOCK_ROWS + 1] = many[BLOCK_ROWS + 1].replace("408065", "0")
+    found = parse(dump(*many), DAY)
+    expected = [f"S{number}" for number in range(len(many)) if number != BLOCK_ROWS + 1]
+    assert found.table["tradingsymbol"].to_pylist() == expected
+    assert [row.line for row in found.refused] == [BLOCK_ROWS + 3]
+    with pytest.raises(NotADump, match=f"NSE:S0 stands on line 2 and on line {len(many) + 2} "):
+        parse(dump(*many, many[0]), DAY)
 
 
 def test_one_symbol_may_stand_in_two_exchanges() -> None:

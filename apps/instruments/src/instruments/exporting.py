@@ -154,8 +154,8 @@ def _members(
         spot = spots.get(universe.spot, "it was not asked for")
         if isinstance(spot, str):
             export.problems.append(
-                f"{name}: no price of {universe.spot} ({spot}): log in, or give it by "
-                f"--spot {universe.spot!r}=PRICE"
+                f"{name}: no price of {universe.spot} ({spot}); "
+                f"--spot '{universe.spot}=PRICE' gives it by hand"
             )
             return None
         query = universe.at(spot)

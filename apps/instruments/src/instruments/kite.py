@@ -1,18 +1,27 @@
-"""Kite's API as this app uses it: one client, told about on stderr while it waits."""
+"""Kite's API as this app uses it: one client, told about on stderr while it waits.
+
+The official client takes a second to load, so only those commands load it that call Kite.
+"""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from app_kit.console import say
 from broker_zerodha.auth import StoredToken, read_token
 from broker_zerodha.errors import CredentialsError
-from broker_zerodha.rest import KiteRest
 from broker_zerodha.secret import Secret
 from instruments.errors import LoginDead
 from instruments.settings import Settings
 
+if TYPE_CHECKING:
+    from broker_zerodha.rest import KiteRest
+
 
 def client(settings: Settings, token: Secret | None = None) -> KiteRest:
     """A client; without a token it asks for what is public. Raises EndpointError."""
+    from broker_zerodha.rest import KiteRest
+
     return KiteRest(settings.api_key, token, root=settings.api_url, on_retry=_tell)
 
 
@@ -33,6 +42,8 @@ def stored_token(settings: Settings) -> StoredToken:
 
 def logged_in(settings: Settings) -> KiteRest:
     """A client with the token of the day. Raises LoginDead, CredentialsError, EndpointError."""
+    from broker_zerodha.rest import KiteRest
+
     token = stored_token(settings)
     return KiteRest(token.api_key, token.access_token, root=settings.api_url, on_retry=_tell)
 

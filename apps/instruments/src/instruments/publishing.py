@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from datetime import date
 from itertools import chain
 from typing import Any, Final
@@ -13,6 +12,7 @@ from typing import Any, Final
 import pyarrow as pa  # type: ignore[import-untyped]
 
 from bars_store.instruments import KITE, Batch, InstrumentStore
+from instruments.messages import Message, Progress, Published
 from kafka_io.codec import AvroCodec
 from kafka_io.delivery import Delivery
 from kafka_io.errors import BrokerUnreachable, KafkaIoError, QueueFull
@@ -26,20 +26,6 @@ PATIENCE_S: Final = 60.0
 """How long the broker may acknowledge nothing."""
 _ROWS_A_BLOCK: Final = 2_000
 _POLL_S: Final = 0.1
-
-Progress = Callable[[int, int], None]
-"""Told the records acknowledged so far, and how many there are."""
-Message = tuple[str, bytes | None, bytes | None, list[tuple[str, str | bytes | None]] | None]
-"""Topic, key, value and headers."""
-
-
-@dataclass(frozen=True, slots=True)
-class Published:
-    """What the topic got."""
-
-    listed: int
-    gone: int
-    batches: tuple[int, ...]
 
 
 def publish(

@@ -1,8 +1,10 @@
-"""One dump into the history: check, compare, record."""
+"""One dump into the history: check, compare, record.
+
+A master of all exchanges has 150,000 rows, so nothing that is done with is kept.
+"""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -14,7 +16,7 @@ import pyarrow.compute as pc  # type: ignore[import-untyped]
 from bars_store.instruments import SCHEMA, InstrumentStore, Snapshot, SyncResult, diff
 from broker_zerodha.errors import NotADump
 from broker_zerodha.instrument_dump import Dump, RefusedRow, parse
-from instruments.counts import Counts, count
+from instruments.counts import compare
 from instruments.errors import DumpRefused
 from instruments.fetching import Fetched
 from instruments.guards import check_day, check_drop, check_exchanges, expired
@@ -24,14 +26,20 @@ from instruments.guards import check_day, check_drop, check_exchanges, expired
 class Checked:
     """A dump that may replace the master of its exchanges.
 
-    ``rows`` are the good ones and those that are kept: instruments whose row was refused stay as
-    they were, because a row that cannot be read does not say that they are gone.
+    ``rows`` are the good ones and those that are ``kept``: instruments whose row was refused stay
+    as they were, because a row that cannot be read does not say that they are gone. ``ended`` are
+    contracts that had expired before ``day``.
     """
 
-    fetched: Fetched
+    label: str
+    file_name: str | None
     day: date
     exchanges: tuple[str, ...]
-    dump: Dump
+    content_sha256: bytes
+    good: int
+    refused: tuple[RefusedRow, ...]
+    reasons: dict[str, int]
+    ignored: tuple[str, ...]
     rows: pa.Table
     kept: int
     ended: int
@@ -40,44 +48,55 @@ class Checked:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one dump. ``result`` is None in a dry run."""
+    """What became of one dump, counted by symbol. ``batch_id`` is None in a dry run; ``new`` is
+    False when this very dump was recorded before."""
 
-    checked: Checked
-    result: SyncResult | None
-    counts: Counts
+    label: str
+    day: date
+    exchanges: tuple[str, ...]
+    batch_id: int | None
+    new: bool
+    good: int
+    refused: tuple[RefusedRow, ...]
+    reasons: dict[str, int]
+    kept: int
+    added: int
+    changed: int
+    removed: int
+    unchanged: int
     renamed: int
     moved: int
     reused: int
-    took_s: float
+    content_sha256: bytes
+    took_s: float = 0.0
 
     @property
-    def is_new(self) -> bool:
-        """Whether it was written, or would be."""
-        return self.result is None or self.result.new
+    def read(self) -> int:
+        """Rows of the dump."""
+        return self.good + len(self.refused)
 
     def as_dict(self) -> dict[str, Any]:
         """For machines."""
-        dump, batch = self.checked.dump, self.result and self.result.batch
         return {
-            "source": self.checked.fetched.label,
-            "exchanges": list(self.checked.exchanges),
-            "observed_on": self.checked.day.isoformat(),
-            "batch_id": batch.batch_id if batch else None,
-            "new": self.is_new,
-            "dry_run": self.result is None,
-            "rows_read": dump.rows_read,
-            "rows_good": dump.table.num_rows,
-            "rows_refused": len(dump.refused),
-            "refused_by_reason": dump.reasons(),
-            "kept": self.checked.kept,
-            "added": self.counts.added,
-            "changed": self.counts.changed,
-            "removed": self.counts.removed,
-            "unchanged": self.counts.unchanged,
+            "source": self.label,
+            "exchanges": list(self.exchanges),
+            "observed_on": self.day.isoformat(),
+            "batch_id": self.batch_id,
+            "new": self.new,
+            "dry_run": self.batch_id is None,
+            "rows_read": self.read,
+            "rows_good": self.good,
+            "rows_refused": len(self.refused),
+            "refused_by_reason": self.reasons,
+            "kept": self.kept,
+            "added": self.added,
+            "changed": self.changed,
+            "removed": self.removed,
+            "unchanged": self.unchanged,
             "renamed": self.renamed,
             "moved": self.moved,
             "token_reused": self.reused,
-            "sha256": dump.content_sha256.hex(),
+            "sha256": self.content_sha256.hex(),
             "took_s": round(self.took_s, 3),
         }
 
@@ -88,13 +107,7 @@ def check(store: InstrumentStore, fetched: Fetched, day: date, drop_max: float) 
     A file that is older than ``day`` is refused. A download of early morning may still be that of
     the day before, which ``ended`` tells: those contracts have ended by their expiry anyway.
     """
-    try:
-        dump = parse(fetched.data, day)
-    except NotADump as error:
-        raise DumpRefused(
-            f"{fetched.label} is refused: {error}; the last good master stays"
-        ) from error
-    check_exchanges(dump.exchanges, fetched.exchanges, fetched.label)
+    dump = _read(fetched, day)
     exchanges = fetched.exchanges or dump.exchanges
     if fetched.exchanges:
         dump = dump.only(*exchanges)
@@ -102,63 +115,91 @@ def check(store: InstrumentStore, fetched: Fetched, day: date, drop_max: float) 
         exchanges = _with_known(store, exchanges)
     if fetched.file_name is not None:
         check_day(dump.table, day, fetched.label)
-    before = store.at(day, exchanges)
-    kept = kept_rows(before, dump.table, dump.refused)
-    rows = pa.concat_tables([dump.table.select(SCHEMA.names).cast(SCHEMA), kept])
     for exchange in exchanges:
         now = int(pc.sum(pc.equal(dump.table["exchange"], exchange)).as_py() or 0)
         check_drop(exchange, now, store.last_count(exchange, day), drop_max)
-    ended = expired(dump.table, day).num_rows
-    return Checked(fetched, day, exchanges, dump, rows, kept.num_rows, ended, before)
+    before = store.at(day, exchanges)
+    kept = kept_rows(before, dump.table, dump.refused)
+    return Checked(
+        label=fetched.label,
+        file_name=fetched.file_name,
+        day=day,
+        exchanges=exchanges,
+        content_sha256=dump.content_sha256,
+        good=dump.table.num_rows,
+        refused=dump.refused,
+        reasons=dump.reasons(),
+        ignored=dump.ignored,
+        rows=pa.concat_tables([dump.table.select(SCHEMA.names).cast(SCHEMA), kept]),
+        kept=kept.num_rows,
+        ended=expired(dump.table, day).num_rows,
+        before=before,
+    )
 
 
 def record(
     store: InstrumentStore, checked: Checked, parameters: Mapping[str, Any], *, dry_run: bool
 ) -> Outcome:
     """Append the dump, unless ``dry_run``, and say what it changed. Raises StoreError."""
-    began_s = time.monotonic()
-    result = None
+    compared = compare(checked.before, checked.rows)
+    result: SyncResult | None = None
     if not dry_run:
         result = store.record(
             Snapshot(
                 observed_on=checked.day,
                 exchanges=checked.exchanges,
-                content_sha256=checked.dump.content_sha256,
+                content_sha256=checked.content_sha256,
                 rows=checked.rows,
-                file_name=checked.fetched.file_name,
-                rows_refused=len(checked.dump.refused),
+                file_name=checked.file_name,
+                rows_refused=len(checked.refused),
                 parameters={**parameters, "kept": checked.kept},
             )
         )
-    after = checked.rows if result is None or result.new else checked.before
-    changes = diff(checked.before, after, day=checked.day).counts()
+    new = result is None or result.new
+    finer: dict[str, int] = {}
+    if new and compared.before.num_rows:
+        finer = diff(compared.before, compared.after, day=checked.day).counts()
     return Outcome(
-        checked,
-        result,
-        count(checked.before, after),
-        changes["renamed"],
-        changes["moved"],
-        changes["reused"],
-        time.monotonic() - began_s,
+        label=checked.label,
+        day=checked.day,
+        exchanges=checked.exchanges,
+        batch_id=None if result is None else result.batch.batch_id,
+        new=new,
+        good=checked.good,
+        refused=checked.refused,
+        reasons=checked.reasons,
+        kept=checked.kept,
+        added=compared.added if new else 0,
+        changed=compared.changed if new else 0,
+        removed=compared.removed if new else 0,
+        unchanged=compared.unchanged if new else checked.rows.num_rows,
+        renamed=finer.get("renamed", 0),
+        moved=finer.get("moved", 0),
+        reused=finer.get("reused", 0),
+        content_sha256=checked.content_sha256,
     )
 
 
 def kept_rows(before: pa.Table, good: pa.Table, refused: tuple[RefusedRow, ...]) -> pa.Table:
     """The last word on those instruments whose row was refused (pure)."""
     keys = {(row.exchange, row.tradingsymbol) for row in refused if row.tradingsymbol}
-    if not keys:
-        return SCHEMA.empty_table()
-    named = before.filter(pc.is_in(before["tradingsymbol"], pa.array({key[1] for key in keys})))
-    there = {
-        (row["exchange"], row["tradingsymbol"])
-        for row in good.select(["exchange", "tradingsymbol"]).to_pylist()
-    }
-    rows = [
-        row
-        for row in named.to_pylist()
-        if (key := (row["exchange"], row["tradingsymbol"])) in keys and key not in there
-    ]
+    symbols = pa.array({symbol for _, symbol in keys}, pa.string())
+    known = before.filter(pc.is_in(before["tradingsymbol"], symbols)).to_pylist()
+    there = good.filter(pc.is_in(good["tradingsymbol"], symbols)).to_pylist()
+    taken = {(row["exchange"], row["tradingsymbol"]) for row in there}
+    rows = [row for row in known if (row["exchange"], row["tradingsymbol"]) in keys - taken]
     return pa.Table.from_pylist(rows, schema=SCHEMA)
+
+
+def _read(fetched: Fetched, day: date) -> Dump:
+    try:
+        dump = parse(fetched.data, day)
+    except NotADump as error:
+        raise DumpRefused(
+            f"{fetched.label} is refused: {error}; the last good master stays"
+        ) from error
+    check_exchanges(dump.exchanges, fetched.exchanges, fetched.label)
+    return dump
 
 
 def _with_known(store: InstrumentStore, exchanges: tuple[str, ...]) -> tuple[str, ...]:

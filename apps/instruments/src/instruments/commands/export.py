@@ -72,7 +72,7 @@ def command(
     day = today()
     with open_store(settings) as store:
         master = store.at(day)
-        _tell_age(store, day)
+        _tell_age(store, day, {name for each in universes for name in each.query.exchanges})
     if not master.num_rows:
         raise NotFound("the history has no master of today: run `instruments sync` first")
     spots = _spots(settings, [each for each in universes if not only or each.name in only], given)
@@ -131,13 +131,13 @@ def _read(path: Path) -> bytes | None:
         raise OutputUnusable(path, error) from error
 
 
-def _tell_age(store: InstrumentStore, day: date) -> None:
+def _tell_age(store: InstrumentStore, day: date, exchanges: set[str]) -> None:
     newest: dict[str, date] = {}
     for batch in store.days():
         if batch.observed_on <= day:
             newest.update(dict.fromkeys(batch.exchanges, batch.observed_on))
     for exchange, last in sorted(newest.items()):
-        if last < day:
+        if last < day and exchange in exchanges:
             say(f"the master of {exchange} is of {last}: `instruments sync` brings today's")
 
 

@@ -11,7 +11,9 @@ from typing import Annotated
 from zoneinfo import ZoneInfo
 
 import typer
+from rich.progress import Progress
 
+from app_kit.console import stderr
 from bars_store.database import connect
 from bars_store.instruments import InstrumentStore
 from instruments.settings import Settings, load_settings
@@ -69,6 +71,11 @@ def open_store(settings: Settings) -> Iterator[InstrumentStore]:
         store = InstrumentStore(connection)
         store.check()
         yield store
+
+
+def progress_bar() -> Progress:
+    """A bar on stderr while it lasts; nothing where no terminal is."""
+    return Progress(console=stderr, transient=True, disable=not stderr.is_terminal)
 
 
 def today() -> date:

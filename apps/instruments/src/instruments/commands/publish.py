@@ -6,13 +6,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import Progress
 
-from app_kit.console import stderr
 from app_kit.logs import configure_logs
-from instruments.commands.options import Root, open_store, settings_of, today
+from instruments.commands.options import Root, open_store, progress_bar, settings_of, today
 from instruments.commands.sync import tell_published
-from instruments.publishing import publish
 
 
 def command(
@@ -27,10 +24,12 @@ def command(
     The topic is compacted: the key is EXCHANGE:TRADINGSYMBOL, a record without a value says that
     the instrument is no longer listed. --all fills a new topic.
     """
+    from instruments.publishing import publish  # slow to load; no other command waits for it
+
     configure_logs(quiet=True)
     settings = settings_of(root)
     kafka = settings.require_kafka()
-    with open_store(settings) as store, Progress(console=stderr, transient=True) as bar:
+    with open_store(settings) as store, progress_bar() as bar:
         task = bar.add_task("publishing", total=None)
         published = publish(
             *(store, kafka, settings.topic, today()),

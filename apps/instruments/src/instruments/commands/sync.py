@@ -12,11 +12,11 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, Final
 
+import pyarrow as pa  # type: ignore[import-untyped]
 import typer
-from rich.progress import Progress
 from rich.table import Table
 
-from app_kit.console import say, stderr, stdout
+from app_kit.console import say, stdout
 from app_kit.errors import (
     EXIT_DONE,
     EXIT_FINDINGS,
@@ -33,6 +33,7 @@ from instruments.commands.options import (
     Root,
     a_date,
     open_store,
+    progress_bar,
     settings_of,
     today,
 )
@@ -40,7 +41,7 @@ from instruments.dead_letters import as_lines, key_of, letter_of
 from instruments.errors import DumpRefused, NotPublished
 from instruments.fetching import Fetched, fetch, read_file
 from instruments.files import write_whole
-from instruments.publishing import Message, Published, publish
+from instruments.messages import Message, Published
 from instruments.settings import Settings
 from instruments.syncing import Outcome, check, record
 from kafka_io.errors import (
@@ -121,6 +122,7 @@ def command(
     if exchange and everything:
         raise UsageError("--all and --exchange exclude each other: give one of them")
     configure_logs(quiet=True)
+    pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own pool keeps what is freed
     settings = settings_of(root)
     asked = () if everything else tuple(dict.fromkeys(exchange or ()))
     the_day = _day(day)
@@ -162,11 +164,11 @@ def _one(
     checked = check(store, fetched, day, max_drop)
     if checked.ended:
         say(
-            f"{fetched.label} still holds {checked.ended} contracts that expired before {day}: it "
+            f"{checked.label} still holds {checked.ended} contracts that expired before {day}: it "
             "is the dump of an earlier day; Kite makes the new one by about 08:30"
         )
-    if checked.dump.ignored:
-        say(f"columns that nobody reads: {', '.join(checked.dump.ignored)}")
+    if checked.ignored:
+        say(f"columns that nobody reads: {', '.join(checked.ignored)}")
     say(f"recording {checked.rows.num_rows:,} instruments of {', '.join(checked.exchanges)}")
     parameters = {"by": "instruments sync", "max_drop": max_drop}
     outcome = record(store, checked, parameters, dry_run=dry_run)
@@ -177,42 +179,39 @@ def _show(outcome: Outcome, as_json: bool) -> None:
     if as_json:
         print(json.dumps(outcome.as_dict()))
         return
-    checked, result, counts = outcome.checked, outcome.result, outcome.counts
     batch = "dry run, nothing is written"
-    if result is not None:
-        batch = f"batch {result.batch.batch_id}"
-    title = (
-        f"{', '.join(checked.exchanges)} on {checked.day}, from {checked.fetched.label}: {batch}"
-    )
-    if not outcome.is_new:
-        stdout.print(f"{title}: nothing new, it has this very dump", markup=False, soft_wrap=True)
+    if outcome.batch_id is not None:
+        batch = f"batch {outcome.batch_id}"
+    title = f"{', '.join(outcome.exchanges)} on {outcome.day}, from {outcome.label}: {batch}"
+    stdout.print(title, markup=False, soft_wrap=True)
+    if not outcome.new:
+        stdout.print("nothing new: that batch has this very dump")
         return
-    table = Table(title=title, title_justify="left")
+    table = Table()
     table.add_column("rows")
     table.add_column("", justify="right")
     table.add_column("what that means")
-    for name, number, meaning in _lines(outcome, counts.removed):
+    for name, number, meaning in _lines(outcome):
         table.add_row(name, f"{number:,}", meaning)
     stdout.print(table)
     stdout.print(f"took {outcome.took_s:.1f} s")
 
 
-def _lines(outcome: Outcome, removed: int) -> list[tuple[str, int, str]]:
-    dump, counts = outcome.checked.dump, outcome.counts
+def _lines(outcome: Outcome) -> list[tuple[str, int, str]]:
     lines = [
-        ("read", dump.rows_read, "lines of the dump"),
-        ("good", dump.table.num_rows, "keep the contract"),
-        ("refused", len(dump.refused), "in the dead letters"),
+        ("read", outcome.read, "lines of the dump"),
+        ("good", outcome.good, "keep the contract"),
+        ("refused", len(outcome.refused), "in the dead letters"),
     ]
-    lines += [(f"  {reason}", number, "") for reason, number in dump.reasons().items()]
-    if outcome.checked.kept:
-        lines.append(("kept", outcome.checked.kept, "stay as they were, their row was refused"))
+    lines += [(f"  {reason}", number, "") for reason, number in outcome.reasons.items()]
+    if outcome.kept:
+        lines.append(("kept", outcome.kept, "stay as they were, their row was refused"))
     return [
         *lines,
-        ("added", counts.added, "symbols that are new"),
-        ("changed", counts.changed, "symbols with another token, lot, tick …"),
-        ("removed", removed, "symbols that are gone before their expiry"),
-        ("unchanged", counts.unchanged, ""),
+        ("added", outcome.added, "symbols that are new"),
+        ("changed", outcome.changed, "symbols with another token, lot, tick …"),
+        ("removed", outcome.removed, "symbols that are gone before their expiry"),
+        ("unchanged", outcome.unchanged, ""),
         ("renamed", outcome.renamed, "the same contract under another symbol"),
         ("moved", outcome.moved, "the same symbol on another token"),
         ("token reused", outcome.reused, "the token names another contract now"),
@@ -223,19 +222,17 @@ def _write_letters(
     settings: Settings, outcomes: Sequence[Outcome], path: Path | None, dry_run: bool
 ) -> int:
     """Refused rows into the file; returns how many there are."""
-    bad = [each for each in outcomes if each.checked.dump.refused]
-    count = sum(len(each.checked.dump.refused) for each in bad)
+    bad = [each for each in outcomes if each.refused]
+    count = sum(len(each.refused) for each in bad)
     if not bad:
         return 0
     if dry_run:
         for each in bad:
-            for row in each.checked.dump.refused[:10]:
-                say(f"{each.checked.fetched.label}, line {row.line}: {row.reason}: {row.message}")
+            for row in each.refused[:10]:
+                say(f"{each.label}, line {row.line}: {row.reason}: {row.message}")
         return count
     now_ns = time.time_ns()
-    data = b"".join(
-        as_lines(each.checked.dump.refused, each.checked.fetched.label, now_ns) for each in bad
-    )
+    data = b"".join(as_lines(each.refused, each.label, now_ns) for each in bad)
     target = path or settings.state_dir / "dead-letters" / _letters_name(bad)
     if path is not None or not target.exists():  # the same dump has the same dead letters
         write_whole(target, data)
@@ -244,8 +241,8 @@ def _write_letters(
 
 
 def _letters_name(outcomes: Sequence[Outcome]) -> str:
-    digests = b"".join(each.checked.dump.content_sha256 for each in outcomes)
-    return f"{outcomes[0].checked.day}-{hashlib.sha256(digests).hexdigest()[:12]}.jsonl"
+    digests = b"".join(each.content_sha256 for each in outcomes)
+    return f"{outcomes[0].day}-{hashlib.sha256(digests).hexdigest()[:12]}.jsonl"
 
 
 def _publish(
@@ -262,17 +259,18 @@ def _publish(
             say(f"not published ({why}); {waiting} batches wait for `instruments publish`")
         return
 
+    # The producer compiles loops and takes 60 MB, which the sync itself must not wait for.
+    from instruments.publishing import publish
+
     def letters(batches: tuple[int, ...]) -> list[Message]:
         return [
             message
             for each in outcomes
-            if each.result is not None and each.result.batch.batch_id in batches
-            for message in letter_messages(
-                each.checked.dump.refused, each.checked.fetched.label, settings.dead_topic
-            )
+            if each.batch_id in batches
+            for message in letter_messages(each.refused, each.label, settings.dead_topic)
         ]
 
-    with Progress(console=stderr, transient=True) as bar:
+    with progress_bar() as bar:
         task = bar.add_task("publishing", total=None)
         try:
             published = publish(

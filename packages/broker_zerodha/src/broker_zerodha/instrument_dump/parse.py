@@ -13,9 +13,9 @@ import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
 
 from broker_zerodha.errors import NotADump
-from broker_zerodha.instrument_dump.columns import SCHEMA, table_of, typed
+from broker_zerodha.instrument_dump.columns import SCHEMA, Flags, Ints, table_of, typed
 from broker_zerodha.instrument_dump.rows import RefusedRow, fault_of, reason_of, record_of
-from broker_zerodha.instrument_dump.text import Text, read_text, unpacked
+from broker_zerodha.instrument_dump.text import Block, Text, read_text, unpacked
 from contracts.reasons import ReasonCode
 
 REFUSED_MAX: Final = 5_000
@@ -70,36 +70,58 @@ def parse(data: bytes, observed_on: date) -> Dump:
     """
     plain = unpacked(data)
     text = read_text(plain)
-    table, doubt = typed(text.table)
+    tables: list[pa.Table] = []
+    lines: list[Ints] = []
+    refused: list[RefusedRow] = []
+    suspects = 0
+    for block in text.blocks():
+        table, doubt = typed(block.table)
+        suspects += int(doubt.sum()) + len(block.broken)
+        if suspects > REFUSED_MAX:
+            raise NotADump(
+                f"more than {REFUSED_MAX} of its {len(text.rows)} rows look wrong: it is another "
+                "kind of file, or Kite has changed its form"
+            )
+        refused += (_broken(text, line, problem) for line, problem in block.broken)
+        good, line_of = _settled(table, doubt, block, text, observed_on, refused)
+        tables.append(good)
+        lines.append(line_of)
+    found = pa.concat_tables(tables)
+    refused.sort(key=lambda each: each.line)
+    if not found.num_rows:
+        raise NotADump(
+            f"none of its {len(text.rows)} rows keeps the contract; line {refused[0].line}: "
+            f"{refused[0].message}"
+        )
+    _check_keys(found, np.concatenate(lines))
+    return Dump(found, tuple(refused), hashlib.sha256(plain).digest(), text.ignored)
+
+
+def _settled(
+    table: pa.Table,
+    doubt: Flags,
+    block: Block,
+    text: Text,
+    observed_on: date,
+    refused: list[RefusedRow],
+) -> tuple[pa.Table, Ints]:
+    """The good rows of a block in their order, with their lines; the others join ``refused``."""
+    if not doubt.any():
+        return table, block.line_of
     doubted = np.flatnonzero(doubt)
-    _check_share(text, len(doubted) + len(text.broken))
-    refused = [_broken(text, line, problem) for line, problem in text.broken]
     saved: dict[int, dict[str, Any]] = {}
-    texts = text.table.take(pa.array(doubted)).to_pylist()
-    for row, found in zip(doubted.tolist(), texts, strict=True):
-        record = record_of(found, observed_on)
-        refusal = _refusal(text, int(text.line_of[row]), record)
-        if refusal is None:
+    texts = block.table.take(pa.array(doubted)).to_pylist()
+    for row, cells in zip(doubted.tolist(), texts, strict=True):
+        record = record_of(cells, observed_on)
+        refusal = _refusal(text, int(block.line_of[row]), record)
+        if refusal is None:  # doubted without cause
             saved[row] = record
         else:
             refused.append(refusal)
-    good, line_of = _good(table, doubt, text, saved)
-    refused.sort(key=lambda each: each.line)
-    if not good.num_rows:
-        raise NotADump(
-            f"none of its {text.rows} rows keeps the contract; line {refused[0].line}: "
-            f"{refused[0].message}"
-        )
-    _check_keys(good, line_of)
-    return Dump(good, tuple(refused), hashlib.sha256(plain).digest(), text.ignored)
-
-
-def _check_share(text: Text, suspects: int) -> None:
-    if suspects > REFUSED_MAX:
-        raise NotADump(
-            f"{suspects} of its {text.rows} rows look wrong, more than {REFUSED_MAX}: "
-            "it is another kind of file, or Kite has changed its form"
-        )
+    rows = np.concatenate([np.flatnonzero(~doubt), np.array(list(saved), np.int64)])
+    order = np.argsort(rows, kind="stable")
+    good = pa.concat_tables([table.filter(pa.array(~doubt)), table_of(list(saved.values()))])
+    return good.take(pa.array(order)).cast(SCHEMA), block.line_of[rows[order]]
 
 
 def _broken(text: Text, line: int, problem: str) -> RefusedRow:
@@ -121,19 +143,7 @@ def _refusal(text: Text, line: int, record: dict[str, Any]) -> RefusedRow | None
     )
 
 
-def _good(
-    table: pa.Table, doubt: Any, text: Text, saved: dict[int, dict[str, Any]]
-) -> tuple[pa.Table, Any]:
-    """The rows that nobody doubts and those that were doubted without cause, in their order."""
-    if not doubt.any():
-        return table, text.line_of
-    rows = np.concatenate([np.flatnonzero(~doubt), np.array(list(saved), np.int64)])
-    order = np.argsort(rows, kind="stable")
-    good = pa.concat_tables([table.filter(pa.array(~doubt)), table_of(list(saved.values()))])
-    return good.take(pa.array(order)).cast(SCHEMA), text.line_of[rows[order]]
-
-
-def _check_keys(good: pa.Table, line_of: Any) -> None:
+def _check_keys(good: pa.Table, line_of: Ints) -> None:
     if not _repeats(good):
         return
     keys = good.select(_KEY).append_column("line", pa.array(line_of))

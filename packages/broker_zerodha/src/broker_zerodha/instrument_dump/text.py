@@ -10,6 +10,8 @@ import csv
 import io
 import re
 import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -38,6 +40,7 @@ COLUMNS: Final = (
 UNUSED: Final = frozenset({"last_price"})
 """Kite's own column that the contract leaves out: it is always 0."""
 RAW_CHARS_SHOWN: Final = 60
+BLOCK_ROWS: Final = 4_096
 
 _GZIP: Final = b"\x1f\x8b"
 _ANY_GZIP: Final = 16 + zlib.MAX_WBITS
@@ -52,19 +55,41 @@ class Broken(NamedTuple):
     problem: str
 
 
-class Text(NamedTuple):
-    """``table`` has `COLUMNS` as strings; ``line_of`` is the line of each of its rows."""
+class Block(NamedTuple):
+    """Some rows: ``table`` has `COLUMNS` as strings, ``line_of`` the line of each of its rows."""
 
     table: pa.Table
     line_of: npt.NDArray[np.int64]
-    lines: list[bytes]
     broken: list[Broken]
-    ignored: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A dump by lines. ``rows`` are the places of the rows in ``lines``, ``header`` the names."""
+
+    lines: list[bytes]
+    rows: list[int]
+    header: list[str]
 
     @property
-    def rows(self) -> int:
-        """Lines with something on them, the header aside."""
-        return int(self.table.num_rows) + len(self.broken)
+    def ignored(self) -> tuple[str, ...]:
+        """Columns that nobody reads."""
+        return tuple(name for name in self.header if name not in COLUMNS and name not in UNUSED)
+
+    def blocks(self) -> Iterator[Block]:
+        """All rows, some at a time: a whole master as columns of text takes 100 MB."""
+        for start in range(0, len(self.rows), BLOCK_ROWS):
+            yield self._block(self.rows[start : start + BLOCK_ROWS])
+
+    def _block(self, rows: list[int]) -> Block:
+        broken = [number for number in rows if self.lines[number].count(b'"') & 1]
+        block = _read(self.lines, rows, broken, self.header)
+        if block is None:
+            # A quote inside a cell made one row of two lines; find such lines one by one.
+            broken = [number for number in rows if not _LINE.fullmatch(self.lines[number])]
+            block = _read(self.lines, rows, broken, self.header)
+            assert block is not None  # each remaining line is a row by itself
+        return block
 
 
 def unpacked(data: bytes) -> bytes:
@@ -87,23 +112,15 @@ def unpacked(data: bytes) -> bytes:
 
 
 def read_text(data: bytes) -> Text:
-    """The columns of unpacked bytes. Raises NotADump."""
+    """The lines of unpacked bytes. Raises NotADump."""
     _check_kind(data)
     lines = data.removeprefix(b"\xef\xbb\xbf").splitlines()
     _check_end(data, lines)
     filled = [number for number, line in enumerate(lines) if line.strip()]
     header = _header(lines[filled[0]])
-    rows = filled[1:]
-    if not rows:
+    if len(filled) == 1:
         raise NotADump("it has a header and no row: fetch it again")
-    broken = [number for number in rows if lines[number].count(b'"') & 1]
-    text = _read(lines, rows, broken, header)
-    if text is None:
-        # A quote inside a cell made one row of two lines; find such lines one by one.
-        broken = [number for number in rows if not _LINE.fullmatch(lines[number])]
-        text = _read(lines, rows, broken, header)
-        assert text is not None  # each remaining line is a row by itself
-    return text
+    return Text(lines, filled[1:], header)
 
 
 def _check_kind(data: bytes) -> None:
@@ -154,7 +171,9 @@ def _header(line: bytes) -> list[str]:
     return names
 
 
-def _read(lines: list[bytes], rows: list[int], broken: list[int], header: list[str]) -> Text | None:
+def _read(
+    lines: list[bytes], rows: list[int], broken: list[int], header: list[str]
+) -> Block | None:
     """The lines as columns; None when the reader made other rows of them than one a line."""
     bad = set(broken)
     kept = [number for number in rows if number not in bad] if bad else rows
@@ -181,5 +200,4 @@ def _read(lines: list[bytes], rows: list[int], broken: list[int], header: list[s
     if table.num_rows + len(skipped) != len(kept):
         return None
     line_of = np.delete(np.array(kept, np.int64), skipped) + 1
-    ignored = tuple(name for name in header if name not in COLUMNS and name not in UNUSED)
-    return Text(table, line_of, lines, sorted(found), ignored)
+    return Block(table, line_of, sorted(found))
