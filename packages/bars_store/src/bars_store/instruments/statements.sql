@@ -14,7 +14,6 @@ CREATE TEMP TABLE instrument_dump (
     tick_size bigint, lot_size integer, instrument_type text COLLATE "C", segment text COLLATE "C"
 );
 CREATE TEMP TABLE instrument_before (LIKE instrument_dump);
-ALTER TABLE instrument_before ADD listed boolean;
 CREATE TEMP TABLE instrument_change (LIKE instrument_dump);
 ALTER TABLE instrument_change ADD kind text;
 CREATE TEMP TABLE instrument_touched (exchange text COLLATE "C", tradingsymbol text COLLATE "C");
@@ -33,15 +32,20 @@ ORDER BY batch_id DESC
 LIMIT 1
 
 -- name: read_before
--- The last word on every symbol of these exchanges up to and with this day.
+-- What is listed by the last word on every symbol of these exchanges up to and with this day. All
+-- keys descend, so that the primary key read backwards gives this order without a sort.
 INSERT INTO instrument_before
-SELECT DISTINCT ON (o.exchange, o.tradingsymbol)
-    o.exchange, o.tradingsymbol, o.instrument_token, o.exchange_token, o.name, o.expiry, o.strike,
-    o.price_scale, o.tick_size, o.lot_size, o.instrument_type, o.segment, o.listed
-FROM instrument_observation o JOIN instrument_batch b ON b.batch_id = o.batch_id
-WHERE b.source = %(source)s AND o.exchange = ANY (%(exchanges)s)
-  AND o.observed_on <= %(observed_on)s
-ORDER BY o.exchange, o.tradingsymbol, o.observed_on DESC, o.batch_id DESC
+SELECT
+    exchange, tradingsymbol, instrument_token, exchange_token, name, expiry, strike, price_scale,
+    tick_size, lot_size, instrument_type, segment
+FROM (
+    SELECT DISTINCT ON (o.exchange, o.tradingsymbol) o.*
+    FROM instrument_observation o JOIN instrument_batch b ON b.batch_id = o.batch_id
+    WHERE b.source = %(source)s AND o.exchange = ANY (%(exchanges)s)
+      AND o.observed_on <= %(observed_on)s
+    ORDER BY o.exchange DESC, o.tradingsymbol DESC, o.observed_on DESC, o.batch_id DESC
+) AS last_word
+WHERE listed
 
 -- name: find_changes
 INSERT INTO instrument_change
@@ -56,7 +60,7 @@ SELECT
         ELSE 'removed'
     END
 FROM instrument_dump d
-FULL JOIN (SELECT * FROM instrument_before WHERE listed) b
+FULL JOIN instrument_before b
     ON b.exchange = d.exchange AND b.tradingsymbol = d.tradingsymbol
 WHERE d.exchange IS NULL OR b.exchange IS NULL
    OR (d.instrument_token, d.exchange_token, d.name, d.expiry, d.strike, d.price_scale,
@@ -113,7 +117,7 @@ INSERT INTO instrument_observation (
     exchange_token, name, expiry, strike, price_scale, tick_size, lot_size, instrument_type, segment
 )
 SELECT
-    f.batch_id, %(batch_id)s, f.observed_on, coalesce(b.listed, false), c.exchange,
+    f.batch_id, %(batch_id)s, f.observed_on, b.exchange IS NOT NULL, c.exchange,
     c.tradingsymbol, b.instrument_token, b.exchange_token, b.name, b.expiry, b.strike,
     b.price_scale, b.tick_size, b.lot_size, b.instrument_type, b.segment
 FROM instrument_change c
