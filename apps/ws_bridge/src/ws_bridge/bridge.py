@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import structlog
@@ -18,10 +18,12 @@ from broker_zerodha.session.options import SessionOptions
 from broker_zerodha.session.session import KiteSession, SessionState
 from broker_zerodha.subscriptions import Plan
 from contracts.tick_batch import INSTRUMENT_TOKEN, TS_RECV_NS, TickBatch
+from kafka_io.breaker import BreakerLimits
 from kafka_io.framing import Framing
 from kafka_io.settings import KafkaSettings
 from kafka_io.tick_codec import warm_up as warm_up_encoder
 from ws_bridge.counters import Counters, ShardView
+from ws_bridge.dead_letter_watch import DeadLetterWatch
 from ws_bridge.intake import Intake
 from ws_bridge.journal import Journal
 from ws_bridge.pump import make_pump
@@ -48,6 +50,7 @@ class BridgeParts:
     topics: Topics
     session_options: SessionOptions
     clock: Clock
+    dead_letter_limits: BreakerLimits = field(default_factory=BreakerLimits)
 
 
 class Bridge:
@@ -72,6 +75,9 @@ class Bridge:
             clock=parts.clock,
             wake=self._wake.set,
             tokens_of=self._tokens_of,
+        )
+        self._dead_letters = DeadLetterWatch(
+            parts.dead_letter_limits, self.counters, self._intake.on_dead_letters
         )
         self._refused = RefusedStore(journal.writer.directory)
         self._pump = make_pump(
@@ -109,6 +115,8 @@ class Bridge:
             )
         if self._journal.writer.problem is not None:
             found.append(self._journal.writer.problem)
+        if self._dead_letters.problem is not None:
+            found.append(self._dead_letters.problem)
         if self._refused.problem is not None:
             found.append(f"records that Kafka refuses are not put aside: {self._refused.problem}")
         return found
@@ -254,6 +262,8 @@ class Bridge:
             self._journal.writer.sweep()
             self.refresh()
             self._tell_of_kafka()
+            clock = self._parts.clock
+            self._dead_letters.look(clock.monotonic_s(), clock.now_ns())
             await asyncio.sleep(HOUSEKEEPING_S)
 
     def _tell_of_kafka(self) -> None:

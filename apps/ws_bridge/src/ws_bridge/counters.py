@@ -83,5 +83,8 @@ class Counters:
     shards: dict[int, ShardView] = field(default_factory=dict)
     shards_connected: int = 0
     auth_expired: bool = False
+    dead_letter_alarm: bool = False
+    dead_letter_share: float = 0.0
+    """Of the records acknowledged in the alarm's window."""
     last_ack_latency_ns: int = 0
     latency: Latency = field(default_factory=Latency)

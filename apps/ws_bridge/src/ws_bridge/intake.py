@@ -30,6 +30,7 @@ from broker_zerodha.session.events import (
     Subscribed,
     TextMessage,
 )
+from kafka_io.breaker import BreakerState
 from ws_bridge.counters import Counters
 from ws_bridge.feed_events import feed_event
 from ws_bridge.journal import JournalFull, JournalWriter, RecordKind
@@ -39,6 +40,7 @@ log = structlog.get_logger()
 _LEVELS: Final = {
     "AUTH_EXPIRED": logging.ERROR,
     "LOSS": logging.ERROR,
+    "DEAD_LETTERS_HIGH": logging.ERROR,
     "DISCONNECTED": logging.WARNING,
     "GAP_OPENED": logging.WARNING,
     "STALE": logging.WARNING,
@@ -87,6 +89,20 @@ class Intake:
             self._announce_losses(self._clock.now_ns())
         for shard, from_ns in sorted(self._last_frame_ns.items()):
             self._record("GAP_OPENED", shard, from_ns=from_ns, cause=GapCause.RESTART)
+
+    def on_dead_letters(self, alarm: bool, state: BreakerState, since_ns: int) -> None:
+        """Journal that too much becomes dead letters, or no longer does; told with shard 0."""
+        now_ns = self._clock.now_ns()
+        self._record(
+            "DEAD_LETTERS_HIGH" if alarm else "DEAD_LETTERS_NORMAL",
+            0,
+            ts_ns=now_ns,
+            from_ns=max(0, since_ns),
+            to_ns=None if alarm else now_ns,
+            cause=state.reason,
+            detail=str(state),
+            count=state.dead,
+        )
 
     def on_frame(self, shard: int, payload: bytes, ts_recv_ns: int) -> None:
         """Journal one binary frame; it is safe once this returns."""

@@ -45,6 +45,8 @@ _GAUGES: Final = {
     "refused_bytes": "Bytes of refused records that were put aside and not yet sent. Page on any.",
     "shards_connected": "Connections to Kite that are up.",
     "auth_expired": "1 while Kite refuses the access token.",
+    "dead_letter_alarm": "1 while too much of the feed becomes dead letters. Page on it.",
+    "dead_letter_share": "Share of dead letters among the records of the alarm's window, 0 to 1.",
 }
 _LABELLED: Final = {
     "dead_by_reason": ("dead_letters", "Dead letters acknowledged, by reason.", "reason"),

@@ -6,6 +6,7 @@ paths are relative to the folder that the settings files lie in.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,7 @@ from broker_zerodha.session.credentials import (
 )
 from contracts.errors import SettingsError as FileSettingsError
 from contracts.settings_env import read_env
+from kafka_io.breaker import BreakerLimits
 from kafka_io.errors import SettingsError as KafkaSettingsError
 from kafka_io.settings import KafkaSettings
 from ws_bridge.errors import MissingCredentials
@@ -32,6 +34,8 @@ from ws_bridge.journal.options import GIB, MIB, JournalOptions, Sync
 
 KITE_ENDPOINT: Final = "wss://ws.kite.trade"
 DEFAULT_PORT: Final = 9464
+
+_PERCENT: Final = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,6})?)\s*%")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,10 @@ class BridgeSettings:
     """``WS_BRIDGE_PORT``, default 9464: metrics and health on 127.0.0.1; 0 takes any free port."""
     drain_s: float
     """``WS_BRIDGE_DRAIN``, default 10s: how long SIGTERM waits for Kafka's acknowledgements."""
+    dead_letter_limits: BreakerLimits
+    """``WS_BRIDGE_DLQ_ALARM_SHARE`` (1%) of the records of ``_WINDOW`` (60s), if at least
+    ``_LEAST`` (20) are dead letters, or ``_RUN`` (1000) of them without a good tick between: then
+    the bridge raises the alarm. It drops nothing."""
     kafka: KafkaSettings | None
     """``KAFKA_*`` and ``SCHEMA_REGISTRY_*``; None when ``KAFKA_BOOTSTRAP`` is not set."""
     env: Mapping[str, str] = field(repr=False)
@@ -87,6 +95,7 @@ class BridgeSettings:
             journal=_journal_options(values),
             port=values.integer("WS_BRIDGE_PORT", DEFAULT_PORT, low=0, high=65_535),
             drain_s=values.seconds("WS_BRIDGE_DRAIN", "10s", low=0.0, high=3600.0),
+            dead_letter_limits=_dead_letter_limits(values),
             kafka=_kafka(env),
             env=env,
         )
@@ -151,6 +160,21 @@ def _kafka(env: Mapping[str, str]) -> KafkaSettings | None:
         return KafkaSettings.from_env(env)
     except KafkaSettingsError as exc:
         raise ConfigurationError(str(exc)) from exc
+
+
+def _dead_letter_limits(values: Values) -> BreakerLimits:
+    name = "WS_BRIDGE_DLQ_ALARM"
+    text = values.text(f"{name}_SHARE", "1%")
+    match = _PERCENT.fullmatch(text)
+    if match is None or not 0 < float(match[1]) <= 100:
+        problem = f"is {text[:60]!r}, no share above 0% and up to 100%"
+        raise SettingError(f"{name}_SHARE", problem, "1%")
+    return BreakerLimits(
+        share=float(match[1]) / 100,
+        window_s=values.seconds(f"{name}_WINDOW", "60s", low=1.0, high=86_400.0),
+        least=values.integer(f"{name}_LEAST", 20, low=1, high=10**9),
+        in_a_row=values.integer(f"{name}_RUN", 1_000, low=1, high=10**9),
+    )
 
 
 def _journal_options(values: Values) -> JournalOptions:

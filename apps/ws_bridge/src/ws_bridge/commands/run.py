@@ -90,6 +90,7 @@ def command(
         topics=topics,
         session_options=SessionOptions(is_open=_is_open(settings.root)),
         clock=SystemClock(),
+        dead_letter_limits=settings.dead_letter_limits,
     )
     with Journal(settings.journal_dir, settings.journal) as journal:
         outcome = asyncio.run(serve(parts, journal, watch, plan, settings.port, settings.drain_s))
