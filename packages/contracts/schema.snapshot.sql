@@ -355,7 +355,7 @@ COMMENT ON COLUMN public.bars_1m.other_batch_id IS 'The batch whose observation 
 
 COMMENT ON COLUMN public.bars_1m.open IS 'Prices are times 10^price_scale.';
 
-COMMENT ON COLUMN public.bars_1m.flags IS 'Bits: 1 off the tick grid, 2 implausible jump, 4 volume looks cumulative, 8 flat without volume, 16 a revision by a ratio waits for a decision, 32 open interest came alone.';
+COMMENT ON COLUMN public.bars_1m.flags IS 'Bits: 1 off the tick grid, 2 implausible jump, 4 volume looks cumulative, 8 flat without volume, 16 the source restated it by a ratio and nobody has accepted that.';
 
 COMMENT ON COLUMN public.bars_1m.verdict IS 'See bar_verdict.';
 
@@ -1000,6 +1000,8 @@ ALTER TABLE ONLY public.instrument_validity
     ADD CONSTRAINT instrument_validity_pkey PRIMARY KEY (tradingsymbol, exchange, valid_from, source);
 
 CREATE INDEX bar_batch_content ON public.bar_batch USING btree (source_id, minutes, month, content_sha256);
+
+CREATE INDEX bar_batch_recorded ON public.bar_batch USING btree (recorded_at);
 
 CREATE INDEX bar_decision_revision ON public.bar_decision USING btree (batch_id, instrument_id, decision_id);
 
