@@ -49,6 +49,7 @@ def test_a_topic_that_was_made_anew_has_other_records_at_the_same_offsets(
     found = failures.failure(newest)
     assert found is not None
     assert found.record.value == b"new"
+    assert (failures.last_topic_id(TOPIC), failures.last_topic_id("other")) == (new, None)
     assert failures.neighbours(newest) == [] == failures.neighbours(oldest)
 
 

@@ -7,7 +7,7 @@ is read twice is stored once, so no session has to know how the one before it en
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
@@ -19,9 +19,7 @@ from bars_store.failures import FailureRecord, FailureStore, Stored
 from dlq_triage.classify import Classifier
 from dlq_triage.counters import IntakeCounters
 from dlq_triage.stored import to_store, without_content
-from kafka_io.raw_reader import RawReader, RawRecord
-from kafka_io.settings import KafkaSettings
-from kafka_io.topic_check import topic_ids
+from kafka_io.raw_reader import RawReader
 
 BATCH_RECORDS: Final = 2_000
 BATCH_BYTES: Final = 8 * 1024 * 1024
@@ -55,30 +53,25 @@ class _Batch:
 
 @dataclass
 class Intake:
-    """One session over an open reader and an open store; ``run`` returns at the end or when told.
+    """One session over an open reader and an open store. ``ids`` are those of the topics."""
 
-    ``due`` is asked between batches: true ends the session so that a new one is opened, for example
-    because there are other topics now.
-    """
-
-    settings: KafkaSettings
     reader: RawReader
     store: FailureStore
     classifier: Classifier
     counters: IntakeCounters
-    ids: dict[str, UUID]
+    ids: Mapping[str, UUID]
     stopped: Callable[[], bool]
-    due: Callable[[], bool] = lambda: False
     clock: Callable[[], float] = time.monotonic
-    _last: dict[tuple[str, int], int] = field(default_factory=dict, init=False)
     _look_s: float = field(default=0.0, init=False)
 
-    def run(self) -> None:
-        """Raises the errors of reader and store; what was not committed is read again."""
+    def run(self, due: Callable[[], bool] = lambda: False) -> None:
+        """Until the reader is at its end, somebody stops it, or ``due`` asks for a new session.
+
+        Raises the errors of reader and store; what was not committed is read again.
+        """
         batch = _Batch()
-        while not self.stopped() and not self.due():
+        while not self.stopped() and not due():
             raws = self.reader.read(READ_S)
-            self._check_ids(raws)
             now_s = self.clock()
             for raw in raws:
                 found = self.classifier.classify(raw)
@@ -119,16 +112,6 @@ class Intake:
         log.error("postgres does not take a dead letter", place=place, why=why)
         done = self.store.record([without_content(record, why)])
         return Stored(0, done.already_there), done.stored
-
-    def _check_ids(self, raws: Sequence[RawRecord]) -> None:
-        """Where offsets go back, the topic may have been made anew: ask for its id."""
-        back = False
-        for raw in raws:
-            place = (raw.topic, raw.partition)
-            back |= raw.offset <= self._last.get(place, -1)
-            self._last[place] = raw.offset
-        if back:
-            self.ids = topic_ids(self.settings, list(self.ids))
 
     def _look(self) -> None:
         """What the metrics tell, from both sides."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from typing import Final
+from uuid import UUID
 
 import structlog
 
@@ -30,7 +31,8 @@ BACKOFF_FIRST_S: Final = 0.2
 BACKOFF_MAX_S: Final = 30.0
 ONCE_PATIENCE_S: Final = 60.0
 """How long `--once` bears an outage before it says: try again later."""
-MATCH_EVERY_S: Final = 60.0
+LOOK_EVERY_S: Final = 10.0
+"""How often it looks for topics that are new, or made anew."""
 APPLICATION: Final = "dlq_triage consume"
 
 log = structlog.get_logger()
@@ -53,7 +55,7 @@ class IntakeService:
     stop: threading.Event = field(default_factory=threading.Event)
     counters: IntakeCounters = field(default_factory=IntakeCounters)
     clock: Callable[[], float] = time.monotonic
-    match_every_s: float = MATCH_EVERY_S
+    look_every_s: float = LOOK_EVERY_S
     _topics: list[str] = field(default_factory=list, init=False)
 
     def run(self) -> IntakeCounters:
@@ -102,34 +104,39 @@ class IntakeService:
                 log.info("dead-letter topics", topics=topics)
                 self._topics = topics
             ids = topic_ids(self.kafka, topics)
-            framing = open_framing(self.kafka)
+            classifier = Classifier(open_framing(self.kafka))
+            self._catch_up(store, classifier, ids)
             reader = opened.enter_context(
                 RawReader(self.kafka, topics, group=self.group, follow=not self.once)
             )
             self.counters.trouble = None
-            intake = Intake(
-                self.kafka,
-                reader,
-                store,
-                Classifier(framing),
-                self.counters,
-                ids,
-                self.stop.is_set,
-                self._other_topics(topics),
-            )
-            intake.run()
+            intake = Intake(reader, store, classifier, self.counters, ids, self.stop.is_set)
+            intake.run(self._other_topics(ids))
             return self.stop.is_set() or reader.finished
 
-    def _other_topics(self, topics: list[str]) -> Callable[[], bool]:
+    def _catch_up(
+        self, store: FailureStore, classifier: Classifier, ids: Mapping[str, UUID]
+    ) -> None:
+        """Store topics that were made anew from their beginning.
+
+        The group's progress may be that of the topic before, and then says nothing of the new one.
+        """
+        anew = [topic for topic, id in ids.items() if store.last_topic_id(topic) not in (None, id)]
+        if anew:
+            log.info("topics made anew are read from the beginning", topics=anew)
+            with RawReader(self.kafka, anew) as reader:
+                Intake(reader, store, classifier, self.counters, ids, self.stop.is_set).run()
+
+    def _other_topics(self, ids: Mapping[str, UUID]) -> Callable[[], bool]:
         """Asks now and then whether the patterns mean other topics than these."""
-        next_s = self.clock() + self.match_every_s
+        next_s = self.clock() + self.look_every_s
 
         def changed() -> bool:
             nonlocal next_s
             if self.once or self.clock() < next_s:
                 return False
-            next_s = self.clock() + self.match_every_s
-            return match_topics(self.kafka, self.patterns) != topics
+            next_s = self.clock() + self.look_every_s
+            return topic_ids(self.kafka, match_topics(self.kafka, self.patterns)) != ids
 
         return changed
 

@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple, Self
 
 from confluent_kafka import Message
 
+from kafka_io.message_headers import NAMES_PROBLEM, RawHeaders, message_headers
 from kafka_io.settings import KafkaSettings
 from kafka_io.source import Place, Source
 from kafka_io.spans import Ranges, Span, find_ranges
@@ -24,9 +25,9 @@ PREFETCH_KIB: Final = 16 * 1024
 FETCH_BYTES: Final = 1024 * 1024
 """A partition's share of one answer; it may be compressed, and one batch is always given whole."""
 
-RawHeaders = list[tuple[str, bytes | None]]
+SESSION_MS: Final = 10_000
+"""How long the partitions of a member that was killed wait for another."""
 
-_NAMES_PROBLEM: Final = "a header's name is not UTF-8: the client library gives no header at all"
 _NS_PER_MS: Final = 1_000_000
 
 
@@ -80,6 +81,7 @@ class RawReader:
             ranges=self.ranges,
             config={
                 "queued.max.messages.kbytes": PREFETCH_KIB,
+                "session.timeout.ms": SESSION_MS,
                 "max.partition.fetch.bytes": FETCH_BYTES,
                 "fetch.max.bytes": max(8 * FETCH_BYTES, settings.message_max_bytes),
             },
@@ -149,25 +151,13 @@ class RawReader:
 def raw_record(message: Message) -> RawRecord:
     """The parts of a message that was delivered without an error."""
     _, ts_ms = message.timestamp()
-    problems: tuple[str, ...] = ()
-    headers: Any
-    try:
-        headers = message.headers() or []
-    except (SystemError, UnicodeDecodeError):
-        # confluent-kafka cannot say a name that is not UTF-8, and raises for all of them.
-        headers, problems = [], (_NAMES_PROBLEM,)
+    headers = message_headers(message)
     key: Any = message.key()
     value: Any = message.value()
     topic: Any = message.topic()
     partition: Any = message.partition()
     offset: Any = message.offset()
-    return RawRecord(
-        topic,
-        partition,
-        offset,
-        ts_ms * _NS_PER_MS if ts_ms >= 0 else None,
-        key,
-        value,
-        headers,
-        problems,
-    )
+    ts_ns = ts_ms * _NS_PER_MS if ts_ms >= 0 else None
+    if headers is None:
+        return RawRecord(topic, partition, offset, ts_ns, key, value, [], (NAMES_PROBLEM,))
+    return RawRecord(topic, partition, offset, ts_ns, key, value, headers)

@@ -157,6 +157,9 @@ SELECT failure_id FROM dlq_failure
 WHERE topic = %(topic)s AND partition_id = %(partition)s AND record_offset = %(offset)s
 ORDER BY failure_id DESC
 
+-- name: last_topic_id
+SELECT topic_id FROM dlq_failure WHERE topic = %(topic)s ORDER BY failure_id DESC LIMIT 1
+
 -- name: neighbours
 -- The records stored before and after one, of the same partition of the same topic.
 WITH here AS (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
+from uuid import UUID
 
 from bars_store.database import Connection, Cursor, check_revision, copy_rows, lock, transaction
 from bars_store.failures import rows
@@ -109,6 +110,15 @@ class FailureStore:
         params = {"topic": topic, "partition": partition, "offset": offset}
         with transaction(self._connection, "looking for a dead letter") as cursor:
             return [row[0] for row in cursor.execute(statement("find"), params)]
+
+    def last_topic_id(self, topic: str) -> UUID | None:
+        """The id of the topic whose record was stored last; None when none was.
+
+        Another one in Kafka means that the topic was made anew since.
+        """
+        with transaction(self._connection, "looking for a topic's id") as cursor:
+            row = cursor.execute(statement("last_topic_id"), {"topic": topic}).fetchone()
+        return row[0] if row else None
 
     def page(
         self,
