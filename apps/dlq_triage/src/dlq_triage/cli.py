@@ -3,7 +3,22 @@
 from __future__ import annotations
 
 from app_kit.command_line import make_app, run, with_any_reader
-from dlq_triage.commands import dump, reasons
+from dlq_triage.commands import (
+    assign,
+    consume,
+    dump,
+    groups,
+    history,
+    ignore,
+    note,
+    reasons,
+    rebuild,
+    redrive,
+    reopen,
+    resolve,
+    serve,
+    show,
+)
 from dlq_triage.errors import FORESEEN
 
 app = make_app(
@@ -14,7 +29,11 @@ app = make_app(
     no_args_is_help=False,
 )
 
-for _module in (dump, reasons):
+_MODULES = (
+    *(dump, reasons, consume, groups, show, history),
+    *(resolve, ignore, assign, reopen, note, redrive, rebuild, serve),
+)
+for _module in _MODULES:
     app.command(_module.__name__.rpartition(".")[2])(with_any_reader(_module.command))
 
 
