@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -10,7 +11,7 @@ from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 
 from bars_store.errors import StoreError, TryAgain
@@ -30,6 +31,8 @@ from dlq_triage.page.redriving import Desk
 from dlq_triage.page.rendering import Pages
 
 FIELDS_MAX: Final = 20
+FORM_S: Final = 10.0
+"""How long a form may take to arrive."""
 SEE_OTHER: Final = 303
 
 
@@ -146,10 +149,14 @@ def session_of(site: Site, request: Request) -> Session | None:
 async def form_of(request: Request) -> dict[str, str]:
     """The fields of a form, read no further than any form of ours is long. Raises PageRefusal."""
     body = bytearray()
-    async for piece in request.stream():
-        body += piece
-        if len(body) > BODY_BYTES_MAX:
-            raise FormTooLarge(f"a form may have {BODY_BYTES_MAX} bytes at most")
+    try:
+        async with asyncio.timeout(FORM_S):
+            async for piece in request.stream():
+                body += piece
+                if len(body) > BODY_BYTES_MAX:
+                    raise FormTooLarge(f"a form may have {BODY_BYTES_MAX} bytes at most")
+    except (TimeoutError, ClientDisconnect):
+        raise BadRequest("the form did not arrive whole") from None
     try:
         pairs = parse_qsl(
             body.decode(), keep_blank_values=True, errors="strict", max_num_fields=FIELDS_MAX

@@ -59,7 +59,12 @@ def log_in(call: Call, token: str) -> Response:
     response = Call(call.site, call.request, session).page("welcome.html")
     response.headers["Referrer-Policy"] = "no-referrer"
     response.set_cookie(
-        call.site.cookie, session.key, max_age=int(SESSION_S), httponly=True, samesite="strict"
+        call.site.cookie,
+        session.key,
+        max_age=int(SESSION_S),
+        secure=call.request.url.scheme == "https",
+        httponly=True,
+        samesite="strict",
     )
     return response
 
