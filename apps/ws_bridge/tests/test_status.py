@@ -26,6 +26,8 @@ class Bridge:
             journal_room_bytes=5 << 20,
             auth_expired=True,
             dead_by_reason=Counter({"SEMANTIC_RANGE": 2}),
+            dead_letter_alarm=True,
+            dead_letter_share=0.125,
             gaps_open=Counter({"stalled": 1}),
             shards={0: ShardView("live", 40, 2, None), 10: ShardView("backoff", 7, 9, 1)},
         )
@@ -49,7 +51,16 @@ def test_a_bridge_that_is_ready(command_line: CommandLine, bridge: Bridge) -> No
     shown = command_line("status", "--url", bridge.url, "--interval", "0.1")
     assert (shown.code, shown.stderr) == (0, "")
     assert f"{bridge.url}: ready" in shown.stdout
-    for fact in ("3", "5 MiB", "1 stalled", "2 SEMANTIC_RANGE", "REFUSED", "none yet", "backoff"):
+    for fact in (
+        "3",
+        "5 MiB",
+        "1 stalled",
+        "2 SEMANTIC_RANGE",
+        "REFUSED",
+        "none yet",
+        "backoff",
+        "12.50% ALARM",
+    ):
         assert fact in shown.stdout
     assert shown.stdout.index("live") < shown.stdout.index("backoff"), "connections in order"
 

@@ -91,8 +91,9 @@ class Status:
     gaps_open: dict[str, int] = field(default_factory=dict)
     dead_letters: dict[str, int] = field(default_factory=dict)
     refused: dict[str, int] = field(default_factory=dict)
-    breaker: dict[str, float] = field(default_factory=dict)
-    """What the circuit breaker tells, empty where there is none."""
+    dead_letter_alarm: bool = False
+    dead_letter_share: float = 0.0
+    """Of the records in the alarm's window, 0 to 1."""
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON, which knows no infinity."""
@@ -142,7 +143,8 @@ def make_status(
         gaps_open=_whole(now.by("gaps_open", "cause")),
         dead_letters=_whole(now.by("dead_letters_total", "reason")),
         refused=_whole(now.by("records_refused_total", "topic")),
-        breaker={name: value for (name, labels), value in now.samples.items() if "breaker" in name},
+        dead_letter_alarm=bool(now.value("dead_letter_alarm")),
+        dead_letter_share=now.value("dead_letter_share"),
     )
 
 

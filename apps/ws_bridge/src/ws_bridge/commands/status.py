@@ -151,6 +151,7 @@ def render(status: Status) -> RenderableType:
 def _facts(status: Status) -> Table:
     counts = status.counts
     p99 = "" if status.ack_p99_s is None else f", 99 % within {status.ack_p99_s:g} s"
+    alarm = " ALARM: too many" * status.dead_letter_alarm
     rows = [
         ("packets received", f"{counts['packets_journaled']:,} ({status.ticks_per_s:,.0f}/s)"),
         ("ticks acknowledged", f"{counts['ticks_acked']:,} ({status.acked_per_s:,.0f}/s)"),
@@ -163,10 +164,10 @@ def _facts(status: Status) -> Table:
         ("gaps so far", f"{counts['gaps_opened']:,}, {counts['gaps_closed']:,} of them closed"),
         ("access token", "REFUSED" if status.auth_expired else "accepted"),
         ("dead letters", _pairs(status.dead_letters)),
+        ("dead letters' share now", f"{status.dead_letter_share:.2%}" + alarm),
         ("put aside, refused by Kafka", _pairs(status.refused)),
         ("producer restarts", f"{counts['producer_restarts']:,}"),
     ]
-    rows += [(name.replace("_", " "), f"{value:g}") for name, value in status.breaker.items()]
     table = Table(show_header=False)
     for name, text in rows:
         table.add_row(name, text)
