@@ -15,7 +15,7 @@ import orjson
 from broker_zerodha.packet_records import packet_json
 from dlq_triage.classify import REMEMBERED, Classifier
 from dlq_triage.records import ClassifiedRecord, Decoded, Failure
-from kafka_io.raw_reader import RawHeaders
+from kafka_io.message_headers import RawHeaders
 
 _NULL: Final = b"null"
 _NONE: Final = b"[]"

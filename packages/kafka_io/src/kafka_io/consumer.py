@@ -26,6 +26,7 @@ from kafka_io.dead_letters import DeadLetter, read_dead_letter
 from kafka_io.duplicates import DuplicateFilter, Ints, Mask
 from kafka_io.errors import MalformedRecord
 from kafka_io.framing import Framing, SingleObjectFraming
+from kafka_io.message_headers import message_headers
 from kafka_io.settings import KafkaSettings
 from kafka_io.source import Source, Start
 from kafka_io.tick_codec import DecodedTicks, decode_ticks
@@ -260,9 +261,12 @@ class TickReader(_Reader[TickColumns]):
 
 
 def received_record(message: Message, codec: AvroCodec) -> ReceivedRecord:
-    """The parts of a message that librdkafka delivered without an error."""
+    """The parts of a message that librdkafka delivered without an error.
+
+    One with a header name that is not UTF-8 comes without headers; ``RawReader`` tells of it.
+    """
     _, ts_ms = message.timestamp()
-    headers: Any = message.headers() or []
+    headers: Any = message_headers(message) or []
     return ReceivedRecord(
         topic=str(message.topic()),
         partition=int(message.partition() or 0),

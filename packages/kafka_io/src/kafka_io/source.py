@@ -264,8 +264,9 @@ class Source:
 
     def _before_the_end(self, messages: list[Message]) -> list[Message]:
         """Leave out what came after the end, and note the partitions that are there."""
+        last: dict[Any, Message]
         if len(self._ends) == 1:
-            last = {next(iter(self._ends)): message for message in messages[-1:]}
+            last = {place: messages[-1] for place in self._ends} if messages else {}
         else:
             last = {(message.topic(), message.partition()): message for message in messages}
         beyond = False
