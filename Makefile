@@ -7,6 +7,7 @@
 
 DEVSTACK := ./pants run packages/devstack --
 BRIDGE := ./pants run apps/ws_bridge --
+INSTRUMENTS := ./pants run apps/instruments --
 
 help: ## This list
 	@grep -hE '^[a-z -]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z -]+):.*## /\1\t/' \
@@ -53,9 +54,17 @@ fmt: ## Format the sources
 lock: ## Resolve 3rdparty/python/requirements.txt into the hashed lock (ARGS=--upgrade for newer ones)
 	@3rdparty/python/lock $(ARGS)
 
+nfo-sync: ## Today's masters of NFO and NSE into the history, then configs/tokens.csv and universe_*.csv
+	@$(DEVSTACK) up
+	@$(INSTRUMENTS) sync --exchange NFO --exchange NSE || [ $$? -eq 3 ]
+	@$(INSTRUMENTS) export
+
+kite-url: ## The address of Kite's login page
+	@$(INSTRUMENTS) auth url
+
+kite-exchange: ## The login's token, or the address it ended at, for the token of the day (REQUEST_TOKEN=...)
+	@printf '%s\n' "$$REQUEST_TOKEN" | $(INSTRUMENTS) auth exchange -
+
 # Verbs of the first version whose apps are not built yet.
 merge-hist: ## Comes with apps/hist_merge
 	@echo "make $@: comes with apps/hist_merge, which is not built yet." >&2; exit 2
-
-nfo-sync kite-url kite-exchange: ## Come with apps/instruments
-	@echo "make $@: comes with apps/instruments, which is not built yet." >&2; exit 2
