@@ -1,0 +1,164 @@
+"""The subscription files: content, order, what happens when a universe cannot be made."""
+
+from __future__ import annotations
+
+import csv
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from dumps import future, option, row, table, weeks
+
+from instruments.exporting import TOKENS_FILE, Export, Member, difference, make, union
+from instruments.files import write_whole
+from instruments.universes import parse
+
+DAY = date(2026, 8, 12)
+WEEKS = weeks(date(2026, 8, 18), 3)
+UNIVERSES = parse(
+    Path("universes.toml"),
+    b"""
+[universe.stocks]
+exchange = "NSE"
+symbols = ["M&M", "NIFTY 50", "BAJAJ-AUTO", "GONE"]
+[universe.options]
+exchange = "NFO"
+mode = "quote"
+underlying = "NIFTY"
+types = ["CE", "PE"]
+expiries = 2
+strikes = 1
+spot = "NSE:NIFTY 50"
+[universe.all]
+exchange = "NFO"
+mode = "ltp"
+underlying = "NIFTY"
+""",
+)
+MASTER = table(
+    row("M&M", 1),
+    row("NIFTY 50", 2),
+    row("BAJAJ-AUTO", 3),
+    row("OTHER", 4),
+    future("NIFTY", WEEKS[1], 9),
+    *(
+        option("NIFTY", day, str(strike), kind, 100 + 20 * week + 2 * step + (kind == "PE"))
+        for week, day in enumerate(WEEKS)
+        for step, strike in enumerate(range(24000, 24250, 50))
+        for kind in ("CE", "PE")
+    ),
+)
+SPOTS: dict[str, Decimal | str] = {"NSE:NIFTY 50": Decimal("24110.5")}
+OPTIONS = "universe_options.csv"
+
+
+def rows(data: bytes) -> list[dict[str, str]]:
+    lines = [line for line in data.decode().splitlines() if not line.startswith("#")]
+    return list(csv.DictReader(lines))
+
+
+def made(
+    spots: dict[str, Decimal | str] | None = None,
+    old: dict[str, bytes] | None = None,
+    only: str = "",
+) -> Export:
+    return make(
+        UNIVERSES, MASTER, DAY, SPOTS if spots is None else spots, old or {}, only and [only]
+    )
+
+
+def test_universes_name_symbols_and_tokens_has_each_instrument_once_in_its_fullest_mode() -> None:
+    export = made()
+    assert set(export.files) == {TOKENS_FILE, "universe_stocks.csv", OPTIONS, "universe_all.csv"}
+    assert [each["tradingsymbol"] for each in rows(export.files["universe_stocks.csv"])] == [
+        *("BAJAJ-AUTO", "M&M", "NIFTY 50")
+    ]
+    strikes = [each["tradingsymbol"] for each in rows(export.files[OPTIONS])]
+    assert strikes == sorted(
+        f"NIFTY{day:%y%m%d}{strike}{kind}"
+        for day in WEEKS[:2]
+        for strike in (24050, 24100, 24150)
+        for kind in ("CE", "PE")
+    )
+    tokens = rows(export.files[TOKENS_FILE])
+    assert list(tokens[0]) == ["instrument_token", "mode", "exchange", "tradingsymbol"]
+    assert len(tokens) == len({each["instrument_token"] for each in tokens}) == 3 + 31
+    assert {each["mode"] for each in tokens if each["tradingsymbol"] in strikes} == {"quote"}
+    assert [each["mode"] for each in tokens].count("ltp") == 31 - 12
+    assert export.problems == []
+    assert export.warnings == ["universe stocks: 1 of 4 symbols are not in the master of NSE: GONE"]
+
+
+def test_a_universe_without_a_price_keeps_its_file_and_its_instruments() -> None:
+    old = dict(made().files)
+    export = made(spots={"NSE:NIFTY 50": "nobody is logged in"}, old=old)
+    assert export.problems == [
+        "universe options: no price of NSE:NIFTY 50 (nobody is logged in); "
+        "--spot 'NSE:NIFTY 50=PRICE' gives it by hand"
+    ]
+    assert OPTIONS not in export.files
+    assert export.files[TOKENS_FILE] == old[TOKENS_FILE]
+
+
+def test_one_universe_alone_leaves_the_others() -> None:
+    old = {OPTIONS: b"exchange,tradingsymbol,mode\nNFO,NIFTY26081824000CE,full\nNFO,ENDED,full\n"}
+    old[TOKENS_FILE] = b"instrument_token,mode,exchange,tradingsymbol\n4098,full,NFO,ENDED\n"
+    export = made(old=old, only="stocks")
+    assert set(export.files) == {TOKENS_FILE, "universe_stocks.csv"}
+    found = {each["tradingsymbol"]: each for each in rows(export.files[TOKENS_FILE])}
+    assert set(found) == {"BAJAJ-AUTO", "M&M", "NIFTY 50", "NIFTY26081824000CE", "ENDED"}
+    assert found["NIFTY26081824000CE"]["mode"] == "full"
+    assert found["ENDED"]["instrument_token"] == "4098"
+
+
+def test_a_token_that_another_contract_has_now_is_the_listed_ones() -> None:
+    ended, listed = Member("NFO", "ENDED", 7, "full"), Member("NFO", "LISTED", 7, "ltp")
+    for order in ([ended], [listed]), ([listed], [ended]):
+        assert union(order, {("NFO", "LISTED"): 7}) == [listed]
+
+
+def test_an_exchange_or_a_selection_that_is_not_there() -> None:
+    universes = parse(
+        Path("u"),
+        b'[universe.m]\nexchange="MCX"\ntypes=["FUT"]\n[universe.n]\nexchange="NFO"\nunderlying="X"',
+    )
+    export = make(universes, MASTER, DAY, {}, {})
+    assert export.problems == [
+        "universe m: the master has no MCX: run `instruments sync --exchange MCX`",
+        "universe n: selects nothing on 2026-08-12: correct it in universes.toml",
+    ]
+
+
+def test_more_than_kite_takes_is_a_warning() -> None:
+    many = table(*(row(f"S{number}", number) for number in range(1, 9_002)))
+    universes = parse(Path("u"), b'[universe.u]\nexchange="NSE"\ntypes=["EQ"]')
+    (warning,) = make(universes, many, DAY, {}, {}).warnings
+    assert "9,001 instruments, 1 more than Kite takes" in warning
+
+
+@pytest.mark.parametrize(
+    ("old", "gained", "lost"),
+    [
+        (None, 3, 0),
+        (b"# a comment\nexchange,tradingsymbol,mode\nNSE,M&M,full\nNSE,OLD,full\n", 2, 1),
+        (b'"broken\n', 3, 0),
+    ],
+)
+def test_the_difference_is_of_rows(old: bytes | None, gained: int, lost: int) -> None:
+    step = difference(old, made().files["universe_stocks.csv"])
+    assert (step.gained, step.lost) == (gained, lost)
+
+
+def test_a_file_that_stays_is_not_touched_and_a_link_stays_a_link(tmp_path: Path) -> None:
+    real, link = tmp_path / "real.csv", tmp_path / "tokens.csv"
+    real.write_bytes(b"a")
+    real.chmod(0o640)
+    link.symlink_to(real)
+    before = real.stat()
+    assert not write_whole(link, b"a")
+    assert (real.stat().st_mtime_ns, real.stat().st_ino) == (before.st_mtime_ns, before.st_ino)
+    assert write_whole(link, b"b")
+    assert link.is_symlink()
+    assert (real.read_bytes(), real.stat().st_mode & 0o777) == (b"b", 0o640)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["real.csv", "tokens.csv"]
