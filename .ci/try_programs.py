@@ -11,6 +11,7 @@ Exit codes: 0 all as expected, 1 something was not, 2 wrong usage.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -117,6 +118,32 @@ def try_reference_data(host: Host) -> None:
         host.expect(1, "token", "instruments", "auth", "status")
 
 
+def try_dead_letters(host: Host) -> None:
+    """Triage gives each dead letter of a smoke the reason that the fault script intended.
+
+    Neither program knows the other: the smoke writes what it intended to a file, and triage dumps
+    what it found.
+    """
+    smoke = ("smoke", "--ticks", "9000", "--instruments", "40", "--letters", "intended.jsonl")
+    host.expect(0, "20 intended, 20 found as intended, of 16 reasons", "ws_bridge", *smoke)
+    dump = ("--topic", "ticks.dlq", "--dump", "found.jsonl")
+    host.expect(3, "20 dead letters", "dlq_triage", *dump)
+    intended, found = (
+        {
+            (line["topic"], line["partition"], line["offset"]): line
+            for line in map(json.loads, (host.folder / name).read_text().splitlines())
+        }
+        for name in ("intended.jsonl", "found.jsonl")
+    )
+    if not intended or intended.keys() != found.keys():
+        host.wrong.append(f"{len(intended)} dead letters intended, {len(found)} found")
+    for place, line in intended.items():
+        reason = found.get(place, {}).get("reason")
+        if reason != line["intended"]:
+            host.wrong.append(f"{place}: {line['intended']} intended, triage says {reason}")
+    print(f"     {len(found)} dead letters of {len({x['reason'] for x in found.values()})} reasons")
+
+
 def try_real_masters(host: Host, data: Path) -> None:
     """What is known of two real masters of August 2026."""
     masters = [
@@ -146,6 +173,7 @@ def main(arguments: list[str]) -> int:
             settings = {"POSTGRES_DSN": dsn, "KAFKA_BOOTSTRAP": kafka.bootstrap}
             host = Host(programs, python, folder, settings)
             try_reference_data(host)
+            try_dead_letters(host)
             if len(arguments) == 3:
                 try_real_masters(host, Path(arguments[2]).resolve())
     for problem in host.wrong:

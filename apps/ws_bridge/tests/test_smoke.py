@@ -15,14 +15,19 @@ from broker_zerodha.packets import PacketKind
 from broker_zerodha.session.events import GapClosed, GapOpened
 from broker_zerodha.simulator import FaultKind, parse_script
 from broker_zerodha.wire import encode_packet
+from contracts.reasons import ReasonCode
 from contracts.validate import explain
+from kafka_io.codec import AvroCodec
 from kafka_io.consumer import RecordReader
+from kafka_io.errors import MalformedRecord, UnknownSchema
 from kafka_io.framing import SingleObjectFraming
 from kafka_io.settings import KafkaSettings
 from ws_bridge.demo import demo_plan
 from ws_bridge.smoke.bars import MINUTE_NS, BarBuilder
 from ws_bridge.smoke.feed import Frame, SmokeFeed
+from ws_bridge.smoke.letters import identity
 from ws_bridge.smoke.run import SmokeOptions, SmokeResult, run_smoke
+from ws_bridge.smoke.stages import stage_letters
 from ws_bridge.topics import Topics
 
 ALL = parse_script("all")
@@ -61,8 +66,45 @@ def test_every_fault_balances_on_the_real_kafka(
         "AUTH_RESTORED": 1,
     }
     assert first.bars_read == first.bars_sent > 40
+    assert [each.found for each in first.letters] == [each.intended for each in first.letters]
     again = smoke(OPTIONS, real_kafka, real_topics, tmp_path / "2")
     assert (again.balanced, again.sha256) == (True, first.sha256)
+
+
+def test_a_smoke_with_stages_has_every_reason_code(
+    real_kafka: KafkaSettings, real_topics: Topics, tmp_path: Path
+) -> None:
+    options = replace(OPTIONS, stages=True)
+    result = smoke(options, real_kafka, real_topics, tmp_path)
+    assert result.problems() == []
+    assert {each.found for each in result.letters} == set(map(str, ReasonCode))
+    assert len(result.letters) == result.letters_sent == 20
+    places = {(each.topic, each.partition, each.offset) for each in result.letters}
+    assert len(places) == 20
+    wrong = replace(result.letters[3], intended="AUTH")
+    spoiled = replace(result, letters=(*result.letters[:3], wrong, *result.letters[5:]))
+    assert not spoiled.balanced
+    assert len(spoiled.problems()) == 2
+
+
+def test_each_stage_writes_what_its_code_says() -> None:
+    feed = SmokeFeed(demo_plan(5), 100, 1, ())
+    list(feed)
+    tick = feed.last_tick()
+    assert explain("tick", 1, tick) is None
+    letters = stage_letters(tick, feed.clock.ns)
+    assert len({identity(letter) for _, letter in letters}) == len(letters)
+    for code, letter in letters:
+        assert letter.reason == str(code)
+        assert explain("dead_letter", 1, letter.record()) is None
+        if code is ReasonCode.SCHEMA_UNKNOWN_ID:
+            with pytest.raises(UnknownSchema):
+                AvroCodec().decode(letter.raw)
+        elif code is ReasonCode.SCHEMA_INVALID:
+            with pytest.raises(MalformedRecord):
+                AvroCodec().decode(letter.raw)
+        elif code not in (ReasonCode.TOO_LARGE, ReasonCode.JOURNAL_CORRUPT):
+            assert AvroCodec().decode(letter.raw).record == tick
 
 
 def test_the_same_seed_sends_the_same_bytes_and_another_seed_others(
@@ -145,6 +187,7 @@ def test_the_command_prints_the_ledger_as_json(
     shown = lines(first.stdout)
     assert shown["balanced"] is True
     assert shown["problems"] == []
+    assert shown["letters"]["sent"] == shown["letters"]["as_intended"] == 12
     assert shown["ledger"]["lost"] == shown["ledger"]["duplicated"] == 0
     assert shown["bars"]["sent"] == shown["bars"]["read_back"] > 0
     assert shown == lines(second.stdout)
@@ -156,6 +199,7 @@ def test_the_command_prints_the_ledger_for_people(
     (tmp_path / "script.txt").write_text("3 truncate  # in the middle\n5 violation\n")
     shown = command_line(
         *("smoke", "--ticks", "300", "--instruments", "12", "--script", "script.txt"),
+        *("--letters", "letters.jsonl"),
         cwd=tmp_path,
         env={"KAFKA_BOOTSTRAP": mock_kafka.bootstrap},
     )
@@ -163,6 +207,12 @@ def test_the_command_prints_the_ledger_for_people(
     assert "The ledger balances" in shown.stdout
     assert "SEMANTIC_RANGE" in shown.stdout
     assert "sha256" in shown.stdout
+    letters = [json.loads(line) for line in (tmp_path / "letters.jsonl").read_text().splitlines()]
+    assert [line["intended"] for line in letters] == [
+        "DECODE_TRUNCATED",
+        "SEMANTIC_RANGE",
+        "SEMANTIC_RANGE",
+    ]
 
 
 def test_expected_counts_come_from_the_script_not_from_the_decoder() -> None:

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
+from broker_zerodha.packet_records import packet_record
 from broker_zerodha.session.events import (
     AuthExpired,
     AuthRestored,
@@ -73,13 +74,25 @@ class Expected:
     packets: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     events: Counter[str] = field(default_factory=Counter)
+    intended: dict[tuple[int, int], ReasonCode] = field(default_factory=dict)
+    """(feed session, feed seq) of each faulty packet → the reason that it must have."""
+    _session: int = 0
+    _next_seq: int = 0
+
+    def connected(self, feed_session: int) -> None:
+        """A new feed session: its packets are numbered from 0."""
+        self._session, self._next_seq = feed_session, 0
 
     def sent(self, outgoing: Outgoing) -> None:
-        """One frame more."""
+        """One frame more; its faulty packets follow the good ones."""
         self.frames += 1
         self.packets += outgoing.packets.total() + outgoing.bad.total()
+        self._next_seq += outgoing.packets.total()
         for name, count in outgoing.bad.items():
             self.reasons[str(_REASONS[name])] += count
+            for _ in range(count):
+                self.intended[self._session, self._next_seq] = _REASONS[name]
+                self._next_seq += 1
 
 
 class SmokeClock:
@@ -169,12 +182,20 @@ class SmokeFeed:
 
     def _connect(self) -> Iterator[SessionEvent]:
         session = self._feed_sessions.allocate(0, self.clock.ns)
+        self.expected.connected(session)
         yield self._told("CONNECTED", Connected(0, session, self.clock.ns))
         by_mode: dict[TickMode, list[int]] = {}
         for token, mode in self._plan.shards[0].items():
             by_mode.setdefault(mode, []).append(token)
         for mode, tokens in sorted(by_mode.items()):
             yield self._told("SUBSCRIBED", Subscribed(0, tuple(tokens), mode))
+
+    def last_tick(self) -> dict[str, Any]:
+        """The newest packet of the first instrument, as a Tick record."""
+        packet = self._market.packet(self._tokens[0])
+        record = packet_record(packet, ts_recv_ns=self.clock.ns)
+        assert record is not None, "the market makes documented packets only"
+        return record
 
     @property
     def _tokens(self) -> tuple[int, ...]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from broker_zerodha.simulator import Fault
+from contracts.reasons import ReasonCode
 from kafka_io.codec import AvroCodec
 from kafka_io.consumer import RecordReader
 from kafka_io.delivery import Delivery
@@ -28,6 +29,14 @@ from ws_bridge.pump import Pump, make_pump
 from ws_bridge.read_topics import Mark, mark_topics, read_back
 from ws_bridge.smoke.bars import SOURCE
 from ws_bridge.smoke.feed import Frame, SmokeFeed
+from ws_bridge.smoke.letters import (
+    Identity,
+    SmokeLetter,
+    identity,
+    letter_problems,
+    read_letters,
+)
+from ws_bridge.smoke.stages import stage_letters
 from ws_bridge.topics import Topics
 
 FEED: Final = "smoke"
@@ -42,21 +51,33 @@ class SmokeOptions:
     instruments: int = 60
     seed: int = 1
     script: tuple[Fault, ...] = ()
+    stages: bool = False
+    """Also the dead letters that only stages behind the feed give: see ``smoke.stages``."""
 
 
 @dataclass(frozen=True)
 class SmokeResult:
-    """The ledger, the bars sent and read back, and a digest of all tick and bar bytes."""
+    """The ledger, the bars sent and read back, a digest of all tick and bar bytes, and where each
+    dead letter lies with the reason intended for it."""
 
     ledger: Ledger
     bars_sent: int
     bars_read: int
     sha256: str
+    letters: tuple[SmokeLetter, ...] = ()
+    letters_sent: int = 0
+
+    def problems(self) -> list[str]:
+        """Every imbalance in one sentence."""
+        found = self.ledger.problems() + letter_problems(self.letters, self.letters_sent)
+        if self.bars_sent != self.bars_read:
+            found.append(f"bars sent: {self.bars_sent}, but read back: {self.bars_read}")
+        return found
 
     @property
     def balanced(self) -> bool:
         """True when ticks, dead letters, events and bars all agree."""
-        return self.ledger.balanced and self.bars_sent == self.bars_read
+        return self.ledger.balanced and not self.problems()
 
 
 def run_smoke(
@@ -98,6 +119,11 @@ def run_smoke(
     bars = feed.bars.bars()
     _send_bars(bars, kafka, framing, topics.bars)
     expected = feed.expected
+    intended: dict[Identity, ReasonCode] = {
+        (None, session, seq): code for (session, seq), code in expected.intended.items()
+    }
+    if options.stages:
+        intended |= _send_stages(feed, kafka, framing, topics.dead)
     ledger = Ledger(
         sent_frames=expected.frames,
         sent_packets=expected.packets,
@@ -114,7 +140,8 @@ def run_smoke(
     digest = hashlib.sha256()
     _digest(kafka, topics.ticks, mark, framing, digest.update)
     found = _digest(kafka, topics.bars, mark, framing, digest.update, source=SOURCE)
-    return SmokeResult(ledger, len(bars), found, digest.hexdigest())
+    letters = read_letters(kafka, topics.dead, mark.offsets[topics.dead], intended)
+    return SmokeResult(ledger, len(bars), found, digest.hexdigest(), tuple(letters), len(intended))
 
 
 def _finish(pump: Pump, journal: Journal, kafka: KafkaSettings) -> None:
@@ -148,6 +175,27 @@ def _send_bars(
         raise KafkaUnreachable(
             f"Kafka at {kafka.bootstrap} has not taken the bars: {delivery.error or 'no answer'}"
         )
+
+
+def _send_stages(
+    feed: SmokeFeed, kafka: KafkaSettings, framing: Framing, topic: str
+) -> dict[Identity, ReasonCode]:
+    """Write what other stages would; each letter with the reason intended for it."""
+    letters = stage_letters(feed.last_tick(), feed.clock.ns)
+    producer = RecordProducer(kafka, framing=framing, dead_topic=topic)
+    delivery = Delivery()
+    try:
+        for _, letter in letters:
+            producer.produce_dead(letter, delivery)
+        producer.flush(DEADLINE_S)
+    finally:
+        producer.close()
+    if not delivery.ok:
+        raise KafkaUnreachable(
+            f"Kafka at {kafka.bootstrap} has not taken the dead letters: "
+            f"{delivery.error or 'no answer'}"
+        )
+    return {identity(letter): code for code, letter in letters}
 
 
 def _digest(
