@@ -53,16 +53,18 @@ def group(call: Call) -> Response:
     """One group with its failures, the newest first."""
     with call.site.database.failures() as store:
         found = group_of(store, call.request.path_params["fingerprint"])
-        status = call.query.get("status", "")
-        chosen = Selection(fingerprint=found.fingerprint, status=status_of(status))
-        shown, before = _latest(call, store, chosen)
+        status = status_of(call.query.get("status", ""))
+        chosen = Selection(fingerprint=found.fingerprint, status=status)
+        # The group's counts tell that there is none; the database would read all to find out.
+        none = status is not None and not getattr(found, status)
+        shown, before = ([], None) if none else _latest(call, store, chosen)
         history = store.history(found.sample_id)
     return call.page(
         "group.html",
         group=found,
         failures=shown,
         before=before,
-        status=status,
+        status=status or "",
         history=history,
         later=bool(call.query.get("before")),
     )

@@ -132,24 +132,31 @@ WHERE p.bytes_before < %(bytes_max)s
 ORDER BY f.failure_id
 
 -- name: summaries
+-- The page is cut from the states alone: joined first, all failures before it would be read too.
 SELECT
     f.failure_id, f.topic, f.partition_id, f.record_offset, f.reason, f.message, f.error_path,
-    f.origin_topic, f.attempt, f.fingerprint, octet_length(f.record_value), f.seen_at, s.status,
-    s.assignee
-FROM dlq_state s JOIN dlq_failure f ON f.failure_id = s.failure_id
-WHERE s.failure_id > %(after)s AND {selected}
-ORDER BY s.failure_id
-LIMIT %(limit)s
+    f.origin_topic, f.attempt, f.fingerprint, octet_length(f.record_value), f.seen_at, o.status,
+    o.assignee
+FROM (
+    SELECT s.failure_id, s.status, s.assignee FROM dlq_state s
+    WHERE s.failure_id > %(after)s AND {selected}
+    ORDER BY s.failure_id
+    LIMIT %(limit)s
+) AS o JOIN dlq_failure f ON f.failure_id = o.failure_id
+ORDER BY f.failure_id
 
 -- name: latest
 SELECT
     f.failure_id, f.topic, f.partition_id, f.record_offset, f.reason, f.message, f.error_path,
-    f.origin_topic, f.attempt, f.fingerprint, octet_length(f.record_value), f.seen_at, s.status,
-    s.assignee
-FROM dlq_state s JOIN dlq_failure f ON f.failure_id = s.failure_id
-WHERE (%(before)s::bigint IS NULL OR s.failure_id < %(before)s) AND {selected}
-ORDER BY s.failure_id DESC
-LIMIT %(limit)s
+    f.origin_topic, f.attempt, f.fingerprint, octet_length(f.record_value), f.seen_at, o.status,
+    o.assignee
+FROM (
+    SELECT s.failure_id, s.status, s.assignee FROM dlq_state s
+    WHERE (%(before)s::bigint IS NULL OR s.failure_id < %(before)s) AND {selected}
+    ORDER BY s.failure_id DESC
+    LIMIT %(limit)s
+) AS o JOIN dlq_failure f ON f.failure_id = o.failure_id
+ORDER BY f.failure_id DESC
 
 -- name: find
 -- Of a topic that was made anew, the records of both; the last one first.
@@ -166,15 +173,18 @@ WITH here AS (
     SELECT topic, topic_id, partition_id, record_offset FROM dlq_failure
     WHERE failure_id = %(failure_id)s
 ), around AS (
-    (SELECT f.failure_id FROM dlq_failure f, here h
-     WHERE (f.topic, f.topic_id, f.partition_id) = (h.topic, h.topic_id, h.partition_id)
-       AND f.record_offset < h.record_offset
-     ORDER BY f.record_offset DESC LIMIT %(count)s)
-    UNION ALL
-    (SELECT f.failure_id FROM dlq_failure f, here h
-     WHERE (f.topic, f.topic_id, f.partition_id) = (h.topic, h.topic_id, h.partition_id)
-       AND f.record_offset > h.record_offset
-     ORDER BY f.record_offset LIMIT %(count)s)
+    -- LATERAL, so that each side walks the index by offset and stops.
+    SELECT near.failure_id FROM here h CROSS JOIN LATERAL (
+        (SELECT f.failure_id FROM dlq_failure f
+         WHERE f.topic = h.topic AND f.partition_id = h.partition_id
+           AND f.topic_id = h.topic_id AND f.record_offset < h.record_offset
+         ORDER BY f.record_offset DESC LIMIT %(count)s)
+        UNION ALL
+        (SELECT f.failure_id FROM dlq_failure f
+         WHERE f.topic = h.topic AND f.partition_id = h.partition_id
+           AND f.topic_id = h.topic_id AND f.record_offset > h.record_offset
+         ORDER BY f.record_offset LIMIT %(count)s)
+    ) AS near
 )
 SELECT
     f.failure_id, f.topic, f.partition_id, f.record_offset, f.reason, f.message, f.error_path,
