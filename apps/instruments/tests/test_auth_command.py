@@ -161,7 +161,7 @@ BAD = [
     (("auth", "url"), {"KITE_LOGIN_URL": "http://example.com"}, 78, "KITE_LOGIN_URL is no https"),
     (("auth", "status"), {}, 1, "nobody is logged in"),
     (("auth", "exchange"), {}, 2, "Missing argument"),
-    (("auth", "login", "--port", "70000"), {}, 2, "70000"),
+    (("auth", "login", "--port", "70000"), {}, 2, "'--port'"),
     (("auth", "login", "--no-browser", "--port", "0", "--wait", "1"), {}, 1, "within 1 s"),
 ]
 

@@ -187,10 +187,10 @@ def _show(outcome: Outcome, as_json: bool) -> None:
     if not outcome.new:
         stdout.print("nothing new: that batch has this very dump")
         return
-    table = Table()
-    table.add_column("rows")
-    table.add_column("", justify="right")
-    table.add_column("what that means")
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column()
+    table.add_column(justify="right")
+    table.add_column()
     for name, number, meaning in _lines(outcome):
         table.add_row(name, f"{number:,}", meaning)
     stdout.print(table)
