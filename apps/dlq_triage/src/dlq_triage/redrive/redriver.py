@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 
 from bars_store.failures import (
     Entry,
@@ -20,6 +20,9 @@ from dlq_triage.redrive.mending import Unfit
 from dlq_triage.redrive.outbox import Outbox
 from dlq_triage.redrive.plan import Action, Planner, Step
 from dlq_triage.redrive.transforms import Transform
+
+PAGE_ROWS: Final = 2_000
+"""Failures that are reserved and settled together: each page costs a few transactions."""
 
 
 @dataclass
@@ -166,7 +169,7 @@ class Redriver:
 
     def _pages(self, chosen: Selection) -> Iterator[list[Step]]:
         after = 0
-        while page := self.store.page(chosen, after=after):
+        while page := self.store.page(chosen, after=after, limit=PAGE_ROWS):
             after = page[-1].failure_id
             sent = self.ledger.times_sent(each.failure_id for each in page)
             now_ns = self.now_ns()

@@ -21,6 +21,7 @@ SELECT failure_id, count(*) FROM dlq_redrive
 WHERE failure_id = ANY (%(ids)s::bigint[]) GROUP BY failure_id
 
 -- name: make_outgoing
+SET LOCAL jit TO off;
 CREATE TEMP TABLE IF NOT EXISTS dlq_outgoing (
     redrive_id bytea, failure_id bigint, run_id bigint, position bigint, attempt bigint, kind text,
     target text, record_key bytea, record_value bytea, header_names bytea[], header_values bytea[]

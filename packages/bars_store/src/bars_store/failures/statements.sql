@@ -3,6 +3,8 @@
 -- that event_id rises in the order of COMMIT; who changes groups takes their rows by fingerprint.
 
 -- name: make_incoming
+-- Compiling these statements takes longer than running them.
+SET LOCAL jit TO off;
 CREATE TEMP TABLE IF NOT EXISTS dlq_incoming (
     topic text COLLATE "C", topic_id uuid, partition_id integer, record_offset bigint,
     record_ts_ns bigint, record_key bytea, record_value bytea, header_names bytea[],
@@ -211,6 +213,7 @@ SELECT min(seen_at) FROM dlq_state WHERE status = 'open'
 
 -- name: make_chosen
 -- The failures that a decision is about, with what they are before it.
+SET LOCAL jit TO off;
 CREATE TEMP TABLE IF NOT EXISTS dlq_chosen (
     failure_id bigint, fingerprint text COLLATE "C", before text COLLATE "C", note text,
     redrive_id bytea
