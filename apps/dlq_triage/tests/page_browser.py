@@ -27,8 +27,6 @@ from dlq_triage.page.server import listen
 WAIT_S: Final = 20.0
 WIDTH: Final = 1360
 HEIGHT: Final = 900
-PICTURES: Final = "PAGE_PICTURES"
-"""The folder that a test leaves pictures of the page in; without it none are made."""
 
 
 def programs() -> tuple[str, str]:
@@ -129,11 +127,9 @@ class Person:
         found = self.browser.execute("getLog", {"type": "browser"})["value"]
         return [str(each["message"]) for each in found]
 
-    def picture(self, name: str) -> None:
-        """A picture for the docs, where the environment asks for them."""
-        folder = os.environ.get(PICTURES)
-        if folder:
-            assert self.browser.save_screenshot(str(Path(folder) / f"{name}.png"))
+    def picture(self, path: Path) -> None:
+        """A picture of what is seen."""
+        assert self.browser.save_screenshot(str(path))
 
     def _until(self, condition: Callable[[], bool]) -> None:
         # A page that is being left has elements that are gone.

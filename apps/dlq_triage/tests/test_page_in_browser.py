@@ -45,7 +45,6 @@ def test_from_the_groups_to_a_resolved_record_by_keys_alone(
     person: Person, migrated_dsn: str
 ) -> None:
     assert person.path() == "/", "the token is not in the address any more"
-    person.picture("groups")
     person.press("j", "j", "k", "j")
     row = person.focused()
     assert row.get_attribute("href") == person.browser.find_elements(
@@ -53,7 +52,6 @@ def test_from_the_groups_to_a_resolved_record_by_keys_alone(
     )[1].get_attribute("href")
     person.press(Keys.ENTER)
     person.until_path("/groups/")
-    person.picture("group")
     person.press("j", Keys.ENTER)
     person.until_path("/failures/")
     failure_id = int(person.path().rpartition("/")[2])
@@ -114,7 +112,6 @@ def test_the_field_at_fault_is_marked_beside_the_bytes(person: Person, migrated_
     assert person.one("table.hex").location["y"] == pytest.approx(
         person.one("table.tree").location["y"], abs=40
     ), "side by side"
-    person.picture("failure")
 
 
 def test_it_works_without_scripts(person: Person, migrated_dsn: str) -> None:
@@ -189,7 +186,6 @@ def test_a_dry_run_and_then_the_redrive(
         assert f"redrive\n{stage.live}" in person.text().replace(" ", "\n")
         assert "Kite documents no packet of this length (9 bytes)" in person.text()
         assert stage.read(stage.live) == [], "a dry run sends nothing"
-        person.picture("dry-run")
         person.one("#typed").send_keys("2", Keys.ENTER)
         person.until_text(f"type the number of records that go out, {MENDABLE}, to confirm")
         person.one('input[name="note"]').send_keys("decoder 0.2.1")
