@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from datetime import date, datetime
 from pathlib import Path
 
 import pytest
+from command_line import PATIENCE_S, python_path
 
 from broker_zerodha.packets import Segment
 from contracts.errors import SettingsError
@@ -77,7 +80,19 @@ def test_a_file_of_one_s_own_wins_over_the_delivered_one(tmp_path: Path, written
     assert is_open(token(Segment.NSE), ns("2024-08-14 12:00")) is not written
     assert not is_open(token(Segment.NSE), ns("2024-08-15 06:30"))
     assert not is_open(token(Segment.NSE), ns("2024-08-15 12:00"))
-    assert "exchange_calendars" in sys.modules, "loaded here, not when the loop first asks"
+
+
+def test_the_libraries_of_the_calendar_stay_out_of_the_process(tmp_path: Path) -> None:
+    """They take 80 MB, and are loaded before the loop runs, not when it first asks."""
+    program = (
+        "import sys\nfrom pathlib import Path\n"
+        "from ws_bridge.market_hours import load_market_hours\n"
+        f"is_open = load_market_hours(Path({str(tmp_path)!r}))\n"
+        f"assert not is_open({token(Segment.NSE)}, {ns('2024-08-15 12:00')})\n"
+        "assert not {'pandas', 'exchange_calendars'} & set(sys.modules)"
+    )
+    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": python_path()}
+    subprocess.run([sys.executable, "-c", program], env=env, check=True, timeout=PATIENCE_S)
 
 
 def test_a_wrong_file_is_one_sentence(tmp_path: Path) -> None:

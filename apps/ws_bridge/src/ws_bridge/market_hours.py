@@ -7,12 +7,14 @@ anyway. Days beyond the known holidays count as trading days.
 
 from __future__ import annotations
 
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Final
 
 from broker_zerodha.packets import Segment, segment_of
 from broker_zerodha.session.liveness import IsOpen
-from contracts.sessions import SessionCalendar
+from contracts.sessions import Holidays, SessionCalendar, exchange_holidays
 
 SESSIONS: Final = Path("configs/sessions.toml")
 _NAMES: Final = {int(segment): segment.name for segment in Segment}
@@ -25,7 +27,17 @@ def load_market_hours(root: Path) -> IsOpen:
     Raises contracts' SettingsError, one sentence.
     """
     path = root / SESSIONS
-    return make_is_open(SessionCalendar.load(path if path.exists() else None))
+    return make_is_open(SessionCalendar.load(path if path.exists() else None, _holidays()))
+
+
+def _holidays() -> Holidays:
+    """The exchange's holidays, found by a child process.
+
+    The libraries that know them (pandas among them) take 80 MB, which a process never gives back;
+    the bridge needs a set of dates.
+    """
+    with ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as child:
+        return child.submit(exchange_holidays).result()
 
 
 def make_is_open(calendar: SessionCalendar) -> IsOpen:

@@ -80,6 +80,7 @@ def command(
     secrets = [settings.env.get(name, "") for name in _SECRETS]
     configure_logs(secrets=secrets)
     topics = Topics()
+    is_open = _is_open(settings.root)  # forks, so it comes before every thread
     _check_kafka(kafka, topics, store_and_forward)
     parts = BridgeParts(
         feed=settings.name,
@@ -88,7 +89,7 @@ def command(
         kafka=kafka,
         framing=open_framing(kafka),
         topics=topics,
-        session_options=SessionOptions(is_open=_is_open(settings.root)),
+        session_options=SessionOptions(is_open=is_open),
         clock=SystemClock(),
         dead_letter_limits=settings.dead_letter_limits,
     )
