@@ -83,6 +83,8 @@ CREATE TABLE public.bar_batch (
     minutes smallint NOT NULL,
     month date NOT NULL,
     purpose text NOT NULL COLLATE pg_catalog."C",
+    first_instrument integer NOT NULL,
+    last_instrument integer NOT NULL,
     first_open timestamp with time zone NOT NULL,
     last_open timestamp with time zone NOT NULL,
     started_at timestamp with time zone NOT NULL,
@@ -98,8 +100,9 @@ CREATE TABLE public.bar_batch (
     unchanged integer NOT NULL,
     parameters jsonb DEFAULT '{}'::jsonb NOT NULL,
     CONSTRAINT bar_batch_added_check CHECK ((added >= 0)),
-    CONSTRAINT bar_batch_check CHECK ((last_open >= first_open)),
-    CONSTRAINT bar_batch_check1 CHECK ((rows_good = ((added + revised) + unchanged))),
+    CONSTRAINT bar_batch_check CHECK ((last_instrument >= first_instrument)),
+    CONSTRAINT bar_batch_check1 CHECK ((last_open >= first_open)),
+    CONSTRAINT bar_batch_check2 CHECK ((rows_good = ((added + revised) + unchanged))),
     CONSTRAINT bar_batch_content_sha256_check CHECK ((octet_length(content_sha256) = 32)),
     CONSTRAINT bar_batch_file_sha256_check CHECK ((octet_length(file_sha256) = 32)),
     CONSTRAINT bar_batch_minutes_check CHECK ((minutes = ANY (ARRAY[1, 1440]))),
@@ -117,6 +120,8 @@ COMMENT ON COLUMN public.bar_batch.minutes IS 'Length of its bars: 1, or 1440 fo
 COMMENT ON COLUMN public.bar_batch.month IS 'First day (IST) of the month of its bars.';
 
 COMMENT ON COLUMN public.bar_batch.purpose IS 'history; heal: fetched to close a gap of the feed; live: built from the feed''s bars.';
+
+COMMENT ON COLUMN public.bar_batch.first_instrument IS 'Lowest instrument_id of its bars: the same bars again are known by content_sha256, unless a later batch that overlaps in instruments and time has said otherwise.';
 
 COMMENT ON COLUMN public.bar_batch.recorded_at IS 'When it was written, rising in the order of COMMIT; reads as of a time compare with it.';
 

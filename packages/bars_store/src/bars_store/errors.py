@@ -8,7 +8,8 @@
     │   └── CommitUnknown          during COMMIT: look whether it was done before doing it again
     ├── NotConfigured          a person must correct something           (exit code 78)
     │   ├── DatabaseRefused        wrong address, password, database or permission
-    │   └── NotMigrated            tables are missing or old: run `migrate upgrade`
+    │   ├── NotMigrated            tables are missing or old: run `migrate upgrade`
+    │   └── RulesFaulty            merge.toml has a mistake, or lacks a source
     └── StatementFailed        Postgres refused a statement; nothing was written (exit code 1)
 
 A method that raises any of them but CommitUnknown has written nothing: each does its work in one
@@ -52,6 +53,10 @@ class DatabaseRefused(NotConfigured):
 
 class NotMigrated(NotConfigured):
     """The database has not the tables of this version."""
+
+
+class RulesFaulty(NotConfigured):
+    """The merge rules cannot be used; the sentence names the place in the file."""
 
 
 class StatementFailed(StoreError):

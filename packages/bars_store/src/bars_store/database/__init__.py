@@ -1,5 +1,6 @@
 """The edge to Postgres: the one place where psycopg's connections and errors are handled."""
 
+from bars_store.database.binary import copy_arrays, read_arrays
 from bars_store.database.connection import Connection, Cursor, connect, transaction
 from bars_store.database.copying import copy_rows, copy_table, read_table
 from bars_store.database.locks import lock
@@ -12,12 +13,14 @@ __all__ = [
     "Statements",
     "check_revision",
     "connect",
+    "copy_arrays",
     "copy_rows",
     "copy_table",
     "current_revision",
     "load_statements",
     "lock",
     "parse_statements",
+    "read_arrays",
     "read_table",
     "transaction",
 ]

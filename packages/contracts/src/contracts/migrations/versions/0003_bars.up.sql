@@ -46,25 +46,27 @@ INSERT INTO bar_verdict VALUES
     (10, 'CONFLICT_LIVE_WON', 'they differ by more than the rules allow; the live feed precedes');
 
 CREATE TABLE bar_batch (
-    batch_id       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    source_id      smallint NOT NULL REFERENCES bar_source,
-    minutes        smallint NOT NULL CHECK (minutes IN (1, 1440)),
-    month          date NOT NULL CHECK (extract(day FROM month) = 1),
-    purpose        text COLLATE "C" NOT NULL CHECK (purpose IN ('history', 'heal', 'live')),
-    first_open     timestamptz NOT NULL,
-    last_open      timestamptz NOT NULL CHECK (last_open >= first_open),
-    started_at     timestamptz NOT NULL,
-    recorded_at    timestamptz NOT NULL,
-    content_sha256 bytea NOT NULL CHECK (octet_length(content_sha256) = 32),
-    file_sha256    bytea CHECK (octet_length(file_sha256) = 32),
-    file_name      text,
-    rules_sha256   bytea NOT NULL REFERENCES bar_rules,
-    rows_good      integer NOT NULL CHECK (rows_good = added + revised + unchanged),
-    rows_refused   integer NOT NULL CHECK (rows_refused >= 0),
-    added          integer NOT NULL CHECK (added >= 0),
-    revised        integer NOT NULL CHECK (revised >= 0),
-    unchanged      integer NOT NULL CHECK (unchanged >= 0),
-    parameters     jsonb NOT NULL DEFAULT '{}'
+    batch_id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    source_id        smallint NOT NULL REFERENCES bar_source,
+    minutes          smallint NOT NULL CHECK (minutes IN (1, 1440)),
+    month            date NOT NULL CHECK (extract(day FROM month) = 1),
+    purpose          text COLLATE "C" NOT NULL CHECK (purpose IN ('history', 'heal', 'live')),
+    first_instrument integer NOT NULL,
+    last_instrument  integer NOT NULL CHECK (last_instrument >= first_instrument),
+    first_open       timestamptz NOT NULL,
+    last_open        timestamptz NOT NULL CHECK (last_open >= first_open),
+    started_at       timestamptz NOT NULL,
+    recorded_at      timestamptz NOT NULL,
+    content_sha256   bytea NOT NULL CHECK (octet_length(content_sha256) = 32),
+    file_sha256      bytea CHECK (octet_length(file_sha256) = 32),
+    file_name        text,
+    rules_sha256     bytea NOT NULL REFERENCES bar_rules,
+    rows_good        integer NOT NULL CHECK (rows_good = added + revised + unchanged),
+    rows_refused     integer NOT NULL CHECK (rows_refused >= 0),
+    added            integer NOT NULL CHECK (added >= 0),
+    revised          integer NOT NULL CHECK (revised >= 0),
+    unchanged        integer NOT NULL CHECK (unchanged >= 0),
+    parameters       jsonb NOT NULL DEFAULT '{}'
 );
 CREATE INDEX bar_batch_content ON bar_batch (source_id, minutes, month, content_sha256);
 CREATE INDEX bar_batch_recorded ON bar_batch (recorded_at);
@@ -75,6 +77,9 @@ COMMENT ON COLUMN bar_batch.minutes IS 'Length of its bars: 1, or 1440 for days.
 COMMENT ON COLUMN bar_batch.month IS 'First day (IST) of the month of its bars.';
 COMMENT ON COLUMN bar_batch.purpose IS
     'history; heal: fetched to close a gap of the feed; live: built from the feed''s bars.';
+COMMENT ON COLUMN bar_batch.first_instrument IS
+    'Lowest instrument_id of its bars: the same bars again are known by content_sha256, unless a '
+    'later batch that overlaps in instruments and time has said otherwise.';
 COMMENT ON COLUMN bar_batch.recorded_at IS
     'When it was written, rising in the order of COMMIT; reads as of a time compare with it.';
 COMMENT ON COLUMN bar_batch.content_sha256 IS 'Of its instruments and columns, sorted.';
