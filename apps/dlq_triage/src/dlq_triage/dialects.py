@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Final
 
 from dlq_triage.records import Dialect
+from kafka_io.redrives import ATTEMPT, FIRST_FAILURE_NS
 
 TEXT_CHARS_MAX: Final = 4_000
 """A message is cut here; the header itself stays whole."""
@@ -27,6 +28,8 @@ _LONG_BYTES: Final = 8
 _LONG_MAX: Final = 2**63 - 1
 _DIGITS_MAX: Final = 19
 _SHOWN_CHARS: Final = 40
+
+_OF_A_REDRIVE: Final = frozenset((ATTEMPT, FIRST_FAILURE_NS))
 
 Parse = Callable[[bytes], "str | int"]
 
@@ -178,10 +181,12 @@ class Layout:
 def layout_of(names: Sequence[str]) -> Layout:
     """Which dialect these headers are, and where its fields stand.
 
-    Ours wins over the others, because it says most; then the order of ``Dialect``.
+    Ours wins over the others, because it says most; then the order of ``Dialect``. What a redrive
+    has left on a record says nothing of who dead-lettered it again.
     """
+    told = [name for name in names if name not in _OF_A_REDRIVE]
     for dialect, known in FIELDS.items():
-        if any(name in known for name in names):
+        if any(name in known for name in told):
             return _layout(dialect, known, names)
     return Layout(Dialect.NONE, (), None, (None, None, None), tuple(range(len(names))), ())
 
