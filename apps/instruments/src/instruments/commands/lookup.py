@@ -150,7 +150,7 @@ def _range_table(ranges: list[Validity]) -> Table:
         last = each.valid_to and date.fromordinal(each.valid_to.toordinal() - 1)
         table.add_row(
             *(text_of(line[name]) for name in _COLUMNS),
-            *(str(each.valid_from), str(last) if last else "today"),
+            *(str(each.valid_from), str(last) if last else "open"),
         )
     return table
 

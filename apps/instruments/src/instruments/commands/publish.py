@@ -9,7 +9,7 @@ import typer
 
 from app_kit.logs import configure_logs
 from instruments.commands.options import Root, open_store, progress_bar, settings_of, today
-from instruments.commands.sync import tell_published
+from instruments.summary import tell_published
 
 
 def command(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import time
 from collections.abc import Sequence
@@ -14,9 +13,8 @@ from typing import Annotated, Final
 
 import pyarrow as pa  # type: ignore[import-untyped]
 import typer
-from rich.table import Table
 
-from app_kit.console import say, stdout
+from app_kit.console import say
 from app_kit.errors import (
     EXIT_DONE,
     EXIT_FINDINGS,
@@ -41,8 +39,9 @@ from instruments.dead_letters import as_lines, key_of, letter_of
 from instruments.errors import DumpRefused, NotPublished
 from instruments.fetching import Fetched, fetch, read_file
 from instruments.files import write_whole
-from instruments.messages import Message, Published
+from instruments.messages import Message
 from instruments.settings import Settings
+from instruments.summary import show, tell_published
 from instruments.syncing import Outcome, check, record
 from kafka_io.errors import (
     BrokerUnreachable,
@@ -139,10 +138,10 @@ def command(
             except DumpRefused as refusal:
                 problems.append(refusal)
             else:
-                _show(outcomes[-1], as_json)
+                show(outcomes[-1], as_json)
         letters = _write_letters(settings, outcomes, dead_letters, dry_run)
         if not dry_run and outcomes:
-            _publish(store, settings, outcomes, no_publish, as_json)
+            _publish(store, settings, outcomes, no_publish)
     for problem in problems[:-1]:
         say(f"instruments: {problem}")
     if problems:
@@ -173,49 +172,6 @@ def _one(
     parameters = {"by": "instruments sync", "max_drop": max_drop}
     outcome = record(store, checked, parameters, dry_run=dry_run)
     return replace(outcome, took_s=time.monotonic() - began_s)
-
-
-def _show(outcome: Outcome, as_json: bool) -> None:
-    if as_json:
-        print(json.dumps(outcome.as_dict()))
-        return
-    batch = "dry run, nothing is written"
-    if outcome.batch_id is not None:
-        batch = f"batch {outcome.batch_id}"
-    title = f"{', '.join(outcome.exchanges)} on {outcome.day}, from {outcome.label}: {batch}"
-    stdout.print(title, markup=False, soft_wrap=True)
-    if not outcome.new:
-        stdout.print("nothing new: that batch has this very dump")
-        return
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column()
-    table.add_column(justify="right")
-    table.add_column()
-    for name, number, meaning in _lines(outcome):
-        table.add_row(name, f"{number:,}", meaning)
-    stdout.print(table)
-    stdout.print(f"took {outcome.took_s:.1f} s")
-
-
-def _lines(outcome: Outcome) -> list[tuple[str, int, str]]:
-    lines = [
-        ("read", outcome.read, "lines of the dump"),
-        ("good", outcome.good, "keep the contract"),
-        ("refused", len(outcome.refused), "in the dead letters"),
-    ]
-    lines += [(f"  {reason}", number, "") for reason, number in outcome.reasons.items()]
-    if outcome.kept:
-        lines.append(("kept", outcome.kept, "stay as they were, their row was refused"))
-    return [
-        *lines,
-        ("added", outcome.added, "symbols that are new"),
-        ("changed", outcome.changed, "symbols with another token, lot, tick …"),
-        ("removed", outcome.removed, "symbols that are gone before their expiry"),
-        ("unchanged", outcome.unchanged, ""),
-        ("renamed", outcome.renamed, "the same contract under another symbol"),
-        ("moved", outcome.moved, "the same symbol on another token"),
-        ("token reused", outcome.reused, "the token names another contract now"),
-    ]
 
 
 def _write_letters(
@@ -250,7 +206,6 @@ def _publish(
     settings: Settings,
     outcomes: Sequence[Outcome],
     no_publish: bool,
-    as_json: bool,
 ) -> None:
     if no_publish or settings.kafka is None:
         why = "--no-publish" if no_publish else "KAFKA_BOOTSTRAP is not set"
@@ -294,11 +249,3 @@ def letter_messages(rows: Sequence[RefusedRow], source: str, topic: str) -> list
     now_ns = time.time_ns()
     letters = ((row, letter_of(row, source, now_ns)) for row in rows)
     return [(topic, key_of(row), letter.raw, letter.headers()) for row, letter in letters]
-
-
-def tell_published(published: Published, topic: str) -> None:
-    """What the topic got, on stderr."""
-    if not published.listed and not published.gone:
-        say(f"topic {topic}: nothing new")
-        return
-    say(f"topic {topic}: {published.listed:,} instruments, {published.gone:,} gone")
