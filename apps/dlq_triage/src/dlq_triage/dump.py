@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from dlq_triage.classify import Classifier
-from dlq_triage.dump_file import DumpFile
+from dlq_triage.dump_file import Lines
 from dlq_triage.json_lines import LineMaker
 from dlq_triage.stopping import Stop
 from dlq_triage.summary import Summary
@@ -35,7 +35,7 @@ class DumpOptions:
 def dump(
     reader: RawReader,
     classifier: Classifier,
-    out: DumpFile | None,
+    out: Lines | None,
     options: DumpOptions,
     stop: Stop,
     progress: Callable[[int], None],
@@ -66,6 +66,7 @@ def dump(
                     lines.append(maker.line(record))
             if out is not None and lines:
                 out.write(lines)
+                summary.lines += len(lines)
             if options.commit_each:
                 if out is not None:
                     out.sync()

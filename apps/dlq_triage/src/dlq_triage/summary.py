@@ -39,6 +39,8 @@ class Summary:
     decoded: int = 0
     """Records whose reason was found by decoding."""
     with_problems: int = 0
+    lines: int = 0
+    """Lines written."""
 
     @property
     def count(self) -> int:
@@ -72,6 +74,7 @@ class Summary:
         self.read += other.read
         self.decoded += other.decoded
         self.with_problems += other.with_problems
+        self.lines += other.lines
 
     def rows(self) -> list[dict[str, Any]]:
         """One object a topic and reason, the most frequent first."""

@@ -54,7 +54,8 @@ class RawReader:
     With ``follow`` it goes on with what comes. With ``group`` it begins where the group's progress
     is, and ``commit`` saves what was given out: call it when that is safe elsewhere. A follower
     with a group shares the topics with the group's other members, and then ``span`` has no say but
-    for its times. Raises BrokerUnreachable, UnknownTopic and SettingsError.
+    for its times. ``ranges`` are what to read where ``find_ranges`` was asked before. Raises
+    BrokerUnreachable, UnknownTopic and SettingsError.
     """
 
     def __init__(
@@ -65,13 +66,14 @@ class RawReader:
         span: Span | None = None,
         group: str | None = None,
         follow: bool = False,
+        ranges: Ranges | None = None,
         logger: logging.Logger | None = None,
     ) -> None:
         self._span = span if span is not None else Span()
         self._timed = self._span.from_ns is not None or self._span.until_ns is not None
         self._average_bytes = 0.0
-        self.ranges: Ranges | None = None
-        if not (follow and group is not None):
+        self.ranges = ranges
+        if ranges is None and not (follow and group is not None):
             self.ranges = find_ranges(settings, topics, self._span, group=group, follow=follow)
         self._source = Source(
             settings,

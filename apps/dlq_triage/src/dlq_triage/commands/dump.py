@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Final
@@ -32,14 +32,16 @@ from dlq_triage.commands.options import (
 )
 from dlq_triage.dump import DumpOptions, dump, reason_filter
 from dlq_triage.dump_file import STDOUT, DumpFile
+from dlq_triage.helpers import JOBS, JOBS_MAX, Helper, Piece, count_of, helping, share
 from dlq_triage.places import span_of
 from dlq_triage.stopping import stop_on_signals
 from dlq_triage.summary import Summary
 from kafka_io.raw_reader import RawReader
 from kafka_io.registry import open_framing
 from kafka_io.settings import KafkaSettings
-from kafka_io.spans import match_topics
+from kafka_io.spans import find_ranges, match_topics
 
+LOOK_S: Final = 0.05
 _HINTS_MAX: Final = 5
 _TIMES: Final = ("first", "last")
 
@@ -77,6 +79,16 @@ def command(
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Go on with what comes, until Ctrl-C.")
     ] = False,
+    jobs: Annotated[
+        int,
+        typer.Option(
+            "--jobs",
+            "-j",
+            min=1,
+            max=JOBS_MAX,
+            help="Processes that read a large topic; the lines keep the order of each partition.",
+        ),
+    ] = JOBS,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the summary as one JSON object.")
     ] = False,
@@ -91,31 +103,66 @@ def command(
     options = DumpOptions(_reasons(reason), commit_each=follow and group is not None)
     _check(dump_to, until, follow, group)
     kafka = settings_of(root, bootstrap).require_kafka()
-    names = match_topics(kafka, topics_of(topic))
-    span = span_of(partition, start, until, topics=len(names), now_ns=time.time_ns())
-    classifier = Classifier(open_framing(kafka))
-    with RawReader(kafka, names, span=span, group=group, follow=follow) as reader:
-        say(_beginning(reader, names, kafka, follow))
+    # Lines on standard output are read as they come, and a group's progress is one process's.
+    alone = follow or group is not None or dump_to == STDOUT
+    with helping(1 if alone else jobs) as helpers:
+        names = match_topics(kafka, topics_of(topic))
+        span = span_of(partition, start, until, topics=len(names), now_ns=time.time_ns())
+        task = Piece(kafka, names, span, {}, options, None)
         out = DumpFile(dump_to) if dump_to is not None else None
         try:
-            with stop_on_signals() as stop, _progress(reader.total) as progress:
-                summary = dump(reader, classifier, out, options, stop, progress)
-            stopped = bool(stop) and not follow
-            if not stopped:
-                if out is not None:
-                    out.finish()
-                if group is not None:
-                    reader.commit()
+            summary, stopped = _read(task, out, helpers, group, follow)
         finally:
             if out is not None:
                 out.close()
     report(summary, names, as_json=as_json, to_stderr=dump_to == STDOUT)
     if stopped:
-        _say_stopped(out)
+        _say_stopped(out, summary)
         return EXIT_INTERRUPTED
     if out is not None and dump_to != STDOUT:
-        say(f"{out.lines:,} lines in {dump_to}")
+        say(f"{summary.lines:,} lines in {dump_to}")
     return EXIT_FINDINGS if summary.count else EXIT_DONE
+
+
+def _read(
+    task: Piece, out: DumpFile | None, helpers: list[Helper], group: str | None, follow: bool
+) -> tuple[Summary, bool]:
+    """Read everything, with the helpers if it is worth it; whether somebody stopped it."""
+    kafka, names = task.kafka, task.topics
+    classifier = Classifier(open_framing(kafka))
+    ranges = None
+    if not (follow and group is not None):
+        ranges = find_ranges(kafka, names, task.span, group=group, follow=follow)
+    pieces = share(task, ranges, helpers, out.part if out is not None else None)
+    with RawReader(
+        kafka, names, span=task.span, group=group, follow=follow, ranges=pieces[0].ranges or ranges
+    ) as reader:
+        total = None if follow else count_of(ranges)
+        say(_beginning(total, names, kafka, follow))
+        with stop_on_signals() as stop, _progress(total) as show:
+
+            def progress(read: int) -> None:
+                for helper in helpers:
+                    helper.look()
+                    if stop:
+                        helper.stop()
+                show(read + sum(helper.read for helper in helpers))
+
+            summary = dump(reader, classifier, out, task.options, stop, progress)
+            busy = helpers[: len(pieces) - 1]
+            while sum(helper.look(LOOK_S) for helper in busy) < len(busy):
+                progress(summary.read)
+        for helper, piece in zip(busy, pieces[1:], strict=True):
+            summary.merge(helper.result())
+            if out is not None and piece.part is not None:
+                out.append(piece.part)
+        stopped = bool(stop) and not follow
+        if not stopped:
+            if out is not None:
+                out.finish()
+            if group is not None:
+                reader.commit()
+    return summary, stopped
 
 
 def report(summary: Summary, topics: list[str], *, as_json: bool, to_stderr: bool) -> None:
@@ -188,18 +235,18 @@ def _reasons(codes: list[str] | None) -> frozenset[str]:
     return chosen
 
 
-def _beginning(reader: RawReader, names: list[str], kafka: KafkaSettings, follow: bool) -> str:
+def _beginning(total: int | None, names: Sequence[str], kafka: KafkaSettings, follow: bool) -> str:
     where = f"{', '.join(names)} at {kafka.bootstrap}"
     if follow:
         return f"following {where}; Ctrl-C ends it"
-    return f"reading up to {reader.total or 0:,} records of {where}"
+    return f"reading up to {total or 0:,} records of {where}"
 
 
-def _say_stopped(out: DumpFile | None) -> None:
+def _say_stopped(out: DumpFile | None, summary: Summary) -> None:
     if out is None or out.part is None:
         say("stopped before the end: the summary tells of what was read")
     else:
-        say(f"stopped before the end: {out.lines:,} whole lines are in {out.part}")
+        say(f"stopped before the end: {summary.lines:,} whole lines are in {out.part}")
 
 
 @contextmanager
