@@ -2,12 +2,13 @@
 # `./pants run packages/devstack -- up --help`, `./pants run apps/ws_bridge -- demo --help`.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test up down status smoke ws package bench lint fmt lock \
+.PHONY: help demo test up down status smoke ws package bench faults soak lint fmt lock \
         merge-hist nfo-sync kite-url kite-exchange
 
 DEVSTACK := ./pants run packages/devstack --
 BRIDGE := ./pants run apps/ws_bridge --
 INSTRUMENTS := ./pants run apps/instruments --
+FAULTS := ./pants script apps/ws_bridge/tests/faults/cli.py --
 
 help: ## This list
 	@grep -hE '^[a-z -]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z -]+):.*## /\1\t/' \
@@ -40,8 +41,14 @@ package: ## Wheels and PEX files into dist/
 	@./pants package ::
 
 bench: ## The budgets, as ratios measured in one run
-	@$(DEVSTACK) up kafka
+	@$(DEVSTACK) up
 	@set -e; endpoints="$$($(DEVSTACK) env)"; eval "$$endpoints"; for script in benchmarks/*.py; do echo "== $$script"; ./pants script $$script; done
+
+faults: ## Every fault on purpose, long forms, on a Kafka of their own (half an hour; ARGS=--list names them)
+	@$(FAULTS) $(or $(ARGS),--all) $(if $(RECORD),--record $(abspath $(RECORD)))
+
+soak: ## 9000 instruments at Kite's ceiling with a fault every half minute (MINUTES=30)
+	@$(FAULTS) soak --minutes $(or $(MINUTES),30) $(if $(RECORD),--record $(abspath $(RECORD)))
 
 lint: ## Lint, types and formatting, changing nothing
 	@./pants lint check ::
@@ -68,3 +75,4 @@ kite-exchange: ## The login's token, or the address it ended at, for the token o
 # Verbs of the first version whose apps are not built yet.
 merge-hist: ## Comes with apps/hist_merge
 	@echo "make $@: comes with apps/hist_merge, which is not built yet." >&2; exit 2
+

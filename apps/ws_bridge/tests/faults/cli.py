@@ -1,7 +1,7 @@
 """Plays staged faults: ``./pants script apps/ws_bridge/tests/faults/cli.py -- NAME…|--all|--list``.
 
-Each prints its ledger as a table and, with ``--record FILE``, writes its line there; docs/
-reliability.md is made of docs/reliability.jsonl by ``faults/page.py``. Exit code 0: every promise
+Each prints its ledger as a table and, with ``--record docs/reliability.jsonl``, writes its line
+there and docs/reliability.md from all of them. Exit code 0: every promise
 was kept; 1: one was broken; 2: wrong usage.
 """
 
@@ -18,6 +18,7 @@ from rich.console import Console
 
 from faults import broker, clock, feed, fuzz, journal, process, replies, soak, topics
 from faults.outcome import Fault, Outcome, Record, append_record, make_record, show
+from faults.page import write_page
 from faults.scene import Scene, create_topics, real_broker
 
 COMMAND = "./pants script apps/ws_bridge/tests/faults/cli.py --"
@@ -73,6 +74,7 @@ def main() -> None:
             broken += not record.passed
             if options.record is not None:
                 append_record(options.record, record)
+                write_page(options.record)
     print(f"{len(names) - broken} of {len(names)} faults kept their promises")
     sys.exit(1 if broken else 0)
 
@@ -85,7 +87,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--short", action="store_true", help="the short forms, as the tests do")
     parser.add_argument("--seed", type=int, default=7, help="seed of market and moments")
     parser.add_argument("--minutes", type=float, default=30.0, help="length of the soak")
-    parser.add_argument("--record", type=Path, metavar="FILE", help="write the figures there")
+    parser.add_argument("--record", type=Path, metavar="FILE", help="write figures and page there")
     options = parser.parse_args()
     unknown = [name for name in options.names if name not in FAULTS]
     if unknown:

@@ -16,10 +16,10 @@ def frames(scene: Scene) -> Outcome:
     outcome, total, bounds = Outcome(), FuzzResult(), tick_bounds()
     while total.frames < wanted:
         count = min(FRAMES_PER_SEED, wanted - total.frames)
-        total.add(fuzz(count, scene.seed + total.frames, bounds))  # any difference raises
+        # A crash or a difference from the reference raises, and the play is broken off.
+        total.add(fuzz(count, scene.seed + total.frames, bounds))
     dead = sum(total.dead.values())
     outcome.demand("frames", total.frames, wanted)
-    outcome.demand("crashes, and differences from the reference", 0, 0)
     outcome.note("slots in", total.slots)
     outcome.note("good", total.good)
     for name, count in sorted(total.dead.items()):

@@ -1,11 +1,10 @@
-"""docs/reliability.md out of the records: ``python -m faults.page docs/reliability.jsonl FILE``.
+"""docs/reliability.md out of the records; ``faults.cli --record`` writes both.
 
 The page says nothing that no run has shown; a test compares it with the records.
 """
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Final
 
@@ -21,9 +20,10 @@ the play's own, with a seeded script. At the end a consumer reads `ticks`, `tick
 can use), **reordered** (per instrument), and **silences without a gap event** (a change of the feed
 session, or twenty seconds without a tick, that no gap covers from the last frame to the next one).
 
-This page is written from [reliability.jsonl](reliability.jsonl) by
-`apps/ws_bridge/tests/faults/page.py`; a test holds the two together. `make faults` plays everything
-but the soak, `make soak` the soak; the short forms are tests (`test_faults.py`).
+`make faults` plays everything but the soak, `make soak` the soak; the short forms are tests
+(`apps/ws_bridge/tests/test_faults.py`). With `RECORD=docs/reliability.jsonl` the verbs write their
+figures [there](reliability.jsonl) and this page from them; a test holds the two together. The runs
+below shared two cores with other work: their seconds tell an order of magnitude, no more.
 
 """
 
@@ -72,11 +72,6 @@ def _detail(record: Record) -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
-    """Write the page."""
-    records, target = Path(sys.argv[1]), Path(sys.argv[2])
-    target.write_text(page(load_records(records)), "utf-8")
-
-
-if __name__ == "__main__":
-    main()
+def write_page(records: Path) -> None:
+    """Write the page beside the records."""
+    records.with_suffix(".md").write_text(page(load_records(records)), "utf-8")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import urllib.request
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -141,9 +141,8 @@ def peak_rss_bytes(pid: int) -> int:
     return 0
 
 
-async def until(condition: object, seconds: float = stage.DEADLINE_S) -> None:
+async def until(condition: Callable[[], object], seconds: float = stage.DEADLINE_S) -> None:
     """Wait for a state that nobody announces. Raises TimeoutError."""
-    assert callable(condition)
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.01)
