@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
-from pathlib import Path
+from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import pytest
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 from mixed_letters import mixed_letters, produce
+from service_runs import running, until
 from stage import wait_for_leaders
 
 from app_kit.errors import EXIT_TRY_LATER, exit_code_of
 from bars_store.database import connect
 from bars_store.errors import DatabaseUnreachable, NotMigrated, StatementFailed
 from bars_store.failures import FailureStore, Selection, Stored
-from contracts.migrations import runner
-from devstack.kafka import private_kafka
-from devstack.postgres import PostgresServer
-from dlq_triage import service as services
 from dlq_triage.counters import IntakeCounters, IntakeMetrics
 from dlq_triage.errors import FORESEEN
 from dlq_triage.service import BACKOFF_MAX_S, IntakeService, backoff_s
@@ -44,36 +38,6 @@ def make(kafka_bootstrap: str, migrated_dsn: str) -> Make:
         )
 
     return service
-
-
-@contextmanager
-def running(service: IntakeService) -> Iterator[IntakeService]:
-    """The service in a thread of its own; what it raised is raised at the end."""
-    raised: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            service.run()
-        except BaseException as exc:  # told by the thread that tests
-            raised.append(exc)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
-        yield service
-    finally:
-        service.stop.set()
-        thread.join(60)
-    assert not thread.is_alive()
-    if raised:
-        raise raised[0]
-
-
-def until(reached: Callable[[], bool], service: IntakeService) -> None:
-    ends_s = time.monotonic() + DEADLINE_S
-    while not reached():
-        assert time.monotonic() < ends_s, service.counters
-        assert not service.stop.wait(0.05)
 
 
 def stored(dsn: str) -> list[tuple[str, int, int]]:
@@ -188,49 +152,6 @@ def test_a_record_that_postgres_does_not_take_leaves_its_place(
     assert left is not None
     assert left.record.value is None
     assert left.record.problems == ("Postgres failed at storing dead letters: no such thing.",)
-
-
-@pytest.fixture()
-def own_servers(tmp_path: Path) -> Iterator[tuple[Any, PostgresServer]]:
-    with (
-        private_kafka(tmp_path / "kafka", os.environ) as kafka,
-        PostgresServer(tmp_path / "postgres") as postgres,
-    ):
-        yield kafka, postgres
-
-
-def test_broker_and_database_are_killed_on_the_way(
-    own_servers: tuple[Any, PostgresServer], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    kafka, postgres = own_servers
-    monkeypatch.setattr(services, "BACKOFF_MAX_S", 1.0)
-    runner.upgrade(postgres.dsn)
-    settings = KafkaSettings(bootstrap=kafka.bootstrap)
-    admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
-    admin.create_topics([NewTopic("x.dlq", 2, replication_factor=-1)])["x.dlq"].result(timeout=30)
-    wait_for_leaders(admin, ["x.dlq"])
-    letters = list(mixed_letters(7, 4 * COUNT))
-    service = IntakeService(settings, postgres.dsn, ["*.dlq"])
-    sent = 0
-    with running(service):
-        for kill in (postgres, kafka, postgres, None):
-            sent += produce(kafka.bootstrap, "x.dlq", letters[sent : sent + COUNT])
-            if kill is None:
-                break
-            until(lambda: service.counters.consumed > 0, service)
-            kill.kill()
-            errors = "db_errors" if kill is postgres else "kafka_errors"
-            if kill is postgres:
-                before = service.counters.db_errors
-                sent += produce(kafka.bootstrap, "x.dlq", letters[sent : sent + 50])
-                until(lambda n=before: service.counters.db_errors > n, service)  # type: ignore[misc]
-                assert service.counters.problems(), errors
-            kill.start()
-        until(lambda: service.counters.stored == sent, service)
-    counters = service.counters
-    assert counters.refused == 0
-    assert counters.stored + counters.already_there == counters.consumed
-    assert len(set(stored(postgres.dsn))) == len(stored(postgres.dsn)) == sent
 
 
 def test_what_a_person_must_correct_is_raised(make: Make, fresh_dsn: str, make_topic: Any) -> None:

@@ -17,6 +17,7 @@ from stage import Stage, good_packet
 
 from app_kit.errors import UsageError
 from bars_store.failures import Failure, FailureRecord, Run, Status
+from broker_zerodha.packet_records import packet_record
 from contracts.topics import load_topics
 from dlq_triage.redrive import Action, Planner, Rules, Step, Targets
 from dlq_triage.redrive.mending import Mender
@@ -198,6 +199,22 @@ def test_json_and_older_forms_become_todays_avro() -> None:
     entry = Planner(TARGETS).entry(step(failure), RUN, 1)
     assert entry.value == bar_value(5)
     assert entry.key == b"408065"
+
+
+def test_fields_that_may_be_left_out_get_their_default() -> None:
+    record = packet_record(good_packet(), ts_recv_ns=NOW_NS, feed_session=1, feed_seq=2)
+    assert record is not None
+    record["trade"]["last_trade_time_ns"] = None
+    full = AvroCodec().decode(AvroCodec().encode("tick", record)).record
+    short = {name: value for name, value in record.items() if name != "index_change"}
+    short["trade"] = {k: v for k, v in record["trade"].items() if k != "last_trade_time_ns"}
+    mended = Mender().mend(failed(unit="record", value=orjson.dumps(short)).record, "tick")
+    assert mended.record == full
+    assert "index_change" not in short
+    entry = Planner(TARGETS).entry(step(failed(unit="record", value=orjson.dumps(short))), RUN, 1)
+    assert AvroCodec().decode(entry.value or b"").record["depth"] == full["depth"]
+    lacking = {name: value for name, value in record.items() if name != "last_price"}
+    assert step(failed(unit="record", value=orjson.dumps(lacking))).action is Action.REFUSE
 
 
 def test_a_fix_is_applied_before_the_check_and_told() -> None:

@@ -12,6 +12,7 @@ from bars_store.failures import FailureRecord
 from broker_zerodha.packet_records import packet_record
 from contracts import schemas
 from dlq_triage.contract_checks import json_form, violation_of
+from dlq_triage.redrive.completing import completed
 from dlq_triage.redrive.pointers import differences
 from dlq_triage.redrive.transforms import Transform, TransformFailed
 from kafka_io.codec import AvroCodec
@@ -129,7 +130,7 @@ class Mender:
         violation = violation_of(subject, version, json_form(record))
         if violation is not None:
             raise Unfit(f"{subject}.v{version} refuses it: {violation}")
-        return Mended(subject, record, changes)
+        return Mended(subject, completed(record, schemas.avro_schema(subject, version)), changes)
 
 
 def key_of(subject: str, record: dict[str, Any], key: bytes | None) -> bytes | None:

@@ -1,0 +1,215 @@
+"""The commands on stored dead letters, from their words to what they print."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from stage import Stage, good_packet, open_stage, packet_letter
+
+from dlq_triage.cli import main
+from kafka_io.settings import KafkaSettings
+
+ENV = {"POSTGRES_DSN", "KAFKA_BOOTSTRAP", "SCHEMA_REGISTRY_URL"}
+
+
+class Done(NamedTuple):
+    """What a command printed."""
+
+    stdout: str
+    stderr: str
+
+
+Command = Callable[..., Done]
+
+
+@pytest.fixture()
+def stage(kafka_bootstrap: str) -> Iterator[Stage]:
+    with open_stage(KafkaSettings(bootstrap=kafka_bootstrap)) as opened:
+        yield opened
+
+
+@pytest.fixture()
+def environ(tmp_path: Path, migrated_dsn: str, kafka_bootstrap: str) -> dict[str, str]:
+    path = os.pathsep.join(map(os.path.abspath, sys.path))
+    kept = {name: text for name, text in os.environ.items() if name not in ENV}
+    own = {"POSTGRES_DSN": migrated_dsn, "KAFKA_BOOTSTRAP": kafka_bootstrap, "COLUMNS": "160"}
+    return {**kept, "PYTHONPATH": path, "HOME": str(tmp_path), **own}
+
+
+@pytest.fixture()
+def triage(
+    environ: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Iterator[Command]:
+    """Runs the command line in this process."""
+    handlers = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+
+    def run(*words: str, code: int = 0, **more: str) -> Done:
+        with monkeypatch.context() as patched:
+            for name, text in {**environ, **more}.items():
+                patched.setenv(name, text)
+            patched.chdir(tmp_path)
+            patched.setattr(sys, "argv", ["dlq_triage", *words])
+            capsys.readouterr()
+            with pytest.raises(SystemExit) as ended:
+                main()
+        done = Done(*capsys.readouterr())
+        assert ended.value.code == code, done
+        return done
+
+    yield run
+    for each, handler in handlers.items():
+        signal.signal(each, handler)
+
+
+def objects(done: Done) -> list[Any]:
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_a_morning_with_dead_letters(stage: Stage, triage: Command, tmp_path: Path) -> None:
+    """Stored, looked at, assigned, mended, redriven, settled."""
+    now_ns = time.time_ns()
+    bad = good_packet()[:60] + b"\x00\x00\x00\x05" + good_packet()[64:]
+    path: dict[str, Any] = {"error_path": "/ts_event_ns", "message": "5 is less than 9"}
+    letters = [packet_letter(n, now_ns=now_ns, raw=bad, **path) for n in range(3)]
+    stage.dead([*letters, packet_letter(9, now_ns=now_ns, message="other")])
+    group = ("--group", stage.live)
+    stored = triage("consume", "--once", "--json", "-t", stage.dlq, *group, code=3)
+    assert objects(stored)[0]["stored"] == 4
+    assert triage("consume", "--once", "-t", stage.dlq, *group).stdout == ""
+
+    first, second = objects(triage("groups", "--json", code=3))[0]
+    assert (first["open"], first["error_path"], second["open"]) == (3, "/ts_event_ns", 1)
+    table = triage("groups", code=3)
+    assert first["fingerprint"] in table.stdout
+    assert "2 groups; stored: 4 open" in table.stderr
+    assert objects(triage("groups", "--json", "--reason", "AUTH")) == [[]]
+
+    shown = triage("show", str(first["sample_id"]))
+    assert "ts_event_ns: 5000000000  ◀ here" in shown.stdout
+    assert good_packet()[:8].hex(" ") in shown.stdout
+    assert "around it in the topic" in shown.stdout
+    [document] = objects(triage("show", str(first["sample_id"]), "--json"))
+    assert document["record"]["decoded"]["form"] == "packet"
+    place = f"{stage.dlq}/{document['record']['partition']}/{document['record']['offset']}"
+    assert document == objects(triage("show", place, "--json"))[0]
+
+    chosen = ("--group", first["fingerprint"])
+    assert "3 assigned" in triage("assign", *chosen, "--to", "ann", "--who", "bob").stdout
+    dry = objects(triage("redrive", *chosen, "--json", code=3))
+    assert [each["action"] for each in dry[:-1]] == ["refuse"] * 3
+    assert dry[-1]["summary"]["dry_run"] is True
+    fix = tmp_path / "fix.py"
+    fix.write_text("def no_time(tick):\n    return {**tick, 'ts_event_ns': None}\n")
+    topics = tmp_path / "topics.toml"
+    topics.write_text(stage.topics_toml)
+    rules = ("--topics-file", str(topics), "--stale-after", "3600")
+    words = ("redrive", *chosen, *rules, "--transform", f"{fix}:no_time")
+    would = triage(*words)
+    assert f"would go to {stage.live} as try 2: {stage.dlq} holds the dead letters" in would.stdout
+    assert "/ts_event_ns: 5000000000 becomes null" in would.stdout
+    assert "nothing was written; --yes does it" in would.stderr
+    assert stage.read(stage.live) == []
+    assert "done: 3 redrive" in triage(*words, "--yes", "--who", "ann").stderr
+    assert "done: no open failure is meant" in triage(*words, "--yes").stderr
+    assert len(stage.read(stage.live)) == 3
+
+    told = objects(triage("history", str(first["sample_id"]), "--json"))[0]
+    assert [(each["kind"], each["who"]) for each in told] == [
+        ("assign", "bob"),
+        ("redriven", "ann"),
+    ]
+    assert "3 opened again" in triage("reopen", *chosen, "-m", "not quite").stdout
+    assert "3 resolved" in triage("resolve", *chosen).stdout
+    assert "0 resolved, 3 were so already" in triage("resolve", *chosen).stdout
+    assert objects(triage("ignore", str(second["sample_id"]), "--json")) == [
+        {"changed": 1, "unchanged": 0}
+    ]
+    assert "4 failures rebuilt" in triage("rebuild").stdout
+    after = objects(triage("groups", "--json"))[0]
+    assert [(each["resolved"], each["ignored"]) for each in after] == [(3, 0), (0, 1)]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (["show", "12"], 1, "no failure 12 is stored"),
+        (["show", "x/0/1"], 1, "no failure of x/0/1 is stored"),
+        (["show", "what"], 2, "'what' is no failure"),
+        (["history", "12"], 1, "no failure 12 is stored"),
+        (["resolve"], 2, "name what is meant: IDs, --group"),
+        (["resolve", "12"], 1, "no failure 12 is stored"),
+        (["resolve", "--group", "abc"], 1, "no group abc is stored"),
+        (["resolve", "12", "--who", " "], 1, "no failure 12 is stored"),
+        (["redrive"], 2, "name what is meant"),
+        (["redrive", "--reason", "NO"], 2, "--reason NO is no reason code"),
+        (["redrive", "--reason", "AUTH", "--set", "x"], 2, "write it like --set /price_scale=2"),
+        (["redrive", "1", "--set", "/a=1", "--mapping", "f"], 2, "give one of --transform"),
+        (["redrive", "1", "--topics-file", "none.toml"], 1, "none.toml cannot be read"),
+        (["groups", "--from", "yesterday"], 2, "--from 'yesterday' is not"),
+        (["groups", "--from", "12"], 2, "an offset has a meaning in one topic only"),
+        (["assign", "12", "--to", "x" * 300], 2, "--to has 300 letters"),
+        (["consume", "--once", "-t", "nowhere"], 78, "topic nowhere does not exist"),
+    ],
+)
+def test_a_mistake_is_one_sentence(triage: Command, words: list[str], code: int, says: str) -> None:
+    done = triage(*words, code=code)
+    assert says in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_what_is_not_set_or_away_is_said(triage: Command) -> None:
+    unset = triage("groups", code=78, POSTGRES_DSN="")
+    assert "POSTGRES_DSN is not set" in unset.stderr
+    away = triage("groups", code=75, POSTGRES_DSN="postgresql://127.0.0.1:9/kite")
+    assert "cannot be reached" in away.stderr
+    dry = ("redrive", "--reason", "AUTH", "--yes")
+    assert "KAFKA_BOOTSTRAP is not set" in triage(*dry, code=78, KAFKA_BOOTSTRAP="").stderr
+
+
+def test_the_service_tells_of_itself_and_ends_in_order(
+    stage: Stage, environ: dict[str, str], tmp_path: Path
+) -> None:
+    stage.dead([packet_letter(1, now_ns=time.time_ns())])
+    words = ("consume", "-t", stage.dlq, "--group", stage.live, "--port", "0", "--json")
+    with subprocess.Popen(
+        [sys.executable, "-m", "dlq_triage.cli", *words],
+        env=environ,
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as service:
+        assert service.stderr is not None
+        line = service.stderr.readline()
+        address = line.split()[-1]
+        for _ in range(300):
+            metrics = page(f"{address}/metrics")
+            if "dlq_triage_stored_total 1.0" in metrics:
+                break
+            time.sleep(0.1)
+        assert "dlq_triage_stored_total 1.0" in metrics
+        assert page(f"{address}/healthz") == "ok\n"
+        assert page(f"{address}/readyz") == "ready\n"
+        service.send_signal(signal.SIGTERM)
+        out, _ = service.communicate(timeout=30)
+    assert service.returncode == 0
+    assert json.loads(out)["stored"] == 1
+
+
+def page(address: str) -> str:
+    with urllib.request.urlopen(address, timeout=5) as answer:
+        text: str = answer.read().decode()
+    return text
