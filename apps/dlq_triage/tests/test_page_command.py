@@ -19,9 +19,10 @@ from urllib.parse import urlsplit
 import pytest
 
 from app_kit.testing import call, import_path
+from dlq_triage import cli
 from dlq_triage.page.server import listen
 
-SERVE: Final = [sys.executable, "-m", "dlq_triage.cli", "serve"]
+SERVE: Final = [sys.executable, "-m", cli.__name__, "serve"]
 OWN_TOKEN: Final = "my-own-token-of-26-letters"
 WAIT_S: Final = 60.0
 
