@@ -160,6 +160,11 @@ def test_a_cumulative_volume_is_flagged_and_the_other_s_taken() -> None:
     alone = merged([source("kite", wrong)])
     assert (alone[15]["flags"], values(alone[15])) == (Flag.CUMULATIVE_VOLUME, wrong[15])
 
+    both = merged(
+        [source("vendor", {**bars, 15: (*bars[15][:4], total + 9)}), source("kite", wrong)]
+    )
+    assert (both[15]["from_other"], values(both[15])) == (0, wrong[15])
+
 
 def test_a_whole_day_of_cumulative_volumes_is_flagged() -> None:
     total = 0

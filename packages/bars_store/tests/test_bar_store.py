@@ -254,6 +254,12 @@ def test_a_revision_by_a_ratio_waits_for_a_decision(bars: BarStore) -> None:
     assert flags[40] & Flag.JUMP
     assert bars.merge([source("kite", halved)]).golden.written == 0
 
+    # What the source says of the stretch later is at the new level, too, and waits as well.
+    once_more = {**halved, 7: (*halved[7][:4], 9_999)}
+    assert bars.merge([source("kite", once_more)]).batches[0].revised == 1
+    table = bars.read_bars(["NSE:SBIN"], when(0), DAY_END)
+    assert prices(table)[7] == first[7][3]
+
     known = revision.recorded_at
     bars.decide(revision.batch_id, "NSE:SBIN", accept=True, who="asha", note="bonus 1:1")
     accepted = bars.read_bars(["NSE:SBIN"], when(0), DAY_END)
