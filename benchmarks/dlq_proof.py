@@ -16,7 +16,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from proof import Ledger, Proof
+from letters_proof import Ledger, Proof
 from rich.console import Console
 from rich.table import Table
 

@@ -9,8 +9,8 @@ from contextlib import closing
 import pytest
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
+from letters_proof import Proof
 from mixed_letters import mixed_letters, produce
-from proof import Proof
 from service_runs import running, until
 from stage import wait_for_leaders
 
