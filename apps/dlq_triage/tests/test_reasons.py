@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from contracts.reasons import ReasonCode
 from dlq_triage.classify import Classifier
-from dlq_triage.cli import app
+from dlq_triage.cli import make
 from dlq_triage.commands.reasons import page
 from dlq_triage.json_lines import LineMaker
 from dlq_triage.records import Dialect
@@ -34,7 +34,7 @@ def test_the_page_of_reasons_is_that_of_the_code() -> None:
 
 def test_every_code_has_all_its_columns() -> None:
     found: list[dict[str, Any]] = orjson.loads(
-        CliRunner().invoke(app, ["reasons", "--json"]).stdout
+        CliRunner().invoke(make(), ["reasons", "--json"]).stdout
     )
     assert [each["code"] for each in found] == list(ReasonCode)
     for each in found:
@@ -65,7 +65,7 @@ def test_the_page_on_dead_letters_names_every_field_option_and_dialect() -> None
         assert f"`{field}`" in text
     for dialect in Dialect:
         assert f"`{dialect}`" in text
-    dump: Any = get_command(app).commands["dump"]  # type: ignore[attr-defined]
+    dump: Any = get_command(make()).commands["dump"]  # type: ignore[attr-defined]
     passed_over = {"--bootstrap", "--root"}
     for option in {each.opts[0] for each in dump.params} - passed_over:
         assert f"`{option}" in text, option

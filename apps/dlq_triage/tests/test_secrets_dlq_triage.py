@@ -18,7 +18,7 @@ from app_kit.testing import (
     write_env,
     write_token_file,
 )
-from dlq_triage.cli import app
+from dlq_triage.cli import make
 
 NOBODY: Final = "127.0.0.1:9"
 ARGUMENTS: Final[dict[tuple[str, ...], tuple[str, ...]]] = {}
@@ -40,7 +40,7 @@ WRONG: Final = {
 
 
 @pytest.mark.parametrize("env", [AWAY, WRONG], ids=["away", "wrong"])
-@pytest.mark.parametrize("command", leaf_commands(app), ids=" ".join)
+@pytest.mark.parametrize("command", leaf_commands(make()), ids=" ".join)
 def test_no_command_shows_a_secret(
     tmp_path: Path, command: tuple[str, ...], env: dict[str, str]
 ) -> None:

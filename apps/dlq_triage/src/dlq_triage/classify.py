@@ -31,18 +31,24 @@ Contents = tuple[bytes | None, ...]
 Pick = Callable[[Contents], Contents]
 
 _CODES: Final = frozenset(map(str, ReasonCode))
-_PIECES: Final = ("frame-tail", "journal")
+PIECES: Final = ("frame-tail", "journal")
+"""Units that have no decoded form."""
 _OTHERS: Final = frozenset(Dialect) - {Dialect.KITE, Dialect.NONE}
 
 
 @dataclass(slots=True)
 class _Known:
-    """A failure seen before, and the fingerprints of its messages: (topic, form) → fingerprint.
-
-    The form is the message with all digits alike, for which ``normalise`` gives the same.
+    """A failure seen before, its last message, and the fingerprints of its messages: (topic, form)
+    → fingerprint. The form is the message with all digits alike, for which ``normalise`` gives the
+    same.
     """
 
     failure: Failure
+    by_bytes: bool
+    topic: str = ""
+    content: bytes | None = None
+    message: str = ""
+    mark: str = ""
     marks: dict[tuple[str, bytes], str] = field(default_factory=dict)
 
 
@@ -50,6 +56,7 @@ class _Known:
 class _Kind:
     """Headers of one layout. ``*_at`` are positions; -1 is that of a None behind the last one."""
 
+    names: tuple[str, ...]
     layout: Layout
     steady: Pick
     message_at: int
@@ -66,6 +73,9 @@ class Classifier:
     def __init__(self, framing: Framing | None = None) -> None:
         self._inspector = Inspector(framing)
         self._kinds: dict[tuple[str, ...], _Kind] = {}
+        self._last_kinds: dict[int, _Kind] = {}
+        """Number of headers → the layout last seen with so many: comparing is quicker than hashing
+        names that are new objects each time."""
         self._subjects = subjects_by_topic()
 
     def classify(self, raw: RawRecord) -> ClassifiedRecord:
@@ -73,25 +83,31 @@ class Classifier:
         headers = raw.headers
         names = tuple([name for name, _ in headers])
         contents = (*[content for _, content in headers], None)
-        kind = self._kinds.get(names) or self._learn(names)
+        last = self._last_kinds.get(len(names))
+        kind = last if last is not None and last.names == names else self._kind(names)
         steady = kind.steady(contents)
         known = kind.known.get(steady) or self._read(kind, steady)
         failure = known.failure
+        offset: Any = contents[kind.offset_at]
+        seq: Any = contents[kind.seq_at]
+        first_ns: Any = contents[kind.first_at]
         try:
-            offset = _number(contents[kind.offset_at], kind.parse_offset)
-            seq = _number(contents[kind.seq_at], decimal)
-            first_ns = _number(contents[kind.first_at], decimal)
+            if offset is not None:
+                offset = kind.parse_offset(offset)
+            if seq is not None:
+                seq = decimal(seq)
+            if first_ns is not None:
+                first_ns = decimal(first_ns)
         except ValueError:
             failure, offset, seq, first_ns = _piece_by_piece(failure, kind.layout, contents)
-        if failure.reason_source is ReasonSource.NONE:
+        if known.by_bytes:
             return self._by_bytes(raw, kind, failure, contents, (offset, seq, first_ns))
         content = contents[kind.message_at] or b""
-        message = text(content)
-        if len(message) != len(content):  # not ASCII, or cut
+        if content != known.content or raw.topic != known.topic:
+            self._say(known, content, raw.topic)
+        if len(known.message) != len(content):  # not ASCII, or cut
             failure = self._said(failure, kind, content)
-        form = (raw.topic, content.translate(DIGITS_ALIKE))
-        mark = known.marks.get(form) or self._mark(known, message, form)
-        return ClassifiedRecord(raw, failure, message, mark, offset, seq, first_ns)
+        return ClassifiedRecord(raw, failure, known.message, known.mark, offset, seq, first_ns)
 
     def decoded(self, record: ClassifiedRecord) -> Decoded | None:
         """What the record's bytes are, as far as they can be read; they are not validated again."""
@@ -106,7 +122,7 @@ class Classifier:
                 ts_recv_ns=record.first_failure_ns or 0,
             )
             return Decoded("packet", failure.contract, [tick]) if tick is not None else None
-        if failure.unit in _PIECES:
+        if failure.unit in PIECES:
             return None
         return self._inspect(record.raw, failure, record.feed_seq, record.first_failure_ns).decoded
 
@@ -152,6 +168,11 @@ class Classifier:
             return failure
         return _with_problem(failure, problem, place.index)
 
+    def _kind(self, names: tuple[str, ...]) -> _Kind:
+        kind = self._kinds.get(names) or self._learn(names)
+        self._last_kinds[len(names)] = kind
+        return kind
+
     def _learn(self, names: tuple[str, ...]) -> _Kind:
         layout = layout_of(names)
         message_at, offset_at, seq_at, first_at = (
@@ -159,6 +180,7 @@ class Classifier:
         )
         offset = layout.varying[0]
         kind = _Kind(
+            names=names,
             layout=layout,
             steady=_picker([place.index for place in layout.steady]),
             message_at=message_at,
@@ -169,30 +191,31 @@ class Classifier:
         )
         if len(self._kinds) >= REMEMBERED:
             self._kinds.clear()
+            self._last_kinds.clear()
         self._kinds[names] = kind
         return kind
 
     def _read(self, kind: _Kind, steady: Contents) -> _Known:
-        known = _Known(failure_of(kind.layout, steady))
+        failure = failure_of(kind.layout, steady)
+        known = _Known(failure, failure.reason_source is ReasonSource.NONE)
         if sum(len(content or b"") for content in steady) <= REMEMBERED_BYTES_MAX:
             if len(kind.known) >= REMEMBERED:
                 kind.known.clear()
             kind.known[steady] = known
         return known
 
-    def _mark(self, known: _Known, message: str, form: tuple[str, bytes]) -> str:
-        """The fingerprint, remembered."""
-        topic, content = form
-        mark = _mark(known.failure, message, topic)
-        if len(content) <= REMEMBERED_BYTES_MAX:
-            if len(known.marks) >= REMEMBERED:
-                known.marks.clear()
-            known.marks[form] = mark
-        return mark
-
-
-def _number(content: bytes | None, parse: Parse) -> int | None:
-    return None if content is None else int(parse(content))
+    def _say(self, known: _Known, content: bytes, topic: str) -> None:
+        """Note text and fingerprint of the message."""
+        form = (topic, content.translate(DIGITS_ALIKE))
+        message = text(content)
+        mark = known.marks.get(form)
+        if mark is None:
+            mark = _mark(known.failure, message, topic)
+            if len(content) <= REMEMBERED_BYTES_MAX:
+                if len(known.marks) >= REMEMBERED:
+                    known.marks.clear()
+                known.marks[form] = mark
+        known.topic, known.content, known.message, known.mark = topic, content, message, mark
 
 
 def _piece_by_piece(

@@ -1,45 +1,72 @@
-"""The command line of triage. ``dlq_triage`` alone means ``dlq_triage dump``."""
+"""The command line of triage. ``dlq_triage`` alone means ``dlq_triage dump``.
+
+Only the command that is called is imported: a dump needs no Postgres, no web server and no
+compiler, which together take longer to load than most dumps take.
+"""
 
 from __future__ import annotations
 
-from app_kit.command_line import make_app, run, with_any_reader
-from dlq_triage.commands import (
-    assign,
-    consume,
-    dump,
-    groups,
-    history,
-    ignore,
-    note,
-    reasons,
-    rebuild,
-    redrive,
-    reopen,
-    resolve,
-    serve,
-    show,
-)
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
+
+import typer
+
+from app_kit.command_line import make_app, run, with_any_reader, with_default
 from dlq_triage.errors import FORESEEN
 
-app = make_app(
-    "dlq_triage",
-    "What could not be published, and why: dead-letter topics read, classified, dumped, stored "
-    "and redriven. Without a command it dumps: dlq_triage --topic ticks.dlq --dump out.jsonl.",
-    away="Kafka or Postgres",
-    no_args_is_help=False,
+if TYPE_CHECKING:  # what import_module loads, for those who read imports
+    from dlq_triage.commands import (  # noqa: F401
+        assign,
+        consume,
+        dump,
+        groups,
+        history,
+        ignore,
+        note,
+        reasons,
+        rebuild,
+        redrive,
+        reopen,
+        resolve,
+        serve,
+        show,
+    )
+
+DEFAULT: Final = "dump"
+COMMANDS: Final = (
+    *("dump", "reasons", "consume", "groups", "show", "history"),
+    *("resolve", "ignore", "assign", "reopen", "note", "redrive", "rebuild", "serve"),
 )
 
-_MODULES = (
-    *(dump, reasons, consume, groups, show, history),
-    *(resolve, ignore, assign, reopen, note, redrive, rebuild, serve),
-)
-for _module in _MODULES:
-    app.command(_module.__name__.rpartition(".")[2])(with_any_reader(_module.command))
+
+def make(names: Sequence[str] = COMMANDS) -> typer.Typer:
+    """The command line with these commands."""
+    app = make_app(
+        "dlq_triage",
+        "What could not be published, and why: dead-letter topics read, classified, dumped, "
+        "stored and redriven. Without a command it dumps: "
+        "dlq_triage --topic ticks.dlq --dump out.jsonl.",
+        away="Kafka or Postgres",
+        no_args_is_help=False,
+    )
+    for name in names:
+        module = import_module(f"dlq_triage.commands.{name}")
+        app.command(name)(with_any_reader(module.command))
+    if len(names) == 1:
+        app.callback()(_nothing)  # else Typer takes the one command for the program itself
+    return app
+
+
+def _nothing() -> None:
+    """Nothing is common to all commands."""
 
 
 def main() -> None:
     """Entry point; never returns."""
-    run(app, foreseen=FORESEEN, default="dump")
+    called = with_default([each for each in sys.argv[1:] if each != "--debug"], DEFAULT)[0]
+    run(make([called] if called in COMMANDS else COMMANDS), foreseen=FORESEEN, default=DEFAULT)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from typing import Any, Final
 import orjson
 
 from broker_zerodha.packet_records import packet_json
-from dlq_triage.classify import REMEMBERED, Classifier
+from dlq_triage.classify import PIECES, REMEMBERED, Classifier
 from dlq_triage.records import ClassifiedRecord, Decoded, Failure
 from kafka_io.message_headers import RawHeaders
 
@@ -39,7 +39,7 @@ class LineMaker:
         raw, failure, message, fingerprint, offset, seq, first_ns, _ = record
         topic, partition, at, ts_ns, key, value, headers, _ = raw
         known = self._failures.get(id(failure)) or self._learn(failure)
-        problems = record.problems
+        problems = failure.problems or raw.problems
         return _LINE % (
             self._topics.get(topic) or self._topic(topic),
             partition,
@@ -51,8 +51,8 @@ class LineMaker:
             _NULL if offset is None else b"%d" % offset,
             _NULL if seq is None else b"%d" % seq,
             _NULL if first_ns is None else b"%d" % first_ns,
-            orjson.dumps(problems) if problems else _NONE,
-            _NULL if key is None else orjson.dumps(text_or_base64(key)),
+            orjson.dumps(record.problems) if problems else _NONE,
+            _key(key),
             _headers(headers, failure.unsaid) if failure.unsaid else _NONE,
             _NULL if value is None else b'"%b"' % b2a_base64(value, newline=False),
             self._decoded(record),
@@ -71,6 +71,8 @@ class LineMaker:
                 return _NULL
             contract = orjson.dumps(failure.contract)
             return b'{"form":"packet","contract":%b,"records":[%b]}' % (contract, tick)
+        if failure.unit in PIECES:
+            return _NULL
         decoded = self._classifier.decoded(record)
         return _NULL if decoded is None else decoded_json(decoded)
 
@@ -121,6 +123,14 @@ def text_or_base64(content: bytes | None) -> Any:
         return content.decode()
     except UnicodeDecodeError:
         return {"base64": base64.b64encode(content).decode()}
+
+
+def _key(key: bytes | None) -> bytes:
+    if key is None:
+        return _NULL
+    if key.isalnum():  # as instrument tokens are
+        return b'"%b"' % key
+    return orjson.dumps(text_or_base64(key))
 
 
 def _headers(headers: RawHeaders, positions: tuple[int, ...]) -> bytes:

@@ -72,6 +72,7 @@ class RawReader:
         self._span = span if span is not None else Span()
         self._timed = self._span.from_ns is not None or self._span.until_ns is not None
         self._average_bytes = 0.0
+        self._group = group
         self.ranges = ranges
         if ranges is None and not (follow and group is not None):
             self.ranges = find_ranges(settings, topics, self._span, group=group, follow=follow)
@@ -115,10 +116,11 @@ class RawReader:
         if not messages:
             return []
         records = [raw_record(message) for message in messages]
-        last: dict[Place, int] = {(each.topic, each.partition): each.offset for each in records}
-        for place, offset in last.items():
-            self._source.handled(place, offset)
-        self._average_bytes = sum(len(each.value or b"") for each in records) / len(records)
+        if self._group is not None:
+            last: dict[Place, int] = {(each.topic, each.partition): each.offset for each in records}
+            for place, offset in last.items():
+                self._source.handled(place, offset)
+        self._average_bytes = sum([len(each.value or b"") for each in records]) / len(records)
         if self._timed:
             return [each for each in records if self._span.takes(each.ts_ns)]
         return records
