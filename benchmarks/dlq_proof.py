@@ -11,7 +11,6 @@ ends with 1 when something in it does not hold. Needs about 2 GB of disk for a m
 from __future__ import annotations
 
 import os
-import resource
 import sys
 import tempfile
 from pathlib import Path
@@ -46,7 +45,7 @@ def main() -> int:
 
 
 def table(ledger: Ledger, count: int) -> Table:
-    """The ledger, with the rates of its parts and the memory of the largest process."""
+    """The ledger, with the rates of its parts and the memory of the commands."""
     made = Table(title=f"{count:,} dead letters", title_justify="left")
     made.add_column("what")
     made.add_column("records", justify="right")
@@ -56,8 +55,8 @@ def table(ledger: Ledger, count: int) -> Table:
         made.add_row(name, f"{value:,}", "", "")
     for name, seconds in ledger.seconds.items():
         made.add_row(f"time to {name}", "", f"{seconds:,.1f}", f"{count / seconds:,.0f}")
-    peak_mb = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
-    made.add_row("peak memory of the largest command", f"{peak_mb:,} MB", "", "")
+    for name, peak_mb in ledger.peaks_mb.items():
+        made.add_row(f"peak memory of {name}, MB", f"{peak_mb:,}", "", "")
     return made
 
 

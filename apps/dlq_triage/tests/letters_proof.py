@@ -12,12 +12,14 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
-from typing import Any, Final
+from pathlib import Path
+from typing import IO, Any, Final
 
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
@@ -50,6 +52,8 @@ class Ledger:
 
     counts: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    peaks_mb: dict[str, int] = field(default_factory=dict)
+    """The most memory of each command."""
     faults: list[str] = field(default_factory=list)
 
     def check(self, what: str, holds: bool) -> None:
@@ -216,6 +220,7 @@ class Proof:
     def _until(self, reached: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
         ends_s = time.monotonic() + self.deadline_s
         while process.poll() is None:
+            self._measure(process)
             try:
                 if reached():
                     return
@@ -225,26 +230,33 @@ class Proof:
             time.sleep(PAUSE_S)
         assert process.returncode in (0, 3), f"{process.args!r} ended with {process.returncode}"
 
-    def _command(self, *words: str) -> subprocess.Popen[bytes]:
+    def _measure(self, process: subprocess.Popen[bytes]) -> None:
+        """Note the most memory that a command has had."""
+        with suppress(OSError, StopIteration):
+            status = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+            line = next(each for each in status if each.startswith("VmHWM"))
+            peaks = self.ledger.peaks_mb
+            name = str(list(process.args)[3])  # type: ignore[arg-type]
+            peaks[name] = max(peaks.get(name, 0), int(line.split()[1]) // 1024)
+
+    def _command(
+        self, *words: str, out: IO[str] | int = subprocess.DEVNULL
+    ) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             [sys.executable, "-m", "dlq_triage.cli", *words, "--bootstrap", self.kafka.bootstrap],
             env=self._env(),
-            stdout=subprocess.DEVNULL,
+            stdout=out,
             stderr=subprocess.DEVNULL,
         )
 
     def _result(self, *words: str, codes: tuple[int, ...]) -> dict[str, Any]:
         """The last JSON object that a command prints."""
-        done = subprocess.run(
-            [sys.executable, "-m", "dlq_triage.cli", *words, "--bootstrap", self.kafka.bootstrap],
-            env=self._env(),
-            stdout=subprocess.PIPE,
-            text=True,
-            timeout=self.deadline_s,
-            check=False,
-        )
-        assert done.returncode in codes, f"{words} ended with {done.returncode}"
-        result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        with tempfile.TemporaryFile("w+") as out, self._command(*words, out=out) as process:
+            self._until(lambda: False, process)
+            assert process.wait() in codes, f"{words} ended with {process.returncode}"
+            out.seek(0)
+            *_, last = out
+        result: dict[str, Any] = json.loads(last)
         return result
 
     def _summary(self, *words: str) -> dict[str, Any]:

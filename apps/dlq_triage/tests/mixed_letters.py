@@ -268,7 +268,8 @@ def _headless(source: random.Random, number: int) -> Mixed:
     )
     value, intended = cases[number // len(MAKERS) % len(cases)]
     if len(value) == PacketKind.LTP:
-        value = value[:3] + b"\x02" + value[4:]  # a segment that exists
+        # A segment that exists, and no bytes that Avro begins with.
+        value = b"\x01" + value[1:3] + b"\x02" + value[4:]
     return Mixed("headless", value, [("traceparent", b"00-1-2-01")], intended)
 
 
