@@ -147,11 +147,8 @@ def try_dead_letters(host: Host) -> None:
     print(f"     {len(found)} dead letters of {len({x['reason'] for x in found.values()})} reasons")
 
 
-def try_dead_letters(host: Host) -> None:
-    """From the seeded market's faults to rows that a person can decide about."""
-    host.expect(0, "ledger balances", "ws_bridge", "smoke")
-    dump = ("--topic", "ticks.dlq", "--dump", "letters.jsonl")
-    host.expect(3, "DECODE_TRUNCATED", "dlq_triage", *dump)
+def try_stored_dead_letters(host: Host) -> None:
+    """Rows in Postgres that a person can decide about."""
     host.expect(3, "stored, 0 already there", "dlq_triage", "consume", "--once")
     host.expect(3, "groups; stored", "dlq_triage", "groups")
     host.expect(0, "DECODE_TRUNCATED", "dlq_triage", "reasons")
@@ -187,7 +184,7 @@ def main(arguments: list[str]) -> int:
             host = Host(programs, python, folder, settings)
             try_reference_data(host)
             try_dead_letters(host)
-            try_dead_letters(host)
+            try_stored_dead_letters(host)
             if len(arguments) == 3:
                 try_real_masters(host, Path(arguments[2]).resolve())
     for problem in host.wrong:
