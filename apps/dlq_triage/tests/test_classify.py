@@ -13,8 +13,10 @@ from mixed_letters import MAKERS, Mixed, mixed_letters
 from contracts.reasons import ReasonCode
 from dlq_triage.classify import Classifier
 from dlq_triage.dialects import FIELDS
+from dlq_triage.fast_lane import FastLane
 from dlq_triage.json_lines import LineMaker
 from dlq_triage.records import Dialect, ReasonSource
+from dlq_triage.summary import Summary
 from kafka_io.raw_reader import RawRecord
 
 COUNT = len(MAKERS) * 60
@@ -72,6 +74,64 @@ def test_what_is_remembered_is_what_is_read_anew(
     for headers, value in pairs * (1 + again):
         record = RawRecord("a.dlq", 0, 0, 1, None, value, headers)
         assert remembering.classify(record) == Classifier().classify(record)
+
+
+class Both:
+    """The two ways to a line, side by side."""
+
+    def __init__(self) -> None:
+        self.classifier, self.summary = Classifier(), Summary()
+        self.maker = LineMaker(self.classifier)
+        self.lane = FastLane(self.classifier, self.maker, self.summary, frozenset())
+        self.quick = 0
+
+    def check(self, record: RawRecord) -> None:
+        counted = self.summary.count
+        line = self.lane.line(record)
+        if line is None:
+            assert self.summary.count == counted
+            return
+        self.quick += 1
+        classifier = Classifier()
+        found = classifier.classify(record)
+        assert orjson.loads(line) == orjson.loads(LineMaker(classifier).line(found))
+        assert self.summary.count == counted + 1
+        assert line.count(b"\n") == 1
+
+
+def test_the_fast_lane_makes_the_same_lines() -> None:
+    both = Both()
+    for topic in ("ticks.dlq", "100%d.dlq"):
+        for number, letter in enumerate(mixed_letters(3, COUNT)):
+            both.check(raw(letter, number, topic))
+    # Those that the bridge writes, but for the first, whose number is 0.
+    assert both.quick == 2 * COUNT // len(MAKERS) - 2
+
+
+_OURS = st.fixed_dictionaries(
+    {
+        "dlq.reason": st.sampled_from([b"TOO_LARGE", b"SEMANTIC_RANGE", b"UNCLASSIFIED", b"X"]),
+        "dlq.message": st.one_of(st.text(max_size=9).map(str.encode), st.binary(max_size=9)),
+        "dlq.unit": st.sampled_from([b"packet", b"frame-tail", b"record", b"50%"]),
+        "dlq.contract": st.sampled_from([b"tick.v1", b"%d", b"\xff"]),
+    },
+    optional={
+        "dlq.feed_seq": st.sampled_from([b"0", b"7", b"007", b"-1", b"9" * 19, b"\xd9\xa3", None]),
+        "dlq.first_failure_ns": st.sampled_from([b"1", b"0", b"", b"9223372036854775807"]),
+        "dlq.origin_offset": st.sampled_from([b"1", b"x"]),
+        "dlq.feed_session": st.sampled_from([b"5", b"%"]),
+        "other": _CONTENTS,
+    },
+)
+
+
+@given(st.lists(st.tuples(_OURS, st.binary(max_size=200), st.binary(max_size=3)), max_size=6))
+def test_the_fast_lane_makes_the_same_lines_of_any_letters(
+    letters: list[tuple[dict[str, bytes | None], bytes, bytes]],
+) -> None:
+    both = Both()
+    for headers, value, key in letters * 2:
+        both.check(RawRecord("t.dlq", 1, 2, 3_000_000, key, value, list(headers.items())))
 
 
 def test_a_code_that_came_later_is_unclassified_and_told() -> None:

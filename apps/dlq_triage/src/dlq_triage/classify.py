@@ -20,6 +20,7 @@ from dlq_triage.fingerprint import DIGITS_ALIKE, fingerprint, origin_name
 from dlq_triage.inspection import Hints, Inspection, Inspector
 from dlq_triage.records import ClassifiedRecord, Decoded, Dialect, Failure, ReasonSource
 from kafka_io.framing import Framing
+from kafka_io.message_headers import RawHeaders
 from kafka_io.raw_reader import RawRecord
 
 REMEMBERED: Final = 4_096
@@ -37,7 +38,7 @@ _OTHERS: Final = frozenset(Dialect) - {Dialect.KITE, Dialect.NONE}
 
 
 @dataclass(slots=True)
-class _Known:
+class Known:
     """A failure seen before, its last message, and the fingerprints of its messages: (topic, form)
     → fingerprint. The form is the message with all digits alike, for which ``normalise`` gives the
     same.
@@ -49,11 +50,13 @@ class _Known:
     content: bytes | None = None
     message: str = ""
     mark: str = ""
+    lanes: dict[str, Any] = field(default_factory=dict)
+    """What ``fast_lane`` keeps of it, by topic."""
     marks: dict[tuple[str, bytes], str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
-class _Kind:
+class Kind:
     """Headers of one layout. ``*_at`` are positions; -1 is that of a None behind the last one."""
 
     names: tuple[str, ...]
@@ -64,7 +67,7 @@ class _Kind:
     seq_at: int
     first_at: int
     parse_offset: Parse
-    known: dict[Contents, _Known] = field(default_factory=dict)
+    known: dict[Contents, Known] = field(default_factory=dict)
 
 
 class Classifier:
@@ -72,21 +75,15 @@ class Classifier:
 
     def __init__(self, framing: Framing | None = None) -> None:
         self._inspector = Inspector(framing)
-        self._kinds: dict[tuple[str, ...], _Kind] = {}
-        self._last_kinds: dict[int, _Kind] = {}
+        self._kinds: dict[tuple[str, ...], Kind] = {}
+        self._last_kinds: dict[int, Kind] = {}
         """Number of headers → the layout last seen with so many: comparing is quicker than hashing
         names that are new objects each time."""
         self._subjects = subjects_by_topic()
 
     def classify(self, raw: RawRecord) -> ClassifiedRecord:
         """What is known of one record. Never raises, whatever its headers and bytes are."""
-        headers = raw.headers
-        names = tuple([name for name, _ in headers])
-        contents = (*[content for _, content in headers], None)
-        last = self._last_kinds.get(len(names))
-        kind = last if last is not None and last.names == names else self._kind(names)
-        steady = kind.steady(contents)
-        known = kind.known.get(steady) or self._read(kind, steady)
+        kind, known, contents = self.recognise(raw.headers)
         failure = known.failure
         offset: Any = contents[kind.offset_at]
         seq: Any = contents[kind.seq_at]
@@ -104,10 +101,19 @@ class Classifier:
             return self._by_bytes(raw, kind, failure, contents, (offset, seq, first_ns))
         content = contents[kind.message_at] or b""
         if content != known.content or raw.topic != known.topic:
-            self._say(known, content, raw.topic)
+            self.say(known, content, raw.topic)
         if len(known.message) != len(content):  # not ASCII, or cut
             failure = self._said(failure, kind, content)
         return ClassifiedRecord(raw, failure, known.message, known.mark, offset, seq, first_ns)
+
+    def recognise(self, headers: RawHeaders) -> tuple[Kind, Known, Contents]:
+        """What is known of such headers, and their contents with a None behind."""
+        names = tuple([name for name, _ in headers])
+        contents = (*[content for _, content in headers], None)
+        last = self._last_kinds.get(len(names))
+        kind = last if last is not None and last.names == names else self._kind(names)
+        steady = kind.steady(contents)
+        return kind, kind.known.get(steady) or self._read(kind, steady), contents
 
     def decoded(self, record: ClassifiedRecord) -> Decoded | None:
         """What the record's bytes are, as far as they can be read; they are not validated again."""
@@ -145,7 +151,7 @@ class Classifier:
     def _by_bytes(
         self,
         raw: RawRecord,
-        kind: _Kind,
+        kind: Kind,
         failure: Failure,
         contents: Contents,
         numbers: tuple[int | None, int | None, int | None],
@@ -160,7 +166,7 @@ class Classifier:
         mark = _mark(failure, message, raw.topic)
         return ClassifiedRecord(raw, failure, message, mark, offset, seq, first_ns, seen.decoded)
 
-    def _said(self, failure: Failure, kind: _Kind, content: bytes) -> Failure:
+    def _said(self, failure: Failure, kind: Kind, content: bytes) -> Failure:
         """The failure, with a problem where the message does not say all that its header does."""
         place = kind.layout.message
         problem = text_problem(place.name, content) if place is not None else None
@@ -168,18 +174,18 @@ class Classifier:
             return failure
         return _with_problem(failure, problem, place.index)
 
-    def _kind(self, names: tuple[str, ...]) -> _Kind:
+    def _kind(self, names: tuple[str, ...]) -> Kind:
         kind = self._kinds.get(names) or self._learn(names)
         self._last_kinds[len(names)] = kind
         return kind
 
-    def _learn(self, names: tuple[str, ...]) -> _Kind:
+    def _learn(self, names: tuple[str, ...]) -> Kind:
         layout = layout_of(names)
         message_at, offset_at, seq_at, first_at = (
             place.index if place is not None else -1 for place in (layout.message, *layout.varying)
         )
         offset = layout.varying[0]
-        kind = _Kind(
+        kind = Kind(
             names=names,
             layout=layout,
             steady=_picker([place.index for place in layout.steady]),
@@ -195,16 +201,16 @@ class Classifier:
         self._kinds[names] = kind
         return kind
 
-    def _read(self, kind: _Kind, steady: Contents) -> _Known:
+    def _read(self, kind: Kind, steady: Contents) -> Known:
         failure = failure_of(kind.layout, steady)
-        known = _Known(failure, failure.reason_source is ReasonSource.NONE)
+        known = Known(failure, failure.reason_source is ReasonSource.NONE)
         if sum(len(content or b"") for content in steady) <= REMEMBERED_BYTES_MAX:
             if len(kind.known) >= REMEMBERED:
                 kind.known.clear()
             kind.known[steady] = known
         return known
 
-    def _say(self, known: _Known, content: bytes, topic: str) -> None:
+    def say(self, known: Known, content: bytes, topic: str) -> None:
         """Note text and fingerprint of the message."""
         form = (topic, content.translate(DIGITS_ALIKE))
         message = text(content)

@@ -11,6 +11,7 @@ from typing import Final
 
 from dlq_triage.classify import Classifier
 from dlq_triage.dump_file import Lines
+from dlq_triage.fast_lane import FastLane
 from dlq_triage.json_lines import LineMaker
 from dlq_triage.stopping import Stop
 from dlq_triage.summary import Summary
@@ -47,6 +48,7 @@ def dump(
     """
     summary = Summary()
     maker = LineMaker(classifier)
+    lane = FastLane(classifier, maker, summary, options.reasons)
     heard_s = time.monotonic()
     with seldom_collected():
         while not reader.finished and not stop:
@@ -58,6 +60,10 @@ def dump(
             summary.read += len(batch)
             lines = []
             for raw in batch:
+                quick = lane.line(raw) if out is not None else None
+                if quick is not None:
+                    lines.append(quick)
+                    continue
                 record = classifier.classify(raw)
                 if options.reasons and record.failure.reason not in options.reasons:
                     continue

@@ -38,14 +38,13 @@ class LineMaker:
         """One line, with its newline. docs/dead-letters.md explains the fields."""
         raw, failure, message, fingerprint, offset, seq, first_ns, _ = record
         topic, partition, at, ts_ns, key, value, headers, _ = raw
-        known = self._failures.get(id(failure)) or self._learn(failure)
         problems = failure.problems or raw.problems
         return _LINE % (
             self._topics.get(topic) or self._topic(topic),
             partition,
             at,
             _NULL if ts_ns is None else b"%d" % ts_ns,
-            known[1],
+            self.fields(failure),
             orjson.dumps(message),
             fingerprint.encode(),
             _NULL if offset is None else b"%d" % offset,
@@ -75,6 +74,10 @@ class LineMaker:
             return _NULL
         decoded = self._classifier.decoded(record)
         return _NULL if decoded is None else decoded_json(decoded)
+
+    def fields(self, failure: Failure) -> bytes:
+        """What the failure says as members of a JSON object."""
+        return (self._failures.get(id(failure)) or self._learn(failure))[1]
 
     def _learn(self, failure: Failure) -> tuple[Failure, bytes]:
         """What the failure says, without braces; it is kept so that its id stays its own."""

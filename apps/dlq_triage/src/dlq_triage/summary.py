@@ -20,6 +20,15 @@ class Tally:
     first_ns: int | None = None
     last_ns: int | None = None
 
+    def add_one(self, ts_ns: int | None) -> None:
+        """One record more."""
+        self.count += 1
+        if ts_ns is not None:
+            if self.first_ns is None or ts_ns < self.first_ns:
+                self.first_ns = ts_ns
+            if self.last_ns is None or ts_ns > self.last_ns:
+                self.last_ns = ts_ns
+
     def add(self, count: int, first_ns: int | None, last_ns: int | None) -> None:
         """Some records more."""
         self.count += count
@@ -47,20 +56,17 @@ class Summary:
         """Records chosen."""
         return sum(tally.count for tally in self.tallies.values())
 
+    def tally(self, topic: str, reason: str) -> Tally:
+        """The tally of this topic and reason, to count in."""
+        tally = self.tallies.get((topic, reason))
+        if tally is None:
+            tally = self.tallies[topic, reason] = Tally()
+        return tally
+
     def add(self, record: ClassifiedRecord) -> None:
         """One record more."""
         raw, failure = record.raw, record.failure
-        key = (raw.topic, failure.reason)
-        tally = self.tallies.get(key)
-        if tally is None:
-            tally = self.tallies[key] = Tally()
-        ts_ns = raw.ts_ns
-        tally.count += 1
-        if ts_ns is not None:
-            if tally.first_ns is None or ts_ns < tally.first_ns:
-                tally.first_ns = ts_ns
-            if tally.last_ns is None or ts_ns > tally.last_ns:
-                tally.last_ns = ts_ns
+        self.tally(raw.topic, failure.reason).add_one(raw.ts_ns)
         if failure.reason_source == "decoded":
             self.decoded += 1
         if failure.problems or raw.problems:
@@ -78,7 +84,8 @@ class Summary:
 
     def rows(self) -> list[dict[str, Any]]:
         """One object a topic and reason, the most frequent first."""
-        ordered = sorted(self.tallies.items(), key=lambda item: (-item[1].count, item[0]))
+        counted = [item for item in self.tallies.items() if item[1].count]
+        ordered = sorted(counted, key=lambda item: (-item[1].count, item[0]))
         return [
             {
                 "topic": topic,

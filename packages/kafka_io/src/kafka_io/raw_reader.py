@@ -18,8 +18,8 @@ from kafka_io.settings import KafkaSettings
 from kafka_io.source import Place, Source
 from kafka_io.spans import Ranges, Span, find_ranges
 
-BATCH_RECORDS: Final = 250
-"""More at once cost more each: what lives together is what the garbage collector walks through."""
+BATCH_RECORDS: Final = 50
+"""More at once cost more each, half as much again at 250: they do not stay in the cache."""
 BATCH_BYTES: Final = 8 * 1024 * 1024
 PREFETCH_KIB: Final = 16 * 1024
 FETCH_BYTES: Final = 1024 * 1024
