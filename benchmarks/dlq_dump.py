@@ -123,8 +123,9 @@ def fill(settings: KafkaSettings, admin: AdminClient, found: Iterator[DeadLetter
 def timed(command: list[str], expected: int) -> tuple[float, float]:
     """Seconds that a program takes, and the peak memory of it and its children in MiB."""
     start = time.perf_counter()
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     with subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment
     ) as running:
         peak = [0.0]
         done = threading.Event()
