@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Protocol, Self
@@ -77,8 +78,9 @@ class PieceFile:
             self._file.close()
 
     def _cut(self) -> None:
-        self._file.truncate(self._whole_bytes)
-        self._file.seek(self._whole_bytes)
+        with suppress(OSError):  # a pipe or a device cannot be cut; the first error is told
+            self._file.truncate(self._whole_bytes)
+            self._file.seek(self._whole_bytes)
 
 
 class DumpFile:

@@ -47,6 +47,8 @@ def _place(option: str, text: str | None, now_ns: int) -> tuple[int | None, int 
     if age is not None:
         return None, max(0, now_ns - int(age[1]) * _UNITS_S[age[2]] * _NS)
     try:
+        if text.isdigit():
+            raise ValueError("more digits than an offset has")
         when = datetime.fromisoformat(text)
     except ValueError:
         raise UsageError(f"{option} {text[:60]!r} is not {_EXAMPLES}") from None

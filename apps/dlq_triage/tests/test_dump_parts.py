@@ -1,0 +1,111 @@
+"""The parts of a dump: pieces that are the whole, places, and files of whole lines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from mixed_letters import mixed_letters, produce
+from test_dump import triage
+
+from app_kit.errors import UsageError
+from dlq_triage.dump_file import DumpFile, PieceFile
+from dlq_triage.errors import DumpFailed
+from dlq_triage.helpers import WORTH_RECORDS, cut
+from dlq_triage.places import span_of
+from kafka_io.spans import Ranges, Span
+
+NOW_NS = 1_795_000_000_000_000_000
+HOUR_NS = 3_600_000_000_000
+
+
+@given(
+    st.dictionaries(
+        st.tuples(st.sampled_from("ab"), st.integers(0, 3)),
+        st.tuples(st.integers(0, 50), st.integers(0, 90)),
+    ),
+    st.integers(1, 6),
+)
+def test_the_pieces_are_the_whole(drawn: dict[tuple[str, int], tuple[int, int]], jobs: int) -> None:
+    ranges: Ranges = dict(drawn)
+    for place, (first, end) in drawn.items():
+        seen: list[int] = []
+        for piece in cut(ranges, jobs):
+            start, stop = piece[place]
+            assert stop is not None
+            seen += range(start, stop)
+        assert seen == list(range(first, max(first, end)))
+
+
+def test_several_processes_write_the_same_lines(
+    kafka_bootstrap: str, make_topic: Callable[..., str], tmp_path: Path
+) -> None:
+    topic = make_topic(1)
+    count = WORTH_RECORDS + 1
+    produce(kafka_bootstrap, topic, mixed_letters(5, count))
+    for jobs in "13":
+        asked = ("--topic", topic, "--dump", f"{jobs}.jsonl", "--jobs", jobs, "--json")
+        done = triage(kafka_bootstrap, *asked, cwd=tmp_path)
+        assert done.returncode == 3, done.stderr
+        (tmp_path / f"{jobs}.json").write_bytes(done.stdout)
+    alone, together = ((tmp_path / f"{jobs}.jsonl").read_bytes() for jobs in "13")
+    assert alone == together
+    assert alone.count(b"\n") == count
+    assert (tmp_path / "1.json").read_bytes() == (tmp_path / "3.json").read_bytes()
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "span"),
+    [
+        ("12", None, Span(from_offset=12)),
+        (None, "0", Span(until_offset=0)),
+        ("2h", "30m", Span(from_ns=NOW_NS - 2 * HOUR_NS, until_ns=NOW_NS - HOUR_NS // 2)),
+        ("1970-01-01T05:30:01+05:30", None, Span(from_ns=10**9)),
+        ("1970-01-01T00:00:01.000123", None, Span(from_ns=1_000_123_000)),
+        ("1970-01-02", None, Span(from_ns=86_400 * 10**9)),
+        ("9999w", None, Span(from_ns=0)),
+    ],
+)
+def test_places(start: str | None, end: str | None, span: Span) -> None:
+    assert span_of(None, start, end, topics=1, now_ns=NOW_NS) == span
+
+
+@pytest.mark.parametrize("text", ["soon", "-1", "1y", "2026-13-01", "٣", "1" * 19, ""])
+def test_places_that_are_none(text: str) -> None:
+    with pytest.raises(UsageError, match="--from .* is not an offset"):
+        span_of(None, text, None, topics=1, now_ns=NOW_NS)
+
+
+def test_an_offset_needs_one_topic() -> None:
+    with pytest.raises(UsageError, match="one topic"):
+        span_of(None, "5", None, topics=2, now_ns=NOW_NS)
+    with pytest.raises(UsageError, match="from 0"):
+        span_of([-1], None, None, topics=1, now_ns=NOW_NS)
+
+
+def test_a_file_has_its_name_when_it_is_whole(tmp_path: Path) -> None:
+    target = tmp_path / "out.jsonl"
+    target.write_text("older\n")
+    with DumpFile(str(target)) as out:
+        out.write([b"1\n", b"2\n"])
+        assert target.read_text() == "older\n"
+        helper = PieceFile(tmp_path / "out.jsonl.part.1")
+        helper.write([b"3\n"])
+        helper.close()
+        out.append(helper.path)
+        out.write([b"4\n"])
+        out.finish()
+    assert target.read_text() == "1\n2\n3\n4\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["out.jsonl"]
+
+
+def test_a_full_disk_leaves_whole_lines_and_one_sentence() -> None:
+    out = PieceFile(Path("/dev/full"))
+    with pytest.raises(
+        DumpFailed, match="/dev/full cannot be written \\(no space left on device\\)"
+    ):
+        out.write([b"x" * 10 + b"\n"])
