@@ -29,8 +29,8 @@ DIGITS_ALIKE: Final = bytes.maketrans(b"123456789", b"000000000")
 def normalise(message: str) -> str:
     """The message with ``*`` for what differs from record to record.
 
-    Numbers, times, UUIDs, hex and quoted values are taken to differ. Which digits there are makes no
-    difference.
+    Numbers, times, UUIDs, hex and quoted values are taken to differ. Which digits there are makes
+    no difference.
     """
     return _VARIES.sub("*", message)
 
