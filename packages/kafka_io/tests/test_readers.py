@@ -39,7 +39,7 @@ def _send(broker: Broker, topic: str, *values: bytes | None) -> None:
     producer = RecordProducer(broker.settings)
     delivery = Delivery()
     for value in values:
-        producer.produce_record(topic, b"1", value, delivery)  # type: ignore[arg-type]
+        producer.produce_record(topic, b"1", value, delivery)
     assert producer.flush(WAIT_S) == 0
     assert delivery.ok
     producer.close()

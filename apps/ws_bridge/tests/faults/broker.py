@@ -8,7 +8,7 @@ import time
 from functools import partial
 
 from faults.outcome import Fault, Outcome
-from faults.scene import Scene, Watcher, until, watched
+from faults.scene import Scene, Watcher, rows_above, until, watched
 
 MEMORY_MAX_MIB = 300
 DRAIN_S = 120.0
@@ -65,7 +65,7 @@ async def _play(
             await bridge.start()
             for number, seconds in enumerate(away_s):
                 share = (number + 1) / (len(away_s) + 3)
-                await until(lambda share=share: kite.ledger.rows > ticks * share, 600)
+                await until(rows_above(kite, ticks * share), 600)
                 await asyncio.to_thread(leave)
                 try:
                     await asyncio.sleep(seconds)

@@ -21,7 +21,7 @@ from contracts.tick_batch import TickMode
 from faults.broker import NOTHING
 from faults.outcome import Fault, Outcome
 from faults.proof import Gap
-from faults.scene import Scene, Watcher, until, watched
+from faults.scene import Scene, Watcher, rows_above, until, watched
 from faults.shifted import MODULE, OPEN_HOURS, clock_settings
 from faults.wire import Mode, WireProxy
 from ws_bridge.demo import demo_plan
@@ -64,7 +64,7 @@ async def _play_transport(scene: Scene) -> tuple[WireProxy, tuple[int, ...]]:
             for code in CLOSE_CODES:
                 await _frames_pass(proxy, 20)
                 proxy.close_with(code)
-                await until(lambda n=proxy.closes: proxy.closes > n)
+                await until(partial(_closed_more, proxy, proxy.closes))
             await _frames_pass(proxy, 20)
             proxy.mode = Mode.HALF_OPEN
             await asyncio.sleep(2.0)
@@ -235,10 +235,14 @@ async def _play_changes(
                 count = len(wishes)
                 await until(partial(_serves, watcher, kite, count), 30)
                 rows = kite.ledger.rows
-                await until(lambda rows=rows: kite.ledger.rows > rows + 1_000)
+                await until(rows_above(kite, rows + 1_000))
             kept = kite.subscribed_tokens
             assert await bridge.end(signal.SIGTERM) == 0, bridge.lines
         return kite.ledger.rows, wishes, made, kept
+
+
+def _closed_more(proxy: WireProxy, times: int) -> bool:
+    return proxy.closes > times
 
 
 def _serves(watcher: Watcher, kite: SimulatorServer, count: int) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import signal
+from functools import partial
 
 import live_stage as stage
 
@@ -43,7 +44,7 @@ async def _play_kills(scene: Scene, kills: int) -> int:
         try:
             for number, frames in enumerate(moments, start=1):
                 await bridge.start()
-                await until(lambda n=number, f=frames: _sent(kite, n, f))
+                await until(partial(_sent, kite, number, frames))
                 await bridge.end(signal.SIGKILL)
             await bridge.start()
             await until(lambda: _sent(kite, kills + 1, 200))

@@ -17,7 +17,7 @@ from devstack.kafka import KafkaServer
 from devstack.layout import layout_of
 from faults.broker import NOTHING
 from faults.outcome import Fault, Outcome
-from faults.scene import Scene, create_topics, until, watched
+from faults.scene import Scene, create_topics, rows_above, until, watched
 
 DROP_S = 0.1
 
@@ -133,7 +133,7 @@ async def _stream(scene: Scene, proxy: ReplyDropper, times: int) -> tuple[int, i
             await bridge.start()
             for number in range(1, times + 1):
                 share = number / (times + 1)
-                await until(lambda share=share: kite.ledger.rows > ticks * share, 300)
+                await until(rows_above(kite, ticks * share), 300)
                 losses += await proxy.drop()
             await asyncio.wait_for(kite.finished.wait(), 300)
             await until(lambda: watcher.newest.value("journal_backlog_bytes") == 0, 60)

@@ -141,6 +141,11 @@ def peak_rss_bytes(pid: int) -> int:
     return 0
 
 
+def rows_above(kite: SimulatorServer, count: float) -> Callable[[], bool]:
+    """Whether Kite has sent more ticks than ``count``, to be asked again and again."""
+    return lambda: kite.ledger.rows > count
+
+
 async def until(condition: Callable[[], object], seconds: float = stage.DEADLINE_S) -> None:
     """Wait for a state that nobody announces. Raises TimeoutError."""
     async with asyncio.timeout(seconds):
