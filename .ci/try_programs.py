@@ -99,8 +99,8 @@ def try_reference_data(host: Host) -> None:
     """Tables, master, export and login, as in the morning."""
     (host.folder / "master.csv").write_text(MASTER)
     host.expect(78, "migrate upgrade", "instruments", "sync", "--file", "master.csv")
-    host.expect(0, "0001", "migrate", "upgrade")
-    host.expect(0, "0001", "migrate", "current")
+    host.expect(0, "0001_instruments", "migrate", "upgrade")
+    host.expect(0, r"\A\d{4}\n", "migrate", "current")
     host.expect(0, "added +2", "instruments", "sync", "--file", "master.csv")
     host.expect(0, "nothing new", "instruments", "sync", "--file", "master.csv")
     host.expect(0, "519937", "instruments", "lookup", "M&M")
