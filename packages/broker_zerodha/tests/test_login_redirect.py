@@ -95,7 +95,7 @@ def test_no_request_crashes_the_listener(method: str, target: str) -> None:
     ],
 )
 def test_a_person_may_paste_the_token_or_the_whole_address(pasted: str) -> None:
-    found = request_token_of(pasted if "?" in pasted or "=" not in pasted else "?" + pasted)
+    found = request_token_of(pasted)
     assert found == "abc123"
 
 
@@ -174,7 +174,7 @@ def test_a_browser_finds_its_way_from_the_login_page_to_the_listener() -> None:
 def test_without_a_redirect_the_page_shows_the_token() -> None:
     with RestSimulator(account=Account("k")) as kite:
         status, page = get(login_url("k", base=kite.login_page))
-    assert (status, request_token_of("?" + page.strip())) == (200, page.strip()[14:])
+    assert (status, request_token_of(page.strip())) == (200, page.strip()[14:])
 
 
 def test_ctrl_c_ends_the_wait() -> None:

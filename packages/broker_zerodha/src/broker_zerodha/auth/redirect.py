@@ -55,14 +55,15 @@ def reply_to(method: str, target: str, *, path: str = "/", state: str | None = N
 
 
 def request_token_of(pasted: str) -> str:
-    """The request token of what a person pastes: the token itself, or the redirect's address.
+    """The request token of what a person pastes: the token itself, the redirect's address, or the
+    ``request_token=…`` out of it.
 
     Raises LoginNotFinished for an address without one; the message does not quote it.
     """
     text = pasted.strip()
     if _is_token(text):
         return text
-    fields = _fields(text) or {}
+    fields = _fields(text if "?" in text else f"?{text}") or {}
     token = fields.get("request_token", "")
     if fields.get("status", "success") != "success" or not _is_token(token):
         raise LoginNotFinished(
