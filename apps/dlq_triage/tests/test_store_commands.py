@@ -139,7 +139,7 @@ def test_a_morning_with_dead_letters(stage: Stage, triage: Command, tmp_path: Pa
     ]
     assert "4 failures rebuilt" in triage("rebuild").stdout
     after = objects(triage("groups", "--json"))[0]
-    assert [(each["resolved"], each["ignored"]) for each in after] == [(3, 0), (0, 1)]
+    assert sorted((each["resolved"], each["ignored"]) for each in after) == [(0, 1), (3, 0)]
 
 
 @pytest.mark.parametrize(

@@ -208,7 +208,8 @@ def test_the_command_prints_the_ledger_for_people(
     assert "SEMANTIC_RANGE" in shown.stdout
     assert "sha256" in shown.stdout
     letters = [json.loads(line) for line in (tmp_path / "letters.jsonl").read_text().splitlines()]
-    assert [line["intended"] for line in letters] == [
+    # Where a letter without a key lies depends on the partition that the client draws.
+    assert sorted(line["intended"] for line in letters) == [
         "DECODE_TRUNCATED",
         "SEMANTIC_RANGE",
         "SEMANTIC_RANGE",

@@ -119,7 +119,7 @@ def test_ctrl_c_ends_it(command_line: CommandLine, kafka: KafkaSettings) -> None
     running = command_line.start("tail", "--from-beginning", "--bootstrap", kafka.bootstrap)
     running.until(lambda: running.stdout.count("\n") == 400, "all ticks")
     finished = running.finish(signal.SIGINT)
-    assert (finished.code, finished.stderr) == (130, "")
+    assert (finished.code, finished.stderr) == (130, "ws_bridge: stopped by Ctrl-C\n")
 
 
 def test_a_terminal_shows_the_last_tick_of_each_instrument(

@@ -24,7 +24,7 @@ from contracts.migrations import runner
 from devstack.databases import database
 from devstack.postgres import PostgresServer
 
-TIMEOUT_S = 100.0  # recovery after a crash waits for the disk of a busy machine
+TIMEOUT_S = 300.0  # recovery after a crash waits for the disk of a busy machine
 FIRST = [source("kite", rising(200)), source("vendor", rising(190, start=10_005))]
 CHANGED = {n: (*bar[:4], bar[4] + n % 2) for n, bar in rising(250).items()}
 SECOND = [source("kite", CHANGED), source("vendor", rising(220))]

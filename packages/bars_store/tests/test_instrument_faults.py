@@ -23,7 +23,7 @@ from contracts.migrations import runner
 from devstack.databases import database
 from devstack.postgres import PostgresServer
 
-TIMEOUT_S = 60.0
+TIMEOUT_S = 300.0  # recovery writes the whole data folder to a disk that others use too
 FIRST = snapshot(0, [Row(f"S{number}", number + 1) for number in range(300)])
 SECOND = snapshot(1, [Row(f"S{number}", number + 2) for number in range(100, 400)])
 OLDER = snapshot(-1, [Row(f"S{number}", number + 3) for number in range(350)])
