@@ -55,7 +55,8 @@ class MissingCredentials(ConfigurationError):
     def __init__(self, missing: tuple[str, ...]) -> None:
         super().__init__(
             f"no Kite credentials: set {' and '.join(missing)} in .env or the environment "
-            "(`instruments auth` logs in and keeps the token in token.json), or try the bridge without any: `ws_bridge demo` and `ws_bridge smoke`"
+            "(`instruments auth` logs in and keeps the token in token.json), or try the bridge "
+            "without any: `ws_bridge demo` and `ws_bridge smoke`"
         )
         self.missing = missing
 
