@@ -26,6 +26,7 @@ from confluent_kafka.cimpl import NewTopic
 from mixed_letters import Mixed, mixed_letters, produce
 from stage import wait_for_leaders
 
+from app_kit.testing import import_path
 from bars_store.database import connect
 from bars_store.errors import StoreError
 from contracts.migrations import runner
@@ -264,8 +265,7 @@ class Proof:
         return summary
 
     def _env(self) -> dict[str, str]:
-        path = os.pathsep.join(map(os.path.abspath, sys.path))
-        return {**os.environ, "PYTHONPATH": path, "POSTGRES_DSN": self.postgres.dsn}
+        return {**os.environ, "PYTHONPATH": import_path(), "POSTGRES_DSN": self.postgres.dsn}
 
 
 def _sent(summary: dict[str, Any]) -> int:

@@ -12,6 +12,7 @@ from mixed_letters import MAKERS, mixed_letters
 from typer.main import get_command
 from typer.testing import CliRunner
 
+from app_kit.testing import import_path
 from contracts.reasons import ReasonCode
 from dlq_triage.classify import Classifier
 from dlq_triage.cli import make
@@ -47,7 +48,7 @@ def test_every_code_has_all_its_columns() -> None:
 def test_the_table_names_every_code() -> None:
     shown = subprocess.run(
         [sys.executable, "-m", "dlq_triage.cli", "reasons"],
-        env={"PYTHONPATH": ":".join(path for path in sys.path if path), "COLUMNS": "200"},
+        env={"PYTHONPATH": import_path(), "COLUMNS": "200"},
         capture_output=True,
         check=True,
         timeout=60,

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import pytest
 from stage import Stage, good_packet, open_stage, packet_letter
 
+from app_kit.testing import import_path
 from dlq_triage.cli import main
 from kafka_io.settings import KafkaSettings
 
@@ -40,10 +41,9 @@ def stage(kafka_bootstrap: str) -> Iterator[Stage]:
 
 @pytest.fixture()
 def environ(tmp_path: Path, migrated_dsn: str, kafka_bootstrap: str) -> dict[str, str]:
-    path = os.pathsep.join(map(os.path.abspath, sys.path))
     kept = {name: text for name, text in os.environ.items() if name not in ENV}
     own = {"POSTGRES_DSN": migrated_dsn, "KAFKA_BOOTSTRAP": kafka_bootstrap, "COLUMNS": "160"}
-    return {**kept, "PYTHONPATH": path, "HOME": str(tmp_path), **own}
+    return {**kept, "PYTHONPATH": import_path(), "HOME": str(tmp_path), **own}
 
 
 @pytest.fixture()

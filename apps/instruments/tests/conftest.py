@@ -7,8 +7,9 @@ from pathlib import Path
 
 import hypothesis
 import pytest
-from instruments_calls import Calls, Place
+from instruments_calls import load
 
+from app_kit.testing import CommandLine, Place
 from broker_zerodha.simulator import RestSimulator
 from devstack.testing import (  # noqa: F401
     fresh_dsn,
@@ -24,9 +25,9 @@ hypothesis.settings.load_profile("instruments")
 
 
 @pytest.fixture(scope="session")
-def calls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Calls]:
-    with Calls(tmp_path_factory.mktemp("calls")) as made:
-        yield made
+def calls() -> Iterator[CommandLine]:
+    with CommandLine("instruments", load) as line:
+        yield line
 
 
 @pytest.fixture()
@@ -37,7 +38,7 @@ def kite() -> Iterator[RestSimulator]:
 
 
 @pytest.fixture()
-def bare(tmp_path: Path, calls: Calls) -> Place:
+def bare(tmp_path: Path, calls: CommandLine) -> Place:
     """A place without any settings."""
     return Place(tmp_path, calls, {"INSTRUMENTS_STATE_DIR": str(tmp_path / "state")})
 

@@ -10,9 +10,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from instruments_calls import Place
 
-from app_kit.testing import SECRETS, traces
+from app_kit.testing import SECRETS, Place, traces
 from broker_zerodha.auth import Grant, write_token
 from broker_zerodha.secret import Secret
 from broker_zerodha.simulator import RestFault, RestSimulator
@@ -76,11 +75,11 @@ def test_what_is_pasted_may_be_the_whole_address(
 
 def test_the_login_in_one_command(door: Place, kite: RestSimulator) -> None:
     running = door.start("auth", "login", "--port", "0", "--no-browser")
-    running.until(lambda: "waiting for the login at" in running.read("stderr"), "address")
-    port = re.search(r"http://127\.0\.0\.1:(\d+)/", running.read("stderr"))
+    running.until(lambda: "waiting for the login at" in running.stderr, "address")
+    port = re.search(r"http://127\.0\.0\.1:(\d+)/", running.stderr)
     assert port is not None
     kite.service._redirect_url = port[0]
-    with urllib.request.urlopen(running.read("stdout").strip()) as answer:
+    with urllib.request.urlopen(running.stdout.strip()) as answer:
         assert b"Logged in" in answer.read()
     done = running.finish()
     assert done.code == 0, done.stderr

@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 
 import pytest
 from dumps import IST, dump, future, row
-from instruments_calls import Calls, Place
 
+from app_kit.testing import CommandLine, Place, import_path
 from devstack.databases import database
 
 TODAY = datetime.now(IST).date()
@@ -91,7 +91,7 @@ TABLE = [
 def good_master(
     postgres_server: str,
     migrated_template: str,
-    calls: Calls,
+    calls: CommandLine,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[dict[str, str]]:
     """The environment of a database with a good master of today, which nothing here changes."""
@@ -160,11 +160,10 @@ def test_every_command_and_flag_has_help(bare: Place) -> None:
 def test_the_module_is_the_program(bare: Place) -> None:
     import os
 
-    path = os.pathsep.join(map(os.path.abspath, filter(None, sys.path)))
     done = subprocess.run(
         [sys.executable, "-m", "instruments.cli", "auth", "status"],
         cwd=bare.folder,
-        env={"PATH": os.environ["PATH"], "HOME": str(bare.folder), "PYTHONPATH": path},
+        env={"PATH": os.environ["PATH"], "HOME": str(bare.folder), "PYTHONPATH": import_path()},
         capture_output=True,
         text=True,
         check=False,

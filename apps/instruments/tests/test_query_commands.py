@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 
 import pytest
 from dumps import IST, dump, future, option, row
-from instruments_calls import Place
 
+from app_kit.testing import Place
 from broker_zerodha.simulator import RestSimulator
 from broker_zerodha.simulator.master import Master
 

@@ -15,8 +15,8 @@ import psycopg
 import pytest
 from confluent_kafka import Consumer, Message
 from dumps import IST, dump, future, option, row
-from instruments_calls import Place
 
+from app_kit.testing import Place
 from bars_store.database.locks import lock_key
 from broker_zerodha.simulator import RestFault, RestSimulator
 from broker_zerodha.simulator.master import Master

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 
 import hypothesis
 import pytest
-from command_line import CommandLine
+from command_line import load
 
+from app_kit.testing import CommandLine
 from devstack.testing import kafka_bootstrap, make_topic  # noqa: F401
 from kafka_io.mock_broker import MockBroker
 from kafka_io.settings import KafkaSettings
@@ -57,5 +58,5 @@ def real_topics(make_topic: Callable[[int], str]) -> Topics:  # noqa: F811
 @pytest.fixture(scope="session")
 def command_line() -> Iterator[CommandLine]:
     """Runs ``ws_bridge`` with the arguments given, each time in a new process."""
-    with CommandLine() as line:
+    with CommandLine("ws_bridge", load) as line:
         yield line

@@ -14,8 +14,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from command_line import python_path
-
+from app_kit.testing import import_path
 from broker_zerodha.frames import count_slots
 from broker_zerodha.simulator import SimulatorServer
 from broker_zerodha.subscriptions import Plan
@@ -115,7 +114,7 @@ class BridgeProcess:
             "WS_BRIDGE_JOURNAL_DIR": str(self.journal_dir),
             "WS_BRIDGE_JOURNAL_SEGMENT_BYTES": "1MiB",
             "WS_BRIDGE_DRAIN": self._drain,
-            "PYTHONPATH": python_path(),
+            "PYTHONPATH": import_path(),
             **self._more,
         }
 

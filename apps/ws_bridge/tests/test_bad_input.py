@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from command_line import CommandLine, Running
 
+from app_kit.testing import CommandLine, Running
 from kafka_io.mock_broker import MockBroker
 from ws_bridge.journal import Journal
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 import typer
-from command_line import PATIENCE_S, CommandLine, python_path
 
+from app_kit.testing import PATIENCE_S, CommandLine, import_path
 from ws_bridge import cli
 
 COMMANDS = [
@@ -92,7 +92,7 @@ def test_a_plain_process_does_as_the_forked_ones(
     forked = command_line(*arguments, stdin=b"zz\n")
     plain = subprocess.run(
         [sys.executable, "-m", "ws_bridge.cli", *arguments],
-        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": python_path()},
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": import_path()},
         cwd=tmp_path,
         input=b"zz\n",
         capture_output=True,

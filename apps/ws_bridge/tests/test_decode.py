@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from bridge_cases import Stage
-from command_line import CommandLine, Finished
 
+from app_kit.testing import CommandLine, Finished
 from ws_bridge.journal import list_segments
 
 INFY, NIFTY, USDINR, MCX_SPREAD = 408065, 256265, 1000 << 8 | 3, 2000 << 8 | 7

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 from bridge_cases import frames_of
-from command_line import CommandLine
 
+from app_kit.testing import CommandLine
 from broker_zerodha.simulator import (
     Fault,
     FaultKind,

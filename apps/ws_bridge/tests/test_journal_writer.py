@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from journal_cases import found_in, frame
 
+from app_kit.testing import import_path
 from ws_bridge.journal import (
     Journal,
     JournalFull,
@@ -346,7 +347,7 @@ print("stored", stored, "lost", lost)
         [sys.executable, "-c", code, str(tmp_path)],
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        env={**os.environ, "PYTHONPATH": import_path()},
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -372,7 +373,7 @@ def test_two_processes_on_one_folder(tmp_path: Path) -> None:
         "except JournalLocked as exc: sys.exit(str(exc))\n"
     )
     command = [sys.executable, "-c", code, str(tmp_path)]
-    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    environ = {**os.environ, "PYTHONPATH": import_path()}
     with Journal(tmp_path, SMALL):
         done = subprocess.run(command, capture_output=True, text=True, env=environ, check=False)
         assert done.returncode == 1

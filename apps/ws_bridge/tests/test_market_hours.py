@@ -9,8 +9,8 @@ from datetime import date, datetime
 from pathlib import Path
 
 import pytest
-from command_line import PATIENCE_S, python_path
 
+from app_kit.testing import PATIENCE_S, import_path
 from broker_zerodha.packets import Segment
 from contracts.errors import SettingsError
 from contracts.sessions import IST, Holidays, SessionCalendar
@@ -91,7 +91,7 @@ def test_the_libraries_of_the_calendar_stay_out_of_the_process(tmp_path: Path) -
         f"assert not is_open({token(Segment.NSE)}, {ns('2024-08-15 12:00')})\n"
         "assert not {'pandas', 'exchange_calendars'} & set(sys.modules)"
     )
-    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": python_path()}
+    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": import_path()}
     subprocess.run([sys.executable, "-c", program], env=env, check=True, timeout=PATIENCE_S)
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import CommandLine, Finished
+
+from app_kit.testing import CommandLine, Finished
 
 HEADER = "instrument_token,mode,exchange,tradingsymbol\n"
 

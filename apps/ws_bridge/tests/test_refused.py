@@ -9,10 +9,10 @@ from pathlib import Path
 import hypothesis.strategies as st
 import pytest
 from bridge_cases import START_NS, Stage, ltp
-from command_line import CommandLine
 from hypothesis import given
 from test_pump import OPTIONS, VIOLATION, Rig
 
+from app_kit.testing import CommandLine
 from broker_zerodha.wire import encode_frame
 from kafka_io.dead_letters import DeadLetter, Headers
 from kafka_io.delivery import Delivery

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from bridge_cases import SESSION, HandClock, Stage, frame
-from command_line import CommandLine
 
+from app_kit.testing import CommandLine
 from broker_zerodha.session.events import Disconnected
 from kafka_io.consumer import RecordReader, TickReader
 from kafka_io.settings import KafkaSettings

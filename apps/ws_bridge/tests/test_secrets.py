@@ -12,12 +12,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from command_line import PATIENCE_S, CommandLine, Finished, Running, python_path
 
 from app_kit.testing import (
     CANARY,
+    PATIENCE_S,
     SECRETS,
+    CommandLine,
+    Finished,
+    Running,
     call,
+    import_path,
     traces,
     traces_in_files,
     write_env,
@@ -206,7 +210,7 @@ def test_the_log_strikes_secrets_out_wherever_they_stand() -> None:
     """The last line of defence: what the session lets through is not written either."""
     done = subprocess.run(
         [sys.executable, "-c", LOGGING],
-        env={**os.environ, "PYTHONPATH": python_path()},
+        env={**os.environ, "PYTHONPATH": import_path()},
         capture_output=True,
         text=True,
         timeout=PATIENCE_S,
@@ -222,7 +226,7 @@ def test_the_log_strikes_secrets_out_wherever_they_stand() -> None:
 def test_the_list_of_processes_shows_none(home: Path, arguments: tuple[str, ...]) -> None:
     """With the secrets in .env and in the environment, in a process of the program's own."""
     command = [sys.executable, "-m", "ws_bridge.cli", *arguments]
-    done = call(command, home, {**SECRETS, "PYTHONPATH": python_path()})
+    done = call(command, home, {**SECRETS, "PYTHONPATH": import_path()})
     assert done.code == (0 if arguments == ("plan",) else 75), done.stderr
     assert done.traces() == []
     assert traces_in_files(home) == []
@@ -235,4 +239,4 @@ def test_the_canary_would_be_found(home: Path) -> None:
     with pytest.raises(AssertionError):
         no_canary(home)
     with pytest.raises(AssertionError):
-        no_canary(home, Finished(0, "", f"token={SECRETS['KITE_API_KEY']}"))
+        no_canary(home, Finished("ws_bridge", 0, "", f"token={SECRETS['KITE_API_KEY']}"))

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import CommandLine
 
+from app_kit.testing import CommandLine
 from broker_zerodha.packets import PacketKind
 from broker_zerodha.session.events import GapClosed, GapOpened
 from broker_zerodha.simulator import FaultKind, parse_script

@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
-from command_line import CommandLine
 from prometheus_client import CollectorRegistry
 
 from app_kit.health import HealthServer
+from app_kit.testing import CommandLine
 from ws_bridge.counters import Counters, ShardView
 from ws_bridge.metrics import BridgeMetrics
 from ws_bridge.status_facts import Scrape, make_status, quantile

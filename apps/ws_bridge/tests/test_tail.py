@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import CommandLine, Finished
 from rich.console import Console
 
+from app_kit.testing import CommandLine, Finished
 from broker_zerodha.simulator import parse_script
 from kafka_io.delivery import Delivery
 from kafka_io.framing import SingleObjectFraming

@@ -8,8 +8,7 @@ import signal
 import subprocess
 import sys
 
-from command_line import python_path
-
+from app_kit.testing import import_path
 from broker_zerodha.simulator import parse_script
 from devstack import topics as devstack_topics
 from devstack.kafka import KafkaServer
@@ -83,7 +82,7 @@ def _send(scene: Scene) -> int:
     command = (sys.executable, "-m", "ws_bridge.cli", "refused", "--send")
     return subprocess.run(
         [*command, "--journal-dir", str(scene.journal), "--bootstrap", scene.broker.bootstrap],
-        env={**os.environ, "PYTHONPATH": python_path()},
+        env={**os.environ, "PYTHONPATH": import_path()},
         check=False,
     ).returncode
 

@@ -11,18 +11,16 @@ import gzip
 import json
 import os
 import subprocess
-import sys
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote, quote_plus
 
-import typer
-from typer.main import get_command
+from app_kit.testing.programs import PATIENCE_S
 
 CANARY: Final = "CANARY"
 """It stands in every planted secret, so that a part of one is found too."""
@@ -41,7 +39,6 @@ SECRETS: Final[Mapping[str, str]] = {
 KEEPERS: Final = (".env", "token.json")
 """Files that hold secrets on purpose."""
 
-PATIENCE_S: Final = 120.0
 _POLL_S: Final = 0.005
 _PROCESSES: Final = Path("/proc")
 
@@ -136,19 +133,6 @@ def call(command: Sequence[str], folder: Path, env: Mapping[str, str], *, stdin:
     return Call(done.returncode, done.stdout, done.stderr, watch.seen)
 
 
-def import_path() -> str:
-    """This process's import path for a child; absolute, because Pants gives relative folders."""
-    return os.pathsep.join(map(os.path.abspath, filter(None, sys.path)))
-
-
-def leaf_commands(app: typer.Typer) -> list[tuple[str, ...]]:
-    """Every command of the app as it is typed, those of groups included, in alphabetical order.
-
-    A test that runs each of them learns of a new one by itself.
-    """
-    return sorted(_leaves(get_command(app), ()))
-
-
 class ProcessWatch:
     """Looks for secrets in the command lines of all processes while it is entered (Linux)."""
 
@@ -179,15 +163,6 @@ class ProcessWatch:
         while not self._stopped.wait(_POLL_S):
             for line in _command_lines():
                 self._seen.update(traces(line))
-
-
-def _leaves(command: Any, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    children = getattr(command, "commands", None)
-    if children is None:
-        yield path
-    else:
-        for name, child in children.items():
-            yield from _leaves(child, (*path, name))
 
 
 def _command_lines() -> Iterator[bytes]:
