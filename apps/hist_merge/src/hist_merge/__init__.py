@@ -1,0 +1,1 @@
+"""Vendor and broker history into golden bars, with every value explained."""
