@@ -37,6 +37,8 @@ from ws_bridge.journal import JournalFull, JournalWriter, RecordKind
 
 log = structlog.get_logger()
 
+_FRAME: Final = RecordKind.FRAME
+"""A constant of the module: in Python 3.11 a member of an enum is looked up slowly."""
 _LEVELS: Final = {
     "AUTH_EXPIRED": logging.ERROR,
     "LOSS": logging.ERROR,
@@ -113,7 +115,7 @@ class Intake:
         session = self._session[shard]
         first_seq = self._next_seq[shard]
         try:
-            self._writer.append(RecordKind.FRAME, shard, payload, ts_recv_ns, session, first_seq)
+            self._writer.append(_FRAME, shard, payload, ts_recv_ns, session, first_seq)
         except JournalFull as full:
             self._lose(shard, packets, ts_recv_ns, full)
             return

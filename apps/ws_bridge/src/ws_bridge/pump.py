@@ -96,6 +96,8 @@ class Pump:
         self._counters = counters
         self._clock = clock
         self._chunks: deque[ChunkInFlight] = deque()
+        self._with_side: deque[ChunkInFlight] = deque()
+        """Those of them that have dead letters or events: most have none."""
         self._batch = TickBatch(MAX_FRAME_ROWS)  # any frame fits; memory is touched as used
         self._producer: RecordProducer | None = None
         self._producer_due = 0.0
@@ -143,12 +145,20 @@ class Pump:
         except ProducerFatal as error:
             self._start_over(producer, str(error))
             return
-        now_ns = self._clock.now_ns()
-        while self._chunks and self._chunks[0].done:
-            chunk = self._chunks.popleft()
-            self._cursor.advance(chunk.position)
+        if self._chunks and self._chunks[0].done:
+            self._acknowledge()
+
+    def _acknowledge(self) -> None:
+        """Move the position behind all chunks that are done: one write for all of them."""
+        now_ns, chunks = self._clock.now_ns(), self._chunks
+        while chunks and chunks[0].done:
+            chunk = chunks.popleft()
+            position = chunk.position
             chunk.book(self._counters, now_ns)
-            self._welcome(chunk)
+            if chunk.side:
+                self._with_side.popleft()
+                self._welcome(chunk)
+        self._cursor.advance(position)
 
     def wait(self, timeout_s: float) -> None:
         """Block until an acknowledgement arrives or the time is up."""
@@ -174,13 +184,16 @@ class Pump:
         self._producer_due = self._clock.monotonic_s() + PRODUCER_RETRY_S
         self._counters.producer_restarts += 1
         self._chunks.clear()
+        self._with_side.clear()
         self._reader.seek(self._cursor.position)
 
     def _retry_side_records(self) -> None:
+        if not self._with_side:
+            return
         now = self._clock.monotonic_s()
         if now < self._side_due:
             return
-        failed = [record for chunk in self._chunks for record in chunk.failed_side_records()]
+        failed = [record for chunk in self._with_side for record in chunk.failed_side_records()]
         if failed:
             self._side_due = now + SIDE_RETRY_S
             log.warning(
@@ -255,7 +268,8 @@ class Pump:
             self._counters.ticks_published += taken_ticks
             if self._on_batch is not None:
                 self._on_batch(batch)
-            self._send_faults(producer, chunk, batch, entry)
+            if taken_ticks < batch.size:
+                self._send_faults(producer, chunk, batch, entry)
 
     def _send_faults(
         self, producer: RecordProducer, chunk: Chunk, batch: TickBatch, entry: ChunkInFlight
@@ -273,6 +287,8 @@ class Pump:
         self._send(entry, SideRecord(send, self._topics.dead, content, letter.reason))
 
     def _send(self, entry: ChunkInFlight, record: SideRecord) -> None:
+        if not entry.side:
+            self._with_side.append(entry)
         entry.side.append(record)
         record.attempt()
 
