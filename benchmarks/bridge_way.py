@@ -1,0 +1,158 @@
+"""The bridge's own way: intake, journal, pump and producer, as the live bridge puts them together.
+
+Only the socket is missing: frames are handed to the intake. After each frame the pump makes one
+step and looks for acknowledgements, which is the dearest it can be. ``queued`` hands over as many
+frames as one read of the socket may hold before the pump has its turn, as it is when frames come
+quicker than they are published.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections import deque
+from collections.abc import Sequence
+from itertools import accumulate
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.ways import SESSION
+from broker_zerodha.frames import count_slots, frame_index
+from broker_zerodha.session.clock import SystemClock
+from broker_zerodha.session.events import Connected
+from kafka_io.framing import SingleObjectFraming
+from kafka_io.settings import KafkaSettings
+from ws_bridge.counters import Counters
+from ws_bridge.intake import Intake
+from ws_bridge.journal import Chunk, Journal, JournalOptions, Position
+from ws_bridge.journal.chunk import make_chunk
+from ws_bridge.journal.layout import RecordKind
+from ws_bridge.journal.scan import COLUMNS, FRAME_COLUMNS, KIND
+from ws_bridge.pump import make_pump
+from ws_bridge.topics import Topics
+
+SHARD = 0
+WAIT_S = 0.001
+SOCKET_READ_BYTES = 64 * 1024
+"""A quarter of what asyncio reads at once."""
+
+
+class JournaledBridge:
+    """Frames through the real intake and the real journal, in a folder of their own."""
+
+    def __init__(self, settings: KafkaSettings, topic: str, *, queued: bool = False) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="bench-journal-")
+        self._journal = Journal(Path(self._folder.name), JournalOptions())
+        self._queued = queued
+        clock, counters = SystemClock(), Counters()
+        self._intake = Intake(
+            feed="bench",
+            writer=self._journal.writer,
+            counters=counters,
+            clock=clock,
+            wake=lambda: None,
+            tokens_of=lambda _: (),
+        )
+        self._pump = make_pump(
+            self._journal.reader,
+            self._journal.cursor,
+            settings,
+            SingleObjectFraming(),
+            Topics(ticks=topic, events=topic, dead=topic),
+            counters,
+        )
+        self._intake.on_event(Connected(SHARD, SESSION, time.time_ns()))
+
+    def run(self, frames: Sequence[bytes]) -> None:
+        """Publish these frames and return when the last record is acknowledged."""
+        intake, pump, waiting = self._intake, self._pump, 0
+        for frame in frames:
+            intake.on_frame(SHARD, frame, time.time_ns())
+            if self._queued:
+                waiting += len(frame)
+                if waiting < SOCKET_READ_BYTES:
+                    continue
+                waiting = 0
+            pump.step()
+            pump.collect()
+        writer, cursor = self._journal.writer, self._journal.cursor
+        while cursor.position < writer.end:
+            if not pump.step():
+                pump.wait(WAIT_S)
+            pump.collect()
+
+    def close(self) -> None:
+        """Leave Kafka and remove the journal."""
+        self._pump.close()
+        self._journal.close()
+        self._folder.cleanup()
+
+
+class UnjournaledBridge:
+    """The same pump fed from memory: what the bridge would be without its journal."""
+
+    def __init__(self, settings: KafkaSettings, topic: str) -> None:
+        self._memory = _Memory()
+        self._seq = 0
+        self._pump = make_pump(
+            self._memory,
+            self._memory,
+            settings,
+            SingleObjectFraming(),
+            Topics(ticks=topic, events=topic, dead=topic),
+            Counters(),
+        )
+
+    def run(self, frames: Sequence[bytes]) -> None:
+        """Publish these frames and return when the last record is acknowledged."""
+        memory, pump = self._memory, self._pump
+        for frame in frames:
+            memory.frames.append((frame, time.time_ns(), self._seq))
+            self._seq += count_slots(frame)
+            pump.step()
+            pump.collect()
+        while memory.frames or not pump.idle:
+            if not pump.step():
+                pump.wait(WAIT_S)
+            pump.collect()
+
+    def close(self) -> None:
+        """Leave Kafka."""
+        self._pump.close()
+
+
+class _Memory:
+    """A queue in the place of the journal: source and acknowledged position of a pump."""
+
+    def __init__(self) -> None:
+        self.frames: deque[tuple[bytes, int, int]] = deque()
+        self.position = Position(0, 0)
+
+    def read_chunk(self, max_bytes: int) -> Chunk | None:
+        taken: list[tuple[bytes, int, int]] = []
+        size = 0
+        while self.frames and size < max_bytes:
+            taken.append(self.frames.popleft())
+            size += len(taken[-1][0])
+        if not taken:
+            return None
+        ends = list(accumulate(len(frame) for frame, _, _ in taken))
+        records = np.zeros((len(taken), COLUMNS), np.int64)
+        records[:, :FRAME_COLUMNS] = frame_index(
+            [
+                (end - len(frame), end, ts_recv_ns, SESSION, seq)
+                for end, (frame, ts_recv_ns, seq) in zip(ends, taken, strict=True)
+            ]
+        )
+        records[:, KIND] = RecordKind.FRAME
+        buffer = np.frombuffer(b"".join(frame for frame, _, _ in taken), np.uint8)
+        after = Position(0, self.position.offset + size)
+        return make_chunk(buffer, records, [], 0, self.position, after)
+
+    def seek(self, position: Position) -> None:
+        raise SystemExit("the producer failed, and a queue in memory cannot go back")
+
+    def advance(self, position: Position) -> bool:
+        self.position = position
+        return True
