@@ -1,0 +1,194 @@
+"""One day of several instruments as a sheet: a row each, a column a minute, and what is missing in
+it. Pure; what the causes mean is told in ``missing``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from bars_store.bars.columns import Columns, Int64s, run_starts
+from contracts.sessions.model import MINUTE_NS, midnight_ns
+from hist_merge.expected import Hours
+
+SELDOM: Final = 0.01
+"""A silence that fewer days in a hundred have is not taken for one without a trade."""
+DAY_MINUTES: Final = 1440
+
+Bools = npt.NDArray[np.bool_]
+
+
+class Cause(StrEnum):
+    """Why a minute has no golden bar."""
+
+    HOLIDAY = "HOLIDAY"
+    OUTSIDE_SESSION = "OUTSIDE_SESSION"
+    NOT_LISTED = "NOT_LISTED"
+    NO_TRADE = "NO_TRADE"
+    OUTAGE = "OUTAGE"
+    UNEXPLAINED = "UNEXPLAINED"
+
+
+CAUSES: Final = tuple(Cause)
+"""Their order in the columns."""
+CODE: Final = {cause: code for code, cause in enumerate(CAUSES)}
+
+
+@dataclass(frozen=True)
+class Watched:
+    """An instrument that bars are expected of. ``segment`` and ``stock_class`` are the calendar's;
+    ``listed_from`` is included, ``listed_until`` is not; None where it is not known."""
+
+    name: str
+    segment: str
+    stock_class: str | None = None
+    listed_from: date | None = None
+    listed_until: date | None = None
+
+    def is_listed(self, day: date) -> bool:
+        return (self.listed_from is None or self.listed_from <= day) and (
+            self.listed_until is None or day < self.listed_until
+        )
+
+
+@dataclass(frozen=True)
+class Held:
+    """Golden minute bars of one day, in any order. ``instrument`` is an index into the watched;
+    ``sources`` is 2 where two sources say something of the minute, else 1; ``traded``: its volume
+    is not 0."""
+
+    instrument: Int64s
+    ts_open_ns: Int64s
+    sources: npt.NDArray[np.int8]
+    traded: Bools
+
+
+@dataclass(frozen=True)
+class Silence:
+    """A gap of the feed, ``[since_ns, until_ns)``. ``instruments`` None: of all."""
+
+    since_ns: int
+    until_ns: int
+    instruments: frozenset[int] | None = None
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """One day of the instruments of one kind: a row each, a column a minute of ``minutes``."""
+
+    minutes: Int64s
+    inside: Bools
+    is_closed: bool
+    listed: Bools
+    sources: npt.NDArray[np.int8]
+    traded: Bools
+    silent: Bools
+
+    @property
+    def expected(self) -> Bools:
+        return self.listed[:, None] & self.inside[None, :]
+
+    @classmethod
+    def of(
+        cls,
+        watched: Sequence[Watched],
+        rows: Int64s,
+        day: date,
+        its_hours: Hours,
+        held: Held,
+        silences: Sequence[Silence],
+    ) -> Sheet:
+        shape = len(rows), len(its_hours.minutes)
+        row_of = np.full(len(watched), -1, np.int64)
+        row_of[rows] = np.arange(len(rows))
+        column_of = np.full(DAY_MINUTES, -1, np.int64)
+        column_of[its_hours.minutes] = np.arange(len(its_hours.minutes))
+        minute = (held.ts_open_ns - midnight_ns(day)) // MINUTE_NS
+        row, column = row_of[held.instrument], column_of[minute]
+        mine = (row >= 0) & (column >= 0)
+        place = row[mine], column[mine]
+        sources, traded = np.zeros(shape, np.int8), np.zeros(shape, np.bool_)
+        sources[place], traded[place] = held.sources[mine], held.traded[mine]
+        silent = np.zeros(shape, np.bool_)
+        opens = midnight_ns(day) + its_hours.minutes * MINUTE_NS
+        for each in silences:
+            touched = (opens < each.until_ns) & (opens + MINUTE_NS > each.since_ns)
+            if touched.any():
+                named = each.instruments
+                whose = [named is None or n in named for n in rows.tolist()]
+                silent |= np.array(whose, np.bool_)[:, None] & touched[None, :]
+        listed = np.array([watched[n].is_listed(day) for n in rows.tolist()], np.bool_)
+        return cls(
+            *(its_hours.minutes, its_hours.inside, its_hours.is_closed, listed),
+            *(sources, traded, silent),
+        )
+
+    def causes(self) -> npt.NDArray[np.int8]:
+        """The code of each minute's cause; -1 where nothing is missing."""
+        found = np.full(self.sources.shape, -1, np.int8)
+        gone = self.sources == 0
+        found[gone] = CODE[Cause.UNEXPLAINED]
+        found[gone & self.silent] = CODE[Cause.OUTAGE]
+        found[gone & _between(self.sources > 1)] = CODE[Cause.NO_TRADE]
+        found[gone & ~self.listed[:, None]] = CODE[Cause.NOT_LISTED]
+        outside = Cause.HOLIDAY if self.is_closed else Cause.OUTSIDE_SESSION
+        found[gone & ~self.inside[None, :]] = CODE[outside]
+        return found
+
+
+def _between(there: Bools) -> Bools:
+    """Where something is there before, and something after, in the same row."""
+    before = np.logical_or.accumulate(there, axis=1)
+    after = np.logical_or.accumulate(there[:, ::-1], axis=1)[:, ::-1]
+    return before & after
+
+
+def no_runs() -> Columns:
+    names = ("instrument", "day", "since_ns", "minutes", "cause")
+    return {**{name: np.empty(0, np.int64) for name in names}, "whole": np.empty(0, np.bool_)}
+
+
+def runs_of(sheet: Sheet, rows: Int64s, day: int, midnight: int) -> Columns:
+    """Runs of one cause in neighbouring columns; those that the rate of trading explains are
+    NO_TRADE."""
+    causes = sheet.causes()
+    width = len(sheet.minutes)
+    if not width or not (causes >= 0).any():
+        return no_runs()
+    # A break of the session begins a new run, and so does every row.
+    breaks = np.concatenate([[0], np.cumsum(np.diff(sheet.minutes) > 1)])
+    key = (np.arange(len(rows))[:, None] * DAY_MINUTES + breaks[None, :]) * 16 + causes
+    starts = run_starts(key.reshape(-1))
+    length = np.diff(np.append(starts, key.size))
+    cause = causes.reshape(-1)[starts].astype(np.int64)
+    keep = cause >= 0
+    starts, length, cause = starts[keep], length[keep], cause[keep]
+    row, column = starts // width, starts % width
+    total = sheet.expected.sum(axis=1)[row]
+    quiet = (sheet.expected & ~sheet.traded).sum(axis=1)[row]
+    open_question = cause == CODE[Cause.UNEXPLAINED]
+    empty = np.max(sheet.sources, axis=1)[row] == 0
+    likely = plausible(total, quiet, length) & ~empty
+    cause[open_question & likely] = CODE[Cause.NO_TRADE]
+    return {
+        "instrument": rows[row],
+        "day": np.full(len(row), day, np.int64),
+        "since_ns": midnight + sheet.minutes[column] * MINUTE_NS,
+        "minutes": length,
+        "cause": cause,
+        "whole": open_question & empty,
+    }
+
+
+def plausible(total: Int64s, quiet: Int64s, length: Int64s) -> Bools:
+    """Whether a silence of ``length`` minutes is nothing unusual on a day of ``total`` minutes of
+    which ``quiet`` (these included) are without a trade."""
+    # One more of each kind than was seen: a rate of 0 or 1 is never known for certain.
+    share = (quiet - length + 1) / (total - length + 2)
+    likely: Bools = total * np.power(share, length) >= SELDOM
+    return likely

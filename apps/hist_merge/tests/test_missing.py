@@ -1,0 +1,183 @@
+"""Which minutes are missing, and why: by hand, on the calendar of NSE."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from functools import lru_cache
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contracts.sessions import Holidays, SessionCalendar
+from contracts.sessions.model import MINUTE_NS, midnight_ns
+from hist_merge.missing import Cause, Held, Missing, Silence, Watched, days_between, explain
+
+DAY = date(2026, 6, 1)  # a Monday
+HOLIDAY = date(2026, 6, 3)
+MUHURAT = date(2024, 11, 1)
+OPENS, CLOSES = 555, 930
+SBIN = Watched("NSE:SBIN", "NSE")
+TCS = Watched("NSE:TCS", "NSE")
+
+
+@lru_cache(maxsize=1)
+def calendar() -> SessionCalendar:
+    closed = frozenset({HOLIDAY})
+    return SessionCalendar.load(
+        holidays=Holidays(date(2000, 1, 1), date(2040, 12, 31), closed, "the tests")
+    )
+
+
+def held(
+    bars: Iterable[tuple[int, int]], day: date, sources: int = 1, quiet: Iterable[int] = ()
+) -> Held:
+    """Bars of (instrument, minute since midnight); ``quiet`` minutes have no volume."""
+    rows = list(bars)
+    return Held(
+        np.array([row[0] for row in rows], np.int64),
+        midnight_ns(day) + np.array([row[1] for row in rows], np.int64) * MINUTE_NS,
+        np.full(len(rows), sources, np.int8),
+        np.array([row[1] not in set(quiet) for row in rows], np.bool_),
+    )
+
+
+def of_one(
+    minutes: Iterable[int],
+    day: date = DAY,
+    *,
+    sources: int = 1,
+    watched: Watched = SBIN,
+    silences: Sequence[Silence] = (),
+) -> Missing:
+    bars = [(0, minute) for minute in minutes]
+    return explain([watched], [day], lambda _: held(bars, day, sources), silences, calendar())
+
+
+def but(*gone: range) -> list[int]:
+    lost = {minute for each in gone for minute in each}
+    return [minute for minute in range(OPENS, CLOSES) if minute not in lost]
+
+
+def silence(first: int, last: int, whose: frozenset[int] | None = None) -> Silence:
+    start = midnight_ns(DAY)
+    return Silence(start + first * MINUTE_NS, start + last * MINUTE_NS, whose)
+
+
+def test_a_whole_day_lacks_nothing() -> None:
+    missing = of_one(but())
+    assert missing.by_cause() == {}
+    assert (missing.expected[0, 0], missing.present[0, 0]) == (375, 375)
+
+
+def test_a_day_without_bars_is_unexplained() -> None:
+    assert of_one([]).by_cause() == {Cause.UNEXPLAINED: 375}
+
+
+def test_a_liquid_stock_may_miss_one_minute_and_no_more() -> None:
+    one = range(600, 601)
+    assert of_one(but(one)).by_cause() == {Cause.NO_TRADE: 1}
+    two = of_one(but(range(600, 602)))
+    (hole,) = two.holes()
+    assert (hole.symbol, f"{hole.since:%H:%M}", hole.minutes, hole.cause) == (
+        *("NSE:SBIN", "10:00", 2, Cause.UNEXPLAINED),
+    )
+
+
+def test_two_sources_that_both_lack_it_agree_that_nothing_was_traded() -> None:
+    assert of_one(but(range(600, 640)), sources=2).by_cause() == {Cause.NO_TRADE: 40}
+    # After the last bar nobody says anything more.
+    tail = of_one(but(range(900, CLOSES)), sources=2)
+    assert tail.by_cause() == {Cause.UNEXPLAINED: 30}
+
+
+def test_who_hardly_trades_may_be_silent_for_long() -> None:
+    seldom = list(range(OPENS, CLOSES, 30))
+    assert of_one(seldom).by_cause() == {Cause.NO_TRADE: 375 - len(seldom)}
+    # But a file that ends at noon is no silence of this kind.
+    every_other = range(OPENS, 720, 2)
+    ends_early = of_one(every_other)
+    assert ends_early.by_cause()[Cause.UNEXPLAINED] == CLOSES - 720
+
+
+def test_an_outage_of_the_feed_explains_what_nobody_else_has() -> None:
+    gap = silence(600, 620)
+    missing = of_one(but(range(600, 630)), silences=[gap])
+    assert missing.by_cause() == {Cause.OUTAGE: 20, Cause.UNEXPLAINED: 10}
+    # A minute that the gap only touches counts, too.
+    touched = Silence(gap.since_ns + 30 * 10**9, gap.since_ns + 70 * 10**9)
+    assert of_one(but(range(600, 602)), silences=[touched]).by_cause() == {Cause.OUTAGE: 2}
+    others = silence(600, 620, frozenset({1}))
+    assert Cause.OUTAGE not in of_one(but(range(600, 630)), silences=[others]).by_cause()
+    agreed = of_one(but(range(600, 620)), sources=2, silences=[gap])
+    assert agreed.by_cause() == {Cause.NO_TRADE: 20}
+
+
+def test_a_holiday_lacks_its_usual_minutes_and_a_weekend_none() -> None:
+    assert of_one([], HOLIDAY).by_cause() == {Cause.HOLIDAY: 375}
+    weekend = of_one([], date(2026, 6, 6))
+    assert (weekend.by_cause(), weekend.expected[0, 0]) == ({}, 0)
+
+
+def test_a_muhurat_session_is_short() -> None:
+    missing = of_one(range(18 * 60, 19 * 60), MUHURAT)
+    assert missing.expected[0, 0] == 60
+    assert missing.by_cause() == {Cause.OUTSIDE_SESSION: 375}
+
+
+def test_an_unlisted_instrument_lacks_nothing_else() -> None:
+    expired = Watched("NFO:OLD", "NFO", listed_until=DAY)
+    coming = Watched("NFO:NEW", "NFO", listed_from=date(2026, 6, 2))
+    for each in (expired, coming):
+        assert of_one([], watched=each).by_cause() == {Cause.NOT_LISTED: 375}
+    assert of_one([], HOLIDAY, watched=expired).by_cause() == {Cause.HOLIDAY: 375}
+
+
+def test_hours_that_differ_by_class_expect_what_is_common() -> None:
+    day = date(2026, 8, 4)
+    assert of_one([], day).expected[0, 0] == 360
+    stock = Watched("NSE:SBIN", "NSE", "fo-stock")
+    assert of_one([], day, watched=stock).expected[0, 0] == 360
+
+
+def test_an_exchange_that_the_calendar_does_not_know_lacks_nothing() -> None:
+    assert of_one([], watched=Watched("GLOBAL:SPX", "GLOBAL")).by_cause() == {}
+
+
+def test_an_empty_day_is_judged_by_the_others() -> None:
+    days = days_between(DAY, date(2026, 6, 2))
+    seldom, busy = [(0, 700)], [(1, minute) for minute in but()]
+    by_day: Mapping[date, list[tuple[int, int]]] = {days[0]: seldom + busy, days[1]: []}
+    missing = explain([SBIN, TCS], days, lambda day: held(by_day[day], day), [], calendar())
+    assert missing.by_symbol() == {
+        "NSE:SBIN": {Cause.NO_TRADE: 374 + 375},
+        "NSE:TCS": {Cause.UNEXPLAINED: 375},
+    }
+    assert missing.by_day()[days[1]] == {Cause.NO_TRADE: 375, Cause.UNEXPLAINED: 375}
+
+
+minutes_of_the_day = st.lists(st.integers(OPENS - 10, CLOSES + 10), unique=True, max_size=80)
+
+
+@given(
+    bars=minutes_of_the_day,
+    sources=st.sampled_from([1, 2]),
+    gap=st.tuples(st.integers(500, 950), st.integers(500, 950)).map(sorted),
+    day=st.sampled_from([DAY, HOLIDAY, MUHURAT, date(2026, 6, 6)]),
+)
+def test_every_minute_is_there_or_has_one_cause(
+    bars: list[int], sources: int, gap: list[int], day: date
+) -> None:
+    missing = of_one(bars, day, sources=sources, silences=[silence(*gap)])
+    inside = {Cause.NO_TRADE, Cause.OUTAGE, Cause.UNEXPLAINED}
+    counts = missing.by_cause()
+    expected, present = int(missing.expected[0, 0]), int(missing.present[0, 0])
+    assert sum(counts.get(cause, 0) for cause in inside) == expected - present
+    told = [
+        int(hole.since.hour * 60 + hole.since.minute) + n
+        for hole in missing.holes()
+        for n in range(hole.minutes)
+    ]
+    assert len(told) == len(set(told)) == sum(counts.values())
+    assert not set(told) & set(bars)
