@@ -39,6 +39,8 @@ class RefusedLine:
     """A code that machines read, such as ``OHLC_CONTRADICTS``."""
     message: str
     raw: str
+    header: str = ""
+    """The line of column names above it, where the file has one."""
 
 
 @dataclass(frozen=True)
