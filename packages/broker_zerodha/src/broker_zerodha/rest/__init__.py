@@ -1,10 +1,28 @@
 """Kite's REST API, by way of the official client.
 
-Reading order: ``limits``, ``retries``, ``answers``, ``transport``, ``client``.
+Reading order: ``limits``, ``retries``, ``answers``, ``transport``, ``spans``, ``candles``,
+``client``.
 """
 
+from broker_zerodha.rest.candles import NO_OI, CandleFault, Candles, RefusedCandle, parse_candles
 from broker_zerodha.rest.client import KITE_ROOT, KiteRest, Profile
 from broker_zerodha.rest.limits import CALLS_A_SECOND, CallKind, Pace
 from broker_zerodha.rest.retries import Retries
+from broker_zerodha.rest.spans import DAYS_A_CALL, spans
 
-__all__ = ["CALLS_A_SECOND", "KITE_ROOT", "CallKind", "KiteRest", "Pace", "Profile", "Retries"]
+__all__ = [
+    "CALLS_A_SECOND",
+    "DAYS_A_CALL",
+    "KITE_ROOT",
+    "NO_OI",
+    "CallKind",
+    "CandleFault",
+    "Candles",
+    "KiteRest",
+    "Pace",
+    "Profile",
+    "RefusedCandle",
+    "Retries",
+    "parse_candles",
+    "spans",
+]

@@ -6,7 +6,7 @@ import random
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -16,8 +16,11 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_at
 
 from broker_zerodha.auth.grant import IST, Grant
 from broker_zerodha.errors import AuthRefused, BadAnswer, CredentialsError, InputRefused
+from broker_zerodha.packets import Segment, price_scale_of, segment_of
+from broker_zerodha.rest.candles import Candles, parse_candles
 from broker_zerodha.rest.limits import CallKind, Pace
 from broker_zerodha.rest.retries import Retries, surely_undone, worth_another_try
+from broker_zerodha.rest.spans import DAYS_A_CALL
 from broker_zerodha.rest.transport import KiteHttp, checked_root
 from broker_zerodha.secret import Secret
 from contracts.redaction import redact
@@ -25,6 +28,8 @@ from contracts.redaction import redact
 KITE_ROOT: Final = "https://api.kite.trade"
 LTP_KEYS_MAX: Final = 1000
 """Instruments in one call of ``ltp``. Source: "Market quotes" in Kite Connect's documentation."""
+
+_COMMODITIES: Final = (Segment.MCX, Segment.MCXSX, Segment.NCO)
 
 Result = TypeVar("Result")
 
@@ -119,6 +124,44 @@ class KiteRest:
                 raise BadAnswer("Kite's last prices are no JSON object: try again later")
             prices.update((key, _price(key, data[key])) for key in part if key in data)
         return prices
+
+    def historical(
+        self,
+        token: int,
+        interval: str,
+        since: datetime,
+        until: datetime,
+        *,
+        continuous: bool = False,
+        oi: bool = True,
+        price_scale: int | None = None,
+    ) -> Candles:
+        """Candles that open in ``[since, until)``, both aware; one call, so ``spans`` cuts first.
+
+        ``interval`` is a key of ``DAYS_A_CALL``. ``until`` should be the end of a candle: of one
+        that is cut Kite gives the minutes before the cut. Day candles are stamped at midnight in
+        India. ``price_scale`` None is that of the token's segment. What is no candle stands in
+        ``refused``. Raises InputRefused for a span that is too long or an unknown token, besides
+        what every call raises; ValueError for a time without a zone.
+        """
+        if since.tzinfo is None or until.tzinfo is None:
+            raise ValueError("since and until need a time zone")
+        if interval not in DAYS_A_CALL:
+            raise InputRefused(f"Kite has no interval {interval!r}: {', '.join(DAYS_A_CALL)}")
+        # Kite's own end is included. The official client drops zones, so it gets India's time.
+        first, last = (
+            f"{each.astimezone(IST):%Y-%m-%d %H:%M:%S}"
+            for each in (since, until - timedelta(seconds=1))
+        )
+        data = self._call(
+            CallKind.HISTORICAL,
+            partial(self._kite.historical_data, token, first, last, interval, continuous, oi),
+        )
+        rows = data.get("candles") if isinstance(data, dict) else None
+        if not isinstance(rows, list):
+            raise BadAnswer("Kite's answer has no candles: try again later", again=False)
+        scale = price_scale_of(token) if price_scale is None else price_scale
+        return parse_candles(rows, scale, negative_prices=segment_of(token) in _COMMODITIES)
 
     def exchange(self, request_token: str, api_secret: str | Secret) -> Grant:
         """Exchange the redirect's request token for an access token, which this client then uses.
@@ -222,10 +265,13 @@ class KiteRest:
 
 
 class _Client(KiteConnect):  # type: ignore[misc]
-    """The official client, but the master stays as it came: parsing its rows one by one would take
-    many times longer than fetching them, and turns prices into floats."""
+    """The official client, but the master and candles stay as they came: parsing their rows one by
+    one would take many times longer than fetching them, and turns prices into floats."""
 
     def _parse_instruments(self, data: Any) -> Any:
+        return data
+
+    def _format_historical(self, data: Any) -> Any:
         return data
 
 
