@@ -19,6 +19,8 @@ import orjson
 import pytest
 from mixed_letters import MAKERS, Mixed, mixed_letters, produce
 
+from app_kit.testing import import_path
+
 COUNT = len(MAKERS) * 12
 MakeTopic = Callable[..., str]
 
@@ -34,8 +36,8 @@ def command(*arguments: str) -> list[str]:
 
 
 def _env(bootstrap: str) -> dict[str, str]:
-    paths = os.pathsep.join(path for path in sys.path if path)
-    return {**os.environ, "PYTHONPATH": paths, "KAFKA_BOOTSTRAP": bootstrap, "COLUMNS": "160"}
+    own = {"PYTHONPATH": import_path(), "KAFKA_BOOTSTRAP": bootstrap, "COLUMNS": "160"}
+    return {**os.environ, **own}
 
 
 def lines_of(data: bytes) -> list[dict[str, Any]]:

@@ -34,7 +34,7 @@ def own_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     folder = tmp_path_factory.mktemp("servers")
     with (
         private_kafka(folder / "kafka", os.environ) as kafka,
-        PostgresServer(folder / "postgres") as postgres,
+        PostgresServer(folder / "postgres", sync=False) as postgres,
     ):
         yield kafka, postgres
 

@@ -21,7 +21,12 @@ from app_kit.testing import (
 from dlq_triage.cli import make
 
 NOBODY: Final = "127.0.0.1:9"
-ARGUMENTS: Final[dict[tuple[str, ...], tuple[str, ...]]] = {}
+ARGUMENTS: Final[dict[tuple[str, ...], tuple[str, ...]]] = {
+    ("assign",): ("1", "--to", "somebody"),
+    ("consume",): ("--once",),
+    ("history",): ("1",),
+    ("show",): ("1",),
+}
 """What a command needs to get as far as its settings; a new one without an entry gets nothing."""
 
 AWAY: Final = {

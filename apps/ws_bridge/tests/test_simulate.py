@@ -11,7 +11,7 @@ import pytest
 from command_line import CommandLine, Running
 
 from broker_zerodha.auth import RedirectListener, login_url, request_token_of
-from broker_zerodha.errors import AuthRefused
+from broker_zerodha.errors import AuthRefused, RateLimited
 from broker_zerodha.rest import KiteRest
 
 
@@ -58,10 +58,10 @@ def test_file_faults_redirect_and_port_are_those_that_were_given(
             *("--instruments", str(dump), "--rest-faults", str(faults), "--rest-port", "0"),
             *("--redirect-url", f"http://127.0.0.1:{listener.port}/"),
         )
-        waits: list[float] = []
-        with KiteRest("dummy", root=root, sleep=waits.append) as rest:
+        again: list[object] = []
+        with KiteRest("dummy", root=root, on_retry=lambda error, _: again.append(error)) as rest:
             assert rest.instruments("NSE") == dump.read_bytes()
             browse(login_url("dummy", base=f"{root}/connect/login"))
             assert rest.exchange(listener.wait(20), "dummy").user_id == "SIM001"
-        assert len([wait for wait in waits if wait > 0.2]) == 2
+        assert [type(error) for error in again] == [RateLimited] * 2
     assert simulator.finish(signal.SIGINT).code == 0
