@@ -27,6 +27,8 @@ class GapCause(StrEnum):
     """Kite refused the token."""
     RESTART = "restart"
     """The program itself was away."""
+    HANDOVER = "handover"
+    """The shard went to another program of the same feed, or came from one."""
 
 
 @dataclass(frozen=True, slots=True)

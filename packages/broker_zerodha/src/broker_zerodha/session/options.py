@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from broker_zerodha.session.backoff import Backoff
+from broker_zerodha.session.events import GapCause
 from broker_zerodha.session.liveness import IsOpen, always_open
 from broker_zerodha.session.messages import CHUNK_TOKENS
 
@@ -33,6 +34,7 @@ class SessionOptions:
     ``queue_frames``        messages parsed ahead; beyond it the kernel's buffers and TCP hold back
     ``chunk_tokens``        tokens in one subscription message
     ``resume_from_ns``      receive time of the last frame an earlier run kept: opens a gap at start
+    ``resume_cause``        cause of that gap
     ``ssl_context``         for ``wss://``; None verifies the peer against the system's authorities
     ``proxy``               False ignores the proxy variables of the environment
     """
@@ -52,6 +54,7 @@ class SessionOptions:
     queue_frames: int = 256
     chunk_tokens: int = CHUNK_TOKENS
     resume_from_ns: int | None = None
+    resume_cause: GapCause = GapCause.RESTART
     ssl_context: ssl.SSLContext | None = None
     proxy: bool = True
     backoff_first_s: float = 0.5

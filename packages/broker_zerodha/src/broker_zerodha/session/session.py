@@ -115,7 +115,7 @@ class KiteSession:
         """Connect, deliver, and connect again, until ``stop`` or cancellation."""
         self._since_ns = self._clock.now_ns()
         if self._options.resume_from_ns is not None:
-            self._open_gap(GapCause.RESTART, self._options.resume_from_ns)
+            self._open_gap(self._options.resume_cause, self._options.resume_from_ns)
         try:
             while not self._stopping.is_set():
                 self.state = SessionState.CONNECTING
