@@ -32,6 +32,7 @@ from bars_store.bars.records import (
 from bars_store.bars.rules import Limits, MergeRules, load_rules, parse_rules
 from bars_store.bars.screening import Refusal, RefusedBar, Screened, screen
 from bars_store.bars.store import REVISION, BarStore
+from bars_store.bars.survey import BarSurvey, Conflict, SaidBar, Surveyed
 from bars_store.bars.verdicts import Field, Flag, Role, Verdict
 
 __all__ = [
@@ -44,7 +45,9 @@ __all__ = [
     "BarInstrument",
     "BarStore",
     "BarStory",
+    "BarSurvey",
     "BatchResult",
+    "Conflict",
     "Field",
     "Flag",
     "Gap",
@@ -60,8 +63,10 @@ __all__ = [
     "RefusedRow",
     "RestatedStretch",
     "Role",
+    "SaidBar",
     "Screened",
     "SourceBars",
+    "Surveyed",
     "Verdict",
     "load_rules",
     "parse_rules",

@@ -84,7 +84,8 @@ class MergeResult:
 
 @dataclass(frozen=True)
 class Observation:
-    """What a source said of one bar, and when. Prices are times ``10**price_scale``."""
+    """What a source said of one bar, and when. Prices are times ``10**price_scale``; ``file_name``
+    is None for a download."""
 
     source: str
     batch_id: int
@@ -98,6 +99,7 @@ class Observation:
     oi: int | None
     price_scale: int
     tick_size: int
+    file_name: str | None
 
 
 @dataclass(frozen=True)

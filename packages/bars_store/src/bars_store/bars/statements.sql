@@ -191,7 +191,7 @@ GROUP BY 1 ORDER BY 1
 
 -- name: observations_of_bar
 SELECT s.source, o.batch_id, b.recorded_at, b.purpose, o.open, o.high, o.low, o.close, o.volume,
-       o.oi, o.price_scale, o.tick_size
+       o.oi, o.price_scale, o.tick_size, b.file_name
 FROM bar_observation o
 JOIN bar_batch b USING (batch_id)
 JOIN bar_source s ON s.source_id = o.source_id

@@ -266,6 +266,11 @@ class BarStore:
         params = {"sha256": self._rules.sha256, "rules": self._rules.canonical}
         cursor.execute(statement("add_rules"), params)
 
+    def months(self, interval: str | None = None) -> list[tuple[str, date]]:
+        """The months (first day) of which bars were recorded, by interval: m1, then d1."""
+        names = {INTERVALS[each]: each for each in RECORDED}
+        return [(names[minutes], first) for minutes, first in self._months(interval, None)]
+
     def _months(self, interval: str | None, month: date | None) -> list[tuple[int, date]]:
         with transaction(self._connection, "reading the list of months") as cursor:
             rows = cursor.execute(statement("months")).fetchall()

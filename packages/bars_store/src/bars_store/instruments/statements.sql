@@ -229,6 +229,23 @@ WHERE source = %(source)s AND tradingsymbol = %(tradingsymbol)s
        OR valid_from <= %(as_of)s AND (valid_to > %(as_of)s OR valid_to IS NULL))
 ORDER BY exchange, valid_from
 
+-- name: ranges_of_keys
+SELECT
+    v.exchange, v.tradingsymbol, instrument_token, exchange_token, name, expiry, strike,
+    price_scale, tick_size, lot_size, instrument_type, segment, valid_from, valid_to, batch_id
+FROM instrument_validity v
+JOIN unnest(%(exchanges)s::text[], %(tradingsymbols)s::text[]) AS k (exchange, tradingsymbol)
+    ON k.exchange = v.exchange AND k.tradingsymbol = v.tradingsymbol
+WHERE source = %(source)s
+ORDER BY v.exchange, v.tradingsymbol, valid_from
+
+-- name: with_futures
+-- Names on which futures are listed on some day of the span: their stocks are F&O stocks.
+SELECT DISTINCT name FROM instrument_validity
+WHERE source = %(source)s AND exchange = 'NFO' AND instrument_type = 'FUT' AND name IS NOT NULL
+  AND valid_from <= %(until)s AND (valid_to > %(since)s OR valid_to IS NULL)
+ORDER BY 1
+
 -- name: ranges_of_token
 SELECT
     exchange, tradingsymbol, instrument_token, exchange_token, name, expiry, strike, price_scale,

@@ -101,6 +101,28 @@ class InstrumentStore:
         params = {**self._params(as_of, known_at), "instrument_token": token}
         return self._ranges("ranges_of_token", "keys_of_token", params)
 
+    def histories(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], list[Validity]]:
+        """The ranges of many (exchange, tradingsymbol) by time; what is not known is left out."""
+        wanted = sorted(set(keys))
+        params = {
+            "source": self.source,
+            "exchanges": [key[0] for key in wanted],
+            "tradingsymbols": [key[1] for key in wanted],
+        }
+        with transaction(self._connection, "looking instruments up") as cursor:
+            rows = cursor.execute(statement("ranges_of_keys"), params).fetchall()
+        found: dict[tuple[str, str], list[Validity]] = {}
+        for row in rows:
+            found.setdefault((row[0], row[1]), []).append(Validity(*row))
+        return found
+
+    def with_futures(self, since: date, until: date) -> set[str]:
+        """The names on which NFO futures are listed on some day of ``[since, until]``: the stocks
+        of these symbols trade by the hours of F&O stocks."""
+        params = {"source": self.source, "since": since, "until": until}
+        with transaction(self._connection, "looking for futures") as cursor:
+            return {row[0] for row in cursor.execute(statement("with_futures"), params).fetchall()}
+
     def last_count(self, exchange: str, before: date) -> int | None:
         """How many instruments of ``exchange`` hold on the day ``before`` by the dumps until it.
 
