@@ -1,11 +1,13 @@
 """A Kite that trades a seeded market: for demos, for tests and for anyone's own client.
 
 Reading order: ``market``, ``book``, ``faults``, ``ledger``, ``account``, ``server``; for REST
-``expiries``, ``symbols``, ``master``, ``rest_faults``, ``rest``, ``rest_server``; ``kite`` is both.
+``expiries``, ``symbols``, ``master``, ``history``, ``rest_faults``, ``candles``, ``rest``,
+``rest_server``; ``kite`` is both.
 """
 
 from broker_zerodha.simulator.account import Account
 from broker_zerodha.simulator.faults import Fault, FaultKind, ScriptError, parse_script
+from broker_zerodha.simulator.history import History, Lost, Restated
 from broker_zerodha.simulator.kite import SimulatedKite
 from broker_zerodha.simulator.ledger import Ledger
 from broker_zerodha.simulator.market import Market
@@ -18,11 +20,14 @@ __all__ = [
     "Account",
     "Fault",
     "FaultKind",
+    "History",
     "Ledger",
+    "Lost",
     "Market",
     "RestFault",
     "RestOptions",
     "RestSimulator",
+    "Restated",
     "ScriptError",
     "ScriptedFault",
     "SimulatedKite",

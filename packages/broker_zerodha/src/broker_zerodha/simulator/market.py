@@ -78,6 +78,7 @@ _KINDS: Final = MappingProxyType(
     }
 )
 
+_OI_OF_VOLUME: Final = 3
 _U32: Final = 2**32 - 1
 _PRICE_MAX: Final = 2**31 - 1 - 10 * 25_000 * DEPTH_LEVELS
 
@@ -196,10 +197,10 @@ class Market:
         index["change"] = start - close
         full["average"] = start
         full["trade_time"] = self.start_epoch_s
-        volume = (1 + _hashed(self.seed, tokens, 3) % 100_000) * lots
+        volume = _volume(self.seed, tokens, lots)
         full["last_quantity"], full["volume"] = lots, volume
         for name in ("oi", "oi_high", "oi_low"):
-            full[name] = np.where(has_oi, volume * 3, 0)
+            full[name] = np.where(has_oi, volume * _OI_OF_VOLUME, 0)
         self._quote_depth_at_listing(full, ticks, lots)
 
     def _quote_depth_at_listing(self, full: npt.NDArray[Any], ticks: Ints, lots: Ints) -> None:
@@ -228,6 +229,25 @@ def opening_price(seed: int, token: int) -> int:
     return int(_opening(seed, np.array([token], np.int64), [_kind_of(token)])[2][0])
 
 
+class Origin(NamedTuple):
+    """What an instrument is like when it is listed; prices are raw integers of the wire, ``close``
+    is yesterday's. ``oi`` is 0 where there is none, ``lot`` 0 for an index."""
+
+    tick: int
+    lot: int
+    opening: int
+    close: int
+    oi: int
+
+
+def origin_of(seed: int, token: int) -> Origin:
+    """The state of any token before its first move."""
+    kind, tokens = _kind_of(token), np.array([token], np.int64)
+    tick, close, opening = (int(each[0]) for each in _opening(seed, tokens, [kind]))
+    oi = int(_volume(seed, tokens, kind.lot)[0]) * _OI_OF_VOLUME if kind.has_oi else 0
+    return Origin(tick, kind.lot, opening, close, oi)
+
+
 def tick_of(token: int) -> int:
     """The step of the instrument's prices, a raw integer of the wire."""
     return _kind_of(token).tick
@@ -245,6 +265,11 @@ def _opening(seed: int, tokens: Ints, kinds: Sequence[_Kind]) -> tuple[Ints, Int
     close = (low + _hashed(seed, tokens, 1) % (high - low)) // ticks * ticks
     start = close + (_hashed(seed, tokens, 2) % 41 - 20) * ticks
     return ticks, close, start
+
+
+def _volume(seed: int, tokens: Ints, lots: Ints | int) -> Ints:
+    """What was traded before the first move."""
+    return (1 + _hashed(seed, tokens, 3) % 100_000) * lots
 
 
 def _grown(array: npt.NDArray[Any], capacity: int) -> npt.NDArray[Any]:

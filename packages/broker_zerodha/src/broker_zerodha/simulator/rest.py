@@ -1,7 +1,8 @@
 """Kite's REST API as a function: a request and a time in, an answer out. Pure but for a lock.
 
-It knows the login page, the session, the profile, the instruments and last prices. Access tokens
-are the account's, so what is minted here is what the WebSocket side takes. Prices are the market's.
+It knows the login page, the session, the profile, the instruments, last prices and candles. Access
+tokens are the account's, so what is minted here is what the WebSocket side takes. Prices are the
+market's.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 from broker_zerodha.auth.grant import IST
 from broker_zerodha.packets import price_scale_of
 from broker_zerodha.simulator.account import Account, LoginRefused
+from broker_zerodha.simulator.candles import candle_answer
+from broker_zerodha.simulator.history import History
 from broker_zerodha.simulator.master import Master
 from broker_zerodha.simulator.rest_faults import (
     RestAnswer,
@@ -65,7 +68,8 @@ class RestService:
     """The API of one account.
 
     ``redirect_url`` is where the login page sends the browser, as it is registered with Kite; with
-    None the page shows the request token instead. ``served`` lists what was answered.
+    None the page shows the request token instead. ``history`` None is that of seed 1; its
+    ``change`` takes minutes away and restates stretches. ``served`` lists what was answered.
     """
 
     def __init__(
@@ -74,12 +78,15 @@ class RestService:
         master: Master,
         price: PriceOf,
         *,
+        history: History | None = None,
         redirect_url: str | None = None,
         script: Iterable[ScriptedFault] = (),
     ) -> None:
         self.account = account
         self.master = master
+        self.history = history or History(1)
         self.served: list[Served] = []
+        self._listed = frozenset(master.tokens.values())
         self._price = price
         self._redirect_url = redirect_url
         self._script = list(script)
@@ -123,6 +130,8 @@ class RestService:
                 return self._authorized(request) or _success(self._profile())
             case "GET", ["instruments", *exchange] if len(exchange) < 2:
                 return self._instruments(request, exchange[0] if exchange else None)
+            case "GET", ["instruments", "historical", token, interval]:
+                return self._authorized(request) or self._historical(request, token, interval, now)
             case "GET", ["quote", "ltp"]:
                 return self._authorized(request) or self._ltp(request)
         return error_answer(HTTPStatus.NOT_FOUND, "Route not found", "GeneralException")
@@ -197,6 +206,13 @@ class RestService:
             return RestAnswer(int(HTTPStatus.OK), kind, self.master.csv(exchange))
         except KeyError:
             return error_answer(HTTPStatus.BAD_REQUEST, "Invalid `exchange`.", "InputException")
+
+    def _historical(
+        self, request: RestRequest, token: str, interval: str, now: datetime
+    ) -> RestAnswer:
+        if not (token.isascii() and token.isdigit() and int(token[:20]) in self._listed):
+            return error_answer(HTTPStatus.BAD_REQUEST, "invalid token", "InputException")
+        return candle_answer(self.history, int(token), interval, _query(request), now)
 
     def _ltp(self, request: RestRequest) -> RestAnswer:
         keys = parse_qs(request.query).get("i", [])

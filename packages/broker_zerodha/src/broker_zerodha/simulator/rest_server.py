@@ -16,6 +16,7 @@ from typing import Final, Self
 
 from broker_zerodha.auth.grant import IST
 from broker_zerodha.simulator.account import Account
+from broker_zerodha.simulator.history import History
 from broker_zerodha.simulator.market import opening_price
 from broker_zerodha.simulator.master import Master
 from broker_zerodha.simulator.rest import LOGIN_PATH, PriceOf, RestRequest, RestService
@@ -74,6 +75,7 @@ class RestSimulator:
             self.account,
             _master(self.options, now),
             price or (lambda token: opening_price(seed, token)),
+            history=History(seed),
             redirect_url=self.options.redirect_url,
             script=self.options.script,
         )
