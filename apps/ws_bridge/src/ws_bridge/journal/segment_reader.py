@@ -103,7 +103,7 @@ class SegmentReader:
     def _judge(self, buffer: Bytes, count: int, data_end: int) -> tuple[Index, list[Damage], int]:
         """Split the rows into good records, damage and the bytes of a torn last record."""
         rows = self._rows[:count].copy()
-        if not self._verify and not (rows[:, KIND] == LOST).any():
+        if not self._verify and LOST not in rows[:, KIND].tolist():
             return rows, [], 0
         view = buffer.data
         damage: list[Damage] = []
