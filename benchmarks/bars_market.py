@@ -1,8 +1,8 @@
 """Two sources of minute bars for the benchmarks of bars: seeded, and made window by window.
 
 A window is a month of some instruments, as much as the store wants in one call; so bars of any
-count fit into memory. The vendor lacks one bar in 200, and one in 20 of the others differs by ticks
-or by volume.
+count fit into memory. Each source lacks one bar in 200, and one in 20 of the vendor's differs by
+ticks or by volume.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from itertools import groupby
 import numpy as np
 
 from bars_store.bars import NO_OI, BarColumns, BarInstrument, SourceBars
+from bars_store.bars.columns import take
 from contracts.sessions import Holidays, SessionCalendar
 from contracts.sessions.model import MINUTE_NS, midnight_ns
 
@@ -37,11 +38,11 @@ class Scale:
 
     @property
     def bars(self) -> int:
-        """Of the source that lacks nothing."""
+        """Of a source that would lack nothing."""
         return self.instruments * self.days * SESSION_MINUTES
 
     def __str__(self) -> str:
-        return f"{self.instruments} instruments, {self.days} days, {self.bars:,} bars a source"
+        return f"{self.instruments} instruments, {self.days} days, {self.bars:,} minutes"
 
 
 def calendar() -> SessionCalendar:
@@ -85,19 +86,23 @@ def _window(
     high = np.maximum(open_, close) + TICK * random.integers(0, 3, count)
     low = np.minimum(open_, close) - TICK * random.integers(0, 3, count)
     volume = random.integers(1, 100_000, count)
-    kite = BarColumns(
-        np.repeat(np.arange(len(numbers)), len(times)),
-        np.tile(times, len(numbers)),
-        *(open_, high, low, close, volume),
-        np.full(count, NO_OI),
-    )
+    columns = {
+        "instrument": np.repeat(np.arange(len(numbers)), len(times)),
+        "ts_open_ns": np.tile(times, len(numbers)),
+        **{"open": open_, "high": high, "low": low, "close": close, "volume": volume},
+        "oi": np.full(count, NO_OI),
+    }
     differs = random.integers(0, DIFFERING_SHARE, count) == 0
-    columns = kite.as_dict()
-    columns["high"] = high + np.where(differs, TICK * random.integers(0, 4, count), 0)
-    columns["volume"] = volume + np.where(differs, random.integers(0, 2_000, count), 0)
-    kept = random.integers(0, LACKING_SHARE, count) > 0
-    vendor = BarColumns(**{name: column[kept] for name, column in columns.items()})
+    other = {
+        **columns,
+        "high": high + np.where(differs, TICK * random.integers(0, 4, count), 0),
+        "volume": volume + np.where(differs, random.integers(0, 2_000, count), 0),
+    }
     if revised:
-        kite = BarColumns(**{**kite.as_dict(), "volume": volume + (volume % 100 == 0)})
+        columns["volume"] = volume + (volume % 100 == 0)
+    kite, vendor = (
+        BarColumns(**take(each, random.integers(0, LACKING_SHARE, count) > 0))
+        for each in (columns, other)
+    )
     names = [BarInstrument("NSE", f"SHARE{number}", PRICE_SCALE, TICK) for number in numbers]
     return [SourceBars("kite", "m1", names, kite), SourceBars("vendor", "m1", names, vendor)]
