@@ -12,6 +12,7 @@ import numpy as np
 from bars_store.bars import INTERVALS, SourceBars
 from bars_store.bars.grid import CLOSED, Sessions, calendar_sessions
 from bars_store.bars.quality import Bools
+from bars_store.bars.screening import FIRST_NS, LAST_NS
 from contracts.errors import UnknownContractError
 from contracts.sessions import PhaseName, SessionCalendar
 from contracts.sessions.model import MINUTE_NS, day_of, ist
@@ -19,6 +20,7 @@ from contracts.sessions.model import MINUTE_NS, day_of, ist
 EXAMPLES_MAX: Final = 10
 _DAY_NS: Final = 1440 * MINUTE_NS
 _IST_NS: Final = 330 * MINUTE_NS
+_DAYS: Final = 1 << 20
 
 
 @dataclass
@@ -58,28 +60,37 @@ class SessionJudge:
 
     def is_outside(self, bars: SourceBars) -> Bools:
         """Of each bar whether it is outside."""
+        return self.judged(bars)[0]
+
+    def judged(self, bars: SourceBars) -> tuple[Bools, Bools]:
+        """Of each bar whether it is outside, and whether its day has a session at all.
+
+        A time that no calendar knows counts as inside: the store refuses it.
+        """
         times = bars.bars.ts_open_ns
+        sane = (times >= FIRST_NS) & (times < LAST_NS) & (bars.bars.instrument >= 0)
+        sane &= bars.bars.instrument < len(bars.instruments)
+        outside, has_session = np.zeros(len(times), np.bool_), np.ones(len(times), np.bool_)
+        if not sane.any():
+            return outside, has_session
         exchanges = sorted({each.exchange for each in bars.instruments})
-        number = {name: at for at, name in enumerate(exchanges)}
-        own = np.array([number[each.exchange] for each in bars.instruments] or [0], np.int64)
-        days = (times + _IST_NS) // _DAY_NS
-        found = np.zeros(len(times), np.bool_)
-        if not len(times):
-            return found
-        keys = own[bars.bars.instrument] * (1 << 32) + days
+        own = np.array([exchanges.index(each.exchange) for each in bars.instruments], np.int64)
+        local = times[sane] + _IST_NS
+        keys = own[bars.bars.instrument[sane]] * _DAYS + local // _DAY_NS
         unique, inverse = np.unique(keys, return_inverse=True)
-        tables = np.stack([self._table(exchanges, int(key)) for key in unique])
+        tables = np.stack([self._table(exchanges, key) for key in unique.tolist()])
+        open_days: Bools = np.any(tables, axis=1)
+        has_session[sane] = open_days[inverse]
         if INTERVALS[bars.interval] == 1440:
-            closed: Bools = ~np.any(tables, axis=1)
-            found = closed[inverse]
+            outside[sane] = ~open_days[inverse]
         else:
-            minute = (times + _IST_NS) % _DAY_NS // MINUTE_NS
-            found = ~tables[inverse, minute]
-        return found
+            outside[sane] = ~tables[inverse, local % _DAY_NS // MINUTE_NS]
+        return outside, has_session
 
     def _table(self, exchanges: Sequence[str], key: int) -> Bools:
-        day = day_of((key & 0xFFFFFFFF) * _DAY_NS - _IST_NS)
-        is_open: Bools = self._sessions(exchanges[key >> 32], day) != CLOSED
+        number, days = divmod(key, _DAYS)
+        day = day_of(days * _DAY_NS - _IST_NS)
+        is_open: Bools = self._sessions(exchanges[number], day) != CLOSED
         return is_open
 
     def _cause(self, exchange: str, ts_ns: int, interval: str) -> tuple[str, str]:

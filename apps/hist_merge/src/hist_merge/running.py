@@ -86,6 +86,7 @@ def merge_windows(
         if judge is not None:
             total.outside.add(judge.outside(said))
         total.refuse(refused)
+        total.repeated += sum(reading.repeated for reading in readings)
         if keep is not None and refused:
             keep(refused)
         for bars in said:

@@ -49,6 +49,8 @@ class Reading:
 
     bars: Sequence[SourceBars] = ()
     refused: Sequence[RefusedLine] = ()
+    repeated: int = 0
+    """Bars that were there more than once with the same values; one of them is in ``bars``."""
 
 
 class BarSource(Protocol):

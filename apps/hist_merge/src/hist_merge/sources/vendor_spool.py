@@ -1,0 +1,93 @@
+"""The bars of all files, sorted, on disk: so that windows can be read in any order.
+
+A piece is a nameless temporary file, which vanishes with the process however that ends. Memory
+holds the piece that is being filled, and of the others where each instrument stands.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from hist_merge.sources.vendor_blocks import NAMES, Matrix
+
+ROWS: Final = len(NAMES) + 1
+"""`NAMES`, then the number of the file."""
+PIECE_ROWS: Final = 500_000
+
+
+@dataclass(frozen=True)
+class _Piece:
+    data: Matrix
+    numbers: Matrix
+    """The instruments in it, ascending; ``starts`` has one more, the end."""
+    starts: Matrix
+
+
+class Spool:
+    """Takes blocks of bars, gives those of some instruments and a span."""
+
+    def __init__(self, folder: Path, piece_rows: int = PIECE_ROWS) -> None:
+        self._folder = folder
+        self._piece_rows = piece_rows
+        self._waiting: list[Matrix] = []
+        self._rows = 0
+        self._pieces: list[_Piece] = []
+        self._files: list[Any] = []
+
+    def add(self, bars: Matrix, file: int) -> None:
+        """Bars (`NAMES`) of a file."""
+        if not bars.shape[1]:
+            return
+        column = np.full((1, bars.shape[1]), file, np.int64)
+        self._waiting.append(np.concatenate([bars, column]))
+        self._rows += int(bars.shape[1])
+        if self._rows >= self._piece_rows:
+            self._flush(on_disk=True)
+
+    def take(self, numbers: list[int], since_ns: int, until_ns: int) -> Matrix:
+        """The bars of these instruments in ``[since_ns, until_ns)``, in the order they came."""
+        self._flush(on_disk=False)
+        parts = []
+        for piece in self._pieces:
+            at = np.searchsorted(piece.numbers, numbers)
+            for place, number in zip(at.tolist(), numbers, strict=True):
+                if place == len(piece.numbers) or piece.numbers[place] != number:
+                    continue
+                low, high = int(piece.starts[place]), int(piece.starts[place + 1])
+                times = piece.data[1, low:high]
+                first, last = np.searchsorted(times, [since_ns, until_ns])
+                parts.append(np.array(piece.data[:, low + first : low + last]))
+        if not parts:
+            return np.empty((ROWS, 0), np.int64)
+        found = np.concatenate(parts, axis=1)
+        order = np.lexsort((found[ROWS - 2], found[ROWS - 1]))
+        return np.ascontiguousarray(found[:, order])
+
+    def close(self) -> None:
+        """Give the disk space back."""
+        self._pieces.clear()
+        for file in self._files:
+            file.close()
+
+    def _flush(self, *, on_disk: bool) -> None:
+        if not self._waiting:
+            return
+        data = np.concatenate(self._waiting, axis=1)
+        self._waiting, self._rows = [], 0
+        data = np.ascontiguousarray(data[:, np.lexsort((data[1], data[0]))])
+        numbers, starts = np.unique(data[0], return_index=True)
+        ends = np.append(starts, data.shape[1])
+        self._pieces.append(_Piece(self._kept(data) if on_disk else data, numbers, ends))
+
+    def _kept(self, data: Matrix) -> Matrix:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        file = tempfile.TemporaryFile(dir=self._folder)
+        self._files.append(file)
+        file.write(data.data)
+        file.flush()
+        return np.memmap(file, np.int64, "r", shape=data.shape)
