@@ -1,0 +1,39 @@
+"""Kite's API with the token of the day."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from app_kit.console import say
+from broker_zerodha.auth import read_token
+from broker_zerodha.errors import CredentialsError
+from hist_merge.settings import Settings
+
+if TYPE_CHECKING:
+    from broker_zerodha.rest import KiteRest
+
+
+def logged_in(settings: Settings) -> KiteRest:
+    """A client with the token of the file, or else of ``KITE_ACCESS_TOKEN``; a context manager.
+
+    It says on stderr when it waits to try again. Raises CredentialsError when there is no token,
+    ConfigurationError when there is no API key with it, and EndpointError.
+    """
+    from broker_zerodha.rest import KiteRest  # the official client takes a second to load
+
+    if settings.token_file.exists():
+        stored = read_token(settings.token_file, settings.api_key or None)
+        key, token = stored.api_key, stored.access_token
+    elif settings.access_token.reveal():
+        key, token = settings.require_api_key(), settings.access_token
+    else:
+        raise CredentialsError(
+            f"nobody is logged in at Kite: there is no {settings.token_file.name} and no "
+            "KITE_ACCESS_TOKEN; run `instruments auth url`, log in, then `instruments auth "
+            "exchange`"
+        )
+    return KiteRest(key, token, root=settings.api_url, on_retry=_tell)
+
+
+def _tell(error: Exception, wait_s: float) -> None:
+    say(f"{error}; again in {wait_s:.1f} s")

@@ -1,0 +1,148 @@
+"""The source ``kite`` against the simulator: whole bars alone, exact, and nothing lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+
+from bars_store.bars import NO_OI, BarInstrument
+from broker_zerodha.errors import AuthRefused
+from broker_zerodha.rest import KiteRest, Pace, Retries
+from broker_zerodha.rest.limits import CallKind
+from broker_zerodha.simulator import Account, RestFault, RestOptions, RestSimulator
+from contracts.sessions import IST, SessionCalendar
+from hist_merge.sources.kite_history import KiteHistory
+from hist_merge.sources.protocol import RefusedLine, Window
+from hist_merge.universe import Listed
+
+OPENS = datetime(2026, 1, 5, 9, 15, tzinfo=IST)
+MIDNIGHT = OPENS.replace(hour=0, minute=0)
+EVENING = OPENS.replace(hour=18)
+MINUTE = timedelta(minutes=1)
+SBIN = Listed(BarInstrument("NSE", "SBIN", 2, 5), "NSE", 779521)
+INFY = Listed(BarInstrument("NSE", "INFY", 2, 5), "NSE", 408065)
+
+
+class Clock:
+    now = EVENING
+
+    def __call__(self) -> datetime:
+        return self.now.astimezone(UTC)
+
+
+@pytest.fixture()
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture()
+def simulator(clock: Clock) -> Iterator[RestSimulator]:
+    account = Account("key", open_until_login=True)
+    with RestSimulator(RestOptions(day=date(2026, 1, 5)), account, now=clock) as kite:
+        yield kite
+
+
+@pytest.fixture()
+def source(
+    simulator: RestSimulator, clock: Clock, calendar: SessionCalendar
+) -> Iterator[KiteHistory]:
+    pace = Pace(dict.fromkeys(CallKind, 10_000.0))
+    retries = Retries(attempts=2, first_s=0.01, cap_s=0.01)
+    with KiteRest("key", "access", root=simulator.root, pace=pace, retries=retries) as kite:
+        yield KiteHistory(kite, calendar, now=clock)
+
+
+def future(simulator: RestSimulator) -> Listed:
+    name, token = next(
+        (name, token)
+        for name, token in simulator.service.master.tokens.items()
+        if name.startswith("NFO:NIFTY") and name.endswith("FUT")
+    )
+    return Listed(BarInstrument("NFO", name.partition(":")[2], 2, 5), "NFO", token)
+
+
+def test_a_window_of_several_instruments(source: KiteHistory, simulator: RestSimulator) -> None:
+    window = Window([SBIN, INFY, future(simulator)], "m1", OPENS, OPENS + 10 * MINUTE)
+    (bars,) = source.read(window).bars
+    assert (bars.source, bars.interval, bars.purpose) == ("kite", "m1", "history")
+    assert bars.bars.instrument.tolist() == [0] * 10 + [1] * 10 + [2] * 10
+    assert (bars.bars.oi[:20] == NO_OI).all()
+    assert (bars.bars.oi[20:] > 0).all()
+    assert bars.parameters["tokens"]["NSE:SBIN"] == 779521
+    assert bars.parameters["from"] == "2026-01-05T09:15:00+05:30"
+    assert bars.parameters["to"] == "2026-01-05T09:25:00+05:30"
+    assert source.calls == 3
+
+
+@pytest.mark.parametrize(
+    ("seconds_after_0925", "bars"), [(0, 9), (9, 9), (10, 10), (59, 10), (69, 10), (70, 11)]
+)
+def test_the_running_bar_is_dropped_until_it_has_settled(
+    source: KiteHistory, clock: Clock, seconds_after_0925: int, bars: int
+) -> None:
+    clock.now = OPENS + 10 * MINUTE + timedelta(seconds=seconds_after_0925)
+    (found,) = source.read(Window([SBIN], "m1", MIDNIGHT, EVENING)).bars
+    assert len(found.bars) == bars
+
+
+@pytest.mark.parametrize(("hour", "days"), [(9, 2), (15, 2), (18, 3)])
+def test_the_bar_of_a_day_is_whole_after_its_close(
+    source: KiteHistory, clock: Clock, hour: int, days: int
+) -> None:
+    clock.now = OPENS.replace(hour=hour, minute=20)
+    since = MIDNIGHT - timedelta(days=4)
+    (found,) = source.read(Window([SBIN], "d1", since, MIDNIGHT + timedelta(days=1))).bars
+    assert len(found.bars) == days
+    last = MIDNIGHT if days == 3 else MIDNIGHT - timedelta(days=3)
+    assert found.bars.ts_open_ns[-1] == int(last.timestamp()) * 10**9
+
+
+def test_the_future_is_not_asked_for(source: KiteHistory, simulator: RestSimulator) -> None:
+    tomorrow = MIDNIGHT + timedelta(days=1)
+    assert source.read(Window([SBIN], "m1", tomorrow, tomorrow + timedelta(days=1))).bars == ()
+    assert source.read(Window([SBIN], "m1", MIDNIGHT - timedelta(days=2), MIDNIGHT)).bars == ()
+    assert len(simulator.service.served) == 1
+
+
+def test_an_instrument_that_cannot_be_had_does_not_stop_the_others(source: KiteHistory) -> None:
+    nobody = Listed(BarInstrument("NSE", "NOBODY"), "NSE", 12345 << 8 | 1)
+    unknown = Listed(BarInstrument("NSE", "UNKNOWN"), "NSE", None)
+    reading = source.read(Window([unknown, nobody, SBIN], "m1", OPENS, OPENS + MINUTE))
+    (bars,) = reading.bars
+    assert [each.tradingsymbol for each in bars.instruments] == ["SBIN"]
+    assert [each.reason for each in reading.refused] == ["NO_TOKEN", "REQUEST_REFUSED"]
+    assert "NSE:UNKNOWN" in reading.refused[0].message
+    assert "NSE:NOBODY" in reading.refused[1].place
+
+
+def test_a_dead_login_does(source: KiteHistory, simulator: RestSimulator) -> None:
+    simulator.service.fail_next(RestFault.REFUSE)
+    with pytest.raises(AuthRefused):
+        source.read(Window([SBIN], "m1", OPENS, OPENS + MINUTE))
+
+
+def test_a_candle_that_is_none_is_kept_as_a_line_to_mend(
+    source: KiteHistory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [
+        ["2026-01-05T09:15:00+0530", 100, 101.5, 99, 100.05, 7],
+        ["2026-01-05T09:16:00+0530", float("nan"), 101.5, 99, 100.05, 7],
+        ["2026-01-05T09:17:00+0530", None],
+    ]
+
+    def answer(self: object, data: object) -> dict[str, object]:
+        return {"candles": rows}
+
+    monkeypatch.setattr("broker_zerodha.rest.client._Client._format_historical", answer)
+    reading = source.read(Window([SBIN], "m1", OPENS, OPENS + 5 * MINUTE))
+    (bars,) = reading.bars
+    assert bars.bars.close.tolist() == [10005]
+    assert bars.rows_refused == 2
+    assert [(each.line, each.reason) for each in reading.refused] == [
+        (2, "BAD_PRICE"),
+        (3, "NOT_A_CANDLE"),
+    ]
+    assert isinstance(reading.refused[0], RefusedLine)
+    assert reading.refused[0].raw == "NSE,SBIN,2026-01-05T09:16:00+0530,nan,101.5,99,100.05,7"
