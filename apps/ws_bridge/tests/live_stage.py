@@ -77,6 +77,11 @@ class BridgeProcess:
         assert self._process is not None
         return self._process.pid
 
+    @property
+    def running(self) -> bool:
+        """Whether the newest process has not ended."""
+        return self._process is not None and self._process.returncode is None
+
     async def start(self) -> None:
         """Start it; returns when it serves its health page, which is before it connects."""
         tokens = self._home / "tokens.csv"

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import structlog
 
 from broker_zerodha.frames import warm_up as warm_up_decoder
 from broker_zerodha.session.clock import Clock
 from broker_zerodha.session.credentials import CredentialSource
-from broker_zerodha.session.events import FeedSessions
+from broker_zerodha.session.events import FeedSessions, GapCause
 from broker_zerodha.session.options import SessionOptions
 from broker_zerodha.session.session import KiteSession, SessionState
 from broker_zerodha.subscriptions import Plan
@@ -25,9 +26,10 @@ from kafka_io.tick_codec import warm_up as warm_up_encoder
 from ws_bridge.counters import Counters, ShardView
 from ws_bridge.dead_letter_watch import DeadLetterWatch
 from ws_bridge.intake import Intake
-from ws_bridge.journal import Journal
+from ws_bridge.journal import Journal, Position
 from ws_bridge.pump import make_pump
 from ws_bridge.refused import RefusedStore
+from ws_bridge.sharding import Fence
 from ws_bridge.topics import Topics
 
 log = structlog.get_logger()
@@ -36,6 +38,23 @@ ACK_POLL_S: Final = 0.002
 IDLE_POLL_S: Final = 0.1
 HOUSEKEEPING_S: Final = 1.0
 UNACKED_ALARM_S: Final = 5.0
+RELEASE_S: Final = 2.0
+"""So long a shard that goes to another bridge may take to end, and again to be published."""
+
+
+class Group(Protocol):
+    """Who shares out the shards among the bridges of a feed."""
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether the group says that the shards are still this bridge's."""
+
+    @property
+    def uncarried(self) -> AbstractSet[int]:
+        """Shards that it gave and for which there is no connection."""
+
+    def problems(self) -> list[str]:
+        """What is wrong with it, one sentence each."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +70,8 @@ class BridgeParts:
     session_options: SessionOptions
     clock: Clock
     dead_letter_limits: BreakerLimits = field(default_factory=BreakerLimits)
+    shards: int = 0
+    """The universe is shared out in so many; 0 for a bridge that carries all of its plan."""
 
 
 class Bridge:
@@ -64,6 +85,12 @@ class Bridge:
         self._wake = asyncio.Event()
         self._feed_sessions = FeedSessions(after=journal.recovery.last_session or 0)
         self._sessions: dict[int, KiteSession] = {}
+        self._running: dict[int, asyncio.Task[None]] = {}
+        self._held: dict[int, int | None] | None = {} if parts.shards else None
+        """The shards that a group gave, each with where its first gap begins; None for all."""
+        self._handed_over: dict[int, int | None] = {}
+        self.group: Group | None = None
+        """Who shares out the shards, where ``parts.shards`` says so; set it before ``run``."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._last_progress_s = parts.clock.monotonic_s()
@@ -89,6 +116,7 @@ class Bridge:
             self.counters,
             on_batch=self._saw,
             refused=self._refused,
+            sharded=bool(parts.shards),
         )
 
     @property
@@ -104,10 +132,12 @@ class Bridge:
     def problems(self) -> list[str]:
         """Why the bridge is not ready, one sentence each; empty when it is."""
         found = [
-            f"shard {shard} is {session.state}"
+            f"shard {shard} is {session.state}{self._why(session.state)}"
             for shard, session in sorted(self._sessions.items())
             if session.state is not SessionState.LIVE
         ]
+        if self.group is not None:
+            found += self.group.problems()
         silent_s = self._silent_s()
         if not self.settled and silent_s > UNACKED_ALARM_S:
             found.append(
@@ -124,6 +154,11 @@ class Bridge:
     def refresh(self) -> None:
         """Bring the gauges among the counters up to date. Called in the loop."""
         counters, writer = self.counters, self._journal.writer
+        counters.group_shards = tuple(sorted(self._held or ()))
+        counters.group_size = self._parts.shards
+        if self.group is not None:
+            counters.group_uncarried = len(self.group.uncarried)
+            counters.group_unconfirmed = not self.group.confirmed
         counters.shards_connected = len(self._intake.connected)
         counters.journal_backlog_bytes = writer.backlog_bytes
         counters.journal_backlog_since_ns = self._pump.oldest_recv_ns
@@ -170,35 +205,113 @@ class Bridge:
         """Make this the subscription; only the difference is sent."""
         self._plan = plan
         for shard, tokens in enumerate(plan.shards):
+            if self._held is not None and (shard not in self._held or not tokens):
+                continue
             session = self._sessions.get(shard)
             if session is None:
                 session = self._open_session(shard)
                 await session.apply(tokens)
-                self._start(session.run())
+                self._running[shard] = self._start(session.run())
             else:
                 await session.apply(tokens)
         for shard in [each for each in self._sessions if each >= len(plan.shards)]:
             await self._sessions.pop(shard).stop()
+
+    @property
+    def acked_ns(self) -> Mapping[int, int]:
+        """Shard → receive time of its last frame that Kafka has, of a bridge in a group."""
+        return self._pump.acked_ns
+
+    async def take(self, shards: Mapping[int, int | None]) -> None:
+        """Carry these too. Each with the time at which its gap began, None where there is none."""
+        assert self._held is not None
+        self._held.update(shards)
+        await self.apply(self._plan)
+
+    async def release(self, shards: AbstractSet[int], *, taken: bool) -> dict[int, int | None]:
+        """Carry these no longer; shard → where the gap of its next owner begins.
+
+        Without ``taken`` everything received is published first, if Kafka takes it in time: the
+        next owner's ticks come after. ``taken`` says that it has begun already.
+        """
+        begins: dict[int, int | None] = {}
+        await asyncio.gather(*(self._end_session(shard) for shard in shards))
+        for shard in shards:
+            if self._held is not None:
+                self._held.pop(shard, None)
+            if taken:
+                self._intake.yield_shard(shard)
+            else:
+                begins[shard] = self._handed_over.get(shard) or self._intake.hand_over(shard)
+        if not taken:
+            await self._published(self._journal.writer.end)
+        return begins
+
+    def open_uncarried(self, shard: int, from_ns: int) -> None:
+        """Tell as a gap that the group gave a shard for which there is no connection."""
+        self._intake.open_uncarried(shard, from_ns)
+
+    def fence(self, fences: AbstractSet[Fence]) -> None:
+        """What lies behind these is another bridge's to publish."""
+        if not self.settled:
+            self._pump.fences |= fences
+
+    def fail(self, error: Exception) -> None:
+        """End the run with this error."""
+        if not self._failed.done():
+            self._failed.set_exception(error)
+
+    def handed_over(self) -> dict[int, int | None]:
+        """What ``drain`` left to the next owners: shard → where its gap begins."""
+        return self._handed_over
+
+    async def _end_session(self, shard: int) -> None:
+        session, task = self._sessions.pop(shard, None), self._running.pop(shard, None)
+        if session is None or task is None:
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(RELEASE_S):
+                await session.stop()
+                await asyncio.wait([task])
+        task.cancel()
+
+    async def _published(self, end: Position) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(RELEASE_S):
+                while self._journal.cursor.position < end:
+                    await asyncio.sleep(ACK_POLL_S)
+
+    def _may_publish(self) -> bool:
+        """A bridge that may have lost its shards journals them, until it knows."""
+        return self.group is None or self.group.confirmed
+
+    def _why(self, state: SessionState) -> str:
+        expired = state is SessionState.AUTH_EXPIRED and self.counters.auth_problem
+        return f": {self.counters.auth_problem}" if expired else ""
 
     async def drain(self, deadline_s: float, hurry: Callable[[], bool] = lambda: False) -> int:
         """Publish what is journaled until all of it is acknowledged or the time is up.
 
         Returns the bytes of the journal that are left for the next run.
         """
-        self._intake.announce_stop()
+        if self._held is None:
+            self._intake.announce_stop()
+        else:
+            self._handed_over = {shard: self._intake.hand_over(shard) for shard in self._held}
         clock = self._parts.clock
         ends_s = clock.monotonic_s() + deadline_s
         while not self.settled and clock.monotonic_s() < ends_s and not hurry():
-            busy = self._pump.step()
+            busy = self._may_publish() and self._pump.step()
             self._pump.collect()
             await asyncio.sleep(0 if busy else ACK_POLL_S)
         self._pump.close()
         return 0 if self.settled else self._journal.writer.backlog_bytes
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
+        return task
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         """A session that is no longer needed just ends; one that failed ends the bridge."""
@@ -218,6 +331,9 @@ class Bridge:
             self._parts.session_options,
             resume_from_ns=last.ts_recv_ns if last is not None else None,
         )
+        if self._held is not None:
+            begins, self._held[shard] = self._held[shard], None
+            options = replace(options, resume_from_ns=begins, resume_cause=GapCause.HANDOVER)
         session = KiteSession(
             shard,
             self._parts.endpoint,
@@ -243,7 +359,7 @@ class Bridge:
     async def _pump_forever(self) -> None:
         acked = 0
         while True:
-            busy = self._pump.step()
+            busy = self._may_publish() and self._pump.step()
             self._pump.collect()
             if self.counters.ticks_acked != acked or self.settled:
                 acked = self.counters.ticks_acked
@@ -260,6 +376,8 @@ class Bridge:
     async def _keep_house(self) -> None:
         while True:
             self._journal.writer.sweep()
+            if self._pump.fences and self.settled:
+                self._pump.fences = frozenset()  # nothing that was journaled before is left
             self.refresh()
             self._tell_of_kafka()
             clock = self._parts.clock

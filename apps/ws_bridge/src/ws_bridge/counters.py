@@ -48,6 +48,9 @@ class Counters:
     """Frames given up because the journal was full: counted, announced, never silent."""
     packets_lost: int = 0
     """The packets in those frames."""
+    frames_superseded: int = 0
+    """Journaled frames that were not published, because another bridge had taken the shard."""
+    rebalances: int = 0
     packets_decoded: int = 0
     ticks_published: int = 0
     dead_published: int = 0
@@ -82,7 +85,17 @@ class Counters:
     """Cause → silences that last now; replaced as a whole."""
     shards: dict[int, ShardView] = field(default_factory=dict)
     shards_connected: int = 0
+    group_shards: tuple[int, ...] = ()
+    """The shards that this bridge carries for its group; empty without a group."""
+    group_size: int = 0
+    """Into how many shards the group shares the universe; 0 without a group."""
+    group_uncarried: int = 0
+    """Shards that the group gave and that this bridge has no connection for."""
+    group_unconfirmed: bool = False
+    """The group has not confirmed the shards of this bridge: nothing is published until it does."""
     auth_expired: bool = False
+    auth_problem: str = ""
+    """What Kite, or the reader of the token file, said about it."""
     dead_letter_alarm: bool = False
     dead_letter_share: float = 0.0
     """Of the records acknowledged in the alarm's window."""

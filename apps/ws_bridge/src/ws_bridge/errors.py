@@ -78,7 +78,8 @@ class JournalLocked(ConfigurationError):
         who = f"process {holder}" if holder else "another process"
         super().__init__(
             f"the journal {directory} belongs to a running bridge ({who}): stop that one, "
-            "or give this one a name of its own, for example WS_BRIDGE_NAME=second"
+            "or give this one a name of its own, for example WS_BRIDGE_NAME=second (or, where "
+            "both share out one feed's instruments, a WS_BRIDGE_JOURNAL_DIR)"
         )
         self.directory = directory
 

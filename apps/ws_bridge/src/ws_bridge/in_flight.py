@@ -70,6 +70,8 @@ class ChunkInFlight:
     packets: int = 0
     oldest_recv_ns: int = 0
     frames: int = 0
+    newest_ns: dict[int, int] = field(default_factory=dict)
+    """Shard → receive time of its last frame here; kept where shards change hands."""
 
     @property
     def done(self) -> bool:

@@ -92,6 +92,41 @@ class Intake:
         for shard, from_ns in sorted(self._last_frame_ns.items()):
             self._record("GAP_OPENED", shard, from_ns=from_ns, cause=GapCause.RESTART)
 
+    def hand_over(self, shard: int) -> int | None:
+        """Open the gap that the shard's next owner closes; where it begins, None if unheard of.
+
+        A gap that is open already is the one: the next owner goes on with it.
+        """
+        begins = [from_ns for of, from_ns in self._gaps if of == shard]
+        last_ns = self._last_frame_ns.pop(shard, None)
+        if begins:
+            for from_ns in begins:
+                del self._gaps[shard, from_ns]
+            self._counters.gaps_open = Counter(self._gaps.values())
+            return min(begins)
+        if last_ns is not None:
+            self._record("GAP_OPENED", shard, from_ns=last_ns, cause=GapCause.HANDOVER)
+            self._gaps.pop((shard, last_ns), None)
+            self._counters.gaps_open = Counter(self._gaps.values())
+        return last_ns
+
+    def yield_shard(self, shard: int) -> None:
+        """Another bridge has taken the shard: its gap event covers the silences of this one."""
+        self._last_frame_ns.pop(shard, None)
+        for of, from_ns in list(self._gaps):
+            if of == shard:
+                self._close(shard, from_ns)
+
+    def open_uncarried(self, shard: int, from_ns: int) -> None:
+        """Tell that nobody carries the shard; the gap is the one that its next owner closes."""
+        if (shard, from_ns) not in self._gaps:
+            self._record("GAP_OPENED", shard, from_ns=from_ns, cause=GapCause.HANDOVER)
+
+    def _close(self, shard: int, from_ns: int) -> None:
+        cause = self._gaps[shard, from_ns]
+        now_ns = self._clock.now_ns()
+        self._record("GAP_CLOSED", shard, from_ns=from_ns, to_ns=now_ns, cause=cause)
+
     def on_dead_letters(self, alarm: bool, state: BreakerState, since_ns: int) -> None:
         """Journal that too much becomes dead letters, or no longer does; told with shard 0."""
         now_ns = self._clock.now_ns()
@@ -172,6 +207,7 @@ class Intake:
                 self._record("STALE", event.shard, tokens=event.tokens, from_ns=event.from_ns)
             case AuthExpired():
                 self._counters.auth_expired = True
+                self._counters.auth_problem = event.detail
                 self._record("AUTH_EXPIRED", event.shard, ts_ns=event.ts_ns, detail=event.detail)
             case AuthRestored():
                 self._counters.auth_expired = False

@@ -14,10 +14,14 @@ from prometheus_client import CollectorRegistry
 
 from app_kit.health import HealthServer
 from broker_zerodha.subscriptions import Plan
+from kafka_io.group import GroupMember, Membership
 from ws_bridge.bridge import Bridge, BridgeParts
 from ws_bridge.journal import Journal
 from ws_bridge.metrics import BridgeMetrics
+from ws_bridge.shard_keeper import ShardKeeper
+from ws_bridge.sharding import GroupSetup
 from ws_bridge.subscription_watch import SubscriptionWatch
+from ws_bridge.topics import SHARDS
 
 log = structlog.get_logger()
 
@@ -46,8 +50,11 @@ async def serve(
     plan: Plan,
     port: int,
     drain_s: float,
+    setup: GroupSetup | None = None,
 ) -> Outcome:
     """Run until SIGTERM or Ctrl-C, then publish what is journaled within ``drain_s`` seconds.
+
+    With ``setup`` it carries the shards that the group gives it, and hands them over at the end.
 
     A second signal ends the draining at once; the journal keeps the rest. Raises PortTaken.
     """
@@ -68,6 +75,7 @@ async def serve(
             found.append(f"the subscription files are not used: {watch.problem}")
         return found
 
+    keeper = None if setup is None else join_group(bridge, parts, journal, setup)
     registry = CollectorRegistry()
     registry.register(BridgeMetrics(bridge.counters, in_loop(loop, bridge.refresh, None)))
     asked = in_loop(loop, problems, [f"the bridge has not answered for {ANSWER_S:.0f} s"])
@@ -75,12 +83,18 @@ async def serve(
         log.info("metrics and health", address=f"http://127.0.0.1:{health.port}")
         watching = asyncio.create_task(_follow_files(bridge, watch))
         try:
-            await bridge.run(stop)
+            if keeper is not None:
+                keeper.start()
+            try:
+                await bridge.run(stop)
+            finally:
+                watching.cancel()
+                with suppress(asyncio.CancelledError):
+                    await watching
+            left = await bridge.drain(drain_s, hurry.is_set)
         finally:
-            watching.cancel()
-            with suppress(asyncio.CancelledError):
-                await watching
-        left = await bridge.drain(drain_s, hurry.is_set)
+            if keeper is not None:
+                await keeper.leave()
     counters = bridge.counters
     return Outcome(
         counters.ticks_acked,
@@ -89,6 +103,21 @@ async def serve(
         counters.refused.total(),
         left,
     )
+
+
+def join_group(
+    bridge: Bridge, parts: BridgeParts, journal: Journal, setup: GroupSetup
+) -> ShardKeeper:
+    """Who keeps the bridge's place in the group; not started yet."""
+
+    def join(membership: Membership) -> GroupMember:
+        return GroupMember(
+            parts.kafka, SHARDS, setup.group, membership, session_timeout_s=setup.timeout_s
+        )
+
+    keeper = ShardKeeper(bridge, setup, join, journal.recovery.frames, parts.clock)
+    bridge.group = keeper
+    return keeper
 
 
 def in_loop(

@@ -32,6 +32,8 @@ _COUNTERS: Final = {
     "events_acked": "Feed events that Kafka has acknowledged.",
     "producer_restarts": "Times that the Kafka producer failed and started over.",
     "journal_damage": "Damaged stretches found in the journal.",
+    "frames_superseded": "Journaled frames left unpublished: another bridge had taken the shard.",
+    "rebalances": "Times that shards came, went or were lost to the group.",
     "reconnects": "Connections to Kite that ended.",
     "gaps_opened": "Silences that began, each with its tokens in feed.events.",
     "gaps_closed": "Silences that ended.",
@@ -44,7 +46,10 @@ _GAUGES: Final = {
     "journal_full": "1 while the journal refuses frames, which are lost then. Page on it.",
     "refused_bytes": "Bytes of refused records that were put aside and not yet sent. Page on any.",
     "shards_connected": "Connections to Kite that are up.",
-    "auth_expired": "1 while Kite refuses the access token.",
+    "auth_expired": "1 while the access token is refused, by Kite or because of its file.",
+    "group_size": "Shards into which the bridges of a group share the universe; 0 without a group.",
+    "group_uncarried": "Shards that this bridge got and has no connection for. Page on any.",
+    "group_unconfirmed": "1 while the group has not confirmed this bridge's shards.",
     "dead_letter_alarm": "1 while too much of the feed becomes dead letters. Page on it.",
     "dead_letter_share": "Share of dead letters among the records of the alarm's window, 0 to 1.",
 }
@@ -146,7 +151,12 @@ class BridgeMetrics:
             attempts.add_metric([str(shard)], view.connect_attempts)
             if view.last_tick_ns is not None:
                 silence.add_metric([str(shard)], max(0, now_ns - view.last_tick_ns) / 1e9)
-        yield from (gaps, state, tokens, attempts, silence)
+        held = GaugeMetricFamily(
+            "ws_bridge_group_shard", "1 for each shard that this bridge carries.", labels=["shard"]
+        )
+        for shard in self._counters.group_shards:
+            held.add_metric([str(shard)], 1.0)
+        yield from (gaps, state, tokens, attempts, silence, held)
 
 
 def _cumulative(counts: list[int]) -> list[tuple[str, float]]:

@@ -34,6 +34,7 @@ from ws_bridge.dead_letters import letter_of_damage, letter_of_row
 from ws_bridge.in_flight import ChunkInFlight, Content, SideRecord
 from ws_bridge.journal import Chunk, Position
 from ws_bridge.refused import RefusedStore
+from ws_bridge.sharding import Fence, Frames, newest_frames, superseded
 from ws_bridge.topics import Topics
 
 log = structlog.get_logger()
@@ -83,9 +84,11 @@ class Pump:
         clock: Clock,
         on_batch: Callable[[TickBatch], None] | None = None,
         refused: RefusedStore | None = None,
+        sharded: bool = False,
     ) -> None:
-        """``on_batch`` sees every decoded batch, for liveness per instrument. ``refused`` takes
-        what Kafka refuses for good; without it such a record is sent again for ever."""
+        """``sharded`` keeps the books of shards that change hands. ``on_batch`` sees every decoded
+        batch, for liveness per instrument. ``refused`` takes what Kafka refuses for good; without
+        it such a record is sent again for ever."""
         self._reader = reader
         self._cursor = cursor
         self._open_producer = open_producer
@@ -103,6 +106,11 @@ class Pump:
         self._producer_due = 0.0
         self._side_due = 0.0
         self._refused = refused
+        self._sharded = sharded
+        self.acked_ns: dict[int, int] = {}
+        """Shard → receive time of its last frame that Kafka has; kept for a sharded bridge."""
+        self.fences: frozenset[Fence] = frozenset()
+        """What lies behind them is another bridge's to publish."""
         self._given_up: set[str] = set()
         """Topics that refuse for good: their records are put aside at the first refusal."""
 
@@ -155,6 +163,7 @@ class Pump:
             chunk = chunks.popleft()
             position = chunk.position
             chunk.book(self._counters, now_ns)
+            self.acked_ns.update(chunk.newest_ns)
             if chunk.side:
                 self._with_side.popleft()
                 self._welcome(chunk)
@@ -242,10 +251,13 @@ class Pump:
     def _publish(self, producer: RecordProducer, chunk: Chunk) -> None:
         entry = ChunkInFlight(chunk.position_after)
         self._chunks.append(entry)
-        if len(chunk.frames):
-            entry.oldest_recv_ns = int(chunk.frames[0, TS_RECV])
-            entry.frames = len(chunk.frames)
-            self._publish_frames(producer, chunk, entry)
+        frames = self._of_this_bridge(chunk.frames)
+        if len(frames):
+            entry.oldest_recv_ns = int(frames[0, TS_RECV])
+            entry.frames = len(frames)
+            if self._sharded:
+                entry.newest_ns = newest_frames(frames)
+            self._publish_frames(producer, chunk, frames, entry)
         for event in chunk.events:
             record = orjson.loads(event)
             key, value = f"{record['feed']}-{record['shard']}".encode(), self._encode_event(record)
@@ -257,10 +269,20 @@ class Pump:
             letter = letter_of_damage(damage, chunk.buffer, self._clock.now_ns())
             self._send_dead(producer, letter, entry)
 
-    def _publish_frames(self, producer: RecordProducer, chunk: Chunk, entry: ChunkInFlight) -> None:
+    def _of_this_bridge(self, frames: Frames) -> Frames:
+        """Without the frames that another bridge has taken over; the journal keeps them."""
+        if not self.fences or not len(frames):
+            return frames
+        behind = superseded(frames, self.fences)
+        self._counters.frames_superseded += int(np.count_nonzero(behind))
+        return frames[~behind]
+
+    def _publish_frames(
+        self, producer: RecordProducer, chunk: Chunk, frames: Frames, entry: ChunkInFlight
+    ) -> None:
         batch, done = self._batch, 0
-        while done < len(chunk.frames):
-            taken = decode_frames(chunk.buffer, chunk.frames[done:], batch, self._bounds)
+        while done < len(frames):
+            taken = decode_frames(chunk.buffer, frames[done:], batch, self._bounds)
             done += taken
             entry.packets += batch.size
             taken_ticks = producer.produce_ticks(batch, entry.delivery)
@@ -302,6 +324,7 @@ def make_pump(
     counters: Counters,
     on_batch: Callable[[TickBatch], None] | None = None,
     refused: RefusedStore | None = None,
+    sharded: bool = False,
 ) -> Pump:
     """A pump into the real Kafka, with the machine's clock."""
     codec = AvroCodec(framing)
@@ -322,4 +345,5 @@ def make_pump(
         clock=SystemClock(),
         on_batch=on_batch,
         refused=refused,
+        sharded=sharded,
     )

@@ -24,6 +24,7 @@ from broker_zerodha.session.credentials import (
     EnvironmentCredentials,
     TokenFile,
 )
+from broker_zerodha.subscriptions import SHARDS_MAX as KITE_CONNECTIONS
 from contracts.errors import SettingsError as FileSettingsError
 from contracts.settings_env import read_env
 from kafka_io.breaker import BreakerLimits
@@ -31,6 +32,7 @@ from kafka_io.errors import SettingsError as KafkaSettingsError
 from kafka_io.settings import KafkaSettings
 from ws_bridge.errors import MissingCredentials
 from ws_bridge.journal.options import GIB, MIB, JournalOptions, Sync
+from ws_bridge.sharding import SHARDS_MAX, GroupSetup
 
 KITE_ENDPOINT: Final = "wss://ws.kite.trade"
 DEFAULT_PORT: Final = 9464
@@ -70,6 +72,11 @@ class BridgeSettings:
     """``WS_BRIDGE_DLQ_ALARM_SHARE`` (1%) of the records of ``_WINDOW`` (60s), if at least
     ``_LEAST`` (20) are dead letters, or ``_RUN`` (1000) of them without a good tick between: then
     the bridge raises the alarm. It drops nothing."""
+    shards: GroupSetup | None
+    """``WS_BRIDGE_SHARDS`` (1 to 16): the bridges of ``WS_BRIDGE_SHARD_GROUP`` (default
+    ``ws_bridge.<name>``) share the universe out in so many. ``WS_BRIDGE_SHARD_TIMEOUT`` (6s): one
+    that is not heard for so long loses its shards to others. ``WS_BRIDGE_CONNECTIONS`` (3): so many
+    this one can carry. None where WS_BRIDGE_SHARDS is not set: the bridge carries everything."""
     kafka: KafkaSettings | None
     """``KAFKA_*`` and ``SCHEMA_REGISTRY_*``; None when ``KAFKA_BOOTSTRAP`` is not set."""
     env: Mapping[str, str] = field(repr=False)
@@ -96,6 +103,7 @@ class BridgeSettings:
             port=values.integer("WS_BRIDGE_PORT", DEFAULT_PORT, low=0, high=65_535),
             drain_s=values.seconds("WS_BRIDGE_DRAIN", "10s", low=0.0, high=3600.0),
             dead_letter_limits=_dead_letter_limits(values),
+            shards=_shards(values, name),
             kafka=_kafka(env),
             env=env,
         )
@@ -160,6 +168,16 @@ def _kafka(env: Mapping[str, str]) -> KafkaSettings | None:
         return KafkaSettings.from_env(env)
     except KafkaSettingsError as exc:
         raise ConfigurationError(str(exc)) from exc
+
+
+def _shards(values: Values, name: str) -> GroupSetup | None:
+    group = values.name("WS_BRIDGE_SHARD_GROUP", f"ws_bridge.{name}"[:40])
+    timeout_s = values.seconds("WS_BRIDGE_SHARD_TIMEOUT", "6s", low=6.0, high=300.0)
+    connections = values.integer("WS_BRIDGE_CONNECTIONS", KITE_CONNECTIONS, low=1, high=3)
+    if not values.text("WS_BRIDGE_SHARDS", ""):
+        return None
+    shards = values.integer("WS_BRIDGE_SHARDS", 3, low=1, high=SHARDS_MAX)
+    return GroupSetup(shards, group, timeout_s, connections)
 
 
 def _dead_letter_limits(values: Values) -> BreakerLimits:

@@ -94,6 +94,12 @@ class Status:
     dead_letter_alarm: bool = False
     dead_letter_share: float = 0.0
     """Of the records in the alarm's window, 0 to 1."""
+    group_size: int = 0
+    """Into how many shards the bridges of a group share the universe; 0 without a group."""
+    group_shards: tuple[int, ...] = ()
+    """Those that this bridge carries."""
+    group_uncarried: int = 0
+    rebalances: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON, which knows no infinity."""
@@ -145,6 +151,10 @@ def make_status(
         refused=_whole(now.by("records_refused_total", "topic")),
         dead_letter_alarm=bool(now.value("dead_letter_alarm")),
         dead_letter_share=now.value("dead_letter_share"),
+        group_size=int(now.value("group_size")),
+        group_shards=tuple(sorted(map(int, now.by("group_shard", "shard")))),
+        group_uncarried=int(now.value("group_uncarried")),
+        rebalances=now.total("rebalances"),
     )
 
 

@@ -59,26 +59,33 @@ class _Row(NamedTuple):
     fields: dict[str, str]
 
 
-def load_subscriptions(tokens_file: Path, universe_files: Sequence[Path] = ()) -> Subscriptions:
+def load_subscriptions(
+    tokens_file: Path, universe_files: Sequence[Path] = (), connections: int = SHARDS_MAX
+) -> Subscriptions:
     """Read and check all files. Raises SubscriptionFileError, one sentence."""
     contents = {path: read_bytes(path) for path in (tokens_file, *universe_files)}
-    return parse_subscriptions(contents, tokens_file, universe_files)
+    return parse_subscriptions(contents, tokens_file, universe_files, connections)
 
 
 def parse_subscriptions(
-    contents: dict[Path, bytes], tokens_file: Path, universe_files: Sequence[Path] = ()
+    contents: dict[Path, bytes],
+    tokens_file: Path,
+    universe_files: Sequence[Path] = (),
+    connections: int = SHARDS_MAX,
 ) -> Subscriptions:
     """The same for bytes that were read already (pure)."""
     known = _tokens(tokens_file, contents[tokens_file], symbols=bool(universe_files))
     chosen = _universe(contents, universe_files, tokens_file, known) if universe_files else known
-    if len(chosen) > TOKENS_MAX:
+    most = connections * SHARD_TOKENS_MAX
+    if len(chosen) > most:
         where = universe_files[-1] if universe_files else tokens_file
         raise SubscriptionFileError(
             where,
             None,
-            f"{len(chosen)} instruments are {len(chosen) - TOKENS_MAX} more than Kite takes "
-            f"({SHARDS_MAX} connections with {SHARD_TOKENS_MAX} each)",
-            "remove some, or name a universe file in WS_BRIDGE_UNIVERSE",
+            f"{len(chosen)} instruments are {len(chosen) - most} more than Kite takes "
+            f"({connections} connections with {SHARD_TOKENS_MAX} each)",
+            "remove some, name a universe file in WS_BRIDGE_UNIVERSE, or share them out among "
+            "several bridges (WS_BRIDGE_SHARDS)",
         )
     return Subscriptions(tuple(chosen))
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import structlog
 
-from broker_zerodha.subscriptions import Plan, PlanError, diff, make_plan
+from broker_zerodha.subscriptions import EMPTY_PLAN, SHARDS_MAX, Plan, PlanError, diff, make_plan
 from ws_bridge.errors import SubscriptionFileError
+from ws_bridge.sharding import shard_plan
 from ws_bridge.subscription_files import load_subscriptions
 
 log = structlog.get_logger()
@@ -20,7 +21,11 @@ class SubscriptionWatch:
     """``changed`` gives a new plan when the files hold one. ``problem`` is why the newest version
     is not used, None when it is."""
 
-    def __init__(self, tokens_file: Path, universe_files: Sequence[Path]) -> None:
+    def __init__(
+        self, tokens_file: Path, universe_files: Sequence[Path], shards: int | None = None
+    ) -> None:
+        """``shards`` shares the instruments out among several bridges."""
+        self._shards = shards
         self.problem: str | None = None
         self._tokens_file = tokens_file
         self._universe_files = tuple(universe_files)
@@ -28,7 +33,7 @@ class SubscriptionWatch:
 
     def load(self) -> Plan:
         """The plan of the files as they are. Raises SubscriptionFileError and PlanError."""
-        return make_plan(load_subscriptions(self._tokens_file, self._universe_files).wishes())
+        return self._plan(EMPTY_PLAN)
 
     def changed(self, plan: Plan) -> Plan | None:
         """The plan of the files if it differs from ``plan``; tokens keep their connections."""
@@ -37,14 +42,20 @@ class SubscriptionWatch:
             return None
         self._stamp = stamp
         try:
-            wishes = load_subscriptions(self._tokens_file, self._universe_files).wishes()
-            new = make_plan(wishes, plan)
+            new = self._plan(plan)
         except (SubscriptionFileError, PlanError) as error:
             self.problem = str(error)
             log.error("the changed subscription is not used", reason=self.problem)
             return None
         self.problem = None
         return new if diff(plan, new) else None
+
+    def _plan(self, previous: Plan) -> Plan:
+        connections = SHARDS_MAX if self._shards is None else self._shards
+        found = load_subscriptions(self._tokens_file, self._universe_files, connections)
+        if self._shards is None:
+            return make_plan(found.wishes(), previous)
+        return shard_plan(found.wishes(), self._shards)
 
     def _look(self) -> Stamp:
         """What tells a file from its next version; empty where there is none.

@@ -9,6 +9,8 @@ TICKS: Final = "ticks"
 TICKS_DLQ: Final = "ticks.dlq"
 FEED_EVENTS: Final = "feed.events"
 BARS: Final = "bars"
+SHARDS: Final = "bridge.shards"
+"""Its partitions stand for shards; nobody writes records to it."""
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from faults import broker, clock, feed, fuzz, journal, process, replies, soak, topics
+from faults import broker, clock, feed, fuzz, journal, process, replies, shards, soak, topics
 from faults.outcome import Fault, Outcome, Record, append_record, make_record, show
 from faults.page import write_page
 from faults.scene import Scene, create_topics, real_broker
 
 COMMAND = "./pants script apps/ws_bridge/tests/faults/cli.py --"
-FAMILIES = (broker, replies, process, journal, feed, fuzz, clock, topics, soak)
+FAMILIES = (broker, replies, process, journal, feed, fuzz, clock, topics, shards, soak)
 FAULTS: dict[str, Fault] = {
     fault.name: fault
     for fault in sorted(

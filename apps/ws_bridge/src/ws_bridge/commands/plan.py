@@ -11,10 +11,11 @@ import typer
 from rich.table import Table
 
 from app_kit.console import stdout
-from broker_zerodha.subscriptions import describe, make_plan
+from broker_zerodha.subscriptions import describe
 from ws_bridge.commands.options import Root
 from ws_bridge.settings import load_settings
-from ws_bridge.subscription_files import load_subscriptions
+from ws_bridge.sharding import SHARDS_MAX
+from ws_bridge.subscription_watch import SubscriptionWatch
 
 
 def command(
@@ -33,19 +34,38 @@ def command(
             help="Subscribe only to the symbols of this universe file; may be repeated.",
         ),
     ] = None,
+    shards: Annotated[
+        int | None,
+        typer.Option(
+            "--shards",
+            metavar="N",
+            min=1,
+            max=SHARDS_MAX,
+            help="Share out in N shards among several bridges. Default: WS_BRIDGE_SHARDS, else one "
+            "bridge carries all.",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> int:
     """Show which connection carries how many instruments in which modes. Nothing is sent."""
     settings = load_settings(root, os.environ)
     files = tuple(universe) if universe else settings.universe_files
     source = tokens or settings.tokens_file
-    plan = make_plan(load_subscriptions(source, files).wishes())
+    count = shards or (settings.shards.shards if settings.shards else None)
+    plan = SubscriptionWatch(source, files, count).load()
     facts = describe(plan)
     if as_json:
         print(json.dumps(facts))
         return 0
     table = Table(title=f"{facts['tokens']:,} instruments from {source}", title_justify="left")
-    for name in ("connection", "instruments", "free", "modes", "segments", "kB a round"):
+    for name in (
+        "connection" if count is None else "shard",
+        "instruments",
+        "free",
+        "modes",
+        "segments",
+        "kB a round",
+    ):
         table.add_column(name, justify="right" if name != "modes" else "left")
     for shard in facts["shards"]:
         table.add_row(

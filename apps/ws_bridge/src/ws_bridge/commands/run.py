@@ -26,8 +26,10 @@ from ws_bridge.live import Outcome, serve
 from ws_bridge.market_hours import SESSIONS, load_market_hours
 from ws_bridge.refused import FOLDER
 from ws_bridge.settings import load_settings
+from ws_bridge.shard_keeper import check_partitions
+from ws_bridge.sharding import SHARDS_MAX
 from ws_bridge.subscription_watch import SubscriptionWatch
-from ws_bridge.topics import Topics
+from ws_bridge.topics import SHARDS, Topics
 
 _SECRETS: Final = ("KITE_API_KEY", "KITE_API_SECRET", "KITE_ACCESS_TOKEN")
 
@@ -65,6 +67,25 @@ def command(
             help="Start even if Kafka does not answer, and journal until it does.",
         ),
     ] = False,
+    shards: Annotated[
+        int | None,
+        typer.Option(
+            "--shards",
+            metavar="N",
+            min=1,
+            max=SHARDS_MAX,
+            help="Share the instruments out in N shards among the bridges of a group. Default: "
+            "WS_BRIDGE_SHARDS, else this bridge carries all.",
+        ),
+    ] = None,
+    shard_group: Annotated[
+        str | None,
+        typer.Option(
+            "--shard-group",
+            metavar="NAME",
+            help="The group's name. Default: WS_BRIDGE_SHARD_GROUP, else ws_bridge.WS_BRIDGE_NAME.",
+        ),
+    ] = None,
 ) -> int:
     """Run the live bridge until SIGTERM or Ctrl-C.
 
@@ -72,16 +93,19 @@ def command(
     configs/tokens.csv. Try `demo` or `smoke` without credentials. After SIGTERM it publishes what
     is journaled, for WS_BRIDGE_DRAIN at most; exit code 75 says that some is left in the journal.
     """
-    settings = load_settings(root, {**os.environ, **_given(bootstrap, endpoint, port, tokens)})
+    given = _given(bootstrap, endpoint, port, tokens, shards, shard_group)
+    settings = load_settings(root, {**os.environ, **given})
     credentials = settings.require_credentials()
     kafka = settings.require_kafka()
-    watch = SubscriptionWatch(settings.tokens_file, settings.universe_files)
+    setup = settings.shards
+    count = None if setup is None else setup.shards
+    watch = SubscriptionWatch(settings.tokens_file, settings.universe_files, count)
     plan = watch.load()
     secrets = [settings.env.get(name, "") for name in _SECRETS]
     configure_logs(secrets=secrets)
     topics = Topics()
     is_open = _is_open(settings.root)  # forks, so it comes before every thread
-    _check_kafka(kafka, topics, store_and_forward)
+    _check_kafka(kafka, topics, count, store_and_forward)
     parts = BridgeParts(
         feed=settings.name,
         endpoint=settings.endpoint,
@@ -92,14 +116,22 @@ def command(
         session_options=SessionOptions(is_open=is_open),
         clock=SystemClock(),
         dead_letter_limits=settings.dead_letter_limits,
+        shards=count or 0,
     )
     with Journal(settings.journal_dir, settings.journal) as journal:
-        outcome = asyncio.run(serve(parts, journal, watch, plan, settings.port, settings.drain_s))
+        outcome = asyncio.run(
+            serve(parts, journal, watch, plan, settings.port, settings.drain_s, setup)
+        )
     return _report(outcome, settings.journal_dir)
 
 
 def _given(
-    bootstrap: str | None, endpoint: str | None, port: int | None, tokens: Path | None
+    bootstrap: str | None,
+    endpoint: str | None,
+    port: int | None,
+    tokens: Path | None,
+    shards: int | None,
+    shard_group: str | None,
 ) -> dict[str, str]:
     """The options as the variables that they stand for."""
     options = {
@@ -107,13 +139,20 @@ def _given(
         "KITE_WS_URL": endpoint,
         "WS_BRIDGE_PORT": None if port is None else str(port),
         "WS_BRIDGE_TOKENS": None if tokens is None else str(tokens.resolve()),
+        "WS_BRIDGE_SHARDS": None if shards is None else str(shards),
+        "WS_BRIDGE_SHARD_GROUP": shard_group,
     }
     return {name: value for name, value in options.items() if value is not None}
 
 
-def _check_kafka(kafka: KafkaSettings, topics: Topics, store_and_forward: bool) -> None:
+def _check_kafka(
+    kafka: KafkaSettings, topics: Topics, shards: int | None, store_and_forward: bool
+) -> None:
+    names = topics.names if shards is None else (*topics.names, SHARDS)
     try:
-        check_topics(kafka, topics.names)
+        found = check_topics(kafka, names)
+        if shards is not None:
+            check_partitions(found[SHARDS], shards)
     except BrokerUnreachable as error:
         if not store_and_forward:
             raise

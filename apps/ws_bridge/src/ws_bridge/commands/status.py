@@ -162,16 +162,31 @@ def _facts(status: Status) -> Table:
         ("frames lost", f"{counts['frames_lost']:,}"),
         ("gaps open", _pairs(status.gaps_open)),
         ("gaps so far", f"{counts['gaps_opened']:,}, {counts['gaps_closed']:,} of them closed"),
-        ("access token", "REFUSED" if status.auth_expired else "accepted"),
+        ("access token", _token(status)),
         ("dead letters", _pairs(status.dead_letters)),
         ("dead letters' share now", f"{status.dead_letter_share:.2%}" + alarm),
         ("put aside, refused by Kafka", _pairs(status.refused)),
         ("producer restarts", f"{counts['producer_restarts']:,}"),
     ]
+    if status.group_size:
+        rows.insert(0, ("shards of the group", _shards(status)))
     table = Table(show_header=False)
     for name, text in rows:
         table.add_row(name, text)
     return table
+
+
+def _token(status: Status) -> str:
+    if not status.auth_expired:
+        return "accepted"
+    told = (each.partition(": ")[2] for each in status.problems if "auth_expired" in each)
+    return ": ".join(["REFUSED", *filter(None, list(told)[:1])])
+
+
+def _shards(status: Status) -> str:
+    held = ", ".join(map(str, status.group_shards)) or "none"
+    lack = f", {status.group_uncarried} MORE WITHOUT A CONNECTION" * bool(status.group_uncarried)
+    return f"{held} of {status.group_size}{lack}; {status.rebalances:,} changes"
 
 
 def _pairs(counts: dict[str, int]) -> str:
