@@ -6,7 +6,9 @@ from collections.abc import Callable
 
 
 def load() -> Callable[[], object]:
-    """The entry point."""
+    """The entry point; with the holidays, which take seconds to load."""
+    from contracts.sessions import exchange_holidays
     from hist_merge import cli
 
+    exchange_holidays()
     return cli.main

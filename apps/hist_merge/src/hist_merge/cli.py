@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from app_kit.command_line import make_app, run
+from app_kit.command_line import make_app, run, with_any_reader
+from hist_merge.commands import rebuild, revisions, show
 from hist_merge.errors import FORESEEN
 
 app = make_app(
@@ -11,6 +12,12 @@ app = make_app(
     "can be explained.",
     away="the database, Kafka or Kite",
 )
+
+app.command("show")(with_any_reader(show.command))
+app.command("revisions")(with_any_reader(revisions.command))
+app.command("accept")(with_any_reader(revisions.accept))
+app.command("reject")(with_any_reader(revisions.reject))
+app.command("rebuild")(with_any_reader(rebuild.command))
 
 
 def main() -> None:

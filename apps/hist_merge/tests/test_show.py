@@ -1,0 +1,138 @@
+"""`show`: who said what of a bar, and why the golden one is as it is."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from merged_bars import MANDM, NIFTY, bar_store, merge_the_usual, rising, said
+
+from app_kit.testing import Place
+from bars_store.bars import Flag, Limits, SaidBar, Verdict
+from hist_merge.errors import NotFound
+from hist_merge.naming import near, symbol_of
+from hist_merge.why import FLAGS, MEANINGS, differences
+
+NAMES = ["CDS:USDINR26JUNFUT", "NSE:M&M", "NSE:NIFTY 50", "NSE:SBIN", "BSE:SBIN", "NSE:SBICARD"]
+LIMITS = Limits(price_ticks=1, price_bps=1, volume_units=0, volume_bps=100, jump_bps=2000)
+
+
+@pytest.fixture()
+def merged(place: Place) -> Place:
+    with bar_store(place.env["POSTGRES_DSN"]) as (store, _):
+        merge_the_usual(store)
+        store.merge([said("kite", rising(3), MANDM)])
+        store.merge([said("kite", rising(3), NIFTY)])
+    return place
+
+
+def shown(place: Place, *arguments: str) -> dict[str, Any]:
+    done = place("show", *arguments, "--json")
+    assert (done.code, done.stderr) == (0, "")
+    (document,) = done.json()
+    found: dict[str, Any] = document
+    return found
+
+
+def test_a_conflict_is_explained(merged: Place) -> None:
+    told = shown(merged, "NSE:SBIN", "2026-06-01T09:18")
+    assert told["golden"]["verdict"] == "CONFLICT_BROKER_WON"
+    (sentence,) = told["why"]
+    assert sentence == (
+        "kite differs from vendor in high 101.00 against 100.25 (15 ticks, 74.3 bps); close 100.95 "
+        "against 100.20 (15 ticks, 74.3 bps); volume 120 against 104 (1333.3 bps), which is more "
+        "than price_ticks = 1 or price_bps = 1, volume_units = 0 or volume_bps = 100; kite won, "
+        "because precedence is kite, vendor, live"
+    )
+    sources = {each["source"]: each for each in told["observations"]}
+    assert [sources[name]["status"] for name in ("kite", "vendor")] == ["golden", "compared"]
+    assert (sources["vendor"]["file"], sources["kite"]["file"]) == ("SBIN.csv", None)
+    assert (sources["vendor"]["close"], sources["kite"]["close"]) == ("100.20", "100.95")
+    assert [each["ts_open"][11:16] for each in told["around"]] == [
+        *("09:16", "09:17", "09:18", "09:19", "09:20"),
+    ]
+
+
+def test_each_verdict_has_its_sentence(merged: Place) -> None:
+    agreed = shown(merged, "sbin", "2026-06-01 09:16")
+    assert agreed["why"] == ["kite and vendor say the same"]
+    within = shown(merged, "NSE:SBIN", "2026-06-01T09:20")
+    assert (
+        "close 100.30 against 100.35 (1 tick, 5.0 bps), which is within price_ticks = 1"
+        in (within["why"][0])
+    )
+    alone = shown(merged, "NSE:SBIN", "2026-06-01T04:16Z")  # 09:46 in India
+    assert alone["why"] == ["only kite has it, so nothing could be compared"]
+    gone = shown(merged, "NSE:SBIN", "2026-06-01T09:42")
+    assert (gone["golden"], gone["observations"]) == (None, [])
+    assert gone["why"][0].startswith("no source has it: the segment trades then")
+    closed = shown(merged, "NSE:SBIN", "2026-06-01T16:00")
+    assert closed["why"] == ["no source has it: post-close closed at 16:00 on 2026-06-01"]
+
+
+def test_what_was_known_then(merged: Place) -> None:
+    with bar_store(merged.env["POSTGRES_DSN"]) as (store, connection):
+        row = connection.execute("SELECT max(recorded_at) FROM bar_batch").fetchone()
+        assert row is not None
+        corrected = rising(1)
+        corrected[0] = (10_000, 10_010, 9_990, 10_000, 100)
+        store.merge([said("kite", corrected)])
+    now = shown(merged, "NSE:SBIN", "2026-06-01T09:15")
+    assert [each["status"] for each in now["observations"]] == ["replaced", "compared", "golden"]
+    assert now["golden"]["close"] == "100.00"
+    assert now["why"][1].startswith("kite said otherwise before")
+    then = shown(merged, "NSE:SBIN", "2026-06-01T09:15", "--as-of", row[0].isoformat())
+    assert then["golden"]["close"] == "100.05"
+    assert len(then["observations"]) == 2
+
+
+def test_a_table_for_people(merged: Place) -> None:
+    done = merged("show", "NSE:M&M", "2026-06-01T09:15")
+    assert done.code == 0
+    for part in ("NSE:M&M", "BROKER_ONLY", "what was said", "golden bars around it", "100.05"):
+        assert part in done.stdout
+    assert shown(merged, "nifty 50", "2026-06-01T09:15:30")["symbol"] == "NSE:NIFTY 50"
+
+
+def test_unknown_symbols_and_times(merged: Place) -> None:
+    done = merged("show", "NSE:SBINN", "2026-06-01T09:15")
+    assert (done.code, done.sentence) == (
+        *(1, "no bars of NSE:SBINN were ever merged: did you mean NSE:SBIN?"),
+    )
+    assert merged("show", "NSE:SBIN", "yesterday").code == 2
+    assert merged("show", "NSE:SBIN", "2026-06-01", "--interval", "m5").code == 2
+
+
+def test_a_day(merged: Place) -> None:
+    with bar_store(merged.env["POSTGRES_DSN"]) as (store, _):
+        store.merge([said("kite", {0: (10_000, 10_500, 9_900, 10_400, 5_000)}, interval="d1")])
+    told = shown(merged, "NSE:SBIN", "2026-06-01", "--interval", "d1")
+    assert (told["golden"]["close"], told["interval"]) == ("104.00", "d1")
+    sunday = shown(merged, "NSE:SBIN", "2026-05-31", "--interval", "d1")
+    assert "does not trade on weekends" in sunday["why"][0]
+
+
+def test_symbols_as_people_type_them() -> None:
+    assert symbol_of(" nse:m&m ", NAMES) == "NSE:M&M"
+    assert symbol_of("NIFTY 50", NAMES) == "NSE:NIFTY 50"
+    with pytest.raises(NotFound, match="on several exchanges: name one of NSE:SBIN, BSE:SBIN"):
+        symbol_of("SBIN", NAMES)
+    assert near("NSE:SBI", NAMES) == ["NSE:SBICARD", "NSE:SBIN", "BSE:SBIN"]
+    with pytest.raises(NotFound, match="no bars were merged yet"):
+        symbol_of("NSE:SBIN", [])
+    with pytest.raises(NotFound, match="`report` lists"):
+        symbol_of("NSE:ZZZZZZ", NAMES)
+
+
+def test_differences_are_exact_and_at_one_scale() -> None:
+    won = SaidBar("kite", 830_000, 831_000, 829_000, 830_050, 5, None, 4)
+    other = SaidBar("vendor", 8_300, 8_310, 8_290, 8_300, 5, 7, 2)
+    (found,) = differences(won, other, Decimal("0.0025"), LIMITS)
+    assert (found.field, found.ticks, found.is_beyond) == ("close", Decimal(2), False)
+    assert str(found) == "close 83.0050 against 83.00 (2 ticks, 0.6 bps)"
+
+
+def test_every_verdict_and_flag_is_told() -> None:
+    assert set(FLAGS) == set(Flag)
+    assert set(MEANINGS) == set(Verdict)
