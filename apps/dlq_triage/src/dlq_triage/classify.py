@@ -34,6 +34,8 @@ Pick = Callable[[Contents], Contents]
 _CODES: Final = frozenset(map(str, ReasonCode))
 PIECES: Final = ("frame-tail", "journal")
 """Units that have no decoded form."""
+_BEHIND: Final = ("", None)
+"""Behind the last header, for the fields that no header fills."""
 _OTHERS: Final = frozenset(Dialect) - {Dialect.KITE, Dialect.NONE}
 
 
@@ -108,8 +110,7 @@ class Classifier:
 
     def recognise(self, headers: RawHeaders) -> tuple[Kind, Known, Contents]:
         """What is known of such headers, and their contents with a None behind."""
-        names = tuple([name for name, _ in headers])
-        contents = (*[content for _, content in headers], None)
+        names, contents = zip(*headers, _BEHIND, strict=True)
         last = self._last_kinds.get(len(names))
         kind = last if last is not None and last.names == names else self._kind(names)
         steady = kind.steady(contents)
@@ -180,7 +181,7 @@ class Classifier:
         return kind
 
     def _learn(self, names: tuple[str, ...]) -> Kind:
-        layout = layout_of(names)
+        layout = layout_of(names[:-1])
         message_at, offset_at, seq_at, first_at = (
             place.index if place is not None else -1 for place in (layout.message, *layout.varying)
         )

@@ -19,6 +19,7 @@ from kafka_io.errors import BrokerUnreachable
 from kafka_io.raw_reader import RawReader
 
 WAIT_S: Final = 0.2
+TELL_S: Final = 0.1
 SILENCE_S: Final = 30.0
 """With records left to read and none arriving for so long, the broker is taken to be away."""
 _GC_OBJECTS: Final = 200_000
@@ -43,20 +44,24 @@ def dump(
 ) -> Summary:
     """Read to the reader's end, or until asked to stop; without ``out`` only the summary is made.
 
-    ``progress`` is told how many records were read so far. Raises BrokerUnreachable, ReadError and
-    DumpFailed.
+    ``progress`` is told ten times a second how many records were read so far. Raises
+    BrokerUnreachable, ReadError and DumpFailed.
     """
     summary = Summary()
     maker = LineMaker(classifier)
     lane = FastLane(classifier, maker, summary, options.reasons)
-    heard_s = time.monotonic()
+    heard_s = told_s = time.monotonic()
     with seldom_collected():
         while not reader.finished and not stop:
             batch = reader.read(WAIT_S)
+            now_s = time.monotonic()
+            if now_s - told_s > TELL_S:
+                told_s = now_s
+                progress(summary.read)
             if not batch:
                 _check_silence(reader, heard_s)
                 continue
-            heard_s = time.monotonic()
+            heard_s = now_s
             summary.read += len(batch)
             lines = []
             for raw in batch:
@@ -77,7 +82,7 @@ def dump(
                 if out is not None:
                     out.sync()
                 reader.commit()
-            progress(summary.read)
+    progress(summary.read)
     return summary
 
 

@@ -22,7 +22,8 @@ from dlq_triage.summary import Summary, Tally
 from kafka_io.raw_reader import RawRecord
 
 _LONG_MAX: Final = b"%d" % (2**63 - 1)
-_ZERO: Final = ord("0")
+_LONG_DIGITS: Final = len(_LONG_MAX)
+_ONE: Final = b"1"
 _LENGTHS: Final = frozenset(PacketKind)
 _NULL: Final = b"null"
 
@@ -136,11 +137,10 @@ class FastLane:
 
 def _is_number(content: bytes) -> bool:
     """Whether the header's digits are a JSON number as they are, and fit 64 bits."""
-    size = len(content)
     return (
         content.isdigit()
-        and (size < len(_LONG_MAX) or (size == len(_LONG_MAX) and content <= _LONG_MAX))
-        and content[0] != _ZERO
+        and content >= _ONE
+        and (len(content) < _LONG_DIGITS or (len(content) == _LONG_DIGITS and content <= _LONG_MAX))
     )
 
 

@@ -6,7 +6,6 @@ frame means; a property test holds this module to them.
 
 from __future__ import annotations
 
-import json
 import struct
 from collections.abc import Callable
 from typing import Any, Final
@@ -135,40 +134,98 @@ def packet_json(
     packet: bytes, *, feed_session: int = 0, feed_seq: int = 0, ts_recv_ns: int = 0
 ) -> bytes | None:
     """``packet_record`` as JSON text, in half the time: the keys' order is not the contract's."""
-    size = len(packet)
-    if size == PacketKind.FULL:
-        part = _QUOTE(packet)
-        tail = _FULL_TAIL(packet, _QUOTE_BYTES)
-        scale = price_scale_of(part[0])
-        stamps = (feed_session, feed_seq, ts_recv_ns, scale)
-        body = _FULL_JSON[tail[0] > 0, tail[4] > 0]
-        return body % (*stamps, *part[:7], tail[0], *part[7:], tail[4], *tail[1:4], *tail[5:])
-    record = packet_record(
-        packet, feed_session=feed_session, feed_seq=feed_seq, ts_recv_ns=ts_recv_ns
+    write = _WRITERS.get(len(packet))
+    if write is None:
+        return None
+    return write(packet, (feed_session, feed_seq, ts_recv_ns))
+
+
+_Stamps = tuple[int, int, int]
+
+
+def _ltp_json(packet: bytes, stamps: _Stamps) -> bytes:
+    token, last = _LTP(packet)
+    return _LTP_JSON % (*stamps, price_scale_of(token), token, last)
+
+
+def _index_json(packet: bytes, stamps: _Stamps) -> bytes:
+    part = _INDEX(packet)
+    scale = price_scale_of(part[0])
+    if len(packet) == PacketKind.INDEX_QUOTE:
+        return _INDEX_QUOTE_JSON % (*stamps, scale, *part)
+    (event,) = _SECONDS(packet, _INDEX_TIME_AT)
+    return _INDEX_FULL_JSON[bool(event)] % (*stamps, scale, *part, event)
+
+
+def _quote_json(packet: bytes, stamps: _Stamps) -> bytes:
+    part = _QUOTE(packet)
+    return _QUOTE_JSON % (*stamps, price_scale_of(part[0]), *part)
+
+
+def _full_json(packet: bytes, stamps: _Stamps) -> bytes:
+    part = _QUOTE(packet)
+    tail = _FULL_TAIL(packet, _QUOTE_BYTES)
+    scale = price_scale_of(part[0])
+    own = (*part[:7], tail[0], *part[7:], tail[4], *tail[1:4], *tail[5:])
+    text: bytes = _FULL_JSON[tail[0] > 0, tail[4] > 0] % (*stamps, scale, *own)
+    return text
+
+
+_WRITERS: Final[dict[int, Callable[[bytes, _Stamps], bytes]]] = {
+    PacketKind.LTP: _ltp_json,
+    PacketKind.INDEX_QUOTE: _index_json,
+    PacketKind.INDEX_FULL: _index_json,
+    PacketKind.QUOTE: _quote_json,
+    PacketKind.FULL: _full_json,
+}
+
+# Templates: %d for each number, in the order in which the packet has them.
+
+
+def _time(there: bool) -> str:
+    """A time of 0 seconds is none; %.0a takes the number and prints nothing."""
+    return "%d000000000" if there else "null%.0a"
+
+
+def _template(mode: str, *members: str) -> bytes:
+    """A record's JSON: what every packet has, these members, and null for the others."""
+    first = (
+        f'{{"mode":"{mode}","feed_session":%d,"feed_seq":%d,"ts_recv_ns":%d,"price_scale":%d,'
+        '"instrument_token":%d,"last_price":%d'
     )
-    return None if record is None else json.dumps(record, separators=(",", ":")).encode()
+    optional = ("ohlc", "trade", "ts_event_ns", "open_interest", "index_change", "depth")
+    said = ",".join((first, *members))
+    absent = [f'"{name}":null' for name in optional if f'"{name}":' not in said]
+    return (",".join((said, *absent)) + "}").encode()
 
 
-def _full_json(traded: bool, event: bool) -> bytes:
-    """A template: ``%d`` for each number, in the order that ``packet_json`` gives them."""
-    # A time of 0 seconds is none; %.0a takes the number and prints nothing.
-    times = {True: "%d000000000", False: "null%.0a"}
-    level = '{"quantity":%d,"price":%d,"orders":%d}'
-    levels = ",".join([level] * 5)
-    return (
-        '{"mode":"full","feed_session":%d,"feed_seq":%d,"ts_recv_ns":%d,"price_scale":%d,'
-        '"instrument_token":%d,"last_price":%d,"trade":{"last_quantity":%d,"average_price":%d,'
-        '"volume_day":%d,"total_buy_quantity":%d,"total_sell_quantity":%d,'
-        f'"last_trade_time_ns":{times[traded]}}},'
-        '"ohlc":{"open":%d,"high":%d,"low":%d,"close":%d},'
-        f'"ts_event_ns":{times[event]},'
-        '"open_interest":{"oi":%d,"day_high":%d,"day_low":%d},"index_change":null,'
-        f'"depth":{{"bids":[{levels}],"asks":[{levels}]}}}}'
-    ).encode()
+_TRADE: Final = (
+    '"trade":{"last_quantity":%d,"average_price":%d,"volume_day":%d,"total_buy_quantity":%d,'
+    '"total_sell_quantity":%d,"last_trade_time_ns":'
+)
+_OHLC: Final = '"ohlc":{"open":%d,"high":%d,"low":%d,"close":%d}'
+_INDEX_OHLC: Final = '"ohlc":{"high":%d,"low":%d,"open":%d,"close":%d}'
+_CHANGE: Final = '"index_change":{"change":%d}'
+_OI: Final = '"open_interest":{"oi":%d,"day_high":%d,"day_low":%d}'
+_LEVELS: Final = ",".join(['{"quantity":%d,"price":%d,"orders":%d}'] * 5)
+_DEPTH: Final = f'"depth":{{"bids":[{_LEVELS}],"asks":[{_LEVELS}]}}'
 
-
+_LTP_JSON: Final = _template("ltp")
+_INDEX_QUOTE_JSON: Final = _template("quote", _INDEX_OHLC, _CHANGE)
+_INDEX_FULL_JSON: Final = [
+    _template("full", _INDEX_OHLC, _CHANGE, '"ts_event_ns":' + _time(event))
+    for event in (False, True)
+]
+_QUOTE_JSON: Final = _template("quote", _TRADE + "null}", _OHLC)
 _FULL_JSON: Final = {
-    (traded, event): _full_json(traded, event)
+    (traded, event): _template(
+        "full",
+        _TRADE + _time(traded) + "}",
+        _OHLC,
+        '"ts_event_ns":' + _time(event),
+        _OI,
+        _DEPTH,
+    )
     for traded in (False, True)
     for event in (False, True)
 }
