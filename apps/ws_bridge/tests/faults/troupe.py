@@ -207,11 +207,14 @@ def demand_together(outcome: Outcome, troupe: Troupe, mark: Mark, proof: Proof) 
     """Nothing is lost, doubled or out of order outside the gaps, and no silence is untold."""
     frames = received(troupe.journals)
     together = read_together(troupe.scene.broker.bootstrap, mark, proof.gaps, frames)
-    missing_within = missing_outside = 0
+    later = _later_begins(frames)
+    missing_within = missing_outside = left = 0
     for each in frames:
         numbers = together.published.get(each.session, set())
         missing = sum(number not in numbers for number in range(each.first, each.end))
-        if missing and within(proof.gaps, each.session & SHARD_MASK, each.ts_ns):
+        if each.ts_ns > later[each.session]:
+            left += missing
+        elif within(proof.gaps, each.session & SHARD_MASK, each.ts_ns):
             missing_within += missing
         else:
             missing_outside += missing
@@ -219,6 +222,7 @@ def demand_together(outcome: Outcome, troupe: Troupe, mark: Mark, proof: Proof) 
     outcome.note("ticks read back", proof.back.ticks)
     outcome.note("repeats dropped by the filter", proof.back.repeats_dropped)
     outcome.note("journaled, not published, within the gaps", missing_within)
+    outcome.note("journaled after another had the shard, left to it", left)
     outcome.note("published late, within the gaps", together.late_within)
     outcome.demand("lost", missing_outside, 0)
     outcome.demand("duplicated", proof.back.duplicated, 0)
