@@ -9,6 +9,7 @@ DEVSTACK := ./pants run packages/devstack --
 BRIDGE := ./pants run apps/ws_bridge --
 INSTRUMENTS := ./pants run apps/instruments --
 FAULTS := ./pants script apps/ws_bridge/tests/faults/cli.py --
+BENCH := ./pants script benchmarks/bench.py --
 
 help: ## This list
 	@grep -hE '^[a-z -]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z -]+):.*## /\1\t/' \
@@ -40,9 +41,11 @@ ws: ## The live bridge; credentials in .env
 package: ## Wheels and PEX files into dist/
 	@./pants package ::
 
-bench: ## The budgets, as ratios measured in one run
+bench: ## Every budget, measured (PARTS="codec live", ROUNDS=5, RECORD=docs/performance.json; ten minutes)
 	@$(DEVSTACK) up
-	@set -e; endpoints="$$($(DEVSTACK) env)"; eval "$$endpoints"; for script in benchmarks/*.py; do echo "== $$script"; ./pants script $$script; done
+	@set -e; endpoints="$$($(DEVSTACK) env)"; eval "$$endpoints"; \
+		$(BENCH) $(PARTS) $(if $(ROUNDS),--rounds $(ROUNDS)) \
+		$(if $(RECORD),--record $(abspath $(RECORD))) || [ $$? -eq 3 ]
 
 faults: ## Every fault on purpose, long forms, on a Kafka of their own (half an hour; ARGS=--list names them)
 	@$(FAULTS) $(or $(ARGS),--all) $(if $(RECORD),--record $(abspath $(RECORD)))

@@ -3,8 +3,9 @@ quickest libraries, and the ready-made bytes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 
 from benchmarks.bridge_way import JournaledBridge, UnjournaledBridge
 from benchmarks.measure import Figure, Spread, Task, in_turns, rate, ratios, say
@@ -42,13 +43,15 @@ def run(rounds: int) -> list[Figure]:
     found: list[Figure] = []
     for packets in SIZES:
         say(f"  {packets} packets a frame")
-        with _rates(packets, rounds) as rates:
-            found += figures_of(packets, rates)
+        rates, costs = _measured(packets, rounds)
+        found += figures_of(packets, rates, costs)
     return found
 
 
-def figures_of(packets: int, rates: dict[str, list[float]]) -> list[Figure]:
-    """The figures of one size of frame (pure)."""
+def figures_of(
+    packets: int, rates: dict[str, list[float]], costs: dict[str, list[float]]
+) -> list[Figure]:
+    """The figures of one size of frame (pure): rates, what has a budget, and costs."""
     where = f"{packets} packets a frame"
     found = [
         Figure.of(f"{NAMES[name]}, {where}", "ticks/s", Spread.of(values), at=packets)
@@ -68,11 +71,17 @@ def figures_of(packets: int, rates: dict[str, list[float]]) -> list[Figure]:
         )
     kept = ratios(rates["step"], rates["bare"])
     found.append(Figure.of(f"with journal against without, {where}", "x", kept))
+    for name in ("step", "queue", "bare", "ready", "quick", "plain"):
+        cost = Spread.of(costs[name])
+        found.append(Figure.of(f"{NAMES[name]}, CPU a thousand ticks, {where}", "ms", cost))
     return found
 
 
-@contextmanager
-def _rates(packets: int, rounds: int) -> Iterator[dict[str, list[float]]]:
+def _measured(packets: int, rounds: int) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
+    """Ticks a second, and processor milliseconds for 1,000 ticks, of each way in each round.
+
+    The processor time is that of this process with librdkafka's threads, without the broker.
+    """
     settings = kafka_settings()
     frames = full_frames(packets, max(8, min(FRAMES_MAX, TICKS // packets)))
     with topic(settings) as name, ExitStack() as ways:
@@ -90,14 +99,28 @@ def _rates(packets: int, rounds: int) -> Iterator[dict[str, list[float]]]:
         }
         for way, _ in open_ways.values():
             ways.callback(way.close)
-        yield in_turns(
+        costs: dict[str, list[float]] = {key: [] for key in open_ways}
+        rates = in_turns(
             rounds,
-            {key: _sample(way, some, packets) for key, (way, some) in open_ways.items()},
+            {
+                key: _sample(way, some, packets, costs[key])
+                for key, (way, some) in open_ways.items()
+            },
         )
+    return rates, {key: each[1:] for key, each in costs.items()}
 
 
-def _sample(way: Way, frames: Sequence[bytes], packets: int) -> Task:
-    return rate(lambda: way.run(frames), packets * len(frames))
+def _sample(way: Way, frames: Sequence[bytes], packets: int, costs: list[float]) -> Task:
+    ticks = packets * len(frames)
+    timed = rate(lambda: way.run(frames), ticks)
+
+    def sample() -> float:
+        before_s = time.process_time()
+        found = timed()
+        costs.append((time.process_time() - before_s) / ticks * 1e6)
+        return found
+
+    return sample
 
 
 def run_growth(rounds: int) -> list[Figure]:
@@ -140,7 +163,7 @@ def _compared(
             place = stack.enter_context(topic(settings, partitions))
             way = JournaledBridge(settings, place)
             stack.callback(way.close)
-            tasks[name] = _sample(way, frames, USUAL_PACKETS)
+            tasks[name] = _sample(way, frames, USUAL_PACKETS, [])
         rates = in_turns(rounds, tasks)
     first, *others = rates
     found = [Figure.of(f"bridge, {name}", "ticks/s", Spread.of(rates[name])) for name in rates]
