@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import groupby
+from pathlib import Path
 
 import numpy as np
 
@@ -73,6 +74,14 @@ def windows(scale: Scale, *, revised: bool = False) -> Iterator[list[SourceBars]
             yield _window(days, numbers, seed=month.toordinal() + first, revised=revised)
 
 
+def peak_mb() -> float:
+    """The most memory that this process has had. Linux; a child's `ru_maxrss` has its parent's."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) / 1024
+    raise SystemExit("/proc/self/status does not tell the peak memory")
+
+
 def _window(
     days: Sequence[date], numbers: Sequence[int], *, seed: int, revised: bool
 ) -> list[SourceBars]:
@@ -89,7 +98,11 @@ def _window(
     columns = {
         "instrument": np.repeat(np.arange(len(numbers)), len(times)),
         "ts_open_ns": np.tile(times, len(numbers)),
-        **{"open": open_, "high": high, "low": low, "close": close, "volume": volume},
+        "open": open_,
+        "high": high,
+        "low": low,
+        "close": close,
+        "volume": volume,
         "oi": np.full(count, NO_OI),
     }
     differs = random.integers(0, DIFFERING_SHARE, count) == 0

@@ -20,7 +20,6 @@ import argparse
 import contextlib
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -35,7 +34,7 @@ from rich.table import Table
 
 from bars_store.bars import BarStore, load_rules
 from bars_store.database import connect, transaction
-from benchmarks.bars_market import Scale, calendar, months, windows
+from benchmarks.bars_market import Scale, calendar, months, peak_mb, windows
 from contracts.migrations import runner
 from devstack.databases import database
 
@@ -65,7 +64,7 @@ def merge(dsn: str, scale: Scale, *, revised: bool = False) -> Run:
             seconds += time.perf_counter() - started
             observations += result.appended
             golden += result.golden.written
-    memory_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    memory_mb = peak_mb()
     return {
         "seconds": seconds,
         "observations": observations,
