@@ -61,14 +61,19 @@ class Comparison:
 
 
 def compare(
-    sources: Sequence[SourceBars], rules: MergeRules, calendar: SessionCalendar
+    said: Sequence[SourceBars],
+    rules: MergeRules,
+    calendar: SessionCalendar,
+    total: Comparison | None = None,
 ) -> Comparison:
-    """Merge the bars as the store would, and compare the first two sources bar by bar.
+    """Merge the bars as the store would, and compare the first two sources by precedence.
 
-    ``sources`` are screened, each with one interval, all of the same. Raises RulesFaulty for a
-    source without a rank.
+    ``said`` are screened and of one interval; of a source that is there twice the first counts.
+    What is found is added to ``total``. Raises RulesFaulty for a source without a rank.
     """
-    found = Comparison()
+    found = Comparison() if total is None else total
+    once = {each.source: each for each in reversed(said)}
+    sources = sorted(once.values(), key=lambda each: rules.rank(each.source))
     keys = sorted({(i.exchange, i.tradingsymbol) for each in sources for i in each.instruments})
     ids = {key: at for at, key in enumerate(keys, 1)}
     sessions = calendar_sessions(calendar, rules.phases)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import csv
+import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final
 
 from bars_store.bars import NO_OI, RefusedRow, SourceBars
 from contracts.sessions import IST
+from hist_merge.errors import OutputUnusable
 from hist_merge.sources.protocol import RefusedLine
 
 PLAIN_HEADER: Final = "exchange,tradingsymbol,time,open,high,low,close,volume,oi"
@@ -35,9 +39,8 @@ def not_kept(refused: Iterable[RefusedRow], said: Sequence[SourceBars]) -> list[
         bars = by_key[row.source, row.interval]
         place = bars.file_name or f"{row.source} {row.interval}"
         reason = str(row.reason)
-        lines.append(
-            RefusedLine(place, row.row + 1, reason, MESSAGES[reason], plain(bars, row.row))
-        )
+        raw = plain(bars, row.row)
+        lines.append(RefusedLine(place, row.row + 1, reason, MESSAGES[reason], raw, PLAIN_HEADER))
     return lines
 
 
@@ -70,3 +73,53 @@ def stamp(ts_ns: int) -> str:
         return datetime.fromtimestamp(ts_ns // 10**9, UTC).astimezone(IST).isoformat()
     except (OverflowError, ValueError, OSError):
         return str(ts_ns)
+
+
+class RefusedFiles:
+    """Writes refused lines as they come, a file for each file they came from, in its layout.
+
+    Beside each lies ``NAME.reasons.csv`` with place, line, reason and message, line by line.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._names: dict[str, Path] = {}
+
+    @property
+    def folder(self) -> Path | None:
+        """Where they lie; None as long as there are none."""
+        return self._folder if self._names else None
+
+    def __call__(self, lines: Sequence[RefusedLine]) -> None:
+        """Append the lines. Raises OutputUnusable."""
+        try:
+            for place in dict.fromkeys(line.place for line in lines):
+                self._append(place, [line for line in lines if line.place == place])
+        except OSError as exc:
+            raise OutputUnusable(self._folder, exc) from exc
+
+    def _append(self, place: str, lines: Sequence[RefusedLine]) -> None:
+        fresh = place not in self._names
+        if fresh:
+            self._names[place] = self._name(place, lines[0].header)
+        path = self._names[place]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8", errors="surrogateescape", newline="") as file:
+            if fresh and lines[0].header:
+                file.write(f"{lines[0].header}\n")
+            file.writelines(f"{line.raw}\n" for line in lines)
+        reasons = path.with_name(f"{path.name}.reasons.csv")
+        with reasons.open("a", encoding="utf-8", errors="replace", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            if fresh:
+                writer.writerow(("place", "line", "reason", "message"))
+            writer.writerows((each.place, each.line, each.reason, each.message) for each in lines)
+
+    def _name(self, place: str, header: str) -> Path:
+        """A name by which the layout is found again; two of one name get folders of their own."""
+        bare = re.sub(r"\.(gz|zst)$", "", re.sub(r"[^\w.+&-]", "_", Path(place).name))
+        if header == PLAIN_HEADER and not bare.endswith(".csv"):
+            bare += ".csv"
+        taken = set(self._names.values())
+        folders = (self._folder, *(self._folder / str(n) for n in range(2, len(taken) + 3)))
+        return next(folder / bare for folder in folders if folder / bare not in taken)

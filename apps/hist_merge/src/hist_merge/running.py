@@ -64,16 +64,22 @@ def merge_windows(
     progress: Progress | None = None,
     judge: SessionJudge | None = None,
     keep: Callable[[Sequence[RefusedLine]], None] | None = None,
+    look: Callable[[Sequence[SourceBars], Window], None] | None = None,
+    stop: Callable[[], bool] | None = None,
     summary: RunSummary | None = None,
 ) -> RunSummary:
     """Merge the windows, each with all sources; what was done is added to ``summary``.
 
     Give ``summary`` to see what was done when an error or Ctrl-C ends the run. With ``judge`` bars
     outside the session are counted by cause; ``keep`` gets the refused lines of each window
-    (`refused.RefusedFiles`). Raises what store and sources raise.
+    (`refused.RefusedFiles`), ``look`` all bars of each. When ``stop`` says so, the run ends before
+    the next window. Raises what store and sources raise.
     """
     total = RunSummary() if summary is None else summary
     for window in windows:
+        if stop is not None and stop():
+            total.stopped = True
+            break
         if progress is not None:
             progress(total.windows, window)
         readings = [source.read(window) for source in sources]
@@ -83,6 +89,8 @@ def merge_windows(
             result = store.merge(part)
             total.add(result)
             refused += not_kept(result.refused, part)
+        if look is not None:
+            look(said, window)
         if judge is not None:
             total.outside.add(judge.outside(said))
         total.refuse(refused)

@@ -48,6 +48,8 @@ class RunSummary:
     """Counts of bars, except where another unit is named."""
 
     dry_run: bool = False
+    stopped: bool = False
+    """By Ctrl-C, before all windows were merged."""
     windows: int = 0
     read: Counter[str] = field(default_factory=Counter)
     """By source."""
@@ -107,6 +109,7 @@ class RunSummary:
         golden = self.golden
         return {
             "dry_run": self.dry_run,
+            "stopped": self.stopped,
             "windows": self.windows,
             "read": _sorted(self.read),
             "added": self.added,
@@ -144,7 +147,7 @@ def print_summary(summary: RunSummary, as_json: bool) -> int:
 
 def lines_of(summary: RunSummary) -> list[str]:
     """The summary for people; what is zero is left out, where that is the usual."""
-    golden, wrote = summary.golden, "would be" if summary.dry_run else "were"
+    golden = summary.golden
     lines = [
         _line("read", summary.read),
         f"observations   {summary.added:,} new, {summary.revised:,} revised, "
@@ -156,6 +159,15 @@ def lines_of(summary: RunSummary) -> list[str]:
         lines.append(f"repeated       {summary.repeated:,} bars stood there more than once")
     lines += _parts("verdicts", {each.name: n for each, n in golden.verdicts.items()})
     lines += _parts("flags", {str(each.name): n for each, n in golden.flags.items()})
+    lines += finding_lines(summary)
+    if summary.dry_run:
+        lines.append("dry run        nothing was written; the counts are what would be")
+    return lines
+
+
+def finding_lines(summary: RunSummary) -> list[str]:
+    """What a person should look at; nothing where all is well."""
+    lines: list[str] = []
     lines += _parts("outside", summary.outside.causes, " (kept as observations, never golden)")
     lines += [f"               {each}" for each in summary.outside.examples]
     lines += _parts("missing", summary.missing)
@@ -181,8 +193,6 @@ def lines_of(summary: RunSummary) -> list[str]:
             "--vendor"
         )
     lines += [f"note           {note}" for note in summary.notes]
-    if summary.dry_run:
-        lines.append(f"dry run        nothing was written; the counts are what {wrote} written")
     return lines
 
 

@@ -54,8 +54,6 @@ class BlockReader:
 
     def __init__(self, frame: Frame) -> None:
         self._frame = frame
-        self._scales = frame.scales
-        self._powers = np.array([10.0**each for each in self._scales] or [1.0])
         self._names = [f"c{at}" for at in range(frame.width)]
 
     def read(self, lines: Sequence[bytes], first_line: int) -> BlockReading:
@@ -102,7 +100,7 @@ class BlockReader:
 
         def look(at: int) -> tuple[str, Bar | Fault | None]:
             text = text_of(lines[at])
-            return text, read_line(text, self._frame, self._scales)
+            return text, read_line(text, self._frame)
 
         return self.judged(number, times, columns, first_line, look)
 
@@ -115,7 +113,8 @@ class BlockReader:
         bars[0], bars[1], bars[8] = number, times, np.arange(first_line, first_line + rows)
         odd = (number == UNKNOWN) | (times < FIRST_NS) | (times >= LAST_NS)
         odd |= times % MINUTE_NS != 0
-        power = self._powers[np.maximum(number, 0)]
+        scales = [10.0 ** frame.scale(each) for each in range(len(frame.roster.asked))]
+        power = np.array(scales or [1.0])[np.maximum(number, 0)]
         for at, name in enumerate(PRICES, 2):
             odd |= _scaled(columns[name], power, PRICE_MAX, bars[at])
         odd |= _scaled(columns["volume"], 1.0, VOLUME_MAX, bars[6])
@@ -146,7 +145,7 @@ class BlockReader:
             text = text_of(line)
             if not text.strip():
                 continue
-            bar: Bar | Fault | None = read_line(text, self._frame, self._scales)
+            bar: Bar | Fault | None = read_line(text, self._frame)
             if isinstance(bar, Fault):
                 refused.append((at, text, bar))
             elif bar is None:

@@ -6,9 +6,12 @@ import csv
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from bars_store.bars import BarInstrument
+from bars_store.bars.screening import SCALE_MAX
 from hist_merge.sources.vendor_layouts import CSV, PARQUET, Layout
 from hist_merge.sources.vendor_lines import Frame, read_line
 from hist_merge.sources.vendor_values import Clock, Fault, Naming, Roster
+from hist_merge.universe import Listed
 
 _LINES: Final = 20
 _EPOCH_END: Final = 1 << 62
@@ -93,7 +96,7 @@ def _fits(layout: Layout, head: bytes, names: Sequence[str] | None) -> bool:
 
 def _is_sensible(line: str, frame: Frame) -> bool:
     """Whether columns and time are those of the layout; what the values are worth comes later."""
-    found = read_line(line, frame, [9])
+    found = read_line(line, frame)
     if isinstance(found, Fault):
         return found.reason not in ("COLUMN_COUNT", "NOT_A_LINE", "NOT_A_TIME", "NOT_A_PRICE")
     return found is not None
@@ -103,7 +106,8 @@ class _Anyone(Roster):
     """Knows every instrument as its first."""
 
     def __init__(self) -> None:
-        super().__init__((), lambda exchange, symbol: True)
+        anyone = Listed(BarInstrument("", "", SCALE_MAX), "NSE")
+        super().__init__((anyone,), lambda exchange, symbol: True)
 
     def number(self, exchange: str, symbol: str) -> int:
         return 0

@@ -38,13 +38,14 @@ class Frame:
     since_ns: int
     until_ns: int
 
-    @property
-    def scales(self) -> list[int]:
-        """Decimals of each instrument of the roster."""
-        return [each.price_scale for each in self.roster.instruments(self.layout)]
+    def scale(self, number: int) -> int:
+        """Decimals with which prices of an instrument of the roster are kept."""
+        return max(
+            self.roster.asked[number].instrument.price_scale, self.layout.price_decimals or 0
+        )
 
 
-def read_line(line: str, frame: Frame, scales: list[int]) -> Bar | Fault | None:
+def read_line(line: str, frame: Frame) -> Bar | Fault | None:
     """None for a bar of another instrument or another day than those asked for."""
     try:
         cells = next(csv.reader([line], delimiter=frame.layout.delimiter, strict=True), [])
@@ -52,10 +53,10 @@ def read_line(line: str, frame: Frame, scales: list[int]) -> Bar | Fault | None:
         return Fault("NOT_A_LINE", f"cannot be split into columns ({exc})")
     if len(cells) != frame.width:
         return Fault("COLUMN_COUNT", f"{len(cells)} columns instead of {frame.width}")
-    return read_cells({key: cells[at] for key, at in frame.positions.items()}, frame, scales)
+    return read_cells({key: cells[at] for key, at in frame.positions.items()}, frame)
 
 
-def read_cells(cells: Mapping[str, str], frame: Frame, scales: list[int]) -> Bar | Fault | None:
+def read_cells(cells: Mapping[str, str], frame: Frame) -> Bar | Fault | None:
     """The same, of the texts of the fields."""
     exchange, symbol = frame.naming.key(cells.get("exchange"), cells.get("symbol"))
     number = frame.roster.number(exchange, symbol)
@@ -67,13 +68,14 @@ def read_cells(cells: Mapping[str, str], frame: Frame, scales: list[int]) -> Bar
     if ts_ns is None:
         text = f"{cells.get('date', '')} {cells.get('time', '')}".strip()
         return Fault("NOT_A_TIME", f"{text[:SHOWN_MAX]!r} is no time of this layout")
-    return judge_values(number, ts_ns, cells, frame, scales[number])
+    return judge_values(number, ts_ns, cells, frame)
 
 
 def judge_values(
-    number: int, ts_ns: int, cells: Mapping[str, str], frame: Frame, scale: int
+    number: int, ts_ns: int, cells: Mapping[str, str], frame: Frame
 ) -> Bar | Fault | None:
-    """The same, where instrument and time are known; ``scale`` is of the instrument."""
+    """The same, where instrument and time are known."""
+    scale = frame.scale(number)
     if not FIRST_NS <= ts_ns < LAST_NS:
         return Fault("TIME_OUT_OF_RANGE", "the time is before 1990 or after 2100")
     if ts_ns % MINUTE_NS:

@@ -41,14 +41,13 @@ def readings(path: Path, frame: Frame) -> Iterator[BlockReading]:
     names = column_names(path)
     fields = {key: names[at] for key, at in frame.positions.items()}
     reader = BlockReader(frame)
-    scales = frame.scales
     first = 1
     try:
         with pq.ParquetFile(str(path)) as file:
             wanted = sorted(set(fields.values()))
             for batch in file.iter_batches(batch_size=_BATCH, columns=wanted):
                 columns = {key: batch.column(name) for key, name in fields.items()}
-                yield _read(columns, frame, reader, scales, first)
+                yield _read(columns, frame, reader, first)
                 first += batch.num_rows
     except (pa.ArrowException, OSError) as exc:
         raise NotParquet from exc
@@ -72,9 +71,7 @@ def rows_at(path: Path, frame: Frame, numbers: Collection[int]) -> dict[int, str
     return found
 
 
-def _read(
-    columns: dict[str, Any], frame: Frame, reader: BlockReader, scales: list[int], first: int
-) -> BlockReading:
+def _read(columns: dict[str, Any], frame: Frame, reader: BlockReader, first: int) -> BlockReading:
     rows = len(next(iter(columns.values())))
     texts = _texts(columns, "exchange", "symbol")
     number = reader.numbers(texts, rows)
@@ -90,7 +87,7 @@ def _read(
             return text, Fault("UNKNOWN_SYMBOL", f"nobody knows {exchange}:{symbol[:40]}")
         if ts_ns == NOT_A_TIME:
             return text, Fault("NOT_A_TIME", "the time is missing or none of this layout")
-        return text, judge_values(own, ts_ns, cells, frame, scales[own])
+        return text, judge_values(own, ts_ns, cells, frame)
 
     return reader.judged(number, times, floats, first, look)
 

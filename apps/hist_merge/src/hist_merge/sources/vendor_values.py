@@ -53,6 +53,23 @@ class Roster:
         return [_at_scale(each.instrument, layout.price_decimals) for each in self.asked]
 
 
+class OpenRoster(Roster):
+    """Asks for every instrument that turns up, and takes this for its tick, times ``10**2``."""
+
+    def __init__(self, tick_size: int) -> None:
+        super().__init__((), lambda exchange, symbol: False)
+        self._tick_size = tick_size
+
+    def number(self, exchange: str, symbol: str) -> int:
+        """Its number; a new one where it is new."""
+        key = (exchange, symbol)
+        if key not in self._numbers:
+            listed = Listed(BarInstrument(exchange, symbol, 2, self._tick_size), exchange)
+            self._numbers[key] = len(self.asked)
+            self.asked = (*self.asked, listed)
+        return self._numbers[key]
+
+
 def _at_scale(instrument: BarInstrument, decimals: int | None) -> BarInstrument:
     scale = max(instrument.price_scale, decimals or 0)
     tick = instrument.tick_size * 10 ** (scale - instrument.price_scale)
