@@ -12,6 +12,7 @@ from app_kit.command_line import with_default
 
 PROGRAM = """
 import sys
+import typer
 from app_kit.command_line import make_app, run, with_any_reader
 from app_kit.errors import ConfigurationError, SettingError, TryAgainLater, UsageError
 
@@ -34,8 +35,17 @@ def lines() -> int:
         print(number)
     return 0
 
-for command in (fail, done, lines):
+def chosen(name: str = typer.Option("-", "-n", "--name"), more: list[str] = [],
+           loud: bool = False) -> int:
+    print(name, *more, loud)
+    return 0
+
+group = typer.Typer(name="group")
+group.callback()(lambda root=typer.Option(".", "--root"): None)
+for command in (fail, done, lines, chosen):
     app.command(command.__name__)(with_any_reader(command))
+    group.command(command.__name__)(with_any_reader(command))
+app.add_typer(group)
 run(app, foreseen=((Special, 78), (Theirs, 75)), default="done")
 """
 
@@ -98,6 +108,29 @@ def test_wrong_usage_is_one_sentence(tool: Path, arguments: tuple[str, ...]) -> 
     assert code == 2
     assert said.startswith("tool: ")
     assert said.endswith("; see --help\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("chosen", "--name", "a", "--name", "b"), "--name is given 2 times; it takes one"),
+        (("chosen", "-n", "a", "--name=a", "-nb"), "--name is given 3 times; it takes one"),
+        (("--code", "0", "--code", "3"), "--code is given 2 times; it takes one"),
+        (("group", "chosen", "-n", "a", "-n", "a"), "--name is given 2 times; it takes one"),
+        (("group", "--root", "a", "--root", "b", "done"), "--root is given 2 times; it takes one"),
+    ],
+)
+def test_an_option_of_one_value_is_given_once(
+    tool: Path, arguments: tuple[str, ...], sentence: str
+) -> None:
+    assert call(tool, *arguments) == (2, f"tool: {sentence}; see --help\n")
+
+
+def test_lists_and_flags_may_be_repeated_and_help_is_always_given(tool: Path) -> None:
+    words = ("--more", "a", "--more", "a", "--loud", "--loud", "--name", "--name")
+    assert call(tool, "chosen", *words) == (0, "")
+    assert call(tool, "group", "--root", "a", "chosen", *words) == (0, "")
+    assert call(tool, "chosen", "--name", "a", "--name", "b", "--help") == (0, "")
 
 
 def test_a_command_returns_its_code_and_the_default_is_taken(tool: Path) -> None:

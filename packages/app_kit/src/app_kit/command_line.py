@@ -9,6 +9,7 @@ from functools import wraps
 from typing import Any, Final, NoReturn
 
 import typer
+from typer.core import TyperCommand, TyperGroup, TyperOption
 from typer.exceptions import Abort, TyperException
 
 from app_kit.console import complain, reader_may_leave
@@ -67,10 +68,50 @@ def with_default(arguments: list[str], default: str | None) -> list[str]:
     return [default, *arguments]
 
 
+class _Once:
+    """Refuses an option of one value that is given again: Typer keeps the last one in silence."""
+
+    def parse_args(self: Any, ctx: Any, args: list[str]) -> list[str]:
+        given = list(args)
+        rest: list[str] = super().parse_args(ctx, args)  # type: ignore[misc]
+        options = [each for each in self.make_parser(ctx).parse_args(given)[2] if _is_single(each)]
+        for option in options:
+            if options.count(option) > 1:
+                name = max(option.opts, key=len)
+                raise TyperException(f"{name} is given {options.count(option)} times; it takes one")
+        return rest
+
+
+class _Command(_Once, TyperCommand):
+    """A command whose options of one value are given once."""
+
+
+class _Group(_Once, TyperGroup):
+    """A group whose options of one value are given once."""
+
+
+def _is_single(parameter: object) -> bool:
+    """Whether it is an option with one value; flags may be repeated."""
+    return isinstance(parameter, TyperOption) and not (
+        parameter.multiple or parameter.is_flag or parameter.count
+    )
+
+
+def refuse_repetition(app: typer.Typer) -> None:
+    """Make the app and its groups refuse an option of one value that is given twice."""
+    app.info.cls = _Group
+    for command in app.registered_commands:
+        command.cls = _Command
+    for group in app.registered_groups:
+        if group.typer_instance is not None:
+            refuse_repetition(group.typer_instance)
+
+
 def run(app: typer.Typer, *, foreseen: Foreseen = (), default: str | None = None) -> NoReturn:
     """Run the app on this process's arguments and exit.
 
-    A command returns its exit code. ``foreseen`` are the packages' errors that the app explains,
+    A command returns its exit code. An option is given once, unless it is declared as a list or is
+    a flag. ``foreseen`` are the packages' errors that the app explains,
     ``default`` is the command meant where none is named. ``--debug`` anywhere shows an error's
     trace.
     """
@@ -78,6 +119,7 @@ def run(app: typer.Typer, *, foreseen: Foreseen = (), default: str | None = None
     given = sys.argv[1:]
     debug = "--debug" in given
     arguments = with_default([each for each in given if each != "--debug"], default)
+    refuse_repetition(app)
     try:
         code = app(arguments, standalone_mode=False)
     except (KeyboardInterrupt, Abort):
