@@ -22,6 +22,7 @@ from kafka_io.errors import SettingsError as KafkaSettingsError
 from kafka_io.settings import KafkaSettings
 
 KITE_ROOT: Final = "https://api.kite.trade"
+VENDOR_FILE: Final = "configs/vendor.toml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +47,9 @@ class Settings:
     """``KITE_API_URL``, default https://api.kite.trade."""
     rules_file: Path | None
     """``HIST_MERGE_RULES``, default the packaged copy of ``configs/merge.toml``."""
-    vendor_file: Path
-    """``HIST_MERGE_VENDOR``, default ``configs/vendor.toml``: the layouts of vendors' files."""
+    vendor_file: Path | None
+    """``HIST_MERGE_VENDOR``, default ``configs/vendor.toml`` where it is, else the packaged copy:
+    the layouts of vendors' files."""
     universe_file: Path
     """``HIST_MERGE_UNIVERSE``, default ``configs/tokens.csv``: the instruments to fetch."""
     state_dir: Path
@@ -69,7 +71,7 @@ class Settings:
             token_file=root / values.text("KITE_TOKEN_FILE", "token.json"),
             api_url=values.text("KITE_API_URL", KITE_ROOT),
             rules_file=_path(root, values.text("HIST_MERGE_RULES", "")),
-            vendor_file=root / values.text("HIST_MERGE_VENDOR", "configs/vendor.toml"),
+            vendor_file=_path(root, values.text("HIST_MERGE_VENDOR", _beside(root))),
             universe_file=root / values.text("HIST_MERGE_UNIVERSE", "configs/tokens.csv"),
             state_dir=root / values.text("HIST_MERGE_STATE_DIR", str(state)),
         )
@@ -118,6 +120,11 @@ def _kafka(env: Mapping[str, str]) -> KafkaSettings | None:
         return KafkaSettings.from_env(env)
     except KafkaSettingsError as exc:
         raise ConfigurationError(str(exc)) from exc
+
+
+def _beside(root: Path) -> str:
+    """The checkout's layouts, where this is one."""
+    return VENDOR_FILE if (root / VENDOR_FILE).exists() else ""
 
 
 def _path(root: Path, text: str) -> Path | None:

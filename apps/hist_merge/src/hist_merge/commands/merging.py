@@ -26,7 +26,7 @@ from hist_merge.sources.kite_history import KiteHistory
 from hist_merge.sources.kite_login import logged_in
 from hist_merge.sources.protocol import BarSource, RefusedLine, Window
 from hist_merge.sources.vendor_files import Asked, VendorFiles
-from hist_merge.sources.vendor_layouts import Layout, load_layouts
+from hist_merge.sources.vendor_layouts import FILE, Layout, load_layouts
 from hist_merge.sources.vendor_spool import Spool
 from hist_merge.sources.vendor_values import Roster
 from hist_merge.stopping import stop_between_steps
@@ -256,7 +256,7 @@ def chosen_layouts(settings: Settings, order: Order) -> dict[str, Layout]:
         return layouts
     if order.layout not in layouts:
         raise UsageError(
-            f"there is no layout {order.layout!r} in {settings.vendor_file}: take one of "
+            f"there is no layout {order.layout!r} in {settings.vendor_file or FILE}: take one of "
             f"{', '.join(layouts)}"
         )
     return {order.layout: layouts[order.layout]}

@@ -1,6 +1,6 @@
 """``vendor.toml`` → the layouts of files. Everything is checked; a mistake is one sentence.
 
-Each key is explained in docs/configs.md. Pure but for `load_layouts`.
+Each key is explained in docs/configs.md. Pure but for reading the file.
 """
 
 from __future__ import annotations
@@ -9,12 +9,14 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final, NoReturn
 from zoneinfo import ZoneInfo
 
 from hist_merge.errors import VendorFileError
 
+FILE: Final = "vendor.toml"
 CSV: Final = "csv"
 PARQUET: Final = "parquet"
 START: Final = "bar-start"
@@ -72,8 +74,15 @@ class Layout:
         return {key: value for key, value in match.groupdict().items() if value}
 
 
-def load_layouts(path: Path) -> dict[str, Layout]:
-    """The layouts by name. Raises VendorFileError."""
+def default_text() -> str:
+    """The packaged file; configs/vendor.toml of a checkout has the same text."""
+    return (files("hist_merge") / FILE).read_text("utf-8")
+
+
+def load_layouts(path: Path | None) -> dict[str, Layout]:
+    """The layouts of the file, or the packaged ones, by name. Raises VendorFileError."""
+    if path is None:
+        return parse_layouts(default_text(), Path(FILE))
     try:
         content = path.read_text("utf-8")
     except OSError as exc:
