@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import structlog
+
 from kafka_io.consumer import RecordReader, TickReader
+from kafka_io.errors import MalformedRecord
 from kafka_io.framing import Framing
 from kafka_io.offsets import end_offsets
 from kafka_io.settings import KafkaSettings
 from ws_bridge.readback import ReadBack
 from ws_bridge.topics import Topics
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,7 @@ def read_back(
     """Read ticks, dead letters and events since ``mark``, through the duplicate filter.
 
     ``sessions``: feed_session → packets numbered; only these and only events of ``feed`` count.
+    Dead letters that somebody else wrote meanwhile are passed over and told of.
     """
     back = ReadBack(sessions)
     with TickReader(
@@ -52,13 +58,7 @@ def read_back(
             )
         if ticks.duplicates is not None:
             back.repeats_dropped = ticks.duplicates.dropped
-    with RecordReader(
-        settings, [topics.dead], from_offsets=mark.offsets[topics.dead], until_end=True
-    ) as dead:
-        for record in dead:
-            letter = record.dead_letter()
-            if letter.feed_session is not None and letter.feed_seq is not None:
-                back.add_dead_letter(letter.feed_session, letter.feed_seq, letter.reason)
+    _read_dead_letters(settings, topics.dead, mark, back)
     with RecordReader(
         settings,
         [topics.events],
@@ -71,3 +71,24 @@ def read_back(
             if event["feed"] == feed:
                 back.events[event["type"]] += 1
     return back
+
+
+def _read_dead_letters(settings: KafkaSettings, topic: str, mark: Mark, back: ReadBack) -> None:
+    foreign = 0
+    with RecordReader(
+        settings, [topic], from_offsets=mark.offsets[topic], until_end=True
+    ) as records:
+        for record in records:
+            try:
+                letter = record.dead_letter()
+            except MalformedRecord:
+                foreign += 1  # had it been one of ours, its packet would now count as lost
+                continue
+            if letter.feed_session is not None and letter.feed_seq is not None:
+                back.add_dead_letter(letter.feed_session, letter.feed_seq, letter.reason)
+    if foreign:
+        log.warning(
+            "dead letters without our headers came meanwhile and were passed over",
+            topic=topic,
+            count=foreign,
+        )
