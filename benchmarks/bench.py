@@ -2,7 +2,8 @@
 
 Every ratio is taken between ways that took turns in one run. With ``--record FILE.json`` the
 figures are kept, and a page FILE.md with the markers gets their tables and FILE.svg their picture;
-parts that did not run keep their older figures. Exit code 3 when a budget is missed.
+parts that did not run keep their older figures. Exit code 3 when a budget is missed, 1 when a part
+could not be measured.
 """
 
 from __future__ import annotations
@@ -22,10 +23,11 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import codec, live, others, page, pipelines, reading
-from benchmarks.measure import Figure, say
+from benchmarks.measure import Figure, NotMeasured, say
 from benchmarks.record import Part, load_record, machine, save_record
 from ws_bridge.bridge import warm_up
 
+EXIT_FAILED = 1
 EXIT_MISSED = 3
 EXIT_INTERRUPTED = 130
 
@@ -57,11 +59,17 @@ def main() -> int:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     about, parts = load_record(options.record) if options.record else ({}, {})
     ran: dict[str, Part] = {}
+    failed: list[str] = []
     try:
         say("loading the compiled loops")
         warm_up()
         for name in options.parts or [each for each, job in JOBS.items() if job.usual]:
-            ran[name] = _measure(name, options.rounds)
+            try:
+                ran[name] = _measure(name, options.rounds)
+            except NotMeasured as error:
+                say(f"{name}: not measured: {error}")
+                failed.append(name)
+                continue
             if options.record:
                 parts[name] = ran[name]
                 about = machine()
@@ -71,6 +79,9 @@ def main() -> int:
         return EXIT_INTERRUPTED
     finally:
         _show(ran)
+    if failed:
+        say(f"not measured: {', '.join(failed)}")
+        return EXIT_FAILED
     missed = [f for part in ran.values() for f in part.figures if f.met is False]
     return EXIT_MISSED if missed else 0
 

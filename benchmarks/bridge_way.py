@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.measure import NotMeasured
 from benchmarks.ways import SESSION
 from broker_zerodha.frames import count_slots, frame_index
 from broker_zerodha.session.clock import SystemClock
@@ -151,7 +152,7 @@ class _Memory:
         return make_chunk(buffer, records, [], 0, self.position, after)
 
     def seek(self, position: Position) -> None:
-        raise SystemExit("the producer failed, and a queue in memory cannot go back")
+        raise NotMeasured("the producer failed, and a queue in memory cannot go back")
 
     def advance(self, position: Position) -> bool:
         self.position = position

@@ -14,6 +14,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
+
+class NotMeasured(Exception):
+    """A part cannot be measured here, and why, in one sentence; the other parts may go on."""
+
+
 Task = Callable[[], float]
 """One sample of one way; returns its figure, such as ticks a second."""
 

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from app_kit.testing import import_path
+from benchmarks.measure import NotMeasured
 from ws_bridge.status_facts import Scrape
 
 START_TIMEOUT_S = 60.0
@@ -48,12 +49,12 @@ def program(
 
 
 def until(found: Callable[[], object], what: str, seconds: float = START_TIMEOUT_S) -> None:
-    """Wait for something that nobody announces. Raises SystemExit when it does not come."""
+    """Wait for something that nobody announces. Raises NotMeasured when it does not come."""
     ends_s = time.monotonic() + seconds
     pause = threading.Event()
     while not found():
         if time.monotonic() > ends_s:
-            raise SystemExit(f"the benchmark waited {seconds:.0f} s in vain: {what}")
+            raise NotMeasured(f"waited {seconds:.0f} s in vain: {what}")
         pause.wait(_PAUSE_S)
 
 
@@ -88,4 +89,4 @@ def peak_memory_mib(pid: int) -> float:
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) / 1024
-    raise SystemExit(f"process {pid} tells nothing of its memory")
+    raise NotMeasured(f"process {pid} tells nothing of its memory")

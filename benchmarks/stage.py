@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
+from benchmarks.measure import NotMeasured
 from broker_zerodha.simulator.market import Market
 from broker_zerodha.wire import encode_frame
 from kafka_io.settings import KafkaSettings
@@ -41,7 +42,7 @@ def kafka_settings(**more: str) -> KafkaSettings:
     """The broker that the environment names, with the bound that all ways share, and ``more``."""
     env = {**os.environ, "KAFKA_MAX_IN_FLIGHT": str(IN_FLIGHT), **more}
     if not env.get("KAFKA_BOOTSTRAP"):
-        raise SystemExit("KAFKA_BOOTSTRAP names no broker; 'make bench' starts one and sets it")
+        raise NotMeasured("KAFKA_BOOTSTRAP names no broker; 'make bench' starts one and sets it")
     return KafkaSettings.from_env(env)
 
 

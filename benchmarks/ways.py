@@ -24,6 +24,7 @@ from confluent_kafka import KafkaError, Message, Producer
 from jsonschema import Draft202012Validator
 from kiteconnect import KiteTicker  # type: ignore[import-untyped]
 
+from benchmarks.measure import NotMeasured
 from benchmarks.stage import IN_FLIGHT
 from broker_zerodha.frames import decode_frames, frame_index
 from contracts.bounds import tick_bounds
@@ -61,7 +62,7 @@ class _Producing:
     def _report(self, error: KafkaError | None, message: Message) -> None:
         self._outstanding -= 1
         if error is not None:
-            raise SystemExit(f"Kafka refuses a record of the benchmark: {error.str()}")
+            raise NotMeasured(f"Kafka refuses a record of the benchmark: {error.str()}")
 
     def _room(self) -> None:
         self._producer.poll(0)
@@ -235,11 +236,11 @@ class Ready(_Producing):
 
 
 def ready_made(frame: bytes, prefix: bytes) -> tuple[list[bytes], list[bytes]]:
-    """Values and keys of the frame's records. Raises SystemExit if one is no good tick."""
+    """Values and keys of the frame's records. Raises NotMeasured if one is no good tick."""
     buffer = np.frombuffer(frame, np.uint8)
     batch = TickBatch(max(1, len(frame) // 8))
     decode_frames(buffer, frame_index([(0, len(frame), SESSION, SESSION, 0)]), batch, tick_bounds())
     if batch.verdict[: batch.size].any():
-        raise SystemExit("the benchmark's packets are no good ticks")
+        raise NotMeasured("the benchmark's packets are no good ticks")
     keys = [b"%d" % token for token in batch.column("instrument_token").tolist()]
     return encode_ticks(batch, prefix), keys
