@@ -66,14 +66,15 @@ def merge_windows(
     keep: Callable[[Sequence[RefusedLine]], None] | None = None,
     look: Callable[[Sequence[SourceBars], Window], None] | None = None,
     stop: Callable[[], bool] | None = None,
+    done: Callable[[Window], None] | None = None,
     summary: RunSummary | None = None,
 ) -> RunSummary:
     """Merge the windows, each with all sources; what was done is added to ``summary``.
 
     Give ``summary`` to see what was done when an error or Ctrl-C ends the run. With ``judge`` bars
     outside the session are counted by cause; ``keep`` gets the refused lines of each window
-    (`refused.RefusedFiles`), ``look`` all bars of each. When ``stop`` says so, the run ends before
-    the next window. Raises what store and sources raise.
+    (`refused.RefusedFiles`), ``look`` all its bars; ``done`` is called when it is merged. When
+    ``stop`` says so, the run ends before the next window. Raises what store and sources raise.
     """
     total = RunSummary() if summary is None else summary
     for window in windows:
@@ -100,6 +101,8 @@ def merge_windows(
         for bars in said:
             total.read[bars.source] += len(bars.bars)
         total.windows += 1
+        if done is not None:
+            done(window)
     return total
 
 

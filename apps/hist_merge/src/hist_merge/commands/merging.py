@@ -12,12 +12,13 @@ from typing import Annotated, Final
 import typer
 
 from app_kit.console import say
-from app_kit.errors import Interrupted, UsageError
+from app_kit.errors import Interrupted, TryAgainLater, UsageError
 from bars_store.bars import SourceBars
 from contracts.sessions import IST, SessionCalendar
-from hist_merge.commands.options import Days, Stores, now, progress_bar
+from hist_merge.checkpoint import Checkpoint, checkpoint_path
+from hist_merge.commands.options import Days, Stores, now, progress_bar, today
 from hist_merge.coverage import missing_minutes
-from hist_merge.errors import FileUnusable
+from hist_merge.feed_files import files_of
 from hist_merge.outside import SessionJudge
 from hist_merge.refused import RefusedFiles
 from hist_merge.running import DryRun, Merges, merge_windows
@@ -31,6 +32,7 @@ from hist_merge.sources.vendor_spool import Spool
 from hist_merge.sources.vendor_values import Roster
 from hist_merge.stopping import stop_between_steps
 from hist_merge.summary import RunSummary
+from hist_merge.unfinished import Unfinished
 from hist_merge.universe import Listed, is_known_by, universe
 from hist_merge.windows import windows_of
 
@@ -107,6 +109,7 @@ class Run:
     order: Order
     look: Callable[[Sequence[SourceBars], Window], None] | None = None
     listed: list[Listed] = field(default_factory=list)
+    paths: list[Path] = field(default_factory=list)
 
     def to_end(self) -> RunSummary:
         """Read, merge, look for missing minutes. Raises Interrupted after Ctrl-C, when what was
@@ -114,6 +117,7 @@ class Run:
         order, stores = self.order, self.stores
         order.check()
         layouts = chosen_layouts(self.settings, order) if order.vendor else {}
+        self.paths = files_of(order.vendor)
         self.listed = universe(
             self.settings.universe_file, order.symbols, order.days.last, stores.instruments
         )
@@ -142,13 +146,15 @@ class Run:
         store: Merges = stores.bars
         if order.dry_run:
             store = DryRun(stores.connection, stores.rules, stores.calendar)
+        span = order.days.since, order.days.until
         windows = [
             window
             for interval in order.intervals
-            for window in windows_of(self.listed, order.days.since, order.days.until, interval)
+            for window in windows_of(self.listed, *span, interval)
         ]
-        with progress_bar() as bar:
-            task = bar.add_task("merging", total=len(windows))
+        with self._unfinished() as unfinished, progress_bar() as bar:
+            left = unfinished.left(windows)
+            task = bar.add_task("merging", total=len(left))
 
             def progress(done: int, window: Window) -> None:
                 first = window.listed[0].instrument.name
@@ -159,21 +165,50 @@ class Run:
                 merge_windows(
                     store,
                     sources,
-                    windows,
+                    left,
                     progress=progress,
                     judge=SessionJudge(stores.calendar, stores.rules.phases),
                     keep=None if order.dry_run else keep,
                     look=self.look,
                     stop=stop,
+                    done=unfinished.note,
                     summary=summary,
                 )
             except Exception:
                 if summary.windows:
                     say(
-                        f"{summary.windows} of {len(windows)} windows were merged before this; "
+                        f"{summary.windows} of {len(left)} windows were merged before this; "
                         "the same command goes on there"
                     )
                 raise
+            if not summary.stopped:
+                unfinished.finish()
+
+    @contextmanager
+    def _unfinished(self) -> Iterator[Unfinished]:
+        """What an interrupted run of this very order merged on this day need not be fetched again.
+
+        Files are read again, which costs little; so this is for Kite alone. Who comes second while
+        the same is running does all of it: twice the same writes nothing.
+        """
+        order = self.order
+        if order.dry_run or not order.with_kite:
+            yield Unfinished(None)
+            return
+        info = self.stores.connection.info
+        files = [(str(each), each.stat().st_size, each.stat().st_mtime_ns) for each in self.paths]
+        path = checkpoint_path(
+            *(self.settings.state_dir, "merge", (info.host, info.port, info.dbname), today()),
+            *(order.days.first, order.days.last, order.intervals, order.layout, files),
+            [each.instrument.name for each in self.listed],
+        )
+        with ExitStack() as stack:
+            try:
+                checkpoint = stack.enter_context(Checkpoint(path))
+            except TryAgainLater:
+                yield Unfinished(None)
+                return
+            yield Unfinished(checkpoint)
 
     @contextmanager
     def _sources(
@@ -219,10 +254,9 @@ class Run:
             if not self.order.dry_run:
                 keep(lines)
 
-        paths = files_of(self.order.vendor)
         with progress_bar() as bar:
-            task = bar.add_task("reading files", total=len(paths))
-            for path in paths:
+            task = bar.add_task("reading files", total=len(self.paths))
+            for path in self.paths:
                 if stop():
                     return
                 bar.update(task, description=path.name)
@@ -262,27 +296,6 @@ def chosen_layouts(settings: Settings, order: Order) -> dict[str, Layout]:
     return {order.layout: layouts[order.layout]}
 
 
-def files_of(paths: Sequence[Path]) -> list[Path]:
-    """Files, and what lies in folders, by name; hidden ones and reasons of refused lines aside.
-
-    Raises FileUnusable and UsageError.
-    """
-    found: list[Path] = []
-    for path in paths:
-        if path.is_dir():
-            inside = sorted(each for each in path.rglob("*") if _is_data(each))
-            if not inside:
-                raise UsageError(f"--vendor {path} has no file in it: name another folder")
-            found += inside
-        else:
-            try:
-                path.stat()
-            except OSError as exc:
-                raise FileUnusable(path, exc) from exc
-            found.append(path)
-    return list(dict.fromkeys(found))
-
-
 def refused_folder(settings: Settings, at: datetime) -> Path:
     """Where this run's refused lines go."""
     return settings.state_dir / "refused" / f"{at:%Y%m%dT%H%M%S}"
@@ -293,8 +306,3 @@ def ended(summary: RunSummary) -> None:
     if summary.stopped:
         say("what is merged stays; the same command goes on from here")
         raise Interrupted
-
-
-def _is_data(path: Path) -> bool:
-    hidden = any(part.startswith(".") for part in path.parts[-1:])
-    return path.is_file() and not hidden and not path.name.endswith(".reasons.csv")

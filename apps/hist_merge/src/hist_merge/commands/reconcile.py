@@ -30,7 +30,6 @@ from hist_merge.commands.merging import (
     Vendor,
     chosen_layouts,
     ended,
-    files_of,
 )
 from hist_merge.commands.options import (
     AsJson,
@@ -47,6 +46,7 @@ from hist_merge.commands.options import (
 )
 from hist_merge.comparing import Comparison, compare
 from hist_merge.comparison_lines import comparison_lines
+from hist_merge.feed_files import files_of
 from hist_merge.outside import SessionJudge
 from hist_merge.settings import Settings
 from hist_merge.sources.protocol import RefusedLine, Window
