@@ -7,7 +7,7 @@ compiler, which together take longer to load than most dumps take.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
@@ -20,16 +20,13 @@ if TYPE_CHECKING:  # what import_module loads, for those who read imports
     from dlq_triage.commands import (  # noqa: F401
         assign,
         consume,
+        deciding,
         dump,
         groups,
         history,
-        ignore,
-        note,
         reasons,
         rebuild,
         redrive,
-        reopen,
-        resolve,
         serve,
         show,
     )
@@ -39,6 +36,9 @@ COMMANDS: Final = (
     *("dump", "reasons", "consume", "groups", "show", "history"),
     *("resolve", "ignore", "assign", "reopen", "note", "redrive", "rebuild", "serve"),
 )
+
+DECIDING: Final = ("resolve", "ignore", "reopen", "note")
+"""Commands that differ in their decision alone, and share a module."""
 
 
 def make(names: Sequence[str] = COMMANDS) -> typer.Typer:
@@ -52,11 +52,20 @@ def make(names: Sequence[str] = COMMANDS) -> typer.Typer:
         no_args_is_help=False,
     )
     for name in names:
-        module = import_module(f"dlq_triage.commands.{name}")
-        app.command(name)(with_any_reader(module.command))
+        app.command(name)(with_any_reader(_load(name)))
     if len(names) == 1:
         app.callback()(_nothing)  # else Typer takes the one command for the program itself
     return app
+
+
+def _load(name: str) -> Callable[..., int]:
+    """The function of a command; its module is imported now."""
+    if name in DECIDING:
+        module = import_module("dlq_triage.commands.deciding")
+        command: Callable[..., int] = module.COMMANDS[name]
+    else:
+        command = import_module(f"dlq_triage.commands.{name}").command
+    return command
 
 
 def _nothing() -> None:
