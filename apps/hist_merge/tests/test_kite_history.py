@@ -114,7 +114,7 @@ def test_an_instrument_that_cannot_be_had_does_not_stop_the_others(source: KiteH
     assert [each.tradingsymbol for each in bars.instruments] == ["SBIN"]
     assert [each.reason for each in reading.refused] == ["NO_TOKEN", "REQUEST_REFUSED"]
     assert "NSE:UNKNOWN" in reading.refused[0].message
-    assert "NSE:NOBODY" in reading.refused[1].place
+    assert "NSE:NOBODY" in reading.refused[1].message
 
 
 def test_a_dead_login_does(source: KiteHistory, simulator: RestSimulator) -> None:

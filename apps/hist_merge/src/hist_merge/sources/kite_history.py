@@ -19,6 +19,7 @@ from bars_store.bars.columns import Int64s
 from broker_zerodha.errors import InputRefused
 from contracts.sessions import IST, SessionCalendar
 from contracts.sessions.model import midnight_ns
+from hist_merge.refused import PLAIN_HEADER
 from hist_merge.sources.protocol import Reading, RefusedLine, Window
 from hist_merge.universe import Listed
 
@@ -121,12 +122,14 @@ class KiteHistory:
                     price_scale=listed.instrument.price_scale,
                 )
             except InputRefused as error:
-                refused.append(RefusedLine(place, 0, REQUEST_REFUSED, str(error), name))
+                message = f"{place}: {error}"
+                refused.append(RefusedLine(SOURCE, 0, REQUEST_REFUSED, message, name))
                 continue
             refused.extend(
                 RefusedLine(
                     *(place, each.number, str(each.reason), each.message),
                     _plain(listed, each.raw),
+                    PLAIN_HEADER,
                 )
                 for each in candles.refused
             )
@@ -154,7 +157,7 @@ class KiteHistory:
 def _no_token(listed: Listed) -> RefusedLine:
     name = listed.instrument.name
     return RefusedLine(
-        *(f"kite {name}", 0, NO_TOKEN),
+        *(SOURCE, 0, NO_TOKEN),
         f"Kite's token of {name} is not known: run `instruments sync`",
         name,
     )

@@ -1,0 +1,20 @@
+"""Logging in at the simulated Kite, and what it was asked."""
+
+from __future__ import annotations
+
+from app_kit.testing import Place
+from broker_zerodha.rest import KiteRest
+from broker_zerodha.simulator import RestSimulator
+
+
+def log_in(kite: RestSimulator, place: Place) -> None:
+    """Give the place the token of the day."""
+    with KiteRest("dummy", root=kite.root) as rest:
+        grant = rest.exchange(kite.account.log_in("dummy"), "dummy")
+    place.env["KITE_ACCESS_TOKEN"] = grant.access_token.reveal()
+
+
+def history_calls(kite: RestSimulator) -> list[str]:
+    """The paths of the calls for candles, in order."""
+    paths = [each.path for each in kite.service.served]
+    return [path for path in paths if path.startswith("/instruments/historical/")]
