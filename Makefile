@@ -8,6 +8,7 @@
 DEVSTACK := ./pants run packages/devstack --
 BRIDGE := ./pants run apps/ws_bridge --
 INSTRUMENTS := ./pants run apps/instruments --
+HIST_MERGE := ./pants run apps/hist_merge --
 FAULTS := ./pants script apps/ws_bridge/tests/faults/cli.py --
 BENCH := ./pants script benchmarks/bench.py --
 
@@ -75,7 +76,8 @@ kite-url: ## The address of Kite's login page
 kite-exchange: ## The login's token, or the address it ended at, for the token of the day (REQUEST_TOKEN=...)
 	@printf '%s\n' "$$REQUEST_TOKEN" | $(INSTRUMENTS) auth exchange -
 
-# Verbs of the first version whose apps are not built yet.
-merge-hist: ## Comes with apps/hist_merge
-	@echo "make $@: comes with apps/hist_merge, which is not built yet." >&2; exit 2
-
+merge-hist: ## Vendor's files and Kite's history of D1 to D2 into golden bars (D1=20240101 D2=20240105 VENDOR=PATH)
+	@if [ -z "$(D1)" ] || [ -z "$(D2)" ]; then \
+		echo "make $@: name the days, for example make $@ D1=20240101 D2=20240105" >&2; exit 2; fi
+	@$(DEVSTACK) up
+	@$(HIST_MERGE) daily --from "$(D1)" --to "$(D2)" $(if $(VENDOR),--vendor "$(abspath $(VENDOR))") $(ARGS)
