@@ -19,7 +19,7 @@ from bars_store.failures import FailureStore, Selection
 from contracts.migrations import runner
 from devstack.databases import database
 from devstack.kafka import KafkaServer, private_kafka
-from devstack.postgres import PostgresServer
+from devstack.postgres import PostgresServer, private_postgres
 from dlq_triage import service as services
 from dlq_triage.service import IntakeService
 from kafka_io.settings import KafkaSettings
@@ -31,11 +31,8 @@ Servers = tuple[KafkaServer, PostgresServer]
 
 @pytest.fixture(scope="module")
 def own_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
-    folder = tmp_path_factory.mktemp("servers")
-    with (
-        private_kafka(folder / "kafka", os.environ) as kafka,
-        PostgresServer(folder / "postgres", sync=False) as postgres,
-    ):
+    folder = tmp_path_factory.mktemp("kafka")
+    with private_kafka(folder, os.environ) as kafka, private_postgres() as postgres:
         yield kafka, postgres
 
 

@@ -8,23 +8,21 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
-import psycopg
 import pytest
 from bar_samples import SBIN, TCS, calendar, rising, rules, source, when
+from store_faults import STAY, TIMEOUT_S, after_recovery, opened, sleeping_backend, state_of
 
 from bars_store.bars import BarStore, SourceBars, loading, projecting, writing
-from bars_store.database import Connection, connect
-from bars_store.errors import CommitUnknown, ConnectionLost, DatabaseUnreachable, TryAgain
+from bars_store.database import Connection
+from bars_store.errors import CommitUnknown, ConnectionLost, TryAgain
 from contracts.migrations import runner
 from devstack.databases import database
-from devstack.postgres import PostgresServer
+from devstack.postgres import private_postgres
 
-TIMEOUT_S = 60.0
 FIRST = [source("kite", rising(200)), source("vendor", rising(190, start=10_005))]
 CHANGED = {n: (*bar[:4], bar[4] + n % 2) for n, bar in rising(250).items()}
 SECOND = [source("kite", CHANGED), source("vendor", rising(220))]
@@ -46,12 +44,6 @@ HASH = """
         FROM bar_batch JOIN bar_source USING (source_id)
     ) AS lines
 """
-# A backend that comes to the row stays there until it is killed.
-STAY = """
-    CREATE FUNCTION stay() RETURNS trigger LANGUAGE plpgsql AS
-    $$ BEGIN PERFORM pg_sleep(600); RETURN NEW; END $$;
-    CREATE TRIGGER stay BEFORE INSERT ON {table} FOR EACH ROW {condition} EXECUTE FUNCTION stay()
-"""
 STAY_AT_COMMIT = """
     CREATE FUNCTION stay() RETURNS trigger LANGUAGE plpgsql AS
     $$ BEGIN PERFORM pg_sleep(600); RETURN NEW; END $$;
@@ -70,40 +62,17 @@ PLACES = {
 }
 
 
-@pytest.fixture(scope="module")
-def private(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A server of this module alone, because a killed backend takes all sessions with it."""
-    with PostgresServer(Path(tmp_path_factory.mktemp("postgres")), sync=False) as server:
-        yield server.dsn
-
-
-@pytest.fixture()
-def own_dsn(private: str) -> Iterator[str]:
-    with database(private) as dsn:
-        runner.upgrade(dsn)
-        yield dsn
-
-
-@contextlib.contextmanager
-def opened(dsn: str) -> Iterator[Connection]:
-    with contextlib.closing(connect(dsn, application_name="tests")) as connection:
-        yield connection
-
-
 def merge(connection: Connection, sources: Sequence[SourceBars]) -> int:
     result = BarStore(connection, rules(), calendar()).merge(sources)
     return result.appended + result.golden.written
 
 
-def state(dsn: str) -> tuple[Any, ...]:
-    with opened(dsn) as connection:
-        found = connection.execute(HASH.encode()).fetchone()
-    assert found is not None
-    return found
+def state(dsn: str) -> tuple[object, ...]:
+    return state_of(dsn, HASH)
 
 
 @pytest.fixture(scope="module")
-def expected(private: str) -> tuple[Any, ...]:
+def expected(private: str) -> tuple[object, ...]:
     """The state after both merges without a fault."""
     with database(private) as dsn:
         runner.upgrade(dsn)
@@ -113,35 +82,9 @@ def expected(private: str) -> tuple[Any, ...]:
         return state(dsn)
 
 
-def sleeping_backend(dsn: str) -> int:
-    """The process that has come to the row of `STAY`."""
-    pause = threading.Event()
-    with opened(dsn) as connection:
-        for _ in range(int(TIMEOUT_S / 0.01)):
-            found = connection.execute(
-                "SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
-            ).fetchone()
-            if found is not None:
-                return int(found[0])
-            pause.wait(0.01)
-    raise AssertionError("no backend came to the row")
-
-
-def after_recovery(dsn: str, witness: Connection) -> Connection:
-    """A connection to the server after its restart, which ends the session of the witness."""
-    pause = threading.Event()
-    for _ in range(int(TIMEOUT_S / 0.02)):
-        with contextlib.suppress(DatabaseUnreachable, psycopg.OperationalError):
-            if witness.closed:
-                return connect(dsn, application_name="tests")
-            witness.execute("SELECT 1")
-        pause.wait(0.02)
-    raise AssertionError("the server did not come back")
-
-
 @pytest.mark.parametrize("place", PLACES)
 def test_a_backend_killed_while_it_writes_leaves_nothing_behind(
-    own_dsn: str, expected: tuple[Any, ...], place: str
+    own_dsn: str, expected: tuple[object, ...], place: str
 ) -> None:
     with opened(own_dsn) as witness, opened(own_dsn) as connection:
         merge(connection, FIRST)
@@ -167,7 +110,7 @@ STATEMENTS = ["read_observations", "append_batch", "upsert_golden"]
 
 @pytest.mark.parametrize("name", STATEMENTS)
 def test_a_backend_killed_between_statements_leaves_nothing_behind(
-    own_dsn: str, expected: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch, name: str
+    own_dsn: str, expected: tuple[object, ...], monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     with opened(own_dsn) as witness, opened(own_dsn) as connection:
         merge(connection, FIRST)
@@ -206,7 +149,7 @@ with contextlib.closing(connect(sys.argv[1], application_name="killed")) as conn
 """
 
 
-def test_a_killed_process_leaves_nothing_behind(own_dsn: str, expected: tuple[Any, ...]) -> None:
+def test_a_killed_process_leaves_nothing_behind(own_dsn: str, expected: tuple[object, ...]) -> None:
     with opened(own_dsn) as connection:
         merge(connection, FIRST)
         before = state(own_dsn)
@@ -227,9 +170,9 @@ def test_a_killed_process_leaves_nothing_behind(own_dsn: str, expected: tuple[An
 
 
 def test_the_whole_server_killed_loses_nothing_that_was_committed(
-    tmp_path_factory: pytest.TempPathFactory, expected: tuple[Any, ...]
+    expected: tuple[object, ...],
 ) -> None:
-    with PostgresServer(Path(tmp_path_factory.mktemp("killed")), sync=False) as server:
+    with private_postgres() as server:
         dsn = server.dsn
         runner.upgrade(dsn)
         with opened(dsn) as connection:

@@ -7,23 +7,21 @@ import dataclasses
 import os
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
-import psycopg
 import pytest
 from masters import Row, day, snapshot
+from store_faults import STAY, TIMEOUT_S, after_recovery, opened, sleeping_backend, state_of
 
-from bars_store.database import Connection, connect
-from bars_store.errors import ConnectionLost, DatabaseUnreachable, TryAgain
+from bars_store.database import Connection
+from bars_store.errors import ConnectionLost, TryAgain
 from bars_store.instruments import InstrumentStore, Snapshot, recording
 from bars_store.instruments.sql import statement
 from contracts.migrations import runner
 from devstack.databases import database
-from devstack.postgres import PostgresServer
+from devstack.postgres import private_postgres
 
-TIMEOUT_S = 60.0
 FIRST = snapshot(0, [Row(f"S{number}", number + 1) for number in range(300)])
 SECOND = snapshot(1, [Row(f"S{number}", number + 2) for number in range(100, 400)])
 OLDER = snapshot(-1, [Row(f"S{number}", number + 3) for number in range(350)])
@@ -38,40 +36,12 @@ HASH = """
         FROM instrument_observation o JOIN instrument_batch b USING (batch_id)
     ) AS lines
 """
-# A backend that comes to the symbol S150 while it writes stays there until it is killed.
-STAY = """
-    CREATE FUNCTION stay() RETURNS trigger LANGUAGE plpgsql AS
-    $$ BEGIN PERFORM pg_sleep(600); RETURN NEW; END $$;
-    CREATE TRIGGER stay BEFORE INSERT ON {table}
-    FOR EACH ROW WHEN (NEW.tradingsymbol = 'S150') EXECUTE FUNCTION stay()
-"""
-
-
-@pytest.fixture(scope="module")
-def private(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A server of this module alone, because a killed backend takes all sessions with it."""
-    with PostgresServer(Path(tmp_path_factory.mktemp("postgres")), sync=False) as server:
-        yield server.dsn
-
-
-@pytest.fixture()
-def own_dsn(private: str) -> Iterator[str]:
-    with database(private) as dsn:
-        runner.upgrade(dsn)
-        yield dsn
-
-
-@contextlib.contextmanager
-def opened(dsn: str) -> Iterator[Connection]:
-    with contextlib.closing(connect(dsn, application_name="tests")) as connection:
-        yield connection
+# A backend that comes to this symbol while it writes stays there until it is killed.
+AT_S150 = "WHEN (NEW.tradingsymbol = 'S150')"
 
 
 def state(dsn: str) -> tuple[object, ...]:
-    with opened(dsn) as connection:
-        found = connection.execute(HASH).fetchone()
-    assert found is not None
-    return found
+    return state_of(dsn, HASH)
 
 
 def expected_state(server: str, dumps: Sequence[Snapshot]) -> tuple[object, ...]:
@@ -81,18 +51,6 @@ def expected_state(server: str, dumps: Sequence[Snapshot]) -> tuple[object, ...]
             for dump in dumps:
                 InstrumentStore(connection).record(dump)
         return state(dsn)
-
-
-def after_recovery(dsn: str, witness: Connection) -> Connection:
-    """A connection to the server after its restart, which ends the session of the witness."""
-    pause = threading.Event()
-    for _ in range(int(TIMEOUT_S / 0.02)):
-        with contextlib.suppress(DatabaseUnreachable, psycopg.OperationalError):
-            if witness.closed:
-                return connect(dsn, application_name="tests")
-            witness.execute("SELECT 1")
-        pause.wait(0.02)
-    raise AssertionError("the server did not come back")
 
 
 def kill_at_statement(connection: Connection, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,13 +103,13 @@ def test_a_backend_killed_while_it_writes_leaves_nothing_behind(
 
         def prepare(cursor: object) -> None:
             plain(cursor)  # type: ignore[arg-type]
-            cursor.execute(STAY.format(table="instrument_dump").encode())  # type: ignore[attr-defined]
+            cursor.execute(STAY.format(table="instrument_dump", condition=AT_S150).encode())  # type: ignore[attr-defined]
 
         monkeypatch.setattr(recording, "prepare", prepare)
     with opened(own_dsn) as witness, opened(own_dsn) as connection:
         store = InstrumentStore(connection)
         if place != "COPY":
-            connection.execute(STAY.format(table=place).encode())
+            connection.execute(STAY.format(table=place, condition=AT_S150).encode())
         with ThreadPoolExecutor(1) as pool:
             writing = pool.submit(store.record, FIRST)
             os.kill(sleeping_backend(own_dsn), signal.SIGKILL)
@@ -166,30 +124,14 @@ def test_a_backend_killed_while_it_writes_leaves_nothing_behind(
     assert state(own_dsn) == expected_state(private, [FIRST])
 
 
-def sleeping_backend(dsn: str) -> int:
-    """The process that has come to the row of `STAY`."""
-    pause = threading.Event()
-    with opened(dsn) as connection:
-        for _ in range(int(TIMEOUT_S / 0.01)):
-            found = connection.execute(
-                "SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
-            ).fetchone()
-            if found is not None:
-                return int(found[0])
-            pause.wait(0.01)
-    raise AssertionError("no backend came to the row")
-
-
-def test_the_whole_server_killed_loses_nothing_that_was_committed(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> None:
-    with PostgresServer(Path(tmp_path_factory.mktemp("killed")), sync=False) as server:
+def test_the_whole_server_killed_loses_nothing_that_was_committed() -> None:
+    with private_postgres() as server:
         dsn = server.dsn
         runner.upgrade(dsn)
         with opened(dsn) as connection:
             store = InstrumentStore(connection)
             store.record(FIRST)
-            connection.execute(STAY.format(table="instrument_validity").encode())
+            connection.execute(STAY.format(table="instrument_validity", condition=AT_S150).encode())
             with ThreadPoolExecutor(1) as pool:
                 writing = pool.submit(store.record, OLDER)
                 sleeping_backend(dsn)

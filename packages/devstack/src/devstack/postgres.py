@@ -6,6 +6,7 @@ leaves the server to whichever process used it last. Clients come over a Unix so
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import signal
@@ -13,6 +14,7 @@ import stat
 import subprocess
 import tempfile
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
@@ -43,16 +45,10 @@ _SERVER_USER = "pgserver"
 
 
 class PostgresServer(Service):
-    """One Postgres with its data in ``home``; as a context manager like `KafkaServer`.
+    """One Postgres with its data in ``home``; as a context manager like `KafkaServer`."""
 
-    ``sync=False`` is for a test's own server: nothing is forced to the disk. That survives killed
-    processes, though not a power failure, and recovery need not first write out every file, which
-    takes minutes on a disk that others use.
-    """
-
-    def __init__(self, home: Path | Layout, *, grace_s: float = 0.0, sync: bool = True) -> None:
+    def __init__(self, home: Path | Layout, *, grace_s: float = 0.0) -> None:
         super().__init__("postgres", home if isinstance(home, Layout) else Layout(home), grace_s)
-        self._sync = sync
         self._lease: Lease | None = None
 
     @property
@@ -88,7 +84,6 @@ class PostgresServer(Service):
                     program("postgres"),
                     *("-D", str(files.data), "-k", str(sockets), "-p", str(_PORT)),
                     *("-c", "listen_addresses="),
-                    *(() if self._sync else ("-c", "fsync=off")),
                 ],
                 stop_signal=signal.SIGINT,  # "fast": does not wait for clients to leave
                 stop_timeout_s=STOP_TIMEOUT_S,
@@ -139,7 +134,6 @@ class PostgresServer(Service):
                     program("initdb"),
                     *("-D", str(self.files.data), "-U", SUPERUSER, "--auth=trust"),
                     *("--encoding=UTF8", "--locale=C.UTF-8"),
-                    *(() if self._sync else ("--no-sync",)),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
@@ -166,6 +160,20 @@ class PostgresServer(Service):
         self.stop()
         if self._lease is not None:
             self._lease.release()
+
+
+@contextlib.contextmanager
+def private_postgres() -> Iterator[PostgresServer]:
+    """A server of one test, in a folder that goes with it; to be killed at will.
+
+    The folder is not pytest's: each pytest that starts closes that one to other users, and as root
+    the server runs as a user of its own, which then finds its data no more.
+    """
+    with (
+        tempfile.TemporaryDirectory(prefix="kite-", ignore_cleanup_errors=True) as folder,
+        PostgresServer(Path(folder)) as server,
+    ):
+        yield server
 
 
 def url(sockets: Path, database: str) -> str:

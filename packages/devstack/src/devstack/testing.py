@@ -7,8 +7,8 @@ All test processes share one stack, which starts with the first of them and ends
 after the last. Tests keep apart by names of their own: `make_topic`, a database a session
 (`postgres_dsn`) or a test (`fresh_dsn`, `migrated_dsn`). A fixture that stands on another needs it
 imported beside it: `make_topic` on `kafka_bootstrap`, those of Postgres on `postgres_server`, and
-`migrated_dsn` on `migrated_template` as well. A test that must stop or kill its broker starts one
-with `devstack.kafka.private_kafka`.
+`migrated_dsn` on `migrated_template` as well. A test that must stop or kill its server starts one
+with `devstack.kafka.private_kafka` or `devstack.postgres.private_postgres`.
 """
 
 from __future__ import annotations
