@@ -1,4 +1,4 @@
-"""Databases on the real Postgres, and a store of instruments in one of them."""
+"""Databases on the real Postgres, a server of a module's own, and a store of instruments."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ import pytest
 
 from bars_store.database import Connection, connect
 from bars_store.instruments import InstrumentStore
+from contracts.migrations import runner
+from devstack.databases import database
+from devstack.postgres import private_postgres
 from devstack.testing import (  # noqa: F401
     fresh_dsn,
     migrated_dsn,
@@ -31,3 +34,18 @@ def connection(migrated_dsn: str) -> Iterator[Connection]:  # noqa: F811
 @pytest.fixture()
 def store(connection: Connection) -> InstrumentStore:
     return InstrumentStore(connection)
+
+
+@pytest.fixture(scope="module")
+def private() -> Iterator[str]:
+    """A server of this module alone, because a killed backend takes all sessions with it."""
+    with private_postgres() as server:
+        yield server.dsn
+
+
+@pytest.fixture()
+def own_dsn(private: str) -> Iterator[str]:
+    """A migrated database on it."""
+    with database(private) as dsn:
+        runner.upgrade(dsn)
+        yield dsn
