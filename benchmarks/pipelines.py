@@ -74,6 +74,10 @@ def figures_of(
     for name in ("step", "queue", "bare", "ready", "quick", "plain"):
         cost = Spread.of(costs[name])
         found.append(Figure.of(f"{NAMES[name]}, CPU a thousand ticks, {where}", "ms", cost))
+    for name in ("step", "queue"):
+        share = ratios(costs["ready"], costs[name])
+        label = f"CPU of ready-made bytes against {NAMES[name]}, {where}"
+        found.append(Figure.of(label, "x", share))
     return found
 
 
