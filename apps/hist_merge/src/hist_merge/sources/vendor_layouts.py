@@ -222,7 +222,7 @@ class _Reader:
             self._wrong('lacks time_zone, such as "Asia/Kolkata" or "UTC"')
         try:
             return ZoneInfo(name)
-        except (OSError, ValueError):
+        except (OSError, ValueError, KeyError):
             self._wrong(f'time_zone is {name!r}: write one such as "Asia/Kolkata" or "UTC"')
 
     def _pattern(self) -> re.Pattern[str]:

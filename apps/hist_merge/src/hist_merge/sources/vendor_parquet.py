@@ -21,6 +21,7 @@ from hist_merge.sources.vendor_values import UNKNOWN, Fault
 
 MAGIC: Final = b"PAR1"
 _BATCH: Final = 65_536
+_FLOAT32: Final = "%.7g"
 _NUMBERS: Final = (*PRICES, "volume", "oi")
 
 
@@ -134,10 +135,10 @@ def _as_text(column: Any) -> Any:
 
 
 def _as_floats(column: Any) -> Any:
-    """As float64; of 32 bits what was meant is the shortest number that reads as the same."""
+    """As float64; of 32 bits the seven digits that they hold are what was meant."""
     if pa.types.is_float32(column.type):
         values = column.to_numpy(zero_copy_only=False)
-        texts = np.char.mod("%.7g", values.astype(np.float64))
+        texts = np.char.mod(_FLOAT32, values.astype(np.float64))
         return pa.array(texts.astype(np.float64))
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         return pa.array([_float(each) for each in column.to_pylist()], pa.float64())
@@ -155,7 +156,10 @@ def _cells(columns: dict[str, Any], at: int) -> dict[str, str]:
     found = {}
     for key, column in columns.items():
         value = column[at].as_py()
-        found[key] = "" if value is None else str(value)
+        if value is not None and pa.types.is_float32(column.type):
+            found[key] = _FLOAT32 % value
+        else:
+            found[key] = "" if value is None else str(value)
     return found
 
 

@@ -1,0 +1,103 @@
+"""`reconcile --files`: two files compared without a database."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vendor_made_up import kite_text, prices, rupees, vendor_line, vendor_text
+
+from app_kit.testing import Finished, Place
+
+
+def files_alone(place: Place, *names: str) -> Finished:
+    return place("reconcile", "--files", "--json", *names)
+
+
+def compared(finished: Finished) -> dict[str, Any]:
+    (document,) = finished.json()
+    found = document["comparison"]["m1"]
+    assert isinstance(found, dict)
+    return found
+
+
+def test_two_files_are_compared_bar_by_bar(bare: Place) -> None:
+    bare.write("kite_SBIN_2024-01-02.csv", kite_text(reversed(range(375)), higher=5))
+    lines = [vendor_line("SBIN", at, volume=9 if at == 1 else None) for at in range(374)]
+    bare.write("SBIN.txt", "\n".join(lines))
+    finished = files_alone(bare, "kite_SBIN_2024-01-02.csv", "SBIN.txt")
+    assert finished.code == 3
+    volume = sum(prices(at)[4] for at in range(375))
+    assert compared(finished) == {
+        "bars": {"kite": 375, "vendor": 374},
+        "volume": {"kite": volume, "vendor": volume - prices(374)[4] - prices(1)[4] + 9},
+        "common": 374,
+        "ohlc_equal": 299,
+        "ohlc_volume_equal": 298,
+        "within_one_tick": 374,
+        "volume_equal": 373,
+        "largest_difference": "0.05",
+        "golden": 375,
+        "outside": 0,
+        "verdicts": {
+            "AGREED": 298,
+            "WITHIN_TOLERANCE": 75,
+            "BROKER_ONLY": 1,
+            "CONFLICT_BROKER_WON": 1,
+        },
+        "flags": {},
+        "won": {"kite": 375},
+    }
+    again = bare("reconcile", "--files", "kite_SBIN_2024-01-02.csv", "SBIN.txt")
+    assert "largest gap    0.05 between two prices" in again.stdout
+
+
+def test_a_label_of_the_wrong_end_agrees_with_nothing(bare: Place) -> None:
+    """What the stamp of a layout is for: without the shift no bar is the same."""
+    bare.write("kite_SBIN_2024-01-02.csv", kite_text())
+    shifted = "".join(
+        vendor_line("SBIN", at).replace(rupees(prices(at)[0]), rupees(prices(at + 1)[0]), 1) + "\n"
+        for at in range(374)
+    )
+    bare.write("SBIN.txt", shifted)
+    found = compared(files_alone(bare, "kite_SBIN_2024-01-02.csv", "SBIN.txt"))
+    assert (found["common"], found["ohlc_equal"]) == (374, 0)
+
+
+def test_bars_outside_the_session_are_explained(bare: Place) -> None:
+    """A day of Muhurat, of which the calendar knows the phases."""
+    times = ["18:08", *(f"{18 + at // 60}:{at % 60:02}" for at in range(16, 76)), "19:19", "19:26"]
+    lines = [f"SBIN,20201114,{each},370,370,370,370,10,0" for each in times]
+    bare.write("SBIN.txt", "\n".join(lines))
+    finished = files_alone(bare, "SBIN.txt")
+    (document,) = finished.json()
+    assert finished.code == 0
+    found = compared(finished)
+    assert (found["golden"], found["outside"]) == (60, 3)
+    assert document["outside"] == {"pre-open": 1, "break": 1, "post-close": 1}
+    assert len(document["examples"]) == 3
+
+
+def test_two_vendors_take_the_places_of_the_first_two_sources(bare: Place) -> None:
+    bare.write("one.txt", vendor_text("SBIN"))
+    bare.write("other.txt", vendor_text("SBIN", range(0, 375, 2)))
+    found = compared(files_alone(bare, "one.txt", "other.txt"))
+    assert found["bars"] == {"kite": 375, "vendor": 188}
+    assert found["ohlc_volume_equal"] == 188
+
+
+def test_wrong_calls_are_told(bare: Place) -> None:
+    cases = {
+        (): "--files compares one or two files, not 0",
+        ("none.txt",): "none.txt cannot be read (no such file or directory)",
+        ("--tick", "0.001", "none.txt"): "0.001 is no tick",
+        ("--from", "20240101", "none.txt"): "--files compares files alone",
+        ("--layout", "mine", "configs"): "there is no layout 'mine'",
+    }
+    for arguments, words in cases.items():
+        finished = bare("reconcile", "--files", *arguments)
+        assert (finished.code, words in finished.sentence) == (2, True), finished.sentence
+    assert bare("reconcile").sentence.startswith("name the days with --from and --to")
+    assert "feed.txt is named without an option" in bare("reconcile", "feed.txt").sentence
+    bare.write("configs/vendor.toml", "[layout.x]\n")
+    finished = bare("reconcile", "--files", "configs/tokens.csv")
+    assert (finished.code, "layout x: lacks format" in finished.sentence) == (78, True)

@@ -1,0 +1,28 @@
+"""Frames for tests of vendors' lines: SBIN and INFY are asked for, TCS is known."""
+
+from __future__ import annotations
+
+from bars_store.bars import BarInstrument
+from hist_merge.sources.vendor_detection import header_cells, positions_in
+from hist_merge.sources.vendor_layouts import Layout, load_layouts
+from hist_merge.sources.vendor_lines import Frame
+from hist_merge.sources.vendor_values import Clock, Fault, Naming, Roster
+from hist_merge.universe import Listed
+
+SBIN = Listed(BarInstrument("NSE", "SBIN", 2, 5), "NSE")
+INFY = Listed(BarInstrument("NSE", "INFY", 2, 5), "NSE")
+LAYOUTS = load_layouts(None)
+
+
+def roster() -> Roster:
+    return Roster((SBIN, INFY), lambda exchange, symbol: symbol == "TCS")
+
+
+def frame_of(
+    layout: Layout, header: str = "", symbol: str = "", span: tuple[int, int] = (0, 1 << 62)
+) -> Frame:
+    positions = positions_in(layout, header.encode())
+    assert not isinstance(positions, Fault)
+    width = layout.width or len(header_cells(header.encode(), layout.delimiter))
+    naming = Naming.of(layout, {"symbol": symbol})
+    return Frame(layout, naming, roster(), Clock(layout), positions, width, *span)
