@@ -22,8 +22,8 @@ from hist_merge.backfill_plan import Work, plan_of, span_of_days
 from hist_merge.checkpoint import Checkpoint
 from hist_merge.universe import Listed
 
-LONG = ("backfill", "--days", "240", "--yes")
-"""Four calls for each of the two instruments."""
+LONG = ("backfill", "--days", "180", "--yes")
+"""Three calls for each of the two instruments."""
 SBIN = Listed(BarInstrument("NSE", "SBIN", 2, 5), "NSE", 779521)
 NOBODY = Listed(BarInstrument("NSE", "NOBODY"), "NSE", None)
 
@@ -86,13 +86,13 @@ def test_ctrl_c_then_the_same_command_fetches_no_chunk_twice(
     stopped = running.finish(signal.SIGINT)
     assert stopped.code == 130, stopped.stderr
     calls = len(history_calls(kite))
-    assert 2 <= calls < 8
-    assert f"{calls:,} of 8 chunks are done" in stopped.stderr
+    assert 2 <= calls < 6
+    assert f"{calls:,} of 6 chunks are done" in stopped.stderr
 
     done = here(*LONG)
     assert done.code == 0, done.stderr
     assert "going on with the backfill" in done.stderr
-    assert len(history_calls(kite)) == 8
+    assert len(history_calls(kite)) == 6
     assert len(set(history_calls(kite))) == 2
 
 
@@ -103,8 +103,8 @@ def test_a_killed_backfill_loses_one_call_at_most(
     running.until(lambda: len(history_calls(kite)) >= 3, "the third call")
     assert running.finish(signal.SIGKILL).code == -9
     assert here(*LONG).code == 0
-    assert len(history_calls(kite)) <= 8 + 1
-    since, until = span_of_days(240, datetime.now(IST).date())
+    assert len(history_calls(kite)) <= 6 + 1
+    since, until = span_of_days(180, datetime.now(IST).date())
     work = Work("m1", since, until, ("NSE:SBIN",), datetime.now(UTC))
     expected = plan_of(work, [SBIN], (), calendar, datetime.now(UTC)).rows
     for symbol in ("NSE:INFY", "NSE:SBIN"):
@@ -119,11 +119,11 @@ def test_kite_away_is_a_75_and_the_rest_comes_later(here: Place, kite: RestSimul
     kite.service.fail_next(RestFault.TOO_MANY, 2)
     assert here("backfill", "--yes").code == 0
     kite.account.expire()
-    dead = here("backfill", "--symbols", "NSE:TCS", "--yes")
+    dead = here("backfill", "--symbols", "NSE:INFY", "--yes")
     assert dead.code == 1
     assert "log in again" in dead.sentence
     here.env["KITE_ACCESS_TOKEN"] = ""
-    nobody = here("backfill", "--symbols", "NSE:TCS", "--yes")
+    nobody = here("backfill", "--symbols", "NSE:INFY", "--yes")
     assert nobody.code == 78
     assert "instruments auth url" in nobody.sentence
 
@@ -144,9 +144,9 @@ def test_what_kite_has_not_is_said(here: Place, kite: RestSimulator) -> None:
 
 
 def test_day_bars_are_one_call(here: Place, kite: RestSimulator) -> None:
-    done = here("backfill", "--days", "900", "--interval", "d1", "--yes", "--json")
+    done = here("backfill", "--days", "300", "--interval", "d1", "--yes", "--json")
     assert done.code == 0, done.stderr
-    assert summary_of(done.stdout)["read"]["kite"] > 2 * 580
+    assert summary_of(done.stdout)["read"]["kite"] > 2 * 180
     assert len(history_calls(kite)) == 2
 
 

@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from app_kit.command_line import make_app, run, with_any_reader
-from hist_merge.commands import backfill, daily, export, rebuild, reconcile, revisions, show
+from hist_merge.commands import (
+    backfill,
+    daily,
+    export,
+    heal,
+    rebuild,
+    reconcile,
+    report,
+    revisions,
+    show,
+)
 from hist_merge.errors import FORESEEN
 
 app = make_app(
@@ -16,11 +26,13 @@ app = make_app(
 app.command("daily")(with_any_reader(daily.command))
 app.command("reconcile")(with_any_reader(reconcile.command))
 app.command("backfill")(with_any_reader(backfill.command))
+app.command("heal")(with_any_reader(heal.command))
 app.command("show")(with_any_reader(show.command))
 app.command("revisions")(with_any_reader(revisions.command))
 app.command("accept")(with_any_reader(revisions.accept))
 app.command("reject")(with_any_reader(revisions.reject))
 app.command("export")(with_any_reader(export.command))
+app.command("report")(with_any_reader(report.command))
 app.command("rebuild")(with_any_reader(rebuild.command))
 
 

@@ -37,6 +37,8 @@ class Settings:
     """``KAFKA_*`` and ``SCHEMA_REGISTRY_*``; None when ``KAFKA_BOOTSTRAP`` is not set."""
     topic: str
     """``HIST_MERGE_TOPIC``, default ``bars``: where the live bars are."""
+    events_topic: str
+    """``HIST_MERGE_EVENTS_TOPIC``, default ``feed.events``: where the feed tells of its gaps."""
     api_key: str = field(repr=False)
     """``KITE_API_KEY``; Kite's history needs it."""
     access_token: Secret
@@ -66,6 +68,7 @@ class Settings:
             postgres_dsn=values.text("POSTGRES_DSN", ""),
             kafka=_kafka(env),
             topic=values.text("HIST_MERGE_TOPIC", "bars"),
+            events_topic=values.text("HIST_MERGE_EVENTS_TOPIC", "feed.events"),
             api_key=values.text("KITE_API_KEY", ""),
             access_token=Secret(values.text("KITE_ACCESS_TOKEN", "")),
             token_file=root / values.text("KITE_TOKEN_FILE", "token.json"),
