@@ -265,6 +265,42 @@ def test_stopping_opens_a_gap_for_every_shard_that_was_heard(tmp_path: Path) -> 
     assert [each["tokens"] for each in told] == [[INFY], [INFY]]
 
 
+def test_a_shard_that_goes_leaves_the_gap_that_its_next_owner_closes(tmp_path: Path) -> None:
+    with Stage(tmp_path) as stage:
+        stage.connect()
+        stage.connect(1)
+        assert stage.intake.hand_over(0) is None, "nothing was heard of it"
+        stage.receive(frame(1), shard=0)
+        last_ns = stage.clock.ns
+        stage.chunks()
+        assert stage.intake.hand_over(0) == last_ns
+        [gap] = events_of(stage.chunks())
+        assert (gap["type"], gap["from_ns"], gap["cause"]) == ("GAP_OPENED", last_ns, "handover")
+        assert stage.intake.hand_over(0) is None, "it is told once"
+        # A silence that lasts is the gap itself.
+        stage.intake.on_event(GapOpened(1, (INFY,), 5, GapCause.STALLED))
+        stage.chunks()
+        assert stage.intake.hand_over(1) == 5
+        assert events_of(stage.chunks()) == []
+        assert not stage.counters.gaps_open
+        stage.intake.announce_stop()
+        assert events_of(stage.chunks()) == []
+
+
+def test_a_shard_that_another_has_taken_leaves_no_gap_open(tmp_path: Path) -> None:
+    with Stage(tmp_path) as stage:
+        stage.connect()
+        stage.intake.on_event(GapOpened(0, (INFY,), 5, GapCause.SILENT))
+        stage.chunks()
+        stage.intake.yield_shard(0)
+        [gap] = events_of(stage.chunks())
+        assert (gap["type"], gap["from_ns"], gap["to_ns"]) == ("GAP_CLOSED", 5, stage.clock.ns)
+        stage.intake.open_uncarried(3, 7)
+        stage.intake.open_uncarried(3, 7)
+        [gap] = events_of(stage.chunks())
+        assert (gap["type"], gap["shard"], gap["from_ns"]) == ("GAP_OPENED", 3, 7)
+
+
 def test_stopping_announces_a_loss_that_is_still_untold(tmp_path: Path) -> None:
     with Stage(tmp_path, TINY) as stage:
         stage.connect()

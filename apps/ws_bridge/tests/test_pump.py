@@ -30,6 +30,7 @@ from ws_bridge.pump import PRODUCER_RETRY_S, SIDE_RETRY_S, Pump
 from ws_bridge.read_topics import Mark, mark_topics, read_back
 from ws_bridge.readback import ReadBack
 from ws_bridge.refused import RefusedStore
+from ws_bridge.sharding import Fence
 from ws_bridge.topics import Topics
 
 DEADLINE_S = 30.0
@@ -466,3 +467,22 @@ def test_the_order_of_an_instrument_survives_many_chunks(rig: Rig) -> None:
     back = rig.found()
     assert proof(back) == (0, 0, 0)
     assert back.ticks == stage.counters.packets_journaled
+
+
+def test_frames_that_another_bridge_has_taken_over_stay_in_the_journal(
+    stage: Stage, mock_kafka: KafkaSettings, mock_topics: Topics
+) -> None:
+    rig = Rig(stage, mock_kafka, mock_topics)
+    stage.connect()
+    stage.receive(frame(3, 100))
+    taken_ns = stage.clock.ns + 1
+    stage.receive(frame(2, 200))
+    rig.pump.fences = frozenset({Fence(0, taken_ns)})
+    rig.drive()
+    assert [price for _, price in rig.ticks()] == [100, 101, 102]
+    assert stage.counters.frames_superseded == 1
+    stage.clock.ns += 1_000
+    stage.connect(session=stage.clock.ns & ~15)  # the shard is back here
+    stage.receive(frame(1, 300))
+    rig.drive()
+    assert 300 in [price for _, price in rig.ticks()]

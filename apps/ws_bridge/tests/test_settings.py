@@ -14,6 +14,7 @@ from kafka_io.errors import SettingsError as KafkaSettingsError
 from ws_bridge.errors import FORESEEN, JournalFull, MissingCredentials
 from ws_bridge.journal import JournalOptions
 from ws_bridge.settings import BridgeSettings, default_journal_dir, load_settings
+from ws_bridge.sharding import GroupSetup
 
 SECRET = "s3cr3t-value"
 MIB = 1024 * 1024
@@ -32,6 +33,7 @@ def test_the_defaults(tmp_path: Path) -> None:
     assert settings.port == 9464
     assert settings.drain_s == 10.0
     assert settings.kafka is None
+    assert settings.shards is None
 
 
 def test_what_is_set_counts(tmp_path: Path) -> None:
@@ -49,6 +51,9 @@ def test_what_is_set_counts(tmp_path: Path) -> None:
             "WS_BRIDGE_JOURNAL_SYNC": "200ms",
             "WS_BRIDGE_PORT": "0",
             "WS_BRIDGE_DRAIN": "2.5",
+            "WS_BRIDGE_SHARDS": "4",
+            "WS_BRIDGE_SHARD_TIMEOUT": "10s",
+            "WS_BRIDGE_CONNECTIONS": "2",
             "KAFKA_BOOTSTRAP": "127.0.0.1:9092",
         },
     )
@@ -59,6 +64,7 @@ def test_what_is_set_counts(tmp_path: Path) -> None:
     assert settings.journal_dir == default_journal_dir("second")
     assert settings.journal == JournalOptions(8 * MIB, 1024 * MIB, 5400.0, 0.2)
     assert (settings.port, settings.drain_s) == (0, 2.5)
+    assert settings.shards == GroupSetup(4, "ws_bridge.second", 10.0, 2)
     assert settings.require_kafka().bootstrap == "127.0.0.1:9092"
 
 
@@ -96,6 +102,11 @@ WRONG = [
     ("WS_BRIDGE_DLQ_ALARM_SHARE", "101%", "no share"),
     ("WS_BRIDGE_DLQ_ALARM_WINDOW", "0s", "no time"),
     ("WS_BRIDGE_DLQ_ALARM_LEAST", "0", "no whole number"),
+    ("WS_BRIDGE_SHARDS", "0", "no whole number from 1 to 16"),
+    ("WS_BRIDGE_SHARDS", "17", "no whole number from 1 to 16"),
+    ("WS_BRIDGE_SHARD_GROUP", "a b", "'a b'"),
+    ("WS_BRIDGE_SHARD_TIMEOUT", "5s", "no time from 6 to 300 seconds"),
+    ("WS_BRIDGE_CONNECTIONS", "4", "no whole number from 1 to 3"),
     ("WS_BRIDGE_JOURNAL_SEGMENT_BYTES", "12parsec", "no size"),
     ("WS_BRIDGE_JOURNAL_SEGMENT_BYTES", "1k", "no size"),
     ("WS_BRIDGE_JOURNAL_MAX_BYTES", "100M", "less than two journal segments"),

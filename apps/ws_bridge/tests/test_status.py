@@ -76,6 +76,20 @@ def test_one_that_is_not_says_why_and_exits_with_3(
         assert f"! {problem}" in shown.stdout
 
 
+def test_the_reason_for_a_refused_token_and_the_shards_of_a_group_are_told(
+    command_line: CommandLine, bridge: Bridge
+) -> None:
+    reason = "the token file /t is open to others (mode 0644): chmod 600 /t"
+    bridge.problems = [f"shard 0 is auth_expired: {reason}"]
+    bridge.counters.group_size = 6
+    bridge.counters.group_shards = (0, 4)
+    bridge.counters.group_uncarried = 1
+    bridge.counters.rebalances = 2
+    shown = command_line("status", "--url", bridge.url, "--interval", "0.1", env={"COLUMNS": "200"})
+    assert f"REFUSED: {reason}" in shown.stdout
+    assert "0, 4 of 6, 1 MORE WITHOUT A CONNECTION; 2 changes" in shown.stdout
+
+
 def test_json_holds_the_same_facts(command_line: CommandLine, bridge: Bridge) -> None:
     bridge.problems = ["Kafka is away"]
     shown = command_line("status", "--url", bridge.url + "/", "--interval", "0.5", "--json")

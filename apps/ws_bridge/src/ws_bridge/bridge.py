@@ -297,6 +297,7 @@ class Bridge:
         if self._held is None:
             self._intake.announce_stop()
         else:
+            self._intake.announce_loss()
             self._handed_over = {shard: self._intake.hand_over(shard) for shard in self._held}
         clock = self._parts.clock
         ends_s = clock.monotonic_s() + deadline_s

@@ -87,10 +87,14 @@ class Intake:
         A loss that could not be announced yet, because the journal is still full, is tried once
         more, and said in the log in any case.
         """
-        if self._losses:
-            self._announce_losses(self._clock.now_ns())
+        self.announce_loss()
         for shard, from_ns in sorted(self._last_frame_ns.items()):
             self._record("GAP_OPENED", shard, from_ns=from_ns, cause=GapCause.RESTART)
+
+    def announce_loss(self) -> None:
+        """Try once more to tell of a loss that could not be told yet."""
+        if self._losses:
+            self._announce_losses(self._clock.now_ns())
 
     def hand_over(self, shard: int) -> int | None:
         """Open the gap that the shard's next owner closes; where it begins, None if unheard of.

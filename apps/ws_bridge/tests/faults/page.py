@@ -20,6 +20,9 @@ the play's own, with a seeded script. At the end a consumer reads `ticks`, `tick
 can use), **reordered** (per instrument), and **silences without a gap event** (a change of the feed
 session, or twenty seconds without a tick, that no gap covers from the last frame to the next one).
 
+Where several bridges share the instruments (16), what was on its way while a shard changed hands
+may be missing within the gap event, and nowhere else.
+
 `make faults` plays everything but the soak, `make soak` the soak; the short forms are tests
 (`apps/ws_bridge/tests/test_faults.py`). With `RECORD=docs/reliability.jsonl` the verbs write their
 figures [there](reliability.jsonl) and this page from them; a test holds the two together. The runs

@@ -63,8 +63,7 @@ def _stage(scene: Scene, play: Play) -> tuple[Outcome, Proof, Played]:
 
 
 async def _three(troupe: Troupe) -> None:
-    for name in "abc":
-        await troupe.join(name)
+    await asyncio.gather(*(troupe.join(name) for name in "abc"))
     await troupe.until_shared("a", "b", "c")
     await until(rows_above(troupe.kite, troupe.kite.ledger.rows + 5_000))
 
@@ -129,8 +128,7 @@ def joined(scene: Scene) -> Outcome:
     left = Played()
 
     async def play(troupe: Troupe, played: Played) -> None:
-        for name in "ab":
-            await troupe.join(name)
+        await asyncio.gather(troupe.join("a"), troupe.join("b"))
         await troupe.until_shared("a", "b")
         played.moment_ns = time.time_ns()
         await troupe.join("c")

@@ -152,7 +152,10 @@ class GroupMember:
         return True
 
     def close(self) -> None:
-        """Leave the group; the others take over at once."""
+        """Leave the group; the others take over at once.
+
+        Write what they should know before: while closing, ``revoked`` is told, and cannot write.
+        """
         self._consumer.close()
 
     def _places(self, notes: Mapping[int, str]) -> list[TopicPartition]:

@@ -1,0 +1,238 @@
+"""A bridge's place in its group, with a group and a bridge that the test plays itself."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
+from typing import Any
+
+import pytest
+
+from app_kit.errors import SettingError
+from broker_zerodha.session.clock import SystemClock
+from kafka_io.group import Membership
+from ws_bridge.counters import Counters
+from ws_bridge.shard_keeper import ShardKeeper, check_partitions
+from ws_bridge.sharding import Fence, GroupSetup, ShardNote, Takeover
+
+DEADLINE_S = 30.0
+
+
+class Group:
+    """Kafka's side: what the test hands in is told from within ``poll``, as the real one does."""
+
+    def __init__(self, membership: Membership, shards: int = 3) -> None:
+        self.membership = membership
+        self.shards = shards
+        self.stored: dict[int, str] = {}
+        self.takes = True
+        self.closed = False
+        self.writing = False
+        self._todo: queue.Queue[Callable[[], None]] = queue.Queue()
+
+    def say(self, word: Callable[[], None]) -> None:
+        self._todo.put(word)
+
+    def poll(self, timeout_s: float) -> None:
+        try:
+            self._todo.get(timeout=timeout_s)()
+        except queue.Empty:
+            return
+
+    def partitions(self) -> int:
+        return self.shards
+
+    def notes(self, partitions: Iterable[int]) -> dict[int, str]:
+        return {each: self.stored[each] for each in partitions if each in self.stored}
+
+    def write(self, notes: Mapping[int, str], written: Callable[[bool], None]) -> None:
+        self.write_now(notes)
+        written(self.takes)
+
+    def write_now(self, notes: Mapping[int, str]) -> bool:
+        if self.takes:
+            self.stored.update(notes)
+        return self.takes
+
+    def note(self, shard: int) -> ShardNote:
+        return ShardNote.decode(self.stored.get(shard))
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class Bridge:
+    """Keeps the books of what the keeper asks of it."""
+
+    def __init__(self) -> None:
+        self.counters = Counters()
+        self.acked_ns: dict[int, int] = {}
+        self.held: dict[int, int | None] = {}
+        self.released: list[tuple[set[int], bool]] = []
+        self.uncarried: list[tuple[int, int]] = []
+        self.fences: set[Fence] = set()
+        self.failed: list[Exception] = []
+
+    async def take(self, shards: Mapping[int, int | None]) -> None:
+        self.held.update(shards)
+
+    async def release(self, shards: AbstractSet[int], *, taken: bool) -> dict[int, int | None]:
+        self.released.append((set(shards), taken))
+        return {shard: self.held.pop(shard) or 77 for shard in shards}
+
+    def open_uncarried(self, shard: int, from_ns: int) -> None:
+        self.uncarried.append((shard, from_ns))
+
+    def fence(self, fences: AbstractSet[Fence]) -> None:
+        self.fences |= fences
+
+    def handed_over(self) -> dict[int, int | None]:
+        return dict.fromkeys(self.held, 99)
+
+    def fail(self, error: Exception) -> None:
+        self.failed.append(error)
+
+
+class Rig:
+    """A keeper between the two."""
+
+    def __init__(self, connections: int = 3, partitions: int = 3) -> None:
+        self.bridge = Bridge()
+        self.group: Group | None = None
+        self._partitions = partitions
+        setup = GroupSetup(3, "g", 6.0, connections)
+        self.keeper = ShardKeeper(self.bridge, setup, self._join, {}, SystemClock())
+        self.keeper.start()
+
+    def _join(self, membership: Membership) -> Any:
+        self.group = Group(membership, self._partitions)
+        return self.group
+
+    async def joined(self) -> Group:
+        await until(lambda: self.group is not None)
+        assert self.group is not None
+        return self.group
+
+    async def given(self, *shards: int) -> Group:
+        """The group's word, carried out."""
+        group = await self.joined()
+        group.say(lambda: group.membership.assigned(frozenset(shards)))
+        await until(lambda: self.keeper.confirmed)
+        return group
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(DEADLINE_S):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+def test_what_the_group_gives_is_taken_from_where_the_last_owner_ended() -> None:
+    async def play() -> None:
+        rig = Rig()
+        group = await rig.joined()
+        assert not rig.keeper.confirmed
+        assert "has not confirmed" in rig.keeper.problems()[0]
+        group.stored[1] = ShardNote(50, (Takeover("other", 40),)).encode()
+        await rig.given(0, 1)
+        assert rig.bridge.held == {0: None, 1: 50}
+        assert rig.keeper.problems() == []
+        assert [len(group.note(shard).takeovers) for shard in range(3)] == [1, 2, 0]
+        assert rig.bridge.fences == {Fence(1, 40)}
+        rig.bridge.acked_ns = {1: 60}
+        await until(lambda: group.note(1).last_ns == 60)  # told all the time
+        await rig.keeper.leave()
+        assert group.note(1).last_ns == 99, "and at the end"
+        assert group.closed
+
+    asyncio.run(play())
+
+
+def test_a_shard_goes_with_a_note_before_the_group_may_give_it_away() -> None:
+    async def play() -> None:
+        rig = Rig()
+        group = await rig.given(0, 1, 2)
+        noted: list[int | None] = []
+
+        def revoke() -> None:
+            group.membership.revoked(frozenset({1, 2}))
+            noted.extend(group.note(shard).last_ns for shard in (1, 2))
+
+        group.say(revoke)
+        await until(lambda: len(noted) == 2)
+        assert noted == [77, 77]
+        assert rig.bridge.released == [({1, 2}, False)]
+        assert set(rig.bridge.held) == {0}
+        assert rig.keeper.confirmed
+        await rig.keeper.leave()
+
+    asyncio.run(play())
+
+
+def test_a_group_that_is_not_heard_takes_no_shard_away_but_nothing_is_confirmed() -> None:
+    async def play() -> None:
+        rig = Rig()
+        group = await rig.given(0, 1)
+        group.say(group.membership.lost)
+        await until(lambda: not rig.keeper.confirmed)
+        assert set(rig.bridge.held) == {0, 1}
+        assert rig.bridge.released == []
+        # It is back: shard 1 is another's, who says since when.
+        group.stored[1] = group.note(1).taken("other", 123).encode()
+        await rig.given(0, 2)
+        assert rig.bridge.released == [({1}, True)]
+        assert set(rig.bridge.held) == {0, 2}
+        assert Fence(1, 123) in rig.bridge.fences
+        await rig.keeper.leave()
+
+    asyncio.run(play())
+
+
+def test_notes_that_kafka_does_not_take_end_the_lease() -> None:
+    async def play() -> None:
+        rig = Rig()
+        group = await rig.given(0)
+        group.takes = False
+        await until(lambda: not rig.keeper.confirmed)
+        assert set(rig.bridge.held) == {0}
+        group.takes = True
+        await until(lambda: rig.keeper.confirmed)
+        await rig.keeper.leave()
+
+    asyncio.run(play())
+
+
+def test_more_shards_than_connections_are_said_and_told_as_a_gap() -> None:
+    async def play() -> None:
+        rig = Rig(connections=1)
+        group = await rig.joined()
+        group.stored[2] = ShardNote(50, (Takeover("other", 40),)).encode()
+        await rig.given(1, 2)
+        assert set(rig.bridge.held) == {1}
+        assert rig.keeper.uncarried == {2}
+        [problem] = rig.keeper.problems()
+        assert "shards 2 have no connection" in problem
+        assert "WS_BRIDGE_CONNECTIONS" in problem
+        assert rig.bridge.uncarried == [(2, 50)]
+        assert len(group.note(2).takeovers) == 1, "nobody took it"
+        await rig.keeper.leave()
+
+    asyncio.run(play())
+
+
+def test_bridges_that_share_out_differently_do_not_start() -> None:
+    async def play() -> None:
+        rig = Rig(partitions=4)
+        group = await rig.joined()
+        group.say(lambda: group.membership.assigned(frozenset({0})))
+        await until(lambda: rig.bridge.failed)
+        assert isinstance(rig.bridge.failed[0], SettingError)
+        assert group.closed
+        await rig.keeper.leave()
+
+    asyncio.run(play())
+    with pytest.raises(SettingError, match="is 3, but the topic bridge.shards has 4 partitions"):
+        check_partitions(4, 3)
+    check_partitions(3, 3)
