@@ -86,7 +86,13 @@ def test_a_liquid_stock_may_miss_one_minute_and_no_more() -> None:
 
 
 def test_two_sources_that_both_lack_it_agree_that_nothing_was_traded() -> None:
-    assert of_one(but(range(600, 640)), sources=2).by_cause() == {Cause.NO_TRADE: 40}
+    assert of_one(but(range(600, 603)), sources=2).by_cause() == {Cause.NO_TRADE: 3}
+    # But not for so long: a liquid stock that nobody has for ten minutes was halted, or is lost.
+    assert of_one(but(range(600, 610)), sources=2).by_cause() == {Cause.UNEXPLAINED: 10}
+    every_third = [minute for minute in range(OPENS, CLOSES, 3) if not 600 <= minute < 640]
+    alone, both = (of_one(every_third, sources=number).by_cause() for number in (1, 2))
+    assert alone == {Cause.NO_TRADE: 375 - len(every_third) - 44, Cause.UNEXPLAINED: 44}
+    assert both == {Cause.NO_TRADE: 375 - len(every_third)}
     # After the last bar nobody says anything more.
     tail = of_one(but(range(900, CLOSES)), sources=2)
     assert tail.by_cause() == {Cause.UNEXPLAINED: 30}
@@ -110,8 +116,8 @@ def test_an_outage_of_the_feed_explains_what_nobody_else_has() -> None:
     assert of_one(but(range(600, 602)), silences=[touched]).by_cause() == {Cause.OUTAGE: 2}
     others = silence(600, 620, frozenset({1}))
     assert Cause.OUTAGE not in of_one(but(range(600, 630)), silences=[others]).by_cause()
-    agreed = of_one(but(range(600, 620)), sources=2, silences=[gap])
-    assert agreed.by_cause() == {Cause.NO_TRADE: 20}
+    agreed = of_one(but(range(600, 603)), sources=2, silences=[gap])
+    assert agreed.by_cause() == {Cause.NO_TRADE: 3}
 
 
 def test_a_holiday_lacks_its_usual_minutes_and_a_weekend_none() -> None:

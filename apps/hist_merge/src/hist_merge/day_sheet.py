@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +16,10 @@ from bars_store.bars.columns import Columns, Int64s, run_starts
 from contracts.sessions.model import MINUTE_NS, midnight_ns
 from hist_merge.expected import Hours
 
-SELDOM: Final = 0.01
-"""A silence that fewer days in a hundred have is not taken for one without a trade."""
+SELDOM: Final = 1e-2
+"""A silence that a smaller share of days has is not taken for one without a trade."""
+SELDOM_BOTH: Final = 1e-6
+"""The same where two sources have bars before and after it and neither has one in it."""
 DAY_MINUTES: Final = 1440
 
 Bools = npt.NDArray[np.bool_]
@@ -133,11 +135,32 @@ class Sheet:
         found = np.full(self.sources.shape, -1, np.int8)
         gone = self.sources == 0
         found[gone] = CODE[Cause.UNEXPLAINED]
+        length = self._lengths(gone & self.expected)
+        total = self.expected.sum(axis=1)[:, None]
+        quiet = (self.expected & ~self.traded).sum(axis=1)[:, None]
+        some = np.max(self.sources, axis=1, initial=0)[:, None] > 0
+        found[gone & some & plausible(total, quiet, length, SELDOM)] = CODE[Cause.NO_TRADE]
         found[gone & self.silent] = CODE[Cause.OUTAGE]
-        found[gone & _between(self.sources > 1)] = CODE[Cause.NO_TRADE]
+        agreed = _between(self.sources > 1) & plausible(total, quiet, length, SELDOM_BOTH)
+        found[gone & agreed] = CODE[Cause.NO_TRADE]
         found[gone & ~self.listed[:, None]] = CODE[Cause.NOT_LISTED]
         outside = Cause.HOLIDAY if self.is_closed else Cause.OUTSIDE_SESSION
         found[gone & ~self.inside[None, :]] = CODE[outside]
+        return found
+
+    def _lengths(self, gone: Bools) -> Int64s:
+        """Of each minute that is gone how many neighbours in all are gone with it; else 0."""
+        starts = run_starts(self.keys(gone).reshape(-1))
+        length = np.diff(np.append(starts, gone.size))
+        lengths: Int64s = np.repeat(length, length).reshape(gone.shape)
+        return np.where(gone, lengths, 0)
+
+    def keys(self, values: npt.NDArray[Any]) -> Int64s:
+        """Equal for equal values (-1 to 14) in neighbouring minutes of a row; a break of the
+        session parts them."""
+        breaks = np.concatenate([[0], np.cumsum(np.diff(self.minutes) > 1)])
+        rows = np.arange(len(values))[:, None] * DAY_MINUTES
+        found: Int64s = (rows + breaks[None, :]) * 16 + values
         return found
 
 
@@ -154,41 +177,32 @@ def no_runs() -> Columns:
 
 
 def runs_of(sheet: Sheet, rows: Int64s, day: int, midnight: int) -> Columns:
-    """Runs of one cause in neighbouring columns; those that the rate of trading explains are
-    NO_TRADE."""
-    causes = sheet.causes()
-    width = len(sheet.minutes)
-    if not width or not (causes >= 0).any():
+    """Runs of one cause in neighbouring minutes. ``whole`` marks what is UNEXPLAINED on a day
+    without any bar."""
+    if not len(sheet.minutes):
         return no_runs()
-    # A break of the session begins a new run, and so does every row.
-    breaks = np.concatenate([[0], np.cumsum(np.diff(sheet.minutes) > 1)])
-    key = (np.arange(len(rows))[:, None] * DAY_MINUTES + breaks[None, :]) * 16 + causes
-    starts = run_starts(key.reshape(-1))
-    length = np.diff(np.append(starts, key.size))
+    causes = sheet.causes()
+    starts = run_starts(sheet.keys(causes).reshape(-1))
+    length = np.diff(np.append(starts, causes.size))
     cause = causes.reshape(-1)[starts].astype(np.int64)
     keep = cause >= 0
     starts, length, cause = starts[keep], length[keep], cause[keep]
-    row, column = starts // width, starts % width
-    total = sheet.expected.sum(axis=1)[row]
-    quiet = (sheet.expected & ~sheet.traded).sum(axis=1)[row]
-    open_question = cause == CODE[Cause.UNEXPLAINED]
+    row, column = starts // len(sheet.minutes), starts % len(sheet.minutes)
     empty = np.max(sheet.sources, axis=1)[row] == 0
-    likely = plausible(total, quiet, length) & ~empty
-    cause[open_question & likely] = CODE[Cause.NO_TRADE]
     return {
         "instrument": rows[row],
         "day": np.full(len(row), day, np.int64),
         "since_ns": midnight + sheet.minutes[column] * MINUTE_NS,
         "minutes": length,
         "cause": cause,
-        "whole": open_question & empty,
+        "whole": (cause == CODE[Cause.UNEXPLAINED]) & empty,
     }
 
 
-def plausible(total: Int64s, quiet: Int64s, length: Int64s) -> Bools:
+def plausible(total: Int64s, quiet: Int64s, length: Int64s, seldom: float) -> Bools:
     """Whether a silence of ``length`` minutes is nothing unusual on a day of ``total`` minutes of
     which ``quiet`` (these included) are without a trade."""
     # One more of each kind than was seen: a rate of 0 or 1 is never known for certain.
-    share = (quiet - length + 1) / (total - length + 2)
-    likely: Bools = total * np.power(share, length) >= SELDOM
+    share = np.maximum(quiet - length + 1, 0) / np.maximum(total - length + 2, 1)
+    likely: Bools = total * np.power(share, length) >= seldom
     return likely

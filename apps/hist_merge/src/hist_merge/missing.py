@@ -18,17 +18,18 @@ Causes, the first that holds:
     HOLIDAY           the segment is closed on this weekday
     OUTSIDE_SESSION   it trades on this day, but not in this minute as on a usual one
     NOT_LISTED        before the listing or after the expiry
-    NO_TRADE          two sources have bars before and after it on this day, neither has this one
+    NO_TRADE          two sources have bars before and after it on this day, neither has this one,
+                      and so long a silence may happen
     OUTAGE            a recorded silence of the feed that was not healed covers it
-    NO_TRADE          one source alone has the day, and at the day's rate of trading so long a
-                      silence is nothing unusual
+    NO_TRADE          one source alone has the day, and so long a silence is nothing unusual
     UNEXPLAINED       none of them
 
-The last NO_TRADE is a judgement: if a share q of the day's other minutes is without a trade, a run
-of k such minutes somewhere among n is taken for plausible when n·q^k is at least 1 %. So one
-missing minute of a liquid stock is plausible and two in a row are not, and an option that trades
-ten times a day may be silent for an hour. A day without any bar is judged by the instrument's other
-days in the same way. A minute that a source pads flat is there and not missing.
+NO_TRADE is a judgement: if a share q of the day's other minutes is without a trade, one expects
+n·q^k runs of k such minutes among n. Of one source's bars 1 % is enough to take a silence for one
+without a trade, of two that agree a millionth. So a liquid stock may miss one minute, or three that
+both sources lack, and an option that trades ten times a day may be silent for hours. A day without
+any bar is judged by the instrument's other days in the same way. A minute that a source pads flat
+is there and not missing.
 """
 
 from __future__ import annotations
