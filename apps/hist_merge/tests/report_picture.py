@@ -51,7 +51,7 @@ LIQUID: Final = (
     *("KOTAKBANK", "LT", "M&M", "RELIANCE", "SBIN", "TCS"),
 )
 THIN: Final = ("ALKYLAMINE", "GALAXYSURF", "VSTIND")
-WIDTH: Final = 1_500
+WIDTH, HEIGHT = 1_500, 2_080
 
 
 def main(folder: Path) -> None:
@@ -158,7 +158,7 @@ def _photograph(page: Path, shot: Path, *, dark: bool) -> None:
             [
                 *(chromium, "--headless", "--no-sandbox", "--disable-gpu"),
                 *("--disable-background-networking", f"--user-data-dir={profile}"),
-                *(f"--window-size={WIDTH},2600", f"--screenshot={shot}", "--hide-scrollbars"),
+                *(f"--window-size={WIDTH},{HEIGHT}", f"--screenshot={shot}", "--hide-scrollbars"),
                 *(["--blink-settings=preferredColorScheme=0"] if dark else []),
                 page.as_uri(),
             ],

@@ -18,7 +18,7 @@ from hist_merge.coverage import missing_minutes
 from hist_merge.missing import days_between
 from hist_merge.report import PRICE_EDGES, VOLUME_EDGES, Report
 
-LARGEST: Final = 30
+LARGEST: Final = 20
 
 
 def gather(

@@ -28,7 +28,7 @@ _NARROW: Final = 600
 _WIDE: Final = 1_080
 CAUSES: Final = {
     Cause.UNEXPLAINED: "nothing explains it: fetch it again, or ask the source",
-    Cause.OUTAGE: "a silence of the live feed that nobody has healed: `hist_merge heal`",
+    Cause.OUTAGE: "a silence of the live feed that nobody has healed: hist_merge heal fetches it",
     Cause.NO_TRADE: "nothing was traded: two sources agree, or so long a silence is usual here",
     Cause.NOT_LISTED: "before the listing, or after the expiry",
     Cause.OUTSIDE_SESSION: "the session of this day is shorter than usual",
