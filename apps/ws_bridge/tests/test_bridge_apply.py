@@ -13,7 +13,8 @@ from contracts.tick_batch import TickMode
 from kafka_io.framing import SingleObjectFraming
 from kafka_io.mock_broker import MockBroker
 from kafka_io.settings import KafkaSettings
-from ws_bridge.bridge import Bridge, BridgeParts
+from ws_bridge.bridge import Bridge
+from ws_bridge.bridge_parts import BridgeParts
 from ws_bridge.demo import SESSION_OPTIONS
 from ws_bridge.journal import Journal
 from ws_bridge.topics import Topics

@@ -29,6 +29,7 @@ class Group:
         self.stored: dict[int, str] = {}
         self.takes = True
         self.closed = False
+        self.trouble: str | None = None
         self.writing = False
         self._todo: queue.Queue[Callable[[], None]] = queue.Queue()
 

@@ -6,23 +6,18 @@ import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from typing import Any, Final, Protocol
+from dataclasses import replace
+from typing import Any, Final
 
 import structlog
 
 from broker_zerodha.frames import warm_up as warm_up_decoder
-from broker_zerodha.session.clock import Clock
-from broker_zerodha.session.credentials import CredentialSource
 from broker_zerodha.session.events import FeedSessions, GapCause
-from broker_zerodha.session.options import SessionOptions
 from broker_zerodha.session.session import KiteSession, SessionState
 from broker_zerodha.subscriptions import Plan
 from contracts.tick_batch import INSTRUMENT_TOKEN, TS_RECV_NS, TickBatch
-from kafka_io.breaker import BreakerLimits
-from kafka_io.framing import Framing
-from kafka_io.settings import KafkaSettings
 from kafka_io.tick_codec import warm_up as warm_up_encoder
+from ws_bridge.bridge_parts import BridgeParts, Group
 from ws_bridge.counters import Counters, ShardView
 from ws_bridge.dead_letter_watch import DeadLetterWatch
 from ws_bridge.intake import Intake
@@ -30,7 +25,6 @@ from ws_bridge.journal import Journal, Position
 from ws_bridge.pump import make_pump
 from ws_bridge.refused import RefusedStore
 from ws_bridge.sharding import Fence
-from ws_bridge.topics import Topics
 
 log = structlog.get_logger()
 
@@ -40,38 +34,6 @@ HOUSEKEEPING_S: Final = 1.0
 UNACKED_ALARM_S: Final = 5.0
 RELEASE_S: Final = 2.0
 """So long a shard that goes to another bridge may take to end, and again to be published."""
-
-
-class Group(Protocol):
-    """Who shares out the shards among the bridges of a feed."""
-
-    @property
-    def confirmed(self) -> bool:
-        """Whether the group says that the shards are still this bridge's."""
-
-    @property
-    def uncarried(self) -> AbstractSet[int]:
-        """Shards that it gave and for which there is no connection."""
-
-    def problems(self) -> list[str]:
-        """What is wrong with it, one sentence each."""
-
-
-@dataclass(frozen=True)
-class BridgeParts:
-    """What a bridge is made of; the commands put it together."""
-
-    feed: str
-    endpoint: str
-    credentials: CredentialSource
-    kafka: KafkaSettings
-    framing: Framing
-    topics: Topics
-    session_options: SessionOptions
-    clock: Clock
-    dead_letter_limits: BreakerLimits = field(default_factory=BreakerLimits)
-    shards: int = 0
-    """The universe is shared out in so many; 0 for a bridge that carries all of its plan."""
 
 
 class Bridge:
@@ -235,16 +197,12 @@ class Bridge:
         next owner's ticks come after. ``taken`` says that it has begun already.
         """
         begins: dict[int, int | None] = {}
+        if self._held is not None:
+            self._held = {each: at for each, at in self._held.items() if each not in shards}
         await asyncio.gather(*(self._end_session(shard) for shard in shards))
+        published = not taken and await self._published(self._journal.writer.end)
         for shard in shards:
-            if self._held is not None:
-                self._held.pop(shard, None)
-            if taken:
-                self._intake.yield_shard(shard)
-            else:
-                begins[shard] = self._handed_over.get(shard) or self._intake.hand_over(shard)
-        if not taken:
-            await self._published(self._journal.writer.end)
+            begins[shard] = self._handed_over.get(shard) or self._hand_over(shard, published)
         return begins
 
     def open_uncarried(self, shard: int, from_ns: int) -> None:
@@ -275,11 +233,19 @@ class Bridge:
                 await asyncio.wait([task])
         task.cancel()
 
-    async def _published(self, end: Position) -> None:
+    async def _published(self, end: Position) -> bool:
         with suppress(TimeoutError):
             async with asyncio.timeout(RELEASE_S):
                 while self._journal.cursor.position < end:
                     await asyncio.sleep(ACK_POLL_S)
+        return self._journal.cursor.position >= end
+
+    def _hand_over(self, shard: int, published: bool) -> int | None:
+        """Where the gap of the next owner begins; what is not in Kafka yet must lie in it."""
+        if published:
+            return self._intake.hand_over(shard)
+        self._intake.yield_shard(shard)
+        return self.acked_ns.get(shard)
 
     def _may_publish(self) -> bool:
         """A bridge that may have lost its shards journals them, until it knows."""
@@ -294,19 +260,23 @@ class Bridge:
 
         Returns the bytes of the journal that are left for the next run.
         """
+        ends_s = self._parts.clock.monotonic_s() + deadline_s
         if self._held is None:
             self._intake.announce_stop()
         else:
             self._intake.announce_loss()
-            self._handed_over = {shard: self._intake.hand_over(shard) for shard in self._held}
-        clock = self._parts.clock
-        ends_s = clock.monotonic_s() + deadline_s
-        while not self.settled and clock.monotonic_s() < ends_s and not hurry():
+            await self._publish_until(ends_s, hurry)
+            published = self.settled
+            self._handed_over = {each: self._hand_over(each, published) for each in self._held}
+        await self._publish_until(ends_s, hurry)
+        self._pump.close()
+        return 0 if self.settled else self._journal.writer.backlog_bytes
+
+    async def _publish_until(self, ends_s: float, hurry: Callable[[], bool]) -> None:
+        while not self.settled and self._parts.clock.monotonic_s() < ends_s and not hurry():
             busy = self._may_publish() and self._pump.step()
             self._pump.collect()
             await asyncio.sleep(0 if busy else ACK_POLL_S)
-        self._pump.close()
-        return 0 if self.settled else self._journal.writer.backlog_bytes
 
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)

@@ -19,7 +19,8 @@ from contracts.reasons import reason_of
 from contracts.tick_batch import TickMode, Verdict
 from kafka_io.framing import Framing
 from kafka_io.settings import KafkaSettings
-from ws_bridge.bridge import Bridge, BridgeParts
+from ws_bridge.bridge import Bridge
+from ws_bridge.bridge_parts import BridgeParts
 from ws_bridge.journal import Journal, JournalOptions
 from ws_bridge.journal.options import MIB
 from ws_bridge.ledger import Ledger

@@ -15,7 +15,8 @@ from prometheus_client import CollectorRegistry
 from app_kit.health import HealthServer
 from broker_zerodha.subscriptions import Plan
 from kafka_io.group import GroupMember, Membership
-from ws_bridge.bridge import Bridge, BridgeParts
+from ws_bridge.bridge import Bridge
+from ws_bridge.bridge_parts import BridgeParts
 from ws_bridge.journal import Journal
 from ws_bridge.metrics import BridgeMetrics
 from ws_bridge.shard_keeper import ShardKeeper

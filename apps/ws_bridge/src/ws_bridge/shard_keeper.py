@@ -106,6 +106,7 @@ class ShardKeeper(Membership):
         self._thread = threading.Thread(target=self._run, name="shards", daemon=True)
         self._loop_heard_s = clock.monotonic_s()
         self._heartbeat: asyncio.Task[None] | None = None
+        self._joined: GroupMember | None = None
         self._mine: frozenset[int] = frozenset()
         """What the group has given."""
         self._carried: frozenset[int] = frozenset()
@@ -142,6 +143,7 @@ class ShardKeeper(Membership):
             found.append(
                 f"the group {self._setup.group} has not confirmed this bridge's shards for "
                 f"{for_s:.0f} s: what they receive is journaled, and published when it does"
+                f"{self._trouble()}"
             )
         if self._uncarried:
             found.append(
@@ -150,6 +152,10 @@ class ShardKeeper(Membership):
                 f"{len(self._carried | self._uncarried)} shards; start another bridge"
             )
         return found
+
+    def _trouble(self) -> str:
+        trouble = None if self._joined is None else self._joined.trouble
+        return f" (last told by Kafka: {trouble})" if trouble else ""
 
     def start(self) -> None:
         """Join the group."""
@@ -202,7 +208,7 @@ class ShardKeeper(Membership):
 
     def _run(self) -> None:
         try:
-            self._member = self._join(self)
+            self._member = self._joined = self._join(self)
             try:
                 while not self._leaving.is_set():
                     self._turn()

@@ -19,7 +19,7 @@ from kafka_io.errors import BrokerUnreachable
 from kafka_io.registry import open_framing
 from kafka_io.settings import KafkaSettings
 from kafka_io.topic_check import check_topics
-from ws_bridge.bridge import BridgeParts
+from ws_bridge.bridge_parts import BridgeParts
 from ws_bridge.commands.options import Bootstrap, Root
 from ws_bridge.journal import Journal
 from ws_bridge.live import Outcome, serve
