@@ -267,6 +267,8 @@ class Source:
         last: dict[Any, Message]
         if len(self._ends) == 1:
             last = {place: messages[-1] for place in self._ends} if messages else {}
+        elif len(self._topics) == 1:
+            last = dict(zip(map(Message.partition, messages), messages, strict=True))
         else:
             last = {(message.topic(), message.partition()): message for message in messages}
         beyond = False
