@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from broker_zerodha.session.clock import SystemClock
@@ -24,20 +26,50 @@ SECOND = {265: TickMode.FULL}
 DEADLINE_S = 60.0
 
 
+def parts_of(kite: SimulatorServer, broker: MockBroker, shards: int = 0) -> BridgeParts:
+    return BridgeParts(
+        feed="apply",
+        endpoint=kite.url,
+        credentials=FixedCredentials("dummy", "dummy"),
+        kafka=KafkaSettings(bootstrap=broker.bootstrap),
+        framing=SingleObjectFraming(),
+        topics=Topics(),
+        session_options=SESSION_OPTIONS,
+        clock=SystemClock(),
+        shards=shards,
+    )
+
+
+@contextmanager
+def a_broker() -> Iterator[MockBroker]:
+    with MockBroker() as broker:
+        for name in Topics().names:
+            broker.create_topic(name)
+        yield broker
+
+
+class Word:
+    """A group's word, as the test gives it."""
+
+    def __init__(self) -> None:
+        self.confirmed = True
+        self.uncarried: frozenset[int] = frozenset()
+
+    def problems(self) -> list[str]:
+        return [] if self.confirmed else ["not confirmed"]
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(DEADLINE_S):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
 def test_a_plan_with_fewer_connections_keeps_the_others_running(tmp_path: Path) -> None:
     async def play(broker: MockBroker) -> tuple[bool, int]:
         with Journal(tmp_path / "journal") as journal:
             async with SimulatorServer(SimulatorOptions(rate_per_s=200.0)) as kite:
-                parts = BridgeParts(
-                    feed="apply",
-                    endpoint=kite.url,
-                    credentials=FixedCredentials("dummy", "dummy"),
-                    kafka=KafkaSettings(bootstrap=broker.bootstrap),
-                    framing=SingleObjectFraming(),
-                    topics=Topics(),
-                    session_options=SESSION_OPTIONS,
-                    clock=SystemClock(),
-                )
+                parts = parts_of(kite, broker)
                 bridge, stop = Bridge(parts, journal, Plan((FIRST, SECOND))), asyncio.Event()
                 running = asyncio.create_task(bridge.run(stop))
                 async with asyncio.timeout(DEADLINE_S):
@@ -54,9 +86,50 @@ def test_a_plan_with_fewer_connections_keeps_the_others_running(tmp_path: Path) 
             await bridge.drain(DEADLINE_S)
             return went_on, connected
 
-    with MockBroker() as broker:
-        for name in Topics().names:
-            broker.create_topic(name)
+    with a_broker() as broker:
         went_on, connected = asyncio.run(play(broker))
     assert went_on, "the bridge stopped when one of its connections was no longer needed"
     assert connected == 1
+
+
+def test_a_bridge_of_a_group_carries_what_it_is_given_and_publishes_what_is_confirmed(
+    tmp_path: Path,
+) -> None:
+    async def play(broker: MockBroker) -> None:
+        with Journal(tmp_path / "journal") as journal:
+            async with SimulatorServer(SimulatorOptions(rate_per_s=200.0)) as kite:
+                parts = parts_of(kite, broker, shards=3)
+                bridge = Bridge(parts, journal, Plan((FIRST, SECOND, {})))
+                bridge.group, stop = (word := Word()), asyncio.Event()
+                counters = bridge.counters
+                running = asyncio.create_task(bridge.run(stop))
+                await asyncio.sleep(0.2)
+                assert kite.subscribed_tokens == 0, "nothing was given yet"
+                await bridge.take({1: 77, 2: None})
+                await until(lambda: counters.ticks_acked and bridge.acked_ns)
+                assert kite.subscribed_tokens == 1
+                assert set(bridge.acked_ns) == {1}
+                assert counters.gaps_closed == 1, "the gap that began at 77"
+
+                word.confirmed = False
+                assert "not confirmed" in bridge.problems()
+                await until(lambda: bridge.counters.in_flight == 0)
+                acked, frames = counters.ticks_acked, counters.frames_journaled
+                await until(lambda: counters.frames_journaled > frames + 20)
+                assert counters.ticks_acked == acked, "received and journaled, not published"
+                word.confirmed = True
+                await until(lambda: counters.ticks_acked > acked + 20)
+
+                begins = await bridge.release({1}, taken=False)
+                assert begins == {1: bridge.acked_ns[1]}, "all of it was published first"
+                assert kite.subscribed_tokens == 0
+                bridge.refresh()
+                assert (counters.group_shards, counters.group_size) == ((2,), 3)
+                stop.set()
+                await running
+            assert await bridge.drain(DEADLINE_S) == 0
+            assert bridge.handed_over() == {2: None}
+            assert not counters.gaps_open
+
+    with a_broker() as broker:
+        asyncio.run(play(broker))
