@@ -72,7 +72,7 @@ def alone(lines: list[bytes]) -> BlockReading:
 
 
 @given(st.lists(st.tuples(st.integers(0, 200), LINES), max_size=12))
-@settings(max_examples=150)
+@settings(max_examples=100)
 def test_a_block_says_what_its_lines_say(odd: list[tuple[int, bytes]]) -> None:
     lines = list(GOOD)
     for place, line in odd:

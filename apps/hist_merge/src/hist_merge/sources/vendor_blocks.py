@@ -178,7 +178,7 @@ class BlockReader:
         none = column.is_null().to_numpy(zero_copy_only=False)
         odd = _scaled(pc.fill_null(column, 0.0), 1.0, VOLUME_MAX, into) | (into < 0)
         if self._frame.layout.zero_oi_is_none:
-            none = none | (into == 0)
+            none = none | ((into == 0) & ~odd)
         into[none] = NO_OI
         still: npt.NDArray[np.bool_] = odd & ~none
         return still

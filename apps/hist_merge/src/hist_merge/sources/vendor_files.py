@@ -106,14 +106,12 @@ class VendorFiles:
     def read(self, window: Window) -> Reading:
         """The bars of the window, a `SourceBars` for each layout, screened."""
         roster = self._asked.roster
-        numbers = [
-            roster.number(each.instrument.exchange, each.instrument.tradingsymbol)
-            for each in window.listed
-        ]
+        keys = [(e.instrument.exchange, e.instrument.tradingsymbol) for e in window.listed]
+        numbers = [number for key in keys if (number := roster.number(*key)) >= 0]
         since_ns, until_ns = (
             int(each.timestamp()) * 10**9 for each in (window.since, window.until)
         )
-        rows = self._spool.take([each for each in numbers if each >= 0], since_ns, until_ns)
+        rows = self._spool.take(numbers, since_ns, until_ns)
         bars, refused, repeated = [], [], 0
         for layout in self._layouts.values():
             if layout.interval != window.interval:
@@ -160,11 +158,11 @@ class VendorFiles:
     def _screened(
         self, layout: Layout, rows: Matrix, numbers: Sequence[int]
     ) -> tuple[SourceBars, list[RefusedLine], int]:
-        place = {number: at for at, number in enumerate(numbers)}
+        place = np.zeros(len(self._asked.roster.asked), np.int64)
+        place[list(numbers)] = np.arange(len(numbers))
         known = self._asked.roster.instruments(layout)
         instruments = [known[number] for number in numbers]
-        index = np.array([place[number] for number in rows[0].tolist()], np.int64)
-        columns = BarColumns(index, *(np.ascontiguousarray(row) for row in rows[1:8]))
+        columns = BarColumns(place[rows[0]], *(np.ascontiguousarray(row) for row in rows[1:8]))
         found = screen(columns, instruments, INTERVALS[layout.interval])
         lines = [
             (int(rows[ROWS - 1, bad.row]), int(rows[ROWS - 2, bad.row]), str(bad.reason))

@@ -6,26 +6,39 @@ holds the piece that is being filled, and of the others where each instrument st
 
 from __future__ import annotations
 
+import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Final
 
 import numpy as np
 
+from hist_merge.errors import OutputUnusable
 from hist_merge.sources.vendor_blocks import NAMES, Matrix
 
 ROWS: Final = len(NAMES) + 1
 """`NAMES`, then the number of the file."""
-PIECE_ROWS: Final = 500_000
+PIECE_ROWS: Final = 250_000
+_ROW_BYTES: Final = ROWS * 8
 
 
 @dataclass(frozen=True)
 class _Piece:
-    data: Matrix
+    """Bars by instrument and time, a row each, in memory or in a file."""
+
+    data: Matrix | IO[bytes]
     numbers: Matrix
     """The instruments in it, ascending; ``starts`` has one more, the end."""
     starts: Matrix
+
+    def rows(self, low: int, high: int) -> Matrix:
+        """Read instead of mapped: mapped pages would count as memory for as long as it lives."""
+        if isinstance(self.data, np.ndarray):
+            return self.data[low:high]
+        size = (high - low) * _ROW_BYTES
+        found = os.pread(self.data.fileno(), size, low * _ROW_BYTES)
+        return np.frombuffer(found, np.int64).reshape(-1, ROWS)
 
 
 class Spool:
@@ -37,7 +50,7 @@ class Spool:
         self._waiting: list[Matrix] = []
         self._rows = 0
         self._pieces: list[_Piece] = []
-        self._files: list[Any] = []
+        self._files: list[IO[bytes]] = []
 
     def add(self, bars: Matrix, file: int) -> None:
         """Bars (`NAMES`) of a file."""
@@ -58,15 +71,14 @@ class Spool:
             for place, number in zip(at.tolist(), numbers, strict=True):
                 if place == len(piece.numbers) or piece.numbers[place] != number:
                     continue
-                low, high = int(piece.starts[place]), int(piece.starts[place + 1])
-                times = piece.data[1, low:high]
-                first, last = np.searchsorted(times, [since_ns, until_ns])
-                parts.append(np.array(piece.data[:, low + first : low + last]))
+                rows = piece.rows(int(piece.starts[place]), int(piece.starts[place + 1]))
+                first, last = np.searchsorted(rows[:, 1], [since_ns, until_ns])
+                parts.append(rows[first:last])
         if not parts:
             return np.empty((ROWS, 0), np.int64)
-        found = np.concatenate(parts, axis=1)
-        order = np.lexsort((found[ROWS - 2], found[ROWS - 1]))
-        return np.ascontiguousarray(found[:, order])
+        found = np.concatenate(parts)
+        order = np.lexsort((found[:, ROWS - 2], found[:, ROWS - 1]))
+        return np.ascontiguousarray(found[order].T)
 
     def close(self) -> None:
         """Give the disk space back."""
@@ -79,15 +91,20 @@ class Spool:
             return
         data = np.concatenate(self._waiting, axis=1)
         self._waiting, self._rows = [], 0
-        data = np.ascontiguousarray(data[:, np.lexsort((data[1], data[0]))])
-        numbers, starts = np.unique(data[0], return_index=True)
-        ends = np.append(starts, data.shape[1])
+        order = np.lexsort((data[1], data[0]))
+        data = np.ascontiguousarray(data.T[order])
+        numbers, starts = np.unique(data[:, 0], return_index=True)
+        ends = np.append(starts, len(data))
         self._pieces.append(_Piece(self._kept(data) if on_disk else data, numbers, ends))
 
-    def _kept(self, data: Matrix) -> Matrix:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        file = tempfile.TemporaryFile(dir=self._folder)
-        self._files.append(file)
-        file.write(data.data)
-        file.flush()
-        return np.memmap(file, np.int64, "r", shape=data.shape)
+    def _kept(self, data: Matrix) -> IO[bytes]:
+        """Raises OutputUnusable, when the disk is full for example."""
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            file = tempfile.TemporaryFile(dir=self._folder)
+            self._files.append(file)
+            file.write(data.data)
+            file.flush()
+        except OSError as exc:
+            raise OutputUnusable(self._folder, exc) from exc
+        return file

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from bars_store.bars import BarInstrument
@@ -141,10 +142,12 @@ class Clock:
             return None
 
 
+@lru_cache(maxsize=1 << 14)
 def _day(text: str, form: str) -> date:
     return date.fromisoformat(text) if form == ISO else datetime.strptime(text, form).date()
 
 
+@lru_cache(maxsize=1 << 14)
 def _time(text: str, form: str) -> time:
     return datetime.strptime(text, form).timetz()
 
