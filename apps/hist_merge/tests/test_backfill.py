@@ -20,10 +20,11 @@ from broker_zerodha.simulator import Lost, RestFault, RestSimulator
 from contracts.sessions import IST, SessionCalendar
 from hist_merge.backfill_plan import Work, plan_of, span_of_days
 from hist_merge.checkpoint import Checkpoint
+from hist_merge.commands.backfill import CLIENTS
 from hist_merge.universe import Listed
 
-LONG = ("backfill", "--days", "180", "--yes")
-"""Three calls for each of the two instruments."""
+LONG = ("backfill", "--days", "300", "--yes")
+"""Five calls for each of the two instruments."""
 SBIN = Listed(BarInstrument("NSE", "SBIN", 2, 5), "NSE", 779521)
 NOBODY = Listed(BarInstrument("NSE", "NOBODY"), "NSE", None)
 
@@ -34,7 +35,7 @@ def here(kite_place: Place, kite: RestSimulator) -> Place:
     return kite_place
 
 
-def bars_of(place: Place, calendar: SessionCalendar, symbol: str, days: int = 300) -> int:
+def bars_of(place: Place, calendar: SessionCalendar, symbol: str, days: int = 310) -> int:
     now = datetime.now(UTC)
     with closing(connect(place.env["POSTGRES_DSN"], application_name="test")) as connection:
         store = BarStore(connection, load_rules(), calendar)
@@ -86,25 +87,25 @@ def test_ctrl_c_then_the_same_command_fetches_no_chunk_twice(
     stopped = running.finish(signal.SIGINT)
     assert stopped.code == 130, stopped.stderr
     calls = len(history_calls(kite))
-    assert 2 <= calls < 6
-    assert f"{calls:,} of 6 chunks are done" in stopped.stderr
+    assert 2 <= calls < 10
+    assert f"{calls:,} of 10 chunks are done" in stopped.stderr
 
     done = here(*LONG)
     assert done.code == 0, done.stderr
     assert "going on with the backfill" in done.stderr
-    assert len(history_calls(kite)) == 6
+    assert len(history_calls(kite)) == 10
     assert len(set(history_calls(kite))) == 2
 
 
-def test_a_killed_backfill_loses_one_call_at_most(
+def test_a_killed_backfill_loses_what_was_under_way_at_most(
     here: Place, kite: RestSimulator, calendar: SessionCalendar
 ) -> None:
     running = here.start(*LONG)
     running.until(lambda: len(history_calls(kite)) >= 3, "the third call")
     assert running.finish(signal.SIGKILL).code == -9
     assert here(*LONG).code == 0
-    assert len(history_calls(kite)) <= 6 + 1
-    since, until = span_of_days(180, datetime.now(IST).date())
+    assert len(history_calls(kite)) <= 10 + CLIENTS
+    since, until = span_of_days(300, datetime.now(IST).date())
     work = Work("m1", since, until, ("NSE:SBIN",), datetime.now(UTC))
     expected = plan_of(work, [SBIN], (), calendar, datetime.now(UTC)).rows
     for symbol in ("NSE:INFY", "NSE:SBIN"):

@@ -1,7 +1,7 @@
 """What a backfill fetches, in which chunks, and how long that takes. Pure.
 
 A chunk is what is merged and noted as done at once: one instrument in one span that a single call
-of Kite can answer. So an interruption costs one call at most.
+of Kite can answer. So an interruption costs the calls under way at most.
 """
 
 from __future__ import annotations

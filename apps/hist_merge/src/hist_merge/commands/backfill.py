@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import Annotated, Final
 
 import typer
@@ -43,12 +46,15 @@ from hist_merge.running import merge_windows
 from hist_merge.settings import Settings
 from hist_merge.sources.kite_history import KiteHistory
 from hist_merge.sources.kite_login import logged_in
-from hist_merge.stopping import StopWish, stop_between_steps
+from hist_merge.sources.read_ahead import ReadAhead
+from hist_merge.stopping import stop_between_steps
 from hist_merge.summary import RunSummary, print_summary
 from hist_merge.universe import universe
 
 DAYS_MAX: Final = 4000
 """Kite's minutes begin in 2015."""
+CLIENTS: Final = 3
+"""That ask at once: one that takes a second for an answer makes one call a second."""
 
 Days = Annotated[
     int,
@@ -157,50 +163,65 @@ def _run(
 ) -> int:
     summary = RunSummary()
     keep = RefusedFiles(refused_folder(settings, now()))
-    judge = SessionJudge(stores.calendar, stores.rules.phases)
-    with logged_in(settings) as kite, stop_between_steps("chunk") as stop:
-        source = KiteHistory(kite, stores.calendar, now=now)
-        try:
-            _chunks(stores, source, plan, checkpoint, stop, summary, judge, keep)
-        finally:
-            summary.refused_folder = keep.folder
-            left = len(plan.chunks) - summary.windows
-            if left:
-                say(
-                    f"{summary.windows:,} of {plan.calls:,} chunks are done; the same command goes "
-                    "on from there"
-                )
-            code = print_summary(summary, as_json) if summary.windows or not left else EXIT_DONE
+    run = partial(
+        merge_windows,
+        stores.bars,
+        judge=SessionJudge(stores.calendar, stores.rules.phases),
+        keep=keep,
+        summary=summary,
+    )
+    try:
+        with (
+            _kite(settings, stores, plan) as source,
+            stop_between_steps("chunk") as stop,
+            progress_bar() as bar,
+        ):
+            task = bar.add_task("backfill", total=len(plan.chunks))
+            for chunk in plan.chunks:
+                if stop.asked and not source.hold():
+                    break
+                bar.update(task, description=chunk.listed.instrument.name)
+                run([source], [chunk.window])
+                checkpoint.note(chunk.key)
+                bar.advance(task)
+    finally:
+        summary.refused_folder = keep.folder
+        left = len(plan.chunks) - summary.windows
+        if left:
+            say(
+                f"{summary.windows:,} of {len(plan.chunks):,} chunks are done; the same command "
+                "goes on from there"
+            )
+        else:
+            _note_shortage(summary, plan)
+        code = print_summary(summary, as_json)
     if left:
         raise Interrupted
     checkpoint.finish()
     return code
 
 
-def _chunks(
-    stores: Stores,
-    source: KiteHistory,
-    plan: Plan,
-    checkpoint: Checkpoint,
-    stop: StopWish,
-    summary: RunSummary,
-    judge: SessionJudge,
-    keep: RefusedFiles,
-) -> None:
-    expected = 0
-    with progress_bar() as bar:
-        task = bar.add_task("backfill", total=len(plan.chunks))
-        for chunk in plan.chunks:
-            if stop.asked:
-                break
-            bar.update(task, description=chunk.listed.instrument.name)
-            merge_windows(
-                *(stores.bars, [source], [chunk.window]), judge=judge, keep=keep, summary=summary
+@contextmanager
+def _kite(settings: Settings, stores: Stores, plan: Plan) -> Iterator[ReadAhead]:
+    """Several clients under one pace."""
+    from broker_zerodha.rest import Pace
+
+    pace, stopped = Pace(), Event()
+    with ExitStack() as stack:
+        sources = [
+            KiteHistory(
+                stack.enter_context(logged_in(settings, pace=pace, sleep=stopped.wait)),
+                stores.calendar,
+                now=now,
             )
-            checkpoint.note(chunk.key)
-            expected += 0 if chunk.is_hopeless else chunk.rows
-            bar.advance(task)
-    short = expected - summary.read[source.name]
+            for _ in range(CLIENTS)
+        ]
+        windows = [chunk.window for chunk in plan.chunks]
+        yield stack.enter_context(ReadAhead(sources, windows, on_leave=stopped.set))
+
+
+def _note_shortage(summary: RunSummary, plan: Plan) -> None:
+    short = plan.rows - summary.read.total()
     if short > 0:
         summary.notes.append(
             f"the calendar expects {short:,} bars more than Kite has: `hist_merge report` tells why"

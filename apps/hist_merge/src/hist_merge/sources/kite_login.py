@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from app_kit.console import say
@@ -10,14 +12,20 @@ from broker_zerodha.errors import CredentialsError
 from hist_merge.settings import Settings
 
 if TYPE_CHECKING:
-    from broker_zerodha.rest import KiteRest
+    from broker_zerodha.rest import KiteRest, Pace
 
 
-def logged_in(settings: Settings) -> KiteRest:
+def logged_in(
+    settings: Settings,
+    *,
+    pace: Pace | None = None,
+    sleep: Callable[[float], object] = time.sleep,
+) -> KiteRest:
     """A client with the token of the file, or else of ``KITE_ACCESS_TOKEN``; a context manager.
 
-    It says on stderr when it waits to try again. Raises CredentialsError when there is no token,
-    ConfigurationError when there is no API key with it, and EndpointError.
+    Several clients share one ``pace``; ``sleep`` is how each waits. It says on stderr when it waits
+    to try again. Raises CredentialsError when there is no token, ConfigurationError when there is
+    no API key with it, and EndpointError.
     """
     from broker_zerodha.rest import KiteRest  # the official client takes a second to load
 
@@ -32,7 +40,7 @@ def logged_in(settings: Settings) -> KiteRest:
             "KITE_ACCESS_TOKEN; run `instruments auth url`, log in, then `instruments auth "
             "exchange`"
         )
-    return KiteRest(key, token, root=settings.api_url, on_retry=_tell)
+    return KiteRest(key, token, root=settings.api_url, pace=pace, on_retry=_tell, sleep=sleep)
 
 
 def _tell(error: Exception, wait_s: float) -> None:
