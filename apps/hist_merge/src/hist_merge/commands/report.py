@@ -60,7 +60,7 @@ def command(
         chosen = _symbols(stores, days, symbols)
         task = bar.add_task("reading", total=(last - first).days + 1)
         report = gather(stores, chosen, days, lambda _: bar.advance(task))
-    _write(path, render(report))
+    write_page(path, render(report))
     stdout.print(_told(report, path), markup=False, soft_wrap=True)
     return EXIT_FINDINGS if report.has_findings else EXIT_DONE
 
@@ -79,7 +79,7 @@ def _symbols(stores: Stores, days: Days, symbols: list[str] | None) -> list[str]
     return sorted(found)
 
 
-def _write(path: Path, page: str) -> None:
+def write_page(path: Path, page: str) -> None:
     """The file is whole or as it was. Raises OutputUnusable."""
     waiting = path.with_name(f".{path.name}.{os.getpid()}")
     try:
