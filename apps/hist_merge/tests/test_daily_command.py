@@ -6,6 +6,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq  # type: ignore[import-untyped]
 from vendor_made_up import kite_text, vendor_line, vendor_text
 
 from app_kit.testing import Finished, Place
@@ -113,3 +114,20 @@ def test_whole_files_that_are_none(place: Place) -> None:
         "good.txt": None,
     }
     assert len(golden(place)) == 375
+
+
+def test_reconcile_writes_what_it_compared(place: Place) -> None:
+    place.write("feeds/sbin.txt", vendor_text("SBIN", range(1, 375)))
+    place.write("feeds/kite_SBIN_2024-01-02.csv", kite_text(higher=100))
+    call = ("reconcile", *DAY, "--no-kite", "--vendor", "feeds", "--symbols", "NSE:SBIN", "--json")
+    done = told(place(*call))
+    assert done["golden"]["inserted"] == 375
+    compared = done["comparison"]["m1"]
+    assert (compared["common"], compared["ohlc_equal"]) == (374, 300)
+    assert compared["verdicts"] == done["verdicts"]
+    assert done["comparison"]["d1"]["bars"] == {}
+    folder = place.folder / "reconcile-2024-01-02-2024-01-02"
+    table = pq.read_table(folder / "parquet/interval=m1/exchange=NSE/month=2024-01/bars.parquet")
+    assert len(table) == 375
+    assert "NSE:SBIN" in (folder / "report.html").read_text()
+    assert len(done["notes"]) == 2

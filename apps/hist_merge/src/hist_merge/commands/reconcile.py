@@ -47,6 +47,7 @@ from hist_merge.commands.options import (
 from hist_merge.comparing import Comparison, compare
 from hist_merge.comparison_lines import comparison_lines
 from hist_merge.feed_files import files_of
+from hist_merge.handing_on import hand_on
 from hist_merge.outside import SessionJudge
 from hist_merge.settings import Settings
 from hist_merge.sources.protocol import RefusedLine, Window
@@ -94,6 +95,16 @@ Tick = Annotated[
 ]
 
 
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        metavar="DIR",
+        help="Folder for the Parquet files and the report. Default: reconcile-FROM-TO.",
+    ),
+]
+
+
 def command(
     files: Files = None,
     alone: Alone = False,
@@ -106,18 +117,20 @@ def command(
     layout: LayoutName = None,
     accept_adjusted: AcceptAdjusted = False,
     tick: Tick = Decimal("0.05"),
+    out: Out = None,
     dry_run: DryRun = False,
     as_json: AsJson = False,
     root: Root = Path(),
 ) -> int:
     """Compare both feeds and say what differed and who won.
 
-    With --from and --to it merges like `daily`, and compares bar by bar what was read. With
+    With --from and --to it merges like `daily`, compares bar by bar what was read, and writes the
+    golden bars as Parquet and a page of HTML on what differed, what lacks and why. With
     --files it compares one or two files by the same rules: nothing else is asked or written.
     """
     settings = settings_of(root)
     if alone:
-        if first or last or vendor or symbols:
+        if first or last or vendor or symbols or out:
             raise UsageError("--files compares files alone: leave out --from, --to and the like")
         order = Order(Days(today(), today()), files or (), None, layout, accept_adjusted)
         return _files_alone(settings, order, tick, as_json)
@@ -142,7 +155,12 @@ def command(
         def look(said: Sequence[SourceBars], window: Window) -> None:
             compare(said, stores.rules, stores.calendar, found[window.interval])
 
-        summary = Run(settings, stores, order, look).to_end()
+        run = Run(settings, stores, order, look)
+        summary = run.to_end()
+        if not (dry_run or summary.stopped):
+            names = [each.instrument.name for each in run.listed]
+            folder = root / f"reconcile-{first}-{last}" if out is None else out
+            summary.notes += hand_on(stores, names, order.days, order.intervals, folder)
     _print(found, summary, as_json)
     ended(summary)
     return summary.exit_code
