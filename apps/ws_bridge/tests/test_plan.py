@@ -58,6 +58,22 @@ def test_nine_thousand_fill_three_connections(command_line: CommandLine, tmp_pat
     assert [shard["free"] for shard in found["shards"]] == [0] * 3
 
 
+def test_shards_of_several_bridges_are_shown_and_refused_where_one_is_too_large(
+    command_line: CommandLine, tmp_path: Path
+) -> None:
+    rows = "".join(f"{number << 8 | 1},quote,NSE,S{number}\n" for number in range(1, 9_001))
+    write(tmp_path, "all.csv", HEADER + rows)
+    arguments = ("plan", "--json", "--tokens", "all.csv", "--shards")
+    found = facts(command_line(*arguments, "4", cwd=tmp_path))
+    sizes = [shard["tokens"] for shard in found["shards"]]
+    assert (len(sizes), sum(sizes)) == (4, 9_000)
+    assert max(sizes) <= 3_000
+    refused = command_line(*arguments, "3", cwd=tmp_path)
+    assert refused.code == 78
+    assert len(refused.sentences) == 1
+    assert "WS_BRIDGE_SHARDS" in refused.stderr
+
+
 def test_a_universe_chooses(command_line: CommandLine, home: Path) -> None:
     write(home, "universe_a.csv", "exchange,tradingsymbol,mode\nNSE,INFY,quote\n")
     flag = facts(command_line("plan", "--json", "--universe", "universe_a.csv", cwd=home))
