@@ -107,6 +107,11 @@ def test_who_hardly_trades_may_be_silent_for_long() -> None:
     assert ends_early.by_cause()[Cause.UNEXPLAINED] == CLOSES - 720
 
 
+def test_a_lost_afternoon_does_not_make_other_silences_usual() -> None:
+    missing = of_one(but(range(580, 585), range(720, CLOSES)))
+    assert missing.by_cause() == {Cause.UNEXPLAINED: 5 + CLOSES - 720}
+
+
 def test_an_outage_of_the_feed_explains_what_nobody_else_has() -> None:
     gap = silence(600, 620)
     missing = of_one(but(range(600, 630)), silences=[gap])

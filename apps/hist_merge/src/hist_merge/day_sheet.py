@@ -23,6 +23,7 @@ SELDOM_BOTH: Final = 1e-6
 DAY_MINUTES: Final = 1440
 
 Bools = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
 
 
 class Cause(StrEnum):
@@ -135,25 +136,34 @@ class Sheet:
         found = np.full(self.sources.shape, -1, np.int8)
         gone = self.sources == 0
         found[gone] = CODE[Cause.UNEXPLAINED]
-        length = self._lengths(gone & self.expected)
-        total = self.expected.sum(axis=1)[:, None]
-        quiet = (self.expected & ~self.traded).sum(axis=1)[:, None]
+        odds = self._odds(gone & self.expected)
         some = np.max(self.sources, axis=1, initial=0)[:, None] > 0
-        found[gone & some & plausible(total, quiet, length, SELDOM)] = CODE[Cause.NO_TRADE]
+        found[gone & some & (odds >= SELDOM)] = CODE[Cause.NO_TRADE]
         found[gone & self.silent] = CODE[Cause.OUTAGE]
-        agreed = _between(self.sources > 1) & plausible(total, quiet, length, SELDOM_BOTH)
+        agreed = _between(self.sources > 1) & (odds >= SELDOM_BOTH)
         found[gone & agreed] = CODE[Cause.NO_TRADE]
         found[gone & ~self.listed[:, None]] = CODE[Cause.NOT_LISTED]
         outside = Cause.HOLIDAY if self.is_closed else Cause.OUTSIDE_SESSION
         found[gone & ~self.inside[None, :]] = CODE[outside]
         return found
 
-    def _lengths(self, gone: Bools) -> Int64s:
-        """Of each minute that is gone how many neighbours in all are gone with it; else 0."""
+    def _odds(self, gone: Bools) -> Floats:
+        """Of each minute that is gone: how many silences as long as the one that it is in are to
+        be expected at the day's rate of trading."""
         starts = run_starts(self.keys(gone).reshape(-1))
-        length = np.diff(np.append(starts, gone.size))
-        lengths: Int64s = np.repeat(length, length).reshape(gone.shape)
-        return np.where(gone, lengths, 0)
+        run = np.diff(np.append(starts, gone.size))
+        length = np.where(gone, np.repeat(run, run).reshape(gone.shape), 0)
+        odds = self._expected_runs(length, length)
+        # A long silence that is a loss tells nothing of the rate at which others happen.
+        lost = np.where(odds < SELDOM, length, 0).max(axis=1, initial=0)[:, None]
+        return self._expected_runs(length, length + np.where(length < lost, lost, 0))
+
+    def _expected_runs(self, length: Int64s, others: Int64s) -> Floats:
+        """At the rate of the day's minutes without ``others`` of them."""
+        total = self.expected.sum(axis=1)[:, None]
+        quiet = (self.expected & ~self.traded).sum(axis=1)[:, None]
+        found: Floats = total * np.power(quiet_share(quiet - others, total - others), length)
+        return found
 
     def keys(self, values: npt.NDArray[Any]) -> Int64s:
         """Equal for equal values (-1 to 14) in neighbouring minutes of a row; a break of the
@@ -199,10 +209,8 @@ def runs_of(sheet: Sheet, rows: Int64s, day: int, midnight: int) -> Columns:
     }
 
 
-def plausible(total: Int64s, quiet: Int64s, length: Int64s, seldom: float) -> Bools:
-    """Whether a silence of ``length`` minutes is nothing unusual on a day of ``total`` minutes of
-    which ``quiet`` (these included) are without a trade."""
-    # One more of each kind than was seen: a rate of 0 or 1 is never known for certain.
-    share = np.maximum(quiet - length + 1, 0) / np.maximum(total - length + 2, 1)
-    likely: Bools = total * np.power(share, length) >= seldom
-    return likely
+def quiet_share(quiet: Int64s, total: Int64s) -> Floats:
+    """The share of minutes without a trade, where ``quiet`` of ``total`` were seen; one more of
+    each kind, for a rate of 0 or 1 is never known for certain."""
+    found: Floats = (np.maximum(quiet, 0) + 1) / (np.maximum(total, 0) + 2)
+    return found

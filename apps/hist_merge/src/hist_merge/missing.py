@@ -55,6 +55,7 @@ from hist_merge.day_sheet import (
     Silence,
     Watched,
     no_runs,
+    quiet_share,
     runs_of,
 )
 from hist_merge.expected import hours
@@ -120,11 +121,10 @@ class Missing:
 
     def holes(self, *causes: Cause) -> Iterator[Hole]:
         """The runs of these causes, or of all."""
-        codes = {CODE[cause] for cause in causes or CAUSES}
+        wanted = np.isin(self.runs["cause"], [CODE[cause] for cause in causes or CAUSES])
         names = ("instrument", "since_ns", "minutes", "cause")
-        for row in zip(*(self.runs[name].tolist() for name in names), strict=True):
-            if row[3] in codes:
-                yield Hole(self.watched[row[0]].name, ist(row[1]), row[2], CAUSES[row[3]])
+        for row in zip(*(self.runs[name][wanted].tolist() for name in names), strict=True):
+            yield Hole(self.watched[row[0]].name, ist(row[1]), row[2], CAUSES[row[3]])
 
 
 def days_between(first: date, last: date) -> list[date]:
@@ -176,7 +176,7 @@ def _judge_empty_days(
     instrument = runs["instrument"][whole]
     known = np.where(present > 0, expected, 0).sum(axis=1, dtype=np.int64)[instrument]
     trades = traded.sum(axis=1, dtype=np.int64)[instrument]
-    share = (known - trades + 1) / (known + 2)
+    share = quiet_share(known - trades, known)
     silent = np.power(share, expected[instrument, runs["day"][whole]]) >= SELDOM
     runs["cause"][whole[silent & (known > 0)]] = CODE[Cause.NO_TRADE]
 
