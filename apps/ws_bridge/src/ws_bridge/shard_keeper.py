@@ -116,9 +116,8 @@ class ShardKeeper(Membership):
         self._known = False
         """The group's word on the shards is known, and carried out."""
         self._changed = False
-        self._lease_ends_s = 0.0
+        self._lease_ends_s = clock.monotonic_s()
         self._beat_due_s = 0.0
-        self._unconfirmed_since_s: float | None = clock.monotonic_s()
 
     @property
     def confirmed(self) -> bool:
@@ -131,15 +130,10 @@ class ShardKeeper(Membership):
         return self._uncarried
 
     def problems(self) -> list[str]:
-        """What a person should know; asked in the bridge's loop, once a second at least."""
+        """What a person should know."""
         found = []
-        unconfirmed = not self.confirmed
-        if not unconfirmed:
-            self._unconfirmed_since_s = None
-        elif self._unconfirmed_since_s is None:
-            self._unconfirmed_since_s = self._now()
-        if self._unconfirmed_since_s is not None:
-            for_s = self._now() - self._unconfirmed_since_s
+        if not self.confirmed:
+            for_s = max(0.0, self._now() - self._lease_ends_s)
             found.append(
                 f"the group {self._setup.group} has not confirmed this bridge's shards for "
                 f"{for_s:.0f} s: what they receive is journaled, and published when it does"
