@@ -17,7 +17,7 @@ from broker_zerodha.rest.spans import DAYS_A_CALL
 from broker_zerodha.simulator.history import FIELDS, History
 from broker_zerodha.simulator.rest_faults import RestAnswer, error_answer, json_answer
 from contracts.sessions import IST
-from contracts.sessions.model import MINUTE_NS, day_of, ist, midnight_ns
+from contracts.sessions.model import MINUTE_NS, day_of, midnight_ns
 
 Int64s = npt.NDArray[np.int64]
 
@@ -25,6 +25,7 @@ _MINUTES: Final[Mapping[str, int]] = MappingProxyType(
     {"minute": 1, **{f"{n}minute": n for n in (3, 5, 10, 15, 30, 60)}, "day": 0}
 )
 _CONTINUOUS: Final = (Segment.NFO, Segment.MCX)
+_IST_S: Final = 330 * 60
 _WHOLE_DAY: Final = timedelta(days=1, minutes=-1)
 
 
@@ -48,7 +49,7 @@ def candle_answer(
     else:
         minutes = history.minutes(token, first, last, now)
         bars = _grouped(history, token, minutes, _MINUTES[interval])
-    rows = [_row(bar, price_scale_of(token), oi) for bar in bars.tolist()]
+    rows = _rows(bars, price_scale_of(token), oi)
     return json_answer({"status": "success", "data": {"candles": rows}})
 
 
@@ -124,9 +125,13 @@ def _folded(minutes: Int64s, keys: Int64s) -> Int64s:
     return bars
 
 
-def _row(bar: list[int], price_scale: int, oi: bool) -> list[Any]:
-    """As JSON has it: whole prices are integers, the others floats."""
-    unit = 10**price_scale
-    prices = [price // unit if price % unit == 0 else price / unit for price in bar[1:5]]
-    stamp = f"{ist(bar[0]):%Y-%m-%dT%H:%M:%S%z}"
-    return [stamp, *prices, bar[5], *bar[6:]] if oi else [stamp, *prices, bar[5]]
+def _rows(bars: Int64s, price_scale: int, oi: bool) -> list[tuple[Any, ...]]:
+    """As JSON has them: whole prices are integers, the others floats."""
+    local = (bars[:, 0] // 10**9 + _IST_S).astype("datetime64[s]")
+    stamps = [f"{stamp}+0530" for stamp in np.datetime_as_string(local).tolist()]
+    prices = (
+        [int(price) if price.is_integer() else price for price in column.tolist()]
+        for column in (bars[:, 1:5] / 10**price_scale).T
+    )
+    counts = bars[:, 5 : 7 if oi else 6].T.tolist()
+    return list(zip(stamps, *prices, *counts, strict=True))
