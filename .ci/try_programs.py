@@ -4,7 +4,8 @@
 
 Each program of DIST is called as on a host of its own, against the real Kafka and Postgres of the
 local stack and the simulated Kite, and must end with the exit code and say the words that stand
-here. DATA is a folder with real instrument masters; its figures are checked where it is given.
+here. DATA is a folder with real instrument masters, and `bars` beside it one with real
+bars; their figures are checked where they are given.
 
 Exit codes: 0 all as expected, 1 something was not, 2 wrong usage.
 """
@@ -163,6 +164,33 @@ def try_real_masters(host: Host, data: Path) -> None:
     host.expect(0, known, "instruments", "diff", *masters)
 
 
+def try_bars(host: Host) -> None:
+    """A vendor's file of one hour's beginning becomes golden bars and Parquet, once."""
+    lines = [
+        f"INFY,20260803,09:{16 + at},1500.00,1500.50,1499.50,1500.25,{at}7,0" for at in range(5)
+    ]
+    (host.folder / "infy.txt").write_text("".join(f"{line}\n" for line in lines))
+    days = ("--from", "20260803", "--to", "20260803", "--interval", "m1")
+    call = ("daily", *days, "--symbols", "NSE:INFY", "--no-kite", "--vendor", "infy.txt")
+    host.expect(3, "5 inserted", "hist_merge", *call)  # the other minutes lack
+    host.expect(3, "0 new, 0 revised, 5 unchanged", "hist_merge", *call)
+    host.expect(0, "5 bars", "hist_merge", "export")
+
+
+def try_real_bars(host: Host, data: Path) -> None:
+    """What is known of two real files of one stock and day, and of one of a Muhurat."""
+    names = ("kite_SBIN_2016-09-30.csv", "vendor_SBIN_2016-09-30.txt")
+    known = (
+        r"common +375\nOHLC equal +303\nwith volume +279 .*\nwithin a tick +341\n"
+        r"volume equal +303\nlargest gap +0\.25 .*\nvolume +kite 14,802,282, vendor 14,798,352\n"
+    )
+    pair = [str(data / name) for name in names]
+    host.expect(3, known, "hist_merge", "reconcile", "--files", *pair)
+    muhurat = str(data / "ADANIENT_20201114_muhurat.txt")
+    known = r"60 inside the session, 3 outside it[^$]*break 1, post-close 1, pre-open 1"
+    host.expect(0, known, "hist_merge", "reconcile", "--files", muhurat)
+
+
 def main(arguments: list[str]) -> int:
     if len(arguments) not in (2, 3):
         print(__doc__)
@@ -185,8 +213,12 @@ def main(arguments: list[str]) -> int:
             try_reference_data(host)
             try_dead_letters(host)
             try_stored_dead_letters(host)
+            try_bars(host)
             if len(arguments) == 3:
-                try_real_masters(host, Path(arguments[2]).resolve())
+                data = Path(arguments[2]).resolve()
+                try_real_masters(host, data)
+                if (data.parent / "bars").is_dir():
+                    try_real_bars(host, data.parent / "bars")
     for problem in host.wrong:
         print(problem)
     return 1 if host.wrong else 0
