@@ -151,6 +151,35 @@ def test_day_bars_are_one_call(here: Place, kite: RestSimulator) -> None:
     assert len(history_calls(kite)) == 2
 
 
+def test_a_vendor_seeds_what_is_new_too(
+    here: Place, kite: RestSimulator, calendar: SessionCalendar
+) -> None:
+    days = (datetime.now(IST).date() - timedelta(days=n) for n in range(1, 15))
+    opens = next(times[0] for day in days if len(times := calendar.expected_minutes("NSE", day)))
+    first = datetime.fromtimestamp(int(opens) // 10**9, IST)
+    lines = [
+        f"NSE,SBIN,{first + timedelta(minutes=n):%Y-%m-%dT%H:%M:%S%z},800,801,799.5,800.05,7,"
+        for n in range(5)
+    ]
+    header = "exchange,tradingsymbol,time,open,high,low,close,volume,oi"
+    file = here.write("seed.csv", "\n".join([header, *lines]) + "\n")
+    done = here("backfill", "--vendor", str(file), "--symbols", "NSE:SBIN", "--yes", "--json")
+    summary = summary_of(done.stdout)
+    assert (summary["added"], summary["verdicts"]) == (5, {"VENDOR_ONLY": 5})
+    new = here("backfill", "--vendor", str(file), "--yes", "--json")
+    assert "1 of 2 instruments have bars" in new.stderr
+    assert history_calls(kite) == []
+
+
+def test_wrong_calls_and_places(here: Place) -> None:
+    for wrong in (("--days", "0"), ("--interval", "m5"), ("--symbols", "SBIN")):
+        assert here("backfill", *wrong).code == 2
+    here.write("file", "")
+    unusable = here("backfill", "--yes", HIST_MERGE_STATE_DIR=str(here.folder / "file"))
+    assert unusable.code == 78
+    assert "cannot be written" in unusable.sentence
+
+
 def test_sixty_days_are_one_call_and_the_rows_those_of_the_calendar(
     calendar: SessionCalendar,
 ) -> None:
