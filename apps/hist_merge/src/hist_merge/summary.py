@@ -72,8 +72,10 @@ class RunSummary:
     """Those of them that no cause explains."""
     refused_folder: Path | None = None
     """Where the refused lines lie."""
+    doubts: list[str] = field(default_factory=list)
+    """Sentences on bars that can hardly be true (`doubts.Doubts`)."""
     notes: list[str] = field(default_factory=list)
-    """Sentences for people: what looks odd, and what to do."""
+    """Sentences for people, on what was done besides."""
 
     def add(self, result: MergeResult) -> None:
         """Count one merge."""
@@ -98,7 +100,8 @@ class RunSummary:
         """Whether a person should look: conflicts, refused lines or files, revisions, gaps."""
         bad_files = any(each.reason for each in self.files)
         refused = self.refused.total()
-        return bool(self.conflicts or refused or bad_files or self.revisions or self.unexplained)
+        waiting = self.revisions or self.unexplained or self.doubts
+        return bool(self.conflicts or refused or bad_files or waiting)
 
     @property
     def exit_code(self) -> int:
@@ -131,6 +134,7 @@ class RunSummary:
             "missing": _sorted(self.missing),
             "unexplained": self.unexplained,
             "files": [each.as_dict() for each in self.files],
+            "doubts": self.doubts,
             "notes": self.notes,
         }
 
@@ -192,6 +196,7 @@ def finding_lines(summary: RunSummary) -> list[str]:
             f"to be mended   {summary.refused_folder}: correct the lines, then give the files as "
             "--vendor"
         )
+    lines += [f"in doubt       {doubt}" for doubt in summary.doubts]
     lines += [f"note           {note}" for note in summary.notes]
     return lines
 

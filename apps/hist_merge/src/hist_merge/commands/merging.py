@@ -18,6 +18,7 @@ from contracts.sessions import IST, SessionCalendar
 from hist_merge.checkpoint import Checkpoint, checkpoint_path
 from hist_merge.commands.options import Days, Stores, now, progress_bar, today
 from hist_merge.coverage import missing_minutes
+from hist_merge.doubts import Doubts
 from hist_merge.feed_files import files_of
 from hist_merge.outside import SessionJudge
 from hist_merge.refused import RefusedFiles
@@ -25,6 +26,7 @@ from hist_merge.running import DryRun, Merges, merge_windows
 from hist_merge.settings import Settings
 from hist_merge.sources.kite_history import KiteHistory
 from hist_merge.sources.kite_login import logged_in
+from hist_merge.sources.live_bars import SOURCE, LiveBars
 from hist_merge.sources.protocol import BarSource, RefusedLine, Window
 from hist_merge.sources.vendor_files import Asked, VendorFiles
 from hist_merge.sources.vendor_layouts import FILE, Layout, load_layouts
@@ -69,7 +71,13 @@ AcceptAdjusted = Annotated[
         "--accept-adjusted", help="Take files whose layout says that prices were adjusted later."
     ),
 ]
-NoKite = Annotated[bool, typer.Option("--no-kite", help="Do not ask Kite; files alone.")]
+NoKite = Annotated[
+    bool, typer.Option("--no-kite", help="Do not ask Kite; files, or live bars, alone.")
+]
+Live = Annotated[
+    bool,
+    typer.Option("--live", help="Also the final bars that the live feed left in the topic bars."),
+]
 Intervals = Annotated[
     list[str] | None,
     typer.Option(
@@ -93,10 +101,11 @@ class Order:
     with_kite: bool = True
     intervals: Sequence[str] = INTERVALS
     dry_run: bool = False
+    with_live: bool = False
 
     def check(self) -> None:
         """Raises UsageError when there is nothing to read."""
-        if not self.vendor and not self.with_kite:
+        if not self.vendor and not self.with_kite and not self.with_live:
             raise UsageError("--no-kite leaves nothing to read: name files with --vendor")
 
 
@@ -152,9 +161,15 @@ class Run:
             for interval in order.intervals
             for window in windows_of(self.listed, *span, interval)
         ]
+        doubts = Doubts()
         with self._unfinished() as unfinished, progress_bar() as bar:
             left = unfinished.left(windows)
             task = bar.add_task("merging", total=len(left))
+
+            def look(said: Sequence[SourceBars], window: Window) -> None:
+                doubts.look(said)
+                if self.look is not None:
+                    self.look(said, window)
 
             def progress(done: int, window: Window) -> None:
                 first = window.listed[0].instrument.name
@@ -169,7 +184,7 @@ class Run:
                     progress=progress,
                     judge=SessionJudge(stores.calendar, stores.rules.phases),
                     keep=None if order.dry_run else keep,
-                    look=self.look,
+                    look=look,
                     stop=stop,
                     done=unfinished.note,
                     summary=summary,
@@ -181,6 +196,8 @@ class Run:
                         "the same command goes on there"
                     )
                 raise
+            finally:
+                summary.doubts += doubts.sentences
             if not summary.stopped:
                 unfinished.finish()
 
@@ -224,6 +241,10 @@ class Run:
             if self.order.with_kite:
                 kite = stack.enter_context(logged_in(self.settings))
                 sources.append(KiteHistory(kite, self.stores.calendar))
+            if self.order.with_live:
+                others = frozenset(self.stores.rules.sources) - {SOURCE}
+                kafka = self.settings.require_kafka()
+                sources.append(LiveBars(kafka, self.settings.topic, others=others))
             if self.order.vendor:
                 files = stack.enter_context(closing(self._files(layouts)))
                 self._load(files, summary, keep, stop)

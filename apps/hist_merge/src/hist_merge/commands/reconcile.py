@@ -46,6 +46,7 @@ from hist_merge.commands.options import (
 )
 from hist_merge.comparing import Comparison, compare
 from hist_merge.comparison_lines import comparison_lines
+from hist_merge.doubts import Doubts
 from hist_merge.feed_files import files_of
 from hist_merge.handing_on import hand_on
 from hist_merge.outside import SessionJudge
@@ -198,6 +199,9 @@ def _files_alone(settings: Settings, order: Order, tick: Decimal, as_json: bool)
         if own:
             found[each] = compare(own, rules, calendar)
             summary.outside.add(SessionJudge(calendar, rules.phases).outside(own))
+            doubts = Doubts()
+            doubts.look(own)
+            summary.doubts += doubts.sentences
     conflicts = any(
         name.startswith("CONFLICT") for each in found.values() for name in each.verdicts
     )
@@ -208,6 +212,7 @@ def _files_alone(settings: Settings, order: Order, tick: Decimal, as_json: bool)
             "repeated": summary.repeated,
             "outside": dict(summary.outside.causes),
             "examples": summary.outside.examples,
+            "doubts": summary.doubts,
             "comparison": {name: each.as_dict() for name, each in found.items()},
         }
         stdout.print(json.dumps(document), markup=False, soft_wrap=True)
