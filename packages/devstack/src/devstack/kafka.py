@@ -191,7 +191,9 @@ class KafkaServer(Service):
         return path
 
     def _format(self, classpath: str, properties: Path) -> None:
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        cluster = "-"
+        while cluster.startswith("-"):  # the tool would take it for an option
+            cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         log = self.files.folder / "format.log"
         tool = ("kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties))
         with log.open("w") as out:
