@@ -25,6 +25,7 @@ from rich.table import Table
 from benchmarks import codec, live, others, page, pipelines, reading
 from benchmarks.measure import Figure, NotMeasured, say
 from benchmarks.record import Part, load_record, machine, save_record
+from devstack.errors import DevstackError
 from ws_bridge.bridge import warm_up
 
 EXIT_FAILED = 1
@@ -66,7 +67,7 @@ def main() -> int:
         for name in options.parts or [each for each, job in JOBS.items() if job.usual]:
             try:
                 ran[name] = _measure(name, options.rounds)
-            except NotMeasured as error:
+            except (NotMeasured, DevstackError) as error:
                 say(f"{name}: not measured: {error}")
                 failed.append(name)
                 continue
