@@ -6,12 +6,14 @@ import base64
 from collections.abc import Callable
 from contextlib import closing
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
 from confluent_kafka import Producer
 
 from app_kit.errors import ConfigurationError, TryAgainLater
+from app_kit.testing import Place
 from bars_store.bars import BarInstrument, BarStore, Verdict, load_rules
 from bars_store.database import connect
 from contracts.sessions import IST, SessionCalendar
@@ -136,7 +138,7 @@ def test_no_bar_is_told_with_place_reason_and_bytes_and_only_once(topic: Topic) 
     source = topic.source()
     reading = source.read(window(SBIN))
     assert [len(each.bars) for each in reading.bars] == [1]
-    place = f"{topic.name}/1"
+    place = f"{topic.name}-1"
     assert [(each.place, each.line) for each in reading.refused] == [
         (place, offset) for offset in range(1, 7)
     ]
@@ -180,10 +182,12 @@ def test_prices_keep_the_decimals_that_they_were_written_with(topic: Topic) -> N
     assert said.bars.close[said.bars.instrument == 2].tolist() == [8_000_525]
 
 
-def test_live_bars_become_golden_and_again_write_nothing(topic: Topic, migrated_dsn: str) -> None:
+def test_live_bars_become_golden_and_again_write_nothing(
+    topic: Topic, migrated_dsn: str, calendar: SessionCalendar
+) -> None:
     topic.put(*(bar(minute) for minute in range(SESSION_MINUTES)))
     with closing(connect(migrated_dsn, application_name="tests")) as connection:
-        store = BarStore(connection, load_rules(), SessionCalendar.load())
+        store = BarStore(connection, load_rules(), calendar)
         first = store.merge(topic.source().read(window(SBIN)).bars)
         assert first.golden.verdicts == {Verdict.LIVE_ONLY: SESSION_MINUTES}
         topic.put(*(bar(minute) for minute in range(SESSION_MINUTES)), late_s=90)
@@ -192,6 +196,24 @@ def test_live_bars_become_golden_and_again_write_nothing(topic: Topic, migrated_
         topic.put(bar(7, close=80_050), late_s=120)
         mended = store.merge(topic.source().read(window(SBIN)).bars)
         assert (mended.appended, mended.golden.written) == (1, 1)
+
+
+def test_daily_takes_live_bars_too_and_tells_what_is_none(topic: Topic, place: Place) -> None:
+    topic.put(*(bar(minute) for minute in range(SESSION_MINUTES)), b"no record")
+    place.env |= {"KAFKA_BOOTSTRAP": topic.kafka.bootstrap, "HIST_MERGE_TOPIC": topic.name}
+    days = ("--from", "20260601", "--to", "20260601", "--interval", "m1")
+    call = ("daily", *days, "--no-kite", "--live", "--symbols", "NSE:SBIN", "--json")
+    done = place(*call)
+    (told,) = done.json()
+    assert (told["read"], told["verdicts"]) == (
+        {"live": SESSION_MINUTES},
+        {"LIVE_ONLY": SESSION_MINUTES},
+    )
+    assert (done.code, told["refused"]) == (3, {"SCHEMA_INVALID": 1})
+    kept = Path(told["refused_folder"]) / f"{topic.name}-0"
+    assert base64.b64decode(kept.read_text()) == b"no record"
+    (again,) = place(*call).json()
+    assert (again["added"], again["golden"]["inserted"]) == (0, 0)
 
 
 def test_an_empty_topic_says_nothing(topic: Topic) -> None:

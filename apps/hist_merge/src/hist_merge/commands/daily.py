@@ -9,6 +9,7 @@ from hist_merge.commands.merging import (
     AcceptAdjusted,
     Intervals,
     LayoutName,
+    Live,
     NoKite,
     Order,
     Run,
@@ -35,6 +36,7 @@ def command(
     vendor: Vendor = None,
     symbols: Symbols = None,
     no_kite: NoKite = False,
+    live: Live = False,
     interval: Intervals = None,
     layout: LayoutName = None,
     accept_adjusted: AcceptAdjusted = False,
@@ -58,6 +60,7 @@ def command(
         not no_kite,
         tuple(interval or INTERVALS),
         dry_run,
+        live,
     )
     order.check()
     settings = settings_of(root)

@@ -62,8 +62,11 @@ class RecordJudge:
 
 
 def refused(record: RawRecord, reason: ReasonCode, message: str) -> RefusedLine:
-    """Where the record is in Kafka, and its bytes as base64. ``line`` is its offset."""
-    place = f"{record.topic}/{record.partition}"
+    """Where the record is in Kafka, and its bytes as base64. ``line`` is its offset.
+
+    The place is named as Kafka names a partition's folder; refused lines go to a file of this name.
+    """
+    place = f"{record.topic}-{record.partition}"
     raw = base64.b64encode(record.value or b"").decode()
     return RefusedLine(place, record.offset, str(reason), message, raw)
 
