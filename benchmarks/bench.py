@@ -50,7 +50,7 @@ JOBS = {
     "reading": Job(reading.TITLE, 5, reading.run),
     "live": Job(live.TITLE, 5, live.run),
     "others": Job(others.TITLE, 1, others.run),
-    "latency": Job("Latency by linger and size of frame", 3, live.run_latency, usual=False),
+    "latency": Job(live.LATENCY_TITLE, 3, live.run_latency, usual=False),
 }
 
 

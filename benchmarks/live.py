@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.measure import Figure, Spread, say
@@ -24,6 +24,7 @@ from devstack.kafka import KafkaServer, private_kafka
 from ws_bridge.status_facts import ACK_HISTOGRAM, Scrape
 
 TITLE = "The live bridge at 18,000 ticks a second, simulator and broker on the same cores"
+LATENCY_TITLE = "Latency by linger, size of frame and partitions"
 INSTRUMENTS = 9_000
 RATE = 18_000
 FRAME_PACKETS = 100
@@ -33,8 +34,9 @@ OUTAGE_S = 90.0
 STARTS = 3
 LATENCY_MAX_MS = 10.0
 MEMORY_MAX_MIB = 300.0
-LINGERS_MS = (0, 1, 2, 5)
-FRAMES = (10, 30, 300)
+LINGERS_MS = (0, 1, 5)
+FRAMES = (10, 300)
+FEW_PARTITIONS = 3
 _MIB = 1024 * 1024
 
 
@@ -89,14 +91,19 @@ class Stage:
 
 
 @contextmanager
-def stage() -> Iterator[Stage]:
-    """A broker that may be stopped without anyone else noticing."""
+def stage(partitions: int | None = None) -> Iterator[Stage]:
+    """A broker that may be stopped without anyone else noticing; ``partitions`` of ``ticks``."""
     with (
         tempfile.TemporaryDirectory(prefix="bench-live-", ignore_cleanup_errors=True) as folder,
         private_kafka(Path(folder) / "kafka", os.environ) as broker,
     ):
         client = devstack_topics.admin(broker.bootstrap, os.environ)
         specs = load_topics()
+        if partitions is not None:
+            specs = [
+                replace(spec, partitions=partitions) if spec.name == "ticks" else spec
+                for spec in specs
+            ]
         found = devstack_topics.read_topics(client, [spec.name for spec in specs])
         devstack_topics.apply(client, devstack_topics.plan(specs, found))
         yield Stage(Path(folder), broker)
@@ -117,24 +124,36 @@ def run(rounds: int) -> list[Figure]:
 
 
 def run_latency(rounds: int) -> list[Figure]:
-    """Latency and cost by linger and by size of frame; not a budget, but what was tried."""
+    """Latency and cost by linger, size of frame and partitions: no budget, but what was tried."""
     cases = {f"linger {ms} ms": (FRAME_PACKETS, {"KAFKA_LINGER_MS": str(ms)}) for ms in LINGERS_MS}
     cases |= {f"{packets} packets a frame": (packets, {}) for packets in FRAMES}
     found: list[Figure] = []
     with stage() as place:
         for name, (packets, settings) in cases.items():
-            say(f"  {name}")
-            with (
-                place.simulator(packets=packets) as (endpoint, _),
-                place.bridge(endpoint, settings=settings) as bridge,
-            ):
-                _settle(bridge)
-                windows = [_window(bridge, {"bridge": bridge.pid}) for _ in range(rounds)]
-            for label, value in (("p50", 0.50), ("p99", 0.99)):
-                times = Spread.of([each.latency_ms(value) for each in windows])
-                found.append(Figure.of(f"latency {label}, {name}", "ms", times))
-            cost = Spread.of([each.cpu_ms_a_thousand("bridge") for each in windows])
-            found.append(Figure.of(f"bridge, CPU a thousand ticks, {name}", "ms", cost))
+            found += _latency_of(place, rounds, name, packets, settings)
+    with stage(FEW_PARTITIONS) as place:
+        found += _latency_of(place, rounds, f"{FEW_PARTITIONS} partitions", FRAME_PACKETS, {})
+    return found
+
+
+def _latency_of(
+    place: Stage, rounds: int, name: str, packets: int, settings: Mapping[str, str]
+) -> list[Figure]:
+    say(f"  {name}")
+    with (
+        place.simulator(packets=packets) as (endpoint, _),
+        place.bridge(endpoint, settings=settings) as bridge,
+    ):
+        _settle(bridge)
+        pids = {"bridge": bridge.pid, "broker": place.broker.pid or 0}
+        windows = [_window(bridge, pids) for _ in range(rounds)]
+    found = []
+    for label, value in (("p50", 0.50), ("p99", 0.99)):
+        times = Spread.of([each.latency_ms(value) for each in windows])
+        found.append(Figure.of(f"latency {label}, {name}", "ms", times))
+    for process in pids:
+        cost = Spread.of([each.cpu_ms_a_thousand(process) for each in windows])
+        found.append(Figure.of(f"{process}, CPU a thousand ticks, {name}", "ms", cost))
     return found
 
 
