@@ -51,7 +51,7 @@ LIQUID: Final = (
     *("KOTAKBANK", "LT", "M&M", "RELIANCE", "SBIN", "TCS"),
 )
 THIN: Final = ("ALKYLAMINE", "GALAXYSURF", "VSTIND")
-WIDTH, HEIGHT = 1_500, 2_080
+WIDTH, HEIGHT = 1_500, 2_035
 
 
 def main(folder: Path) -> None:
