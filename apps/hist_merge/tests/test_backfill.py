@@ -16,9 +16,10 @@ from app_kit.errors import TryAgainLater
 from app_kit.testing import Place
 from bars_store.bars import BarInstrument, BarStore, load_rules
 from bars_store.database import connect
+from broker_zerodha.rest import CALLS_A_SECOND, CallKind
 from broker_zerodha.simulator import Lost, RestFault, RestSimulator
 from contracts.sessions import IST, SessionCalendar
-from hist_merge.backfill_plan import Work, plan_of, span_of_days
+from hist_merge.backfill_plan import CALLS_A_SECOND_MAX, Work, plan_of, span_of_days
 from hist_merge.checkpoint import Checkpoint
 from hist_merge.commands.backfill import CLIENTS
 from hist_merge.universe import Listed
@@ -190,6 +191,7 @@ def test_sixty_days_are_one_call_and_the_rows_those_of_the_calendar(
     assert (plan.calls, plan.instruments, plan.without_token) == (1, 2, ("NSE:NOBODY",))
     days = [since.date() + timedelta(days=n) for n in range(59)]
     assert plan.rows == 10 + sum(len(calendar.expected_minutes("NSE", day)) for day in days)
+    assert CALLS_A_SECOND[CallKind.HISTORICAL] == CALLS_A_SECOND_MAX
     rest = plan_of(work, [SBIN], [plan.chunks[0].key], calendar, now + timedelta(days=1))
     assert (rest.calls, rest.done) == (0, 1)
     assert Work.from_json(json.loads(json.dumps(work.as_json()))) == work

@@ -18,7 +18,16 @@ from kiteconnect import exceptions as official
 from broker_zerodha.errors import AuthRefused, InputRefused, KiteUnavailable
 from broker_zerodha.rest import Candles, KiteRest, Pace, Retries, spans
 from broker_zerodha.rest.limits import CallKind
-from broker_zerodha.simulator import Account, Lost, Restated, RestFault, RestOptions, RestSimulator
+from broker_zerodha.simulator import (
+    Account,
+    Lost,
+    Restated,
+    RestFault,
+    RestOptions,
+    RestSimulator,
+    ScriptError,
+    parse_history_script,
+)
 from broker_zerodha.simulator.history import History
 from broker_zerodha.simulator.market import Market
 from contracts.sessions import IST, SessionCalendar
@@ -216,3 +225,41 @@ def test_faults_are_met_like_those_of_any_call(kite: RestSimulator, rest: KiteRe
     paths = {each.path for each in kite.service.served}
     assert paths == {f"/instruments/historical/{SBIN}/minute"}
     assert len(kite.service.served) == 4 * 2 + 2
+
+
+def test_a_script_changes_the_history_from_the_beginning(clock: Clock) -> None:
+    text = f"""
+    lost {SBIN} 2026-01-05T09:17 2026-01-05T09:20   # three minutes
+    restated {NIFTY} 2026-01-05 1/2; restated {SBIN} 2026-01-05 0.5
+    """
+    changes = parse_history_script(text)
+    assert changes.restated[1] == Restated(SBIN, DAY, Fraction(1, 2))
+    account = Account("key", open_until_login=True)
+    options = RestOptions(day=DAY, history=changes)
+    plain = History(1, lambda: CALENDAR).minutes(SBIN, FRIDAY, OPENS + 9 * MINUTE, clock())
+    with (
+        RestSimulator(options, account, now=clock) as kite,
+        KiteRest("key", "access", root=kite.root) as rest,
+    ):
+        found = rest.historical(SBIN, "minute", FRIDAY, OPENS + 10 * MINUTE)
+    assert len(found) == len(plain) - 3
+    assert abs(found.close[0] * 2 - plain[0, 4]) <= 5
+    assert found.close[-1] == plain[-1, 4]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "lost",
+        f"lost {SBIN} 2026-01-05T09:20 2026-01-05T09:17",
+        f"lost {SBIN} yesterday 2026-01-05T09:17",
+        f"restated {SBIN} 2026-01-05 1/0",
+        f"restated {SBIN} 2026-01-05 -1",
+        "restated INFY 2026-01-05 1/2",
+        f"forgotten {SBIN} 2026-01-05 1/2",
+    ],
+)
+def test_a_script_that_makes_no_sense_is_refused_with_its_line(line: str) -> None:
+    with pytest.raises(ScriptError) as caught:
+        parse_history_script(f"lost {SBIN} 2026-01-05T09:17 2026-01-05T09:20; {line}")
+    assert repr(line) in str(caught.value)

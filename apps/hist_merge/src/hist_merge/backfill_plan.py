@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, Final
 
-from broker_zerodha.rest.limits import CALLS_A_SECOND, CallKind
-from broker_zerodha.rest.spans import spans
+from broker_zerodha.spans import spans
 from contracts.sessions import IST, SessionCalendar
 from contracts.sessions.model import MINUTE_NS
 from hist_merge.sources.kite_history import INTERVALS, SETTLED_S
 from hist_merge.sources.protocol import Window
 from hist_merge.universe import Listed
 
-CALLS_A_SECOND_MAX: Final = CALLS_A_SECOND[CallKind.HISTORICAL]
+CALLS_A_SECOND_MAX: Final = 3.0
+"""Of history: ``CALLS_A_SECOND`` in ``broker_zerodha.rest``, which loads the official client."""
 
 
 @dataclass(frozen=True)

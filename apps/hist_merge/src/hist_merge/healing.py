@@ -16,7 +16,7 @@ import numpy as np
 
 from bars_store.bars import Gap
 from bars_store.bars.columns import Int64s
-from broker_zerodha.rest.spans import spans
+from broker_zerodha.spans import spans
 from contracts.sessions import IST, SessionCalendar
 from contracts.sessions.model import MINUTE_NS
 from hist_merge.sources.kite_history import SETTLED_S

@@ -17,6 +17,7 @@ import numpy as np
 from bars_store.bars import BarColumns, SourceBars
 from bars_store.bars.columns import Int64s
 from broker_zerodha.errors import InputRefused
+from broker_zerodha.spans import spans
 from contracts.sessions import IST, SessionCalendar
 from contracts.sessions.model import midnight_ns
 from hist_merge.refused import PLAIN_HEADER
@@ -109,8 +110,6 @@ class KiteHistory:
         until: datetime,
         refused: list[RefusedLine],
     ) -> Iterable[Candles]:
-        from broker_zerodha.rest import spans
-
         name, interval = listed.instrument.name, INTERVALS[window.interval]
         for since, end in spans(interval, window.since, until):
             place = f"kite {name} {interval} from {_text(since)} to {_text(end)}"

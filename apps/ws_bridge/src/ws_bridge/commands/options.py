@@ -10,7 +10,14 @@ from typing import Annotated
 import typer
 
 from app_kit.errors import SettingError, UsageError
-from broker_zerodha.simulator import Fault, ScriptedFault, parse_rest_script, parse_script
+from broker_zerodha.simulator import (
+    Fault,
+    HistoryChanges,
+    ScriptedFault,
+    parse_history_script,
+    parse_rest_script,
+    parse_script,
+)
 from contracts.settings_env import read_env
 from kafka_io.settings import KafkaSettings
 
@@ -78,6 +85,13 @@ def rest_fault_script(faults: str) -> tuple[ScriptedFault, ...]:
     if faults == "none":
         return ()
     return parse_rest_script(_script_text("--rest-faults", faults, "none or a text file"))
+
+
+def history_script(changes: str) -> HistoryChanges:
+    """The script that ``--history`` names. Raises UsageError and ScriptError."""
+    if changes == "none":
+        return HistoryChanges()
+    return parse_history_script(_script_text("--history", changes, "none or a text file"))
 
 
 def _script_text(option: str, name: str, choices: str) -> str:

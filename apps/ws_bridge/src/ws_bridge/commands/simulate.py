@@ -15,7 +15,14 @@ from app_kit.errors import PortTaken, UsageError
 from broker_zerodha.auth import login_url
 from broker_zerodha.errors import ListenFailed
 from broker_zerodha.simulator import Account, RestOptions, SimulatedKite, SimulatorOptions
-from ws_bridge.commands.options import Faults, Rate, Seed, fault_script, rest_fault_script
+from ws_bridge.commands.options import (
+    Faults,
+    Rate,
+    Seed,
+    fault_script,
+    history_script,
+    rest_fault_script,
+)
 
 API_SECRET: Final = "dummy"
 
@@ -59,6 +66,15 @@ def command(
             help="Fault script of the REST API: a file of lines REQUEST KIND [NUMBER].",
         ),
     ] = "none",
+    history: Annotated[
+        str,
+        typer.Option(
+            "--history",
+            metavar="none|FILE",
+            help="Changes of the candles that REST serves: a file of lines lost TOKEN FROM UNTIL "
+            "or restated TOKEN EX_DAY RATIO.",
+        ),
+    ] = "none",
     instruments: Annotated[
         Path | None,
         typer.Option(
@@ -100,6 +116,7 @@ def command(
         port=following if rest_port is None else rest_port,
         master_file=instruments,
         script=rest_fault_script(rest_faults),
+        history=history_script(history),
         redirect_url=redirect_url,
     )
     account = Account(None, API_SECRET, open_until_login=True, dead_tokens=dead_token or ())

@@ -1,14 +1,14 @@
 """Kite's REST API, by way of the official client.
 
-Reading order: ``limits``, ``retries``, ``answers``, ``transport``, ``spans``, ``candles``,
-``client``.
+Reading order: ``limits``, ``retries``, ``answers``, ``transport``, ``candles``, ``client``. The
+limits of a span are in ``broker_zerodha.spans``, because this package loads the official client.
 """
 
 from broker_zerodha.rest.candles import NO_OI, CandleFault, Candles, RefusedCandle, parse_candles
 from broker_zerodha.rest.client import KITE_ROOT, KiteRest, Profile
 from broker_zerodha.rest.limits import CALLS_A_SECOND, CallKind, Pace
 from broker_zerodha.rest.retries import Retries
-from broker_zerodha.rest.spans import DAYS_A_CALL, spans
+from broker_zerodha.spans import DAYS_A_CALL, spans
 
 __all__ = [
     "CALLS_A_SECOND",

@@ -20,9 +20,9 @@ from broker_zerodha.packets import Segment, price_scale_of, segment_of
 from broker_zerodha.rest.candles import Candles, parse_candles
 from broker_zerodha.rest.limits import CallKind, Pace
 from broker_zerodha.rest.retries import Retries, surely_undone, worth_another_try
-from broker_zerodha.rest.spans import DAYS_A_CALL
 from broker_zerodha.rest.transport import KiteHttp, checked_root
 from broker_zerodha.secret import Secret
+from broker_zerodha.spans import DAYS_A_CALL
 from contracts.redaction import redact
 
 KITE_ROOT: Final = "https://api.kite.trade"

@@ -1,13 +1,14 @@
 """A Kite that trades a seeded market: for demos, for tests and for anyone's own client.
 
 Reading order: ``market``, ``book``, ``faults``, ``ledger``, ``account``, ``server``; for REST
-``expiries``, ``symbols``, ``master``, ``history``, ``rest_faults``, ``candles``, ``rest``,
-``rest_server``; ``kite`` is both.
+``expiries``, ``symbols``, ``master``, ``history``, ``history_script``, ``rest_faults``,
+``candles``, ``rest``, ``rest_server``; ``kite`` is both.
 """
 
 from broker_zerodha.simulator.account import Account
 from broker_zerodha.simulator.faults import Fault, FaultKind, ScriptError, parse_script
 from broker_zerodha.simulator.history import History, Lost, Restated
+from broker_zerodha.simulator.history_script import HistoryChanges, parse_history_script
 from broker_zerodha.simulator.kite import SimulatedKite
 from broker_zerodha.simulator.ledger import Ledger
 from broker_zerodha.simulator.market import Market
@@ -21,6 +22,7 @@ __all__ = [
     "Fault",
     "FaultKind",
     "History",
+    "HistoryChanges",
     "Ledger",
     "Lost",
     "Market",
@@ -33,6 +35,7 @@ __all__ = [
     "SimulatedKite",
     "SimulatorOptions",
     "SimulatorServer",
+    "parse_history_script",
     "parse_rest_script",
     "parse_script",
 ]

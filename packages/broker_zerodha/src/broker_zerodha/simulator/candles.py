@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from broker_zerodha.packets import Segment, price_scale_of, segment_of
-from broker_zerodha.rest.spans import DAYS_A_CALL
 from broker_zerodha.simulator.history import FIELDS, History
 from broker_zerodha.simulator.rest_faults import RestAnswer, error_answer, json_answer
+from broker_zerodha.spans import DAYS_A_CALL
 from contracts.sessions import IST
 from contracts.sessions.model import MINUTE_NS, day_of, midnight_ns
 

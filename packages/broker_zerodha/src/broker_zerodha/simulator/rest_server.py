@@ -17,6 +17,7 @@ from typing import Final, Self
 from broker_zerodha.auth.grant import IST
 from broker_zerodha.simulator.account import Account
 from broker_zerodha.simulator.history import History
+from broker_zerodha.simulator.history_script import UNCHANGED, HistoryChanges
 from broker_zerodha.simulator.market import opening_price
 from broker_zerodha.simulator.master import Master
 from broker_zerodha.simulator.rest import LOGIN_PATH, PriceOf, RestRequest, RestService
@@ -41,6 +42,7 @@ class RestOptions:
     ``day``           whose instruments are listed; None is today in India
     ``master_file``   a CSV with Kite's columns, packed or not, instead of the seeded master
     ``script``        faults, see ``rest_faults``
+    ``history``       how its candles differ from those of the seed, see ``history_script``
     ``redirect_url``  where the login page sends the browser; None shows the request token
     """
 
@@ -50,6 +52,7 @@ class RestOptions:
     day: date | None = None
     master_file: Path | None = None
     script: tuple[ScriptedFault, ...] = ()
+    history: HistoryChanges = UNCHANGED
     redirect_url: str | None = None
 
 
@@ -75,7 +78,7 @@ class RestSimulator:
             self.account,
             _master(self.options, now),
             price or (lambda token: opening_price(seed, token)),
-            history=History(seed),
+            history=_history(self.options),
             redirect_url=self.options.redirect_url,
             script=self.options.script,
         )
@@ -115,6 +118,12 @@ class RestSimulator:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+
+def _history(options: RestOptions) -> History:
+    history = History(options.seed)
+    history.change(lost=options.history.lost, restated=options.history.restated)
+    return history
 
 
 def _master(options: RestOptions, now: Now) -> Master:
