@@ -126,19 +126,35 @@ def fresh(server: str) -> Iterator[str]:
 def measure(
     server: str, scale: Scale, rounds: int, folder: Path | None
 ) -> tuple[list[Runs], list[float]]:
-    """Merges and COPYs in turn; no COPY without a folder for its files."""
-    merges, copies = [], []
+    """Merges and COPYs in turn, either one first; no COPY without a folder for its files."""
+    merges: list[Runs] = []
+    copies: list[float] = []
     files: list[tuple[str, Path]] = []
-    for _ in range(rounds):
+    for number in range(rounds):
+        if folder is not None and number % 2:
+            copies.append(copied(server, scale, files))
         with fresh(server) as dsn:
+            settle(server)
             merges.append({kind: in_a_process(dsn, scale, kind) for kind in KINDS[:2]})
             if folder is not None and not files:
                 files = dump(dsn, scale, folder)
+            settle(server)
             merges[-1][KINDS[2]] = in_a_process(dsn, scale, KINDS[2])
-        if folder is not None:
-            with fresh(server) as dsn:
-                copies.append(copy_seconds(dsn, files, months(scale)))
+        if folder is not None and not number % 2:
+            copies.append(copied(server, scale, files))
     return merges, copies
+
+
+def copied(server: str, scale: Scale, files: Sequence[tuple[str, Path]]) -> float:
+    with fresh(server) as dsn:
+        settle(server)
+        return copy_seconds(dsn, files, months(scale))
+
+
+def settle(server: str) -> None:
+    """What the run before has left to be written to the disk is not for the next one to pay."""
+    with contextlib.closing(connect(server, application_name="benchmark")) as connection:
+        connection.execute(b"CHECKPOINT")
 
 
 def report(scale: Scale, merges: Sequence[Runs], copies: Sequence[float]) -> None:
