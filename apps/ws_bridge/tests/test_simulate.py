@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import signal
 import urllib.request
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -31,12 +32,18 @@ def browse(address: str) -> str:
     return text
 
 
-def test_any_token_is_taken_until_somebody_logs_in(command_line: CommandLine) -> None:
-    simulator, root = started(command_line)
+def test_any_token_is_taken_until_somebody_logs_in(
+    command_line: CommandLine, tmp_path: Path
+) -> None:
+    changes = tmp_path / "changes"
+    changes.write_text("lost 779521 2025-06-02T09:16 2025-06-02T09:20  # SBIN, a Monday\n")
+    simulator, root = started(command_line, "--history", str(changes))
+    opens = datetime(2025, 6, 2, 9, 15, tzinfo=timezone(timedelta(hours=5, minutes=30)))
     with KiteRest("dummy", "dummy", root=root) as before:
         assert before.profile().user_id == "SIM001"
         assert before.instruments("NFO").count(b"\n") > 1000
         assert before.ltp(["NSE:NIFTY 50"])["NSE:NIFTY 50"] > 0
+        assert len(before.historical(779521, "minute", opens, opens + timedelta(minutes=10))) == 6
         shown = browse(login_url("dummy", base=f"{root}/connect/login"))
         with KiteRest("dummy", root=root) as after:
             after.exchange(request_token_of("?" + shown.strip()), "dummy")
