@@ -2,17 +2,23 @@
 
     KAFKA_BOOTSTRAP=127.0.0.1:9092 python benchmarks/dlq_dump.py [RECORDS] [ROUNDS]
 
-``plain`` is a program of its own that consumes the topic with confluent-kafka and looks at the key,
-the value and the headers of each record. ``dump`` is `dlq_triage --dump FILE`. Both are timed as
-programs, in turns, so that a change of the machine's load meets both, less what the program takes
-for a topic of one record; the median of the rounds' ratios counts. Peak memory is that of all
-processes of a dump together. The last run dumps records of 900 kB.
+``plain`` is a program of its own: one process with confluent-kafka's ``consume(500)`` in a loop,
+which takes the key, the value and the headers of each record and drops them. It has the fetch
+settings of ``dump``. With those of librdkafka, shown for comparison, it is several times slower,
+because it waits a second whenever 100,000 records are in its queue. ``dump`` is `dlq_triage --dump
+FILE`: a line of JSON for each record, on the disk at the end. All are timed as programs, in turns,
+so that a change of the machine's load meets each, less the least that the program took for a topic
+of one record; the median of the rounds' ratios counts. Processor time is that of all processes of a
+program, without the broker's. Peak memory is that of all processes of a dump together. The last run
+dumps records of 900 kB.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import random
+import resource
 import statistics
 import subprocess
 import sys
@@ -20,16 +26,19 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
+from app_kit.testing import import_path
 from broker_zerodha.fuzzing import random_packet
 from broker_zerodha.packets import PacketKind
 from kafka_io.dead_letters import DeadLetter
+from kafka_io.raw_reader import FETCH_BYTES, PREFETCH_KIB
 from kafka_io.settings import KafkaSettings
 
 RECORDS = 500_000
@@ -39,12 +48,21 @@ BUDGET_RATIO = 0.5
 BUDGET_MIB = 300
 LOOK_S = 0.1
 
+FETCHING = {
+    "fetch.queue.backoff.ms": 10,
+    "queued.max.messages.kbytes": PREFETCH_KIB,
+    "max.partition.fetch.bytes": FETCH_BYTES,
+    "fetch.max.bytes": 8 * FETCH_BYTES,
+}
+"""What the reader of ``dump`` sets."""
+
 PLAIN = """
-import sys
+import json, sys
 from confluent_kafka import Consumer, TopicPartition
 bootstrap, topic, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
 consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "bench",
-                     "auto.offset.reset": "earliest", "enable.auto.commit": False})
+                     "auto.offset.reset": "earliest", "enable.auto.commit": False,
+                     **json.loads(sys.argv[4])})
 consumer.assign([TopicPartition(topic, 0, 0)])
 seen = 0
 while seen < count:
@@ -120,10 +138,24 @@ def fill(settings: KafkaSettings, admin: AdminClient, found: Iterator[DeadLetter
     return topic
 
 
-def timed(command: list[str], expected: int) -> tuple[float, float]:
-    """Seconds that a program takes, and the peak memory of it and its children in MiB."""
+@dataclass(frozen=True)
+class Sample:
+    """What a program took: seconds, those of the processors, and its peak memory in MiB."""
+
+    wall_s: float
+    cpu_s: float
+    peak_mib: float = 0.0
+
+    def less(self, other: Sample) -> Sample:
+        """Without what another run took."""
+        return Sample(self.wall_s - other.wall_s, self.cpu_s - other.cpu_s, self.peak_mib)
+
+
+def timed(command: list[str], expected: int) -> Sample:
+    """Run a program to its end."""
+    cpu_s = -processor_s()
     start = time.perf_counter()
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    environment = {**os.environ, "PYTHONPATH": import_path()}
     with subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment
     ) as running:
@@ -137,7 +169,13 @@ def timed(command: list[str], expected: int) -> tuple[float, float]:
         watcher.join()
     if running.returncode != expected:
         raise SystemExit(f"{command} ended with {running.returncode}: {complaint[-500:]}")
-    return seconds, peak[0]
+    return Sample(seconds, cpu_s + processor_s(), peak[0])
+
+
+def processor_s() -> float:
+    """Processor seconds of all programs that have ended, and of their children."""
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return spent.ru_utime + spent.ru_stime
 
 
 def watch(process: int, peak: list[float], done: threading.Event) -> None:
@@ -154,6 +192,63 @@ def watch(process: int, peak: list[float], done: threading.Event) -> None:
         peak[0] = max(peak[0], total_kib / 1024)
 
 
+@dataclass(frozen=True)
+class Way:
+    """A program, for a topic with so many records, and the exit code that is due."""
+
+    command: Callable[[str, int], list[str]]
+    code: int
+
+
+def ways(settings: KafkaSettings, file: Path) -> dict[str, Way]:
+    """What is compared."""
+
+    def plain(fetching: dict[str, int]) -> Way:
+        start = [sys.executable, "-c", PLAIN, settings.bootstrap]
+        return Way(lambda topic, count: [*start, topic, str(count), json.dumps(fetching)], 0)
+
+    def dump(*more: str) -> Way:
+        start = [sys.executable, "-m", "dlq_triage.cli", "--dump", str(file), *more]
+        return Way(lambda topic, _: [*start, "--topic", topic], 3)
+
+    return {
+        "plain": plain(FETCHING),
+        "dump": dump(),
+        "dump, one process": dump("--jobs", "1"),
+        "plain, librdkafka's settings": plain({}),
+    }
+
+
+def in_turns(
+    compared: dict[str, Way], topics: list[str], count: int, rounds: int
+) -> dict[str, list[Sample]]:
+    """Every way in every round, less the least that it took for one record."""
+    names = [*compared] * rounds
+    starts: dict[str, list[Sample]] = {name: [] for name in compared}
+    found: dict[str, list[Sample]] = {name: [] for name in compared}
+    for name in names:
+        way = compared[name]
+        starts[name].append(timed(way.command(topics[2], 1), way.code))
+        found[name].append(timed(way.command(topics[0], count), way.code))
+    for name, samples in found.items():
+        least = Sample(
+            min(each.wall_s for each in starts[name]), min(each.cpu_s for each in starts[name])
+        )
+        found[name] = [each.less(least) for each in samples]
+        rates = ", ".join(f"{count / each.wall_s:,.0f}/s" for each in found[name])
+        cpu_us = statistics.median(each.cpu_s for each in found[name]) / count * 1e6
+        print(f"{name} — {rates}; {cpu_us:.1f} µs of processors a record")
+    return found
+
+
+def median_ratio(above: list[Sample], below: list[Sample], what: str = "wall_s") -> float:
+    """The median of the rounds' ratios."""
+    pairs = zip(above, below, strict=True)
+    return statistics.median(
+        float(getattr(one, what) / getattr(other, what)) for one, other in pairs
+    )
+
+
 def main() -> int:
     settings = KafkaSettings.from_env(os.environ)
     count = int(sys.argv[1]) if len(sys.argv) > 1 else RECORDS
@@ -162,33 +257,25 @@ def main() -> int:
     topics = [fill(settings, admin, each) for each in (letters(count), large(LARGE), letters(1))]
     try:
         with tempfile.TemporaryDirectory(prefix="dlq-dump-") as folder:
-            file = Path(folder) / "out.jsonl"
-            ratios, peaks = [], []
-            for _ in range(rounds):
-                plain_s = timed(plain(settings, topics[0], count), 0)[0]
-                plain_s -= timed(plain(settings, topics[2], 1), 0)[0]
-                dump_s, peak = timed(dump(topics[0], file), 3)
-                dump_s -= timed(dump(topics[2], file), 3)[0]
-                ratios.append(plain_s / dump_s)
-                peaks.append(peak)
-                print(f"plain {count / plain_s:,.0f}/s, dump {count / dump_s:,.0f}/s", flush=True)
-            _, peak = timed(dump(topics[1], file), 3)
-            peaks.append(peak)
+            compared = ways(settings, Path(folder) / "out.jsonl")
+            found = in_turns(compared, topics, count, rounds)
+            dump = compared["dump"]
+            memory = timed(dump.command(topics[1], LARGE), dump.code).peak_mib
     finally:
         for done in admin.delete_topics(topics).values():
             done.result(30)
-    ratio, memory = statistics.median(ratios), max(peaks)
+    plain, dumped = found["plain"], found["dump"]
+    ratio = median_ratio(plain, dumped)
+    memory = max(memory, *(each.peak_mib for each in dumped))
     print(f"dump and classify: {ratio:.2f} of plainly consuming (budget {BUDGET_RATIO})")
+    alone = median_ratio(plain, found["dump, one process"])
+    print(f"with one process: {alone:.2f} of plainly consuming")
+    unset = median_ratio(found["plain, librdkafka's settings"], dumped)
+    print(f"against plainly consuming with librdkafka's settings: {unset:.2f}")
+    cpu = median_ratio(plain, dumped, "cpu_s")
+    print(f"processor time: plainly consuming takes {cpu:.2f} of a dump's")
     print(f"peak memory: {memory:.0f} MiB, records of 900 kB included (budget {BUDGET_MIB})")
     return 0 if ratio >= BUDGET_RATIO and memory <= BUDGET_MIB else 1
-
-
-def plain(settings: KafkaSettings, topic: str, count: int) -> list[str]:
-    return [sys.executable, "-c", PLAIN, settings.bootstrap, topic, str(count)]
-
-
-def dump(topic: str, file: Path) -> list[str]:
-    return [sys.executable, "-m", "dlq_triage.cli", "--topic", topic, "--dump", str(file)]
 
 
 if __name__ == "__main__":
