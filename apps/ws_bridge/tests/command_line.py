@@ -7,10 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from app_kit.testing import CommandLine, Running
-
-__all__ = ["CommandLine", "Running", "load"]
-
 
 def load() -> Callable[[], object]:
     """The entry point, with the compiled loops in memory."""

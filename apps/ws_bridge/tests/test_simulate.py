@@ -9,8 +9,8 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from command_line import CommandLine, Running
 
+from app_kit.testing import CommandLine, Running
 from broker_zerodha.auth import RedirectListener, login_url, request_token_of
 from broker_zerodha.errors import AuthRefused, RateLimited
 from broker_zerodha.rest import KiteRest
