@@ -82,7 +82,7 @@ class BridgeProcess:
         """Whether the newest process has not ended."""
         return self._process is not None and self._process.returncode is None
 
-    async def start(self) -> None:
+    async def start(self, seconds: float = DEADLINE_S) -> None:
         """Start it; returns when it serves its health page, which is before it connects."""
         tokens = self._home / "tokens.csv"
         write_tokens(tokens, self.plan)
@@ -96,7 +96,7 @@ class BridgeProcess:
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=log,
             )
-        await until(self._serves)
+        await until(self._serves, seconds)
 
     async def end(self, number: signal.Signals) -> int:
         """Send a signal and wait for the end; the exit code."""
@@ -139,9 +139,9 @@ def write_tokens(path: Path, plan: Plan) -> None:
     new.replace(path)
 
 
-async def until(condition: Callable[[], bool]) -> None:
+async def until(condition: Callable[[], bool], seconds: float = DEADLINE_S) -> None:
     """Wait for a state of the simulator that it has no event for."""
-    async with asyncio.timeout(DEADLINE_S):
+    async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.005)
 

@@ -35,6 +35,8 @@ INSTRUMENTS = 120
 TIMEOUT_S = 6.0
 """What Kafka allows by default, and the bridges' own default."""
 SHARD_MASK = 15
+PATIENCE_S = 180.0
+"""Three bridges that start at a time, on a machine that does other things."""
 
 Integers = npt.NDArray[np.int64]
 
@@ -81,12 +83,12 @@ class Troupe:
             plan = demo_plan(INSTRUMENTS)
             member = Member(home, self.kite.url, bootstrap, plan=plan, settings=settings)
             self.members[name] = member
-        await member.start()
+        await member.start(PATIENCE_S)
         return member
 
-    async def until_shared(self, *names: str, seconds: float = stage.DEADLINE_S) -> None:
+    async def until_shared(self, *names: str) -> None:
         """Until these bridges carry all shards among them, each at least one, and ticks flow."""
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(PATIENCE_S):
             while True:
                 held = [await self.members[name].shards_now() for name in names]
                 whole = set().union(*held) == set(range(SHARDS))
