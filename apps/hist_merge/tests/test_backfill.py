@@ -6,6 +6,7 @@ import json
 import signal
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from app_kit.testing import Place
 from bars_store.bars import BarInstrument, BarStore, load_rules
 from bars_store.database import connect
 from broker_zerodha.rest import CALLS_A_SECOND, CallKind
-from broker_zerodha.simulator import Lost, RestFault, RestSimulator
+from broker_zerodha.simulator import Lost, Restated, RestFault, RestSimulator
 from contracts.sessions import IST, SessionCalendar
 from hist_merge.backfill_plan import CALLS_A_SECOND_MAX, Work, plan_of, span_of_days
 from hist_merge.checkpoint import Checkpoint
@@ -143,6 +144,22 @@ def test_what_kite_has_not_is_said(here: Place, kite: RestSimulator) -> None:
     assert summary["refused"] == {"REQUEST_REFUSED": 1}
     (note,) = summary["notes"]
     assert "bars more than Kite has" in note
+
+
+def test_a_restated_stretch_waits_for_a_decision(here: Place, kite: RestSimulator) -> None:
+    command = ("backfill", "--symbols", "NSE:INFY", "--days", "20", "--yes", "--json")
+    assert here(*command).code == 0
+    ex_day = datetime.now(IST).date() - timedelta(days=8)
+    kite.service.history.change(restated=[Restated(408065, ex_day, Fraction(1, 2))])
+    restated = here(*command)
+    assert restated.code == 3, restated.stderr
+    summary = summary_of(restated.stdout)
+    assert summary["revisions"] >= 1
+    assert summary["revised"] > 375
+    assert summary["golden"]["deleted"] == 0
+    assert "REVISION_RATIO" in summary["flags"]
+    again = here(*command)
+    assert summary_of(again.stdout)["revised"] == 0
 
 
 def test_day_bars_are_one_call(here: Place, kite: RestSimulator) -> None:

@@ -175,7 +175,7 @@ def test_lost_minutes_and_corporate_actions_show(kite: RestSimulator, rest: Kite
     assert gone == {ns(OPENS + n * MINUTE) for n in (2, 3, 4)}
     assert after[375:] == [row for row in before[375:] if row[0] not in gone]
     for old, new in zip(before[:375], after[:375], strict=True):
-        assert abs(new[4] * 2 - old[4]) <= 5
+        assert abs(new[4] * 2 - old[4]) <= 1
         assert new[5] == old[5] * 2
     kite.service.history.forget_changes()
     assert rows(rest.historical(SBIN, "minute", FRIDAY, OPENS + 10 * MINUTE)) == before
@@ -243,7 +243,7 @@ def test_a_script_changes_the_history_from_the_beginning(clock: Clock) -> None:
     ):
         found = rest.historical(SBIN, "minute", FRIDAY, OPENS + 10 * MINUTE)
     assert len(found) == len(plain) - 3
-    assert abs(found.close[0] * 2 - plain[0, 4]) <= 5
+    assert abs(found.close[0] * 2 - plain[0, 4]) <= 1
     assert found.close[-1] == plain[-1, 4]
 
 

@@ -52,7 +52,7 @@ class Lost:
 @dataclass(frozen=True, slots=True)
 class Restated:
     """A corporate action: everything before ``ex_day`` is told times ``ratio``, volumes divided
-    by it, as after a bonus or a split."""
+    by it, as after a bonus or a split. Such prices are rounded to the paisa, not to the tick."""
 
     token: int
     ex_day: date
@@ -148,11 +148,10 @@ class History:
         for stretch in lost:
             gone = (bars[:, 0] >= _ns(stretch.since)) & (bars[:, 0] < _ns(stretch.until))
             bars = bars[~gone]
-        tick = origin_of(self._seed, token).tick
         for action in restated:
             old = bars[:, 0] < midnight_ns(action.ex_day)
             above, below = action.ratio.numerator, action.ratio.denominator
-            bars[old, 1:5] = (bars[old, 1:5] * above // below + tick // 2) // tick * tick
+            bars[old, 1:5] = (bars[old, 1:5] * above + below // 2) // below
             bars[old, 5] = bars[old, 5] * below // above
         return bars
 
