@@ -33,7 +33,7 @@ from kafka_io.tick_codec import DecodedTicks, decode_ticks
 
 __all__ = ["DuplicateFilter", "ReceivedRecord", "RecordReader", "TickReader"]
 
-BATCH_ROWS: Final = 2_000
+BATCH_ROWS: Final = 1_000
 """So many messages stay in the processor's cache; of 10,000 each one costs half as much again."""
 WAIT_S: Final = 0.1
 
@@ -214,8 +214,9 @@ class TickReader(_Reader[TickColumns]):
         if decoded.bad:
             keep = self._second_look(messages, decoded)
         keep &= self._not_repeated(decoded.batch, partition, keep)
-        for number in np.unique(partition).tolist():
-            self._source.handled((self._topic, number), int(offset[partition == number].max()))
+        if self._source.commits:
+            for number in np.unique(partition).tolist():
+                self._source.handled((self._topic, number), int(offset[partition == number].max()))
         if not keep.any():
             return None
         if keep.all():
@@ -226,6 +227,8 @@ class TickReader(_Reader[TickColumns]):
         if self.duplicates is None:
             return keep
         values = batch.values[: batch.size]
+        if keep.all():
+            return self.duplicates.fresh(partition, values[:, FEED_SESSION], values[:, FEED_SEQ])
         fresh = keep.copy()
         fresh[keep] = self.duplicates.fresh(
             partition[keep], values[keep, FEED_SESSION], values[keep, FEED_SEQ]

@@ -36,10 +36,10 @@ class DuplicateFilter:
     def fresh(self, partitions: Ints, sessions: Ints, seqs: Ints) -> Mask:
         """Which rows are no repeats, given rows in the order in which they were read."""
         mask = np.ones(len(seqs), np.bool_)
-        for partition in np.unique(partitions).tolist():
+        for partition in _distinct(partitions):
             rows = np.flatnonzero(partitions == partition)
             of_rows = sessions[rows]
-            for session in np.unique(of_rows).tolist():
+            for session in _distinct(of_rows):
                 chosen = rows[of_rows == session]
                 mask[chosen] = self._rising((partition, session), seqs[chosen])
         self.dropped += len(mask) - int(np.count_nonzero(mask))
@@ -58,3 +58,10 @@ class DuplicateFilter:
         while len(self._highest) > self._sessions_max:
             self._highest.popitem(last=False)
         return rises
+
+
+def _distinct(column: Ints) -> list[int]:
+    """The values of a column, each once. Mostly there is one, which is seen without a hash."""
+    if len(column) and (column == column[0]).all():
+        return [int(column[0])]
+    return [int(value) for value in np.unique(column).tolist()]

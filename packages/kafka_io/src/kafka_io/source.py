@@ -129,6 +129,11 @@ class Source:
             messages = [message for message in messages if self._is_message(message)]
         return self._before_the_end(messages) if self._bounded else messages
 
+    @property
+    def commits(self) -> bool:
+        """Whether what is handled matters; without a group nothing is committed."""
+        return self._group is not None
+
     def handled(self, place: Place, offset: int) -> None:
         """Note that the messages of ``place`` up to ``offset`` (inclusive) were handled."""
         self._handled[place] = offset + 1
