@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import closing
 from decimal import Decimal
 
 import pytest
 from bar_samples import DAY, SBIN, TCS, at, calendar, rising, rules, source, when
-from masters import Row, day, snapshot
+from masters import Row, day
+from masters import snapshot as dump
 
 from bars_store.bars import BarStore, BarSurvey, Surveyed, Verdict
-from bars_store.database import Connection
+from bars_store.database import Connection, connect, snapshot
+from bars_store.errors import DatabaseRefused
 from bars_store.instruments import InstrumentStore
 
 SPAN = when(-555), when(2_000)
@@ -84,8 +87,8 @@ def test_many_histories_and_who_has_futures(connection: Connection) -> None:
     future = Row("SBIN26AUGFUT", 1, name="SBIN", instrument_type="FUT", expiry=day(5))
     stock = Row("SBIN", 2, exchange="NSE", name="STATE BANK", instrument_type="EQ")
     option = Row("TCS26AUG4000CE", 3, name="TCS", expiry=day(9))
-    store.record(snapshot(0, [future, stock, option], ("NFO", "NSE")))
-    store.record(snapshot(2, [stock, option], ("NFO", "NSE")))
+    store.record(dump(0, [future, stock, option], ("NFO", "NSE")))
+    store.record(dump(2, [stock, option], ("NFO", "NSE")))
     keys = [("NFO", "SBIN26AUGFUT"), ("NSE", "SBIN"), ("NSE", "NOBODY")]
     found = store.histories(keys)
     assert [(key, each.valid_from, each.valid_to) for key in keys[:2] for each in found[key]] == [
@@ -96,3 +99,15 @@ def test_many_histories_and_who_has_futures(connection: Connection) -> None:
     assert store.with_futures(day(1), day(4)) == {"SBIN"}
     assert store.with_futures(day(2), day(4)) == set()
     assert store.with_futures(day(-9), day(-1)) == set()
+
+
+def test_reads_of_one_moment(survey: BarSurvey, connection: Connection, migrated_dsn: str) -> None:
+    found = survey.instruments(*SPAN)
+    with snapshot(connection, "reading twice"):
+        before = survey.judged(found, *SPAN)["ts_open"]
+        with closing(connect(migrated_dsn, application_name="another")) as other:
+            BarStore(other, rules(), calendar()).drop_projection()
+        assert len(survey.judged(found, *SPAN)["ts_open"]) == len(before) == 13
+        with pytest.raises(DatabaseRefused):
+            BarStore(connection, rules(), calendar()).rebuild()
+    assert len(survey.judged(found, *SPAN)["ts_open"]) == 0

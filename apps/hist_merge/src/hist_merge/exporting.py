@@ -22,7 +22,7 @@ from bars_store.bars import BarSurvey, Surveyed
 from bars_store.bars.grid import Month
 from bars_store.bars.parquet import file_schema, read_metadata, write_parquet
 from bars_store.bars.sql import utc
-from bars_store.database import transaction
+from bars_store.database import snapshot
 from contracts.sessions import IST
 from hist_merge.commands.options import Stores
 from hist_merge.errors import OutputUnusable
@@ -32,7 +32,6 @@ LAYOUT: Final = "hist_merge export 1"
 CONTRACT: Final = "bar.v1"
 FILE: Final = "bars.parquet"
 INSTRUMENTS_A_READ: Final = 25
-_SNAPSHOT: Final = b"SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 
 
 class State(StrEnum):
@@ -160,9 +159,7 @@ def _done(piece: Piece, rows: int, size: int, there: bool, same: bool) -> Done |
 def _read(stores: Stores, piece: Piece) -> Iterator[pa.Table]:
     """The bars of the piece in its order, of one moment."""
     since, until = piece.span
-    with transaction(stores.connection, "exporting bars") as cursor:
-        if piece.wish.as_of is None:
-            cursor.execute(_SNAPSHOT)
+    with snapshot(stores.connection, "exporting bars"):
         for at in range(0, len(piece.instruments), INSTRUMENTS_A_READ):
             names = [each.name for each in piece.instruments[at : at + INSTRUMENTS_A_READ]]
             table = stores.bars.read_bars(

@@ -11,6 +11,7 @@ import typer
 from app_kit.console import stdout
 from app_kit.errors import EXIT_DONE, EXIT_FINDINGS
 from bars_store.bars import BarSurvey
+from bars_store.database import snapshot
 from hist_merge.commands.options import (
     Days,
     From,
@@ -56,7 +57,11 @@ def command(
     """
     days = days_of(first, last)
     path = root / "report.html" if out is None else out
-    with open_stores(settings_of(root)) as stores, progress_bar() as bar:
+    with (
+        open_stores(settings_of(root)) as stores,
+        snapshot(stores.connection, "reading for a report"),
+        progress_bar() as bar,
+    ):
         chosen = _symbols(stores, days, symbols)
         task = bar.add_task("reading", total=(last - first).days + 1)
         report = gather(stores, chosen, days, lambda _: bar.advance(task))

@@ -17,6 +17,7 @@ from rich.table import Table
 from app_kit.console import stdout
 from bars_store.bars import INTERVALS, BarSurvey
 from bars_store.bars.sql import nanoseconds
+from bars_store.database import snapshot
 from contracts.errors import UnknownContractError
 from contracts.sessions import IST, SessionCalendar
 from hist_merge.commands.options import AsJson, Root, a_time, open_stores, settings_of
@@ -68,7 +69,10 @@ def command(
     root: Root = Path(),
 ) -> int:
     """Show one bar: what every source said of it and when, the golden bar, and why it is so."""
-    with open_stores(settings_of(root)) as stores:
+    with (
+        open_stores(settings_of(root)) as stores,
+        snapshot(stores.connection, "reading a bar"),
+    ):
         names = BarSurvey(stores.connection).names()
         opens = _opening(time, interval)
         asked = Asked(symbol_of(symbol, names), opens, interval, as_of)

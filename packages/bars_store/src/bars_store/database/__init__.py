@@ -1,7 +1,7 @@
 """The edge to Postgres: the one place where psycopg's connections and errors are handled."""
 
 from bars_store.database.binary import copy_arrays, read_arrays
-from bars_store.database.connection import Connection, Cursor, connect, transaction
+from bars_store.database.connection import Connection, Cursor, connect, snapshot, transaction
 from bars_store.database.copying import copy_rows, copy_table, read_table
 from bars_store.database.locks import lock
 from bars_store.database.revision import check_revision, current_revision
@@ -22,5 +22,6 @@ __all__ = [
     "parse_statements",
     "read_arrays",
     "read_table",
+    "snapshot",
     "transaction",
 ]

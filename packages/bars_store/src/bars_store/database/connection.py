@@ -84,6 +84,18 @@ def transaction(connection: Connection, doing: str) -> Iterator[Cursor]:
         raise statement_failure(exc, doing) from exc
 
 
+@contextlib.contextmanager
+def snapshot(connection: Connection, doing: str) -> Iterator[None]:
+    """All reads of the block see the database as it is at the first one; nothing can be written.
+
+    Must not be inside another `transaction`; those inside it are a part of it. Raises what
+    `transaction` raises.
+    """
+    with transaction(connection, doing) as cursor:
+        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        yield
+
+
 def _parsed(dsn: str) -> dict[str, Any]:
     try:
         return conninfo_to_dict(dsn)
