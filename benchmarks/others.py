@@ -13,13 +13,13 @@ from benchmarks.measure import Figure, NotMeasured, say
 
 TITLE = "The other places"
 PROGRAMS = {
-    "merge of bars": ("bars_merge.py", ["--rounds", "3"]),
-    "dump of dead letters": ("dlq_dump.py", ["200000", "3"]),
-    "sync of instruments": ("instruments_sync.py", ["3"]),
+    "merge of bars": ("bars_merge.py", ["--rounds", "2"]),
+    "dump of dead letters": ("dlq_dump.py", ["100000", "3"]),
+    "sync of instruments": ("instruments_sync.py", ["2"]),
 }
 """Name → file and arguments."""
 AT_MOST = ("peak memory", "rows that the same again writes", "sync against COPY")
-TIMEOUT_S = 240.0
+TIMEOUT_S = 120.0
 _LINE = re.compile(
     r"^(?P<name>[^:]+): (?P<value>[\d.,]+)(?P<unit>[^(]*)\(budget (?P<budget>[\d.]+)\)"
 )

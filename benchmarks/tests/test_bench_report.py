@@ -93,10 +93,14 @@ def test_every_way_is_held_against_plain_and_ready_made() -> None:
 
 
 def test_budgets_of_other_programs_are_read_from_their_lines() -> None:
-    printed = "Title\nsync against COPY: 3.1 (budget 5) PASS\npeak memory: 1,512 MB (budget 300)\n"
-    share, memory = budget_lines("sync", printed)
+    printed = (
+        "Title\nsync against COPY: 3.1 (budget 5) PASS\npeak memory: 1,512 MB (budget 300)\n"
+        "merge against COPY: 0.45, 0.40 to 0.51 (budget 0.5) MISS\n"
+    )
+    share, memory, merge = budget_lines("sync", printed)
     assert (share.name, share.value, share.met) == ("sync: sync against COPY", 3.1, True)
     assert (memory.value, memory.unit, memory.met) == (1512.0, "MB", False)
+    assert (merge.value, merge.unit, merge.met) == (0.45, "x", False)
 
 
 def test_a_record_comes_back_as_it_was(tmp_path: Path) -> None:
