@@ -1,0 +1,46 @@
+"""Bars outside the session, each with its cause."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import pytest
+
+from bars_store.bars import BarColumns, BarInstrument, SourceBars, load_rules
+from contracts.sessions import IST, SessionCalendar
+from hist_merge.outside import SessionJudge
+
+SBIN = BarInstrument("NSE", "SBIN")
+
+
+def said(*times: str, interval: str = "m1", source: str = "vendor") -> SourceBars:
+    stamps = [datetime.fromisoformat(each).replace(tzinfo=IST) for each in times]
+    rows = [(0, int(each.timestamp()) * 10**9, 1, 1, 1, 1, 1) for each in stamps]
+    return SourceBars(source, interval, [SBIN], BarColumns.of(rows))
+
+
+@pytest.mark.parametrize(
+    ("bars", "causes"),
+    [
+        (said("2024-01-02T09:15", "2024-01-02T15:29"), {}),
+        (said("2024-01-02T08:59", "2024-01-02T09:05"), {"before-open": 1, "pre-open": 1}),
+        (said("2024-01-02T22:00"), {"after-close": 1}),
+        (said("2024-01-06T10:00", "2024-01-26T10:00"), {"weekend": 1, "holiday": 1}),
+        (said("2024-01-26T00:00", "2024-01-25T00:00", interval="d1"), {"holiday": 1}),
+        (said("1950-01-02T10:00"), {}),  # the store refuses it
+        (said(), {}),
+    ],
+)
+def test_causes(bars: SourceBars, causes: dict[str, int], calendar: SessionCalendar) -> None:
+    judge = SessionJudge(calendar, load_rules().phases)
+    found = judge.outside([bars, said(*(), source="kite")])
+    assert found.causes == causes
+    assert len(found.examples) == sum(causes.values())
+
+
+def test_a_bar_of_two_sources_counts_once(calendar: SessionCalendar) -> None:
+    judge = SessionJudge(calendar, load_rules().phases)
+    both = [said("2024-01-26T10:00", source=each) for each in ("kite", "vendor")]
+    found = judge.outside(both)
+    assert found.causes == {"holiday": 1}
+    assert found.examples[0].startswith("NSE:SBIN 2024-01-26 10:00: 2024-01-26: holiday")
