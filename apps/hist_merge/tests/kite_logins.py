@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from app_kit.testing import Place
+from datetime import date
+
+from app_kit.testing import Finished, Place
 from broker_zerodha.rest import KiteRest
 from broker_zerodha.simulator import RestSimulator
 
 
 def log_in(kite: RestSimulator, place: Place) -> None:
-    """Give the place the token of the day."""
+    """Give the place the token of the day; the simulator then answers at once."""
+    kite.service.history.opening_of(779521, date(2026, 1, 5))  # which loads the calendar
     with KiteRest("dummy", root=kite.root) as rest:
         grant = rest.exchange(kite.account.log_in("dummy"), "dummy")
     place.env["KITE_ACCESS_TOKEN"] = grant.access_token.reveal()
+
+
+def retries(*calls: Finished) -> int:
+    """How often the calls say that they asked Kite once more, as on a machine that is busy."""
+    return sum(each.stderr.count("; again in ") for each in calls)
 
 
 def history_calls(kite: RestSimulator) -> list[str]:
