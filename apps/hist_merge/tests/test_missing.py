@@ -131,6 +131,14 @@ def test_a_holiday_lacks_its_usual_minutes_and_a_weekend_none() -> None:
     assert (weekend.by_cause(), weekend.expected[0, 0]) == ({}, 0)
 
 
+def test_a_short_saturday_is_not_compared_with_a_usual_day() -> None:
+    saturday = date(2024, 3, 2)
+    opens = calendar().expected_minutes("NSE", saturday)
+    there = ((opens - midnight_ns(saturday)) // MINUTE_NS).tolist()
+    assert 0 < len(there) < 375
+    assert of_one(there, saturday).by_cause() == {}
+
+
 def test_a_muhurat_session_is_short() -> None:
     missing = of_one(range(18 * 60, 19 * 60), MUHURAT)
     assert missing.expected[0, 0] == 60
