@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from app_kit.errors import AppError
 from app_kit.testing import PATIENCE_S, import_path
 from broker_zerodha.packets import Segment
 from contracts.errors import SettingsError
 from contracts.sessions import IST, Holidays, SessionCalendar
+from ws_bridge import market_hours
 from ws_bridge.market_hours import SESSIONS, load_market_hours, make_is_open
 
 ROOT = Path(__file__).parents[3]
@@ -102,3 +104,9 @@ def test_a_wrong_file_is_one_sentence(tmp_path: Path) -> None:
         load_market_hours(tmp_path)
     assert str(caught.value).startswith(f"{tmp_path / SESSIONS}: the table 'session' is unknown")
     assert "\n" not in str(caught.value)
+
+
+def test_a_child_that_dies_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(market_hours, "exchange_holidays", lambda: os._exit(7))
+    with pytest.raises(AppError, match=r"holidays could not be loaded \(exit code 7\)"):
+        load_market_hours(tmp_path)

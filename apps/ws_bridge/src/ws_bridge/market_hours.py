@@ -8,10 +8,11 @@ anyway. Days beyond the known holidays count as trading days.
 from __future__ import annotations
 
 import multiprocessing
-from concurrent.futures import ProcessPoolExecutor
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Final
 
+from app_kit.errors import AppError
 from broker_zerodha.packets import Segment, segment_of
 from broker_zerodha.session.liveness import IsOpen
 from contracts.sessions import Holidays, SessionCalendar, exchange_holidays
@@ -24,7 +25,7 @@ def load_market_hours(root: Path) -> IsOpen:
     """The hours of ``configs/sessions.toml``; without that file, those that were delivered.
 
     Takes seconds (the exchange's holidays), which an event loop must not lose: call it before.
-    Raises contracts' SettingsError, one sentence.
+    Raises contracts' SettingsError, one sentence, and AppError when the child dies.
     """
     path = root / SESSIONS
     return make_is_open(SessionCalendar.load(path if path.exists() else None, _holidays()))
@@ -34,10 +35,28 @@ def _holidays() -> Holidays:
     """The exchange's holidays, found by a child process.
 
     The libraries that know them (pandas among them) take 80 MB, which a process never gives back;
-    the bridge needs a set of dates.
+    the bridge needs a set of dates. The child ends by itself, also when the bridge is killed.
     """
-    with ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as child:
-        return child.submit(exchange_holidays).result()
+    fork = multiprocessing.get_context("fork")
+    answer, end_of_child = fork.Pipe(duplex=False)
+    child = fork.Process(target=_send_holidays, args=(end_of_child,))
+    child.start()
+    end_of_child.close()
+    with answer:
+        try:
+            holidays: Holidays = answer.recv()
+        except EOFError:
+            child.join()
+            raise AppError(
+                f"the exchange's holidays could not be loaded (exit code {child.exitcode}): "
+                "start the bridge again"
+            ) from None
+    child.join()
+    return holidays
+
+
+def _send_holidays(end_of_child: Connection) -> None:
+    end_of_child.send(exchange_holidays())
 
 
 def make_is_open(calendar: SessionCalendar) -> IsOpen:
