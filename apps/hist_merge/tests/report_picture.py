@@ -41,7 +41,7 @@ from devstack import stack
 from devstack.databases import database
 from devstack.reporter import ConsoleReporter
 from hist_merge.commands.options import Days, Stores
-from hist_merge.missing import days_between
+from hist_merge.minutes.missing import days_between
 from hist_merge.report import render
 from hist_merge.reporting import gather
 

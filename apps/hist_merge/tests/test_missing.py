@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from contracts.sessions import Holidays, SessionCalendar
 from contracts.sessions.model import MINUTE_NS, midnight_ns
-from hist_merge.missing import Cause, Held, Missing, Silence, Watched, days_between, explain
+from hist_merge.minutes.missing import Cause, Held, Missing, Silence, Watched, days_between, explain
 
 DAY = date(2026, 6, 1)  # a Monday
 HOLIDAY = date(2026, 6, 3)

@@ -22,7 +22,7 @@ from bars_store.bars import (
 )
 from contracts.sessions.model import MINUTE_NS, midnight_ns
 from hist_merge.commands.options import Days
-from hist_merge.missing import Held, Watched, days_between, explain
+from hist_merge.minutes.missing import Held, Watched, days_between, explain
 from hist_merge.report import Report, render
 from hist_merge.report.charts import chart, class_names
 from hist_merge.report.heatmap import ROWS_MAX, heatmap, percent

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hist_merge.errors import VendorFileError
-from hist_merge.sources.vendor_layouts import default_text, load_layouts, parse_layouts
+from hist_merge.sources.vendor.layouts import default_text, load_layouts, parse_layouts
 
 HERE = Path("vendor.toml")
 GOOD = """

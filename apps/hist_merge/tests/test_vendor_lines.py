@@ -7,8 +7,8 @@ from vendor_frames import LAYOUTS, frame_of
 
 from bars_store.bars import NO_OI
 from contracts.sessions.model import ist
-from hist_merge.sources.vendor_lines import read_line
-from hist_merge.sources.vendor_values import Fault
+from hist_merge.sources.vendor.lines import read_line
+from hist_merge.sources.vendor.values import Fault
 
 TEXT = frame_of(LAYOUTS["bar-end-text"])
 KITE = frame_of(LAYOUTS["kite"], "date,open,high,low,close,volume", "SBIN")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from bars_store.bars import BarInstrument
-from hist_merge.sources.vendor_detection import header_cells, positions_in
-from hist_merge.sources.vendor_layouts import Layout, load_layouts
-from hist_merge.sources.vendor_lines import Frame
-from hist_merge.sources.vendor_values import Clock, Fault, Naming, Roster
+from hist_merge.sources.vendor.detection import header_cells, positions_in
+from hist_merge.sources.vendor.layouts import Layout, load_layouts
+from hist_merge.sources.vendor.lines import Frame
+from hist_merge.sources.vendor.values import Clock, Fault, Naming, Roster
 from hist_merge.universe import Listed
 
 SBIN = Listed(BarInstrument("NSE", "SBIN", 2, 5), "NSE")

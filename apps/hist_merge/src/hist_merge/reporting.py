@@ -14,8 +14,8 @@ from bars_store.bars.columns import Columns
 from contracts.errors import UnknownContractError
 from contracts.sessions import SessionCalendar
 from hist_merge.commands.options import Days, Stores
-from hist_merge.coverage import missing_minutes
-from hist_merge.missing import days_between
+from hist_merge.minutes.coverage import missing_minutes
+from hist_merge.minutes.missing import days_between
 from hist_merge.report import PRICE_EDGES, VOLUME_EDGES, Report
 
 LARGEST: Final = 20

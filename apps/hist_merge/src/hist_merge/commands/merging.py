@@ -17,9 +17,9 @@ from bars_store.bars import SourceBars
 from contracts.sessions import IST, SessionCalendar
 from hist_merge.checkpoint import Checkpoint, checkpoint_path
 from hist_merge.commands.options import Days, Stores, now, progress_bar, today
-from hist_merge.coverage import missing_minutes
 from hist_merge.doubts import Doubts
 from hist_merge.feed_files import files_of
+from hist_merge.minutes.coverage import missing_minutes
 from hist_merge.outside import SessionJudge
 from hist_merge.refused import RefusedFiles
 from hist_merge.running import DryRun, Merges, merge_windows
@@ -28,10 +28,10 @@ from hist_merge.sources.kite_history import KiteHistory
 from hist_merge.sources.kite_login import logged_in
 from hist_merge.sources.live_bars import SOURCE, LiveBars
 from hist_merge.sources.protocol import BarSource, RefusedLine, Window
-from hist_merge.sources.vendor_files import Asked, VendorFiles
-from hist_merge.sources.vendor_layouts import FILE, Layout, load_layouts
-from hist_merge.sources.vendor_spool import Spool
-from hist_merge.sources.vendor_values import Roster
+from hist_merge.sources.vendor.files import Asked, VendorFiles
+from hist_merge.sources.vendor.layouts import FILE, Layout, load_layouts
+from hist_merge.sources.vendor.spool import Spool
+from hist_merge.sources.vendor.values import Roster
 from hist_merge.stopping import stop_between_steps
 from hist_merge.summary import RunSummary
 from hist_merge.unfinished import Unfinished

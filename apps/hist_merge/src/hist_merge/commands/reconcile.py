@@ -52,10 +52,10 @@ from hist_merge.handing_on import hand_on
 from hist_merge.outside import SessionJudge
 from hist_merge.settings import Settings
 from hist_merge.sources.protocol import RefusedLine, Window
-from hist_merge.sources.vendor_files import Asked, VendorFiles
-from hist_merge.sources.vendor_layouts import Layout
-from hist_merge.sources.vendor_spool import Spool
-from hist_merge.sources.vendor_values import OpenRoster
+from hist_merge.sources.vendor.files import Asked, VendorFiles
+from hist_merge.sources.vendor.layouts import Layout
+from hist_merge.sources.vendor.spool import Spool
+from hist_merge.sources.vendor.values import OpenRoster
 from hist_merge.summary import RunSummary, finding_lines, print_summary
 
 FILES_MAX: Final = 2

@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from hist_merge.missing import CAUSES
+from hist_merge.minutes.missing import CAUSES
 from hist_merge.report.model import Counts, Report
 
 ROWS_MAX: Final = 500

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bars_store.bars import Conflict, Flag, MergeRules, RestatedStretch, Verdict
-from hist_merge.missing import CAUSES, Cause, Missing
+from hist_merge.minutes.missing import CAUSES, Cause, Missing
 
 PRICE_EDGES: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 """Classes of a conflict's largest price difference, in basis points."""

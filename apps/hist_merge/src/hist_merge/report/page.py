@@ -15,7 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from bars_store.bars import Conflict, Flag, RestatedStretch, Verdict
 from contracts.sessions import IST
-from hist_merge.missing import Cause
+from hist_merge.minutes.missing import Cause
 from hist_merge.report.charts import Chart, chart, class_names
 from hist_merge.report.heatmap import LEGEND, heatmap
 from hist_merge.report.model import PRICE_EDGES, VOLUME_EDGES, Report

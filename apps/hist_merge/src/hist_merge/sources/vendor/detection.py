@@ -8,9 +8,9 @@ from typing import Final
 
 from bars_store.bars import BarInstrument
 from bars_store.bars.screening import SCALE_MAX
-from hist_merge.sources.vendor_layouts import CSV, PARQUET, Layout
-from hist_merge.sources.vendor_lines import Frame, read_line
-from hist_merge.sources.vendor_values import Clock, Fault, Naming, Roster
+from hist_merge.sources.vendor.layouts import CSV, PARQUET, Layout
+from hist_merge.sources.vendor.lines import Frame, read_line
+from hist_merge.sources.vendor.values import Clock, Fault, Naming, Roster
 from hist_merge.universe import Listed
 
 _LINES: Final = 20

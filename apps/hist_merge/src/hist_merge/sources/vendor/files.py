@@ -13,11 +13,11 @@ from bars_store.bars.columns import INTERVALS
 from contracts.sessions.model import ist
 from hist_merge.outside import SessionJudge
 from hist_merge.refused import MESSAGES, PLAIN_HEADER
-from hist_merge.sources import vendor_parquet
 from hist_merge.sources.protocol import Reading, RefusedLine, Window
-from hist_merge.sources.vendor_blocks import BlockReader, BlockReading, Matrix, text_of
-from hist_merge.sources.vendor_detection import fitting, header_cells, positions_in
-from hist_merge.sources.vendor_input import (
+from hist_merge.sources.vendor import parquet
+from hist_merge.sources.vendor.blocks import BlockReader, BlockReading, Matrix, text_of
+from hist_merge.sources.vendor.detection import fitting, header_cells, positions_in
+from hist_merge.sources.vendor.input import (
     CutShort,
     NotText,
     blocks_of,
@@ -25,10 +25,10 @@ from hist_merge.sources.vendor_input import (
     lines_at,
     sha256_of,
 )
-from hist_merge.sources.vendor_layouts import CSV, Layout
-from hist_merge.sources.vendor_lines import Frame
-from hist_merge.sources.vendor_spool import ROWS, Spool
-from hist_merge.sources.vendor_values import Clock, Fault, Naming, Roster
+from hist_merge.sources.vendor.layouts import CSV, Layout
+from hist_merge.sources.vendor.lines import Frame
+from hist_merge.sources.vendor.spool import ROWS, Spool
+from hist_merge.sources.vendor.values import Clock, Fault, Naming, Roster
 from hist_merge.summary import FileReport
 
 Keep = Callable[[Sequence[RefusedLine]], None]
@@ -81,8 +81,8 @@ class VendorFiles:
         """Read one file; ``keep`` gets its refused lines. Raises FileUnusable."""
         head = head_of(path)
         try:
-            names = vendor_parquet.column_names(path) if _is_parquet(path) else None
-        except vendor_parquet.NotParquet:
+            names = parquet.column_names(path) if _is_parquet(path) else None
+        except parquet.NotParquet:
             return _refused(path, Fault("NOT_PARQUET", "is damaged or cut: copy it again"))
         layout = fitting(head, path.name, self._layouts, names)
         if isinstance(layout, Fault):
@@ -145,7 +145,7 @@ class VendorFiles:
             fault = Fault("CUT_FILE", "ends before its end; the lines before that were taken")
         except NotText:
             fault = Fault("NOT_TEXT", "has a line longer than lines of bars are")
-        except vendor_parquet.NotParquet:
+        except parquet.NotParquet:
             fault = Fault("NOT_PARQUET", "is damaged; the rows before that were taken")
         if fault is None and not rows:
             fault = Fault("EMPTY_FILE", "has no bar")
@@ -192,7 +192,7 @@ class VendorFiles:
             if file.frame.layout.format == CSV:
                 texts = {n: text_of(line) for n, line in lines_at(file.path, own).items()}
             else:
-                texts = vendor_parquet.rows_at(file.path, file.frame, own)
+                texts = parquet.rows_at(file.path, file.frame, own)
             for number, reason in own.items():
                 yield _line(file, number, texts[number], Fault(reason, MESSAGES[reason]))
 
@@ -238,7 +238,7 @@ class _Hours:
 
 def _readings(file: _File) -> Iterator[BlockReading]:
     if file.frame.layout.format != CSV:
-        yield from vendor_parquet.readings(file.path, file.frame)
+        yield from parquet.readings(file.path, file.frame)
         return
     reader = BlockReader(file.frame)
     skip = 1 if file.frame.layout.header else 0
@@ -260,4 +260,4 @@ def _refused(path: Path, fault: Fault, layout: Layout | None = None) -> FileRepo
 
 def _is_parquet(path: Path) -> bool:
     with path.open("rb") as file:
-        return file.read(4) == vendor_parquet.MAGIC
+        return file.read(4) == parquet.MAGIC

@@ -14,10 +14,10 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from contracts.sessions.model import midnight_ns
 from hist_merge.refused import PLAIN_HEADER, stamp
-from hist_merge.sources.vendor_blocks import NOT_A_TIME, BlockReader, BlockReading, Matrix
-from hist_merge.sources.vendor_layouts import PRICES
-from hist_merge.sources.vendor_lines import Bar, Frame, judge_values
-from hist_merge.sources.vendor_values import UNKNOWN, Fault
+from hist_merge.sources.vendor.blocks import NOT_A_TIME, BlockReader, BlockReading, Matrix
+from hist_merge.sources.vendor.layouts import PRICES
+from hist_merge.sources.vendor.lines import Bar, Frame, judge_values
+from hist_merge.sources.vendor.values import UNKNOWN, Fault
 
 MAGIC: Final = b"PAR1"
 _BATCH: Final = 65_536

@@ -1,7 +1,7 @@
 """Blocks of lines → bars as columns, fast. Pure.
 
 pyarrow splits the block and parses its numbers; whatever looks odd goes line by line through
-`vendor_lines`, and a block that pyarrow cannot read is halved until the odd lines stand alone.
+`lines`, and a block that pyarrow cannot read is halved until the odd lines stand alone.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from pyarrow import csv as arrow_csv
 from bars_store.bars import NO_OI
 from bars_store.bars.screening import FIRST_NS, LAST_NS, PRICE_MAX, VOLUME_MAX
 from contracts.sessions.model import MINUTE_NS
-from hist_merge.sources.vendor_layouts import PRICES
-from hist_merge.sources.vendor_lines import NOISE, Bar, Frame, read_line
-from hist_merge.sources.vendor_values import ASIDE, UNKNOWN, Fault
+from hist_merge.sources.vendor.layouts import PRICES
+from hist_merge.sources.vendor.lines import NOISE, Bar, Frame, read_line
+from hist_merge.sources.vendor.values import ASIDE, UNKNOWN, Fault
 
 NAMES: Final = ("instrument", "ts_open_ns", *PRICES, "volume", "oi", "line")
 _SMALL: Final = 64

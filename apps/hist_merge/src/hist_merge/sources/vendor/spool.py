@@ -15,7 +15,7 @@ from typing import IO, Final
 import numpy as np
 
 from hist_merge.errors import OutputUnusable
-from hist_merge.sources.vendor_blocks import NAMES, Matrix
+from hist_merge.sources.vendor.blocks import NAMES, Matrix
 
 ROWS: Final = len(NAMES) + 1
 """`NAMES`, then the number of the file."""

@@ -11,7 +11,7 @@
 
 ``watched`` are the instruments (`Watched`), ``days`` dates in India, ``held_of(day)`` gives the
 golden bars of a day (`Held`), so that one day at a time is in memory. Over the tables
-``hist_merge.coverage.missing_minutes(connection, listed, first, last, calendar)`` does all of it.
+``coverage.missing_minutes(connection, listed, first, last, calendar)`` does all of it.
 
 Causes, the first that holds:
 
@@ -45,7 +45,7 @@ import numpy.typing as npt
 from bars_store.bars.columns import Columns, Int64s, concat
 from contracts.sessions import SessionCalendar
 from contracts.sessions.model import ist, midnight_ns
-from hist_merge.day_sheet import (
+from hist_merge.minutes.day_sheet import (
     CAUSES,
     CODE,
     SELDOM,
@@ -58,7 +58,7 @@ from hist_merge.day_sheet import (
     quiet_share,
     runs_of,
 )
-from hist_merge.expected import hours
+from hist_merge.minutes.expected import hours
 
 __all__ = [
     "CAUSES",

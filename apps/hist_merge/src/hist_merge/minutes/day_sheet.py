@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from bars_store.bars.columns import Columns, Int64s, run_starts
 from contracts.sessions.model import MINUTE_NS, midnight_ns
-from hist_merge.expected import Hours
+from hist_merge.minutes.expected import Hours
 
 SELDOM: Final = 1e-2
 """A silence that a smaller share of days has is not taken for one without a trade."""

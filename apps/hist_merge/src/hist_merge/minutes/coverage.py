@@ -19,7 +19,7 @@ from bars_store.database import Connection
 from bars_store.instruments import Batch, InstrumentStore, Validity
 from contracts.sessions import IST, SEGMENTS, SessionCalendar
 from contracts.sessions.model import day_of
-from hist_merge.missing import Held, Missing, Silence, Watched, days_between, explain
+from hist_merge.minutes.missing import Held, Missing, Silence, Watched, days_between, explain
 from hist_merge.universe import INDICES
 
 FO_STOCK: Final = "fo-stock"

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from bars_store.bars import BarInstrument
 from contracts.sessions import IST
 from contracts.sessions.model import MINUTE_NS, midnight_ns
-from hist_merge.sources.vendor_layouts import END, EPOCH, ISO, Layout
+from hist_merge.sources.vendor.layouts import END, EPOCH, ISO, Layout
 from hist_merge.universe import Listed
 
 UNKNOWN: Final = -1

@@ -1,6 +1,6 @@
 """One line of a vendor's file → one bar, or the reason why it is none. Pure.
 
-This is the reference: `vendor_blocks` reads whole blocks at once and hands what looks odd to this.
+This is the reference: `blocks` reads whole blocks at once and hands what looks odd to this.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Final
 from bars_store.bars import NO_OI
 from bars_store.bars.screening import FIRST_NS, LAST_NS, PRICE_MAX, VOLUME_MAX
 from contracts.sessions.model import MINUTE_NS
-from hist_merge.sources.vendor_layouts import PRICES, Layout
-from hist_merge.sources.vendor_values import ASIDE, UNKNOWN, Clock, Fault, Naming, Roster
+from hist_merge.sources.vendor.layouts import PRICES, Layout
+from hist_merge.sources.vendor.values import ASIDE, UNKNOWN, Clock, Fault, Naming, Roster
 
 NOISE: Final = 1e-6
 """Binary floats that somebody printed, such as 246.95000000000002, are this near to a price."""

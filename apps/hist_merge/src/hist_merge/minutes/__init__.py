@@ -1,0 +1,1 @@
+"""Minutes without a golden bar, and why each is missing."""
