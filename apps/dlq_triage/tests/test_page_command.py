@@ -119,9 +119,9 @@ def test_an_address_for_others_is_told_of_and_asks_readers_for_the_token(
     assert "can be reached from other machines" in said
 
 
-def _fails(folder: Path, *options: str, **env: str) -> tuple[int, str]:
+def _fails(folder: Path, *options: str, port: str = "0", **env: str) -> tuple[int, str]:
     base = {"PYTHONPATH": import_path()}
-    done = call([*SERVE, "--port", "0", *options], folder, {**base, **env})
+    done = call([*SERVE, "--port", port, *options], folder, {**base, **env})
     assert done.stdout == ""
     assert done.stderr.count("\n") == 1, "one sentence"
     return done.code, done.stderr
@@ -144,7 +144,7 @@ def test_what_keeps_it_from_starting_is_a_sentence_and_an_exit_code(
 def test_a_port_or_an_address_that_cannot_be_had_is_said(tmp_path: Path, migrated_dsn: str) -> None:
     with listen("127.0.0.1", 0) as taken:
         port = str(taken.getsockname()[1])
-        code, said = _fails(tmp_path, "--port", port, POSTGRES_DSN=migrated_dsn)
+        code, said = _fails(tmp_path, port=port, POSTGRES_DSN=migrated_dsn)
     assert (code, f"port {port} cannot be opened" in said) == (78, True)
     code, said = _fails(tmp_path, "--host", "no.such.host.invalid", POSTGRES_DSN=migrated_dsn)
     assert (code, "--host no.such.host.invalid" in said) == (78, True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app_kit.errors import ConfigurationError, PortTaken, SettingError, exit_code_of
+from app_kit.errors import PortTaken, SettingError, exit_code_of
 from broker_zerodha.session.credentials import CredentialsError
 from contracts.errors import SettingsError as FileSettingsError
 from kafka_io.errors import SettingsError as KafkaSettingsError
@@ -147,20 +147,20 @@ def test_the_examples_are_right(tmp_path: Path) -> None:
 
 
 def test_kafka_settings_keep_their_sentence(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="KAFKA_BOOTSTRAP.*for example") as caught:
+    with pytest.raises(KafkaSettingsError, match="KAFKA_BOOTSTRAP.*for example") as caught:
         load_settings(tmp_path, {"KAFKA_BOOTSTRAP": "nowhere"})
-    assert caught.value.exit_code == 78
+    assert exit_code_of(caught.value, FORESEEN) == 78
     with pytest.raises(SettingError, match="KAFKA_BOOTSTRAP is not set"):
         load_settings(tmp_path, {}).require_kafka()
 
 
 def test_a_malformed_settings_file(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text(f"# mine\nKITE_ACCESS_TOKEN {SECRET}\n")
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(FileSettingsError) as caught:
         load_settings(tmp_path, {})
     assert ".env line 2" in str(caught.value)
     assert SECRET not in str(caught.value)
-    assert caught.value.exit_code == 78
+    assert exit_code_of(caught.value, FORESEEN) == 78
 
 
 def test_secrets_do_not_show(tmp_path: Path) -> None:

@@ -10,11 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from app_kit.errors import ConfigurationError, SettingError
+from app_kit.errors import SettingError
 from app_kit.values import Values
-from contracts.errors import SettingsError as FileSettingsError
 from contracts.settings_env import read_env
-from kafka_io.errors import SettingsError as KafkaSettingsError
 from kafka_io.settings import KafkaSettings
 
 DEFAULT_PORT: Final = 9465
@@ -42,7 +40,7 @@ class TriageSettings:
         return cls(
             root=root,
             port=values.integer("DLQ_TRIAGE_PORT", DEFAULT_PORT, low=0, high=65_535),
-            kafka=_kafka(env),
+            kafka=KafkaSettings.if_named(env),
             postgres_dsn=values.text("POSTGRES_DSN", ""),
             env=env,
         )
@@ -71,23 +69,12 @@ class TriageSettings:
 def load_settings(
     root: Path, environ: Mapping[str, str], *, bootstrap: str | None = None
 ) -> TriageSettings:
-    """Read the settings files under ``root`` and check everything. Raises ConfigurationError.
+    """Read the settings files under ``root`` and check everything. Raises ConfigurationError, and
+    the SettingsError of contracts and of kafka_io.
 
     ``bootstrap`` is what the command line says, and wins over ``KAFKA_BOOTSTRAP``.
     """
-    try:
-        env = dict(read_env(root, environ))
-    except FileSettingsError as exc:
-        raise ConfigurationError(str(exc)) from exc
+    env = dict(read_env(root, environ))
     if bootstrap is not None:
         env["KAFKA_BOOTSTRAP"] = bootstrap
     return TriageSettings.from_env(root, env)
-
-
-def _kafka(env: Mapping[str, str]) -> KafkaSettings | None:
-    if not env.get("KAFKA_BOOTSTRAP", "").strip():
-        return None
-    try:
-        return KafkaSettings.from_env(env)
-    except KafkaSettingsError as exc:
-        raise ConfigurationError(str(exc)) from exc

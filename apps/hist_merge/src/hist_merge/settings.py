@@ -16,9 +16,7 @@ import platformdirs
 from app_kit.errors import ConfigurationError, SettingError
 from app_kit.values import Values
 from broker_zerodha.secret import Secret
-from contracts.errors import SettingsError as FileSettingsError
 from contracts.settings_env import read_env
-from kafka_io.errors import SettingsError as KafkaSettingsError
 from kafka_io.settings import KafkaSettings
 
 KITE_ROOT: Final = "https://api.kite.trade"
@@ -66,7 +64,7 @@ class Settings:
         return cls(
             root=root,
             postgres_dsn=values.text("POSTGRES_DSN", ""),
-            kafka=_kafka(env),
+            kafka=KafkaSettings.if_named(env),
             topic=values.text("HIST_MERGE_TOPIC", "bars"),
             events_topic=values.text("HIST_MERGE_EVENTS_TOPIC", "feed.events"),
             api_key=values.text("KITE_API_KEY", ""),
@@ -108,21 +106,9 @@ class Settings:
 
 
 def load_settings(root: Path, environ: Mapping[str, str]) -> Settings:
-    """Read the settings files under ``root`` and check everything. Raises ConfigurationError."""
-    try:
-        env = read_env(root, environ)
-    except FileSettingsError as exc:
-        raise ConfigurationError(str(exc)) from exc
-    return Settings.from_env(root, env)
-
-
-def _kafka(env: Mapping[str, str]) -> KafkaSettings | None:
-    if not env.get("KAFKA_BOOTSTRAP", "").strip():
-        return None
-    try:
-        return KafkaSettings.from_env(env)
-    except KafkaSettingsError as exc:
-        raise ConfigurationError(str(exc)) from exc
+    """Read the settings files under ``root`` and check everything. Raises ConfigurationError, and
+    the SettingsError of contracts and of kafka_io."""
+    return Settings.from_env(root, read_env(root, environ))
 
 
 def _beside(root: Path) -> str:

@@ -14,7 +14,7 @@ from typing import Final
 
 import platformdirs
 
-from app_kit.errors import ConfigurationError, SettingError
+from app_kit.errors import SettingError
 from app_kit.values import Values
 from broker_zerodha.session.credentials import (
     ACCESS_TOKEN,
@@ -25,10 +25,8 @@ from broker_zerodha.session.credentials import (
     TokenFile,
 )
 from broker_zerodha.subscriptions import SHARDS_MAX as KITE_CONNECTIONS
-from contracts.errors import SettingsError as FileSettingsError
 from contracts.settings_env import read_env
 from kafka_io.breaker import BreakerLimits
-from kafka_io.errors import SettingsError as KafkaSettingsError
 from kafka_io.settings import KafkaSettings
 from ws_bridge.errors import MissingCredentials
 from ws_bridge.journal.options import GIB, MIB, JournalOptions, Sync
@@ -104,7 +102,7 @@ class BridgeSettings:
             drain_s=values.seconds("WS_BRIDGE_DRAIN", "10s", low=0.0, high=3600.0),
             dead_letter_limits=_dead_letter_limits(values),
             shards=_shards(values, name),
-            kafka=_kafka(env),
+            kafka=KafkaSettings.if_named(env),
             env=env,
         )
 
@@ -153,21 +151,9 @@ def default_journal_dir(name: str) -> Path:
 
 
 def load_settings(root: Path, environ: Mapping[str, str]) -> BridgeSettings:
-    """Read the settings files under ``root`` and check everything. Raises ConfigurationError."""
-    try:
-        env = read_env(root, environ)
-    except FileSettingsError as exc:
-        raise ConfigurationError(str(exc)) from exc
-    return BridgeSettings.from_env(root, env)
-
-
-def _kafka(env: Mapping[str, str]) -> KafkaSettings | None:
-    if not env.get("KAFKA_BOOTSTRAP", "").strip():
-        return None
-    try:
-        return KafkaSettings.from_env(env)
-    except KafkaSettingsError as exc:
-        raise ConfigurationError(str(exc)) from exc
+    """Read the settings files under ``root`` and check everything. Raises ConfigurationError, and
+    the SettingsError of contracts and of kafka_io."""
+    return BridgeSettings.from_env(root, read_env(root, environ))
 
 
 def _shards(values: Values, name: str) -> GroupSetup | None:

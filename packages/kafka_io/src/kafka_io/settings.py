@@ -44,6 +44,11 @@ class KafkaSettings:
     registry_ca: str | None = None
 
     @classmethod
+    def if_named(cls, env: Mapping[str, str]) -> KafkaSettings | None:
+        """`from_env`, or None where ``KAFKA_BOOTSTRAP`` names no broker. Raises SettingsError."""
+        return cls.from_env(env) if env.get("KAFKA_BOOTSTRAP", "").strip() else None
+
+    @classmethod
     def from_env(cls, env: Mapping[str, str]) -> KafkaSettings:
         """Read the ``KAFKA_*`` and ``SCHEMA_REGISTRY_*`` variables.
 
