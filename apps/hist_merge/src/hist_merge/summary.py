@@ -180,6 +180,8 @@ def finding_lines(summary: RunSummary) -> list[str]:
         f"               {each.place}, line {each.line}: {each.reason}: {each.message}"
         for each in summary.examples
     ]
+    if more := summary.refused.total() - len(summary.examples):
+        lines.append(f"               and {more:,} more")
     for each in summary.files:
         if each.reason:
             lines.append(f"file refused   {each.path}: {each.reason}: {each.message}")

@@ -22,6 +22,7 @@ from hist_merge.feed_files import files_of
 from hist_merge.minutes.coverage import missing_minutes
 from hist_merge.outside import SessionJudge
 from hist_merge.refused import RefusedFiles
+from hist_merge.remarks import remarks
 from hist_merge.running import DryRun, Merges, merge_windows
 from hist_merge.settings import Settings
 from hist_merge.sources.kite_history import KiteHistory
@@ -131,6 +132,7 @@ class Run:
             self.settings.universe_file, order.symbols, order.days.last, stores.instruments
         )
         summary = RunSummary(dry_run=order.dry_run)
+        summary.notes += remarks(self.listed, order.days.first, order.days.last, stores.calendar)
         keep = RefusedFiles(refused_folder(self.settings, now()))
         with stop_between_steps("window") as wish:
 

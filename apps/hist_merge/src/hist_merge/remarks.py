@@ -1,0 +1,24 @@
+"""What a person should know of a run before wondering about its figures. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import date, timedelta
+
+from contracts.sessions import SessionCalendar
+from hist_merge.universe import Listed
+
+
+def remarks(
+    listed: Sequence[Listed], first: date, last: date, calendar: SessionCalendar
+) -> Iterator[str]:
+    """Sentences on unknown tick sizes, and on a span without any session."""
+    if listed and not any(each.instrument.tick_size for each in listed):
+        yield (
+            f"no tick size is known on {last}: prices are held against price_bps alone, none is "
+            "flagged OFF_TICK; `instruments sync` records tick sizes"
+        )
+    segments = sorted({each.segment for each in listed})
+    days = [first + timedelta(n) for n in range((last - first).days + 1)]
+    if segments and not any(calendar.day(each, day).phases for each in segments for day in days):
+        yield f"there is no session of {', '.join(segments)} on these days: `instruments calendar`"
