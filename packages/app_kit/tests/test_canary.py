@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import base64
 import gzip
+import os
+import signal
+import subprocess
 import sys
 from pathlib import Path
 from urllib.parse import quote
@@ -89,6 +92,20 @@ def test_a_call_with_one_in_the_list_of_processes(tmp_path: Path) -> None:
     program = "import time; time.sleep(0.5)"
     done = call([sys.executable, "-c", program, f"--token={TOKEN}"], tmp_path, {})
     assert done.traces() == ["KITE_ACCESS_TOKEN"]
+
+
+def test_the_list_of_processes_is_that_of_the_call_and_its_children(tmp_path: Path) -> None:
+    wait = "import time; time.sleep(0.5)"
+    show = "import os, subprocess, sys; subprocess.run([sys.executable, *eval(os.environ['IT'])])"
+    shown = call([sys.executable, "-c", show], tmp_path, {"IT": repr(["-c", wait, TOKEN])})
+    assert shown.process_list == ("KITE_ACCESS_TOKEN",)
+    long = [sys.executable, "-c", "import time; time.sleep(30)", TOKEN]
+    leave = f"import subprocess; print(subprocess.Popen({long!r}, stdout=-3, stderr=-3).pid)"
+    stranger = subprocess.run([sys.executable, "-c", leave], capture_output=True, check=True)
+    try:
+        assert call([sys.executable, "-c", wait], tmp_path, {}).process_list == ()
+    finally:
+        os.kill(int(stranger.stdout), signal.SIGKILL)
 
 
 def test_the_environment_of_the_test_is_not_inherited(

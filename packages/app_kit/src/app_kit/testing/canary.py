@@ -134,7 +134,8 @@ def call(command: Sequence[str], folder: Path, env: Mapping[str, str], *, stdin:
 
 
 class ProcessWatch:
-    """Looks for secrets in the command lines of all processes while it is entered (Linux)."""
+    """Looks for secrets in the command lines of this process's children, and of theirs, while it is
+    entered (Linux). Other programs of the machine, such as another test of it, are left alone."""
 
     def __init__(self) -> None:
         self._seen: set[str] = set()
@@ -166,9 +167,18 @@ class ProcessWatch:
 
 
 def _command_lines() -> Iterator[bytes]:
-    for path in _PROCESSES.glob("[0-9]*/cmdline"):
+    children: dict[int, list[int]] = {}
+    for path in _PROCESSES.glob("[0-9]*/stat"):
         with suppress(OSError):  # it ended in between, or is somebody else's
-            yield path.read_bytes()
+            # "PID (NAME) STATE PARENT ...", and NAME may hold brackets: proc_pid_stat(5).
+            parent = path.read_bytes().rpartition(b")")[2].split()[1]
+            children.setdefault(int(parent), []).append(int(path.parent.name))
+    waiting = children.get(os.getpid(), [])
+    while waiting:
+        pid = waiting.pop()
+        waiting += children.get(pid, [])
+        with suppress(OSError):
+            yield (_PROCESSES / str(pid) / "cmdline").read_bytes()
 
 
 def _forms(secret: str) -> list[bytes]:
