@@ -105,7 +105,8 @@ class Order:
     with_live: bool = False
 
     def check(self) -> None:
-        """Raises UsageError when there is nothing to read."""
+        """Before anything is opened. Raises UsageError and FileUnusable."""
+        files_of(self.vendor)
         if not self.vendor and not self.with_kite and not self.with_live:
             raise UsageError("--no-kite leaves nothing to read: name files with --vendor")
 
