@@ -23,6 +23,7 @@ WRONG: Final[list[tuple[tuple[str, ...], str]]] = [
     (("daily", *FROM, *FROM, *TO), "--from is given 2 times; it takes one"),
     (("daily", "--from", "2024-13-05", *TO), "'2024-13-05' is no date such as 2024-01-05"),
     (("daily", "--from", "20240106", *TO), "--to 2024-01-05 is before --from 2024-01-06"),
+    (("daily", "--from", "20990106", "--to", "20990107"), "--from 2099-01-06 has not come yet"),
     (("daily", *DAY, "--vendor", "gone.txt"), "gone.txt cannot be read (no such file"),
     (("daily", *DAY, "--no-kite"), "--no-kite leaves nothing to read"),
     (("daily", *DAY, "--symbols", "SBIN"), "'SBIN' is no symbol such as NSE:SBIN"),

@@ -9,7 +9,8 @@ import pytest
 
 from bars_store.bars import BarInstrument
 from contracts.sessions import SessionCalendar
-from hist_merge.remarks import remarks
+from hist_merge.minutes.missing import Cause
+from hist_merge.remarks import remarks, remarks_on_missing
 from hist_merge.universe import Listed
 
 KNOWN = Listed(BarInstrument("NSE", "SBIN", 2, 5), "NSE")
@@ -38,6 +39,31 @@ def test_remarks(
     calendar: SessionCalendar, listed: list[Listed], first: date, last: date, said: list[str]
 ) -> None:
     found = list(remarks(listed, first, last, calendar))
+    assert len(found) == len(said)
+    for sentence, pattern in zip(found, said, strict=True):
+        assert re.search(pattern, sentence), sentence
+
+
+@pytest.mark.parametrize(
+    ("by_symbol", "without", "refused", "said"),
+    [
+        ({}, ["NSE:SBIN"], 3, []),
+        ({"NSE:SBIN": {Cause.UNEXPLAINED: 7}}, [], 0, []),
+        ({"NSE:SBIN": {Cause.NO_TRADE: 4}}, [], 4, ["lines were refused"]),
+        ({"NSE:SBIN": {Cause.HOLIDAY: 4}}, ["NSE:SBIN"], 0, []),
+        (
+            {"NSE:SBIN": {Cause.UNEXPLAINED: 1}, "NSE:TCS": {Cause.UNEXPLAINED: 1500}},
+            ["NSE:TCS"],
+            1,
+            ["^1,500 .* 1 instruments without any bar, such as NSE:TCS", "lines were refused"],
+        ),
+    ],
+    ids=["nothing lacks", "it has bars", "refused", "holiday", "both"],
+)
+def test_remarks_on_missing(
+    by_symbol: dict[str, dict[Cause, int]], without: list[str], refused: int, said: list[str]
+) -> None:
+    found = list(remarks_on_missing(by_symbol, without, refused))
     assert len(found) == len(said)
     for sentence, pattern in zip(found, said, strict=True):
         assert re.search(pattern, sentence), sentence

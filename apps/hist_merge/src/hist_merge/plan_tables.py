@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 import typer
@@ -18,12 +19,12 @@ from hist_merge.backfill_plan import CALLS_A_SECOND_MAX, Plan, Work
 
 def show_plan(plan: Plan, work: Work, as_json: bool) -> None:
     """The plan: on stderr before it is carried out, on stdout as JSON when nothing else follows."""
-    first, last = work.since.astimezone(IST), work.until.astimezone(IST)
+    first, last = work.since.astimezone(IST), (work.until - timedelta(days=1)).astimezone(IST)
     facts: dict[str, Any] = {
         "instruments": plan.instruments,
         "interval": work.interval,
         "from": f"{first:%Y-%m-%d}",
-        "until": f"{last:%Y-%m-%d}",
+        "to": f"{last:%Y-%m-%d}",
         "calls": plan.calls,
         "seconds": round(plan.seconds, 1),
         "rows": plan.rows,
@@ -35,13 +36,14 @@ def show_plan(plan: Plan, work: Work, as_json: bool) -> None:
         return
     rows = {
         "instruments": f"{plan.instruments:,}",
-        "bars": f"{work.interval} of {first:%Y-%m-%d} until {last:%Y-%m-%d}",
+        "bars": f"{work.interval} of {first:%Y-%m-%d} to {last:%Y-%m-%d}",
         "calls": f"{plan.calls:,}, {plan.done:,} more are done",
         "time": pace(plan.calls),
         "bars expected": f"{plan.rows:,} by the calendar",
     }
     if plan.without_token:
-        rows["without a token"] = ", ".join(plan.without_token)
+        names = ", ".join(plan.without_token)
+        rows["without a token"] = f"{names} (`instruments sync` records tokens)"
     show_table("Plan of the backfill", rows)
     if not plan.chunks:
         say("there is nothing to fetch")
@@ -72,6 +74,8 @@ def ask_to_begin(calls: int, yes: bool) -> None:
 
 def pace(calls: int) -> str:
     """How long so many calls take."""
+    if not calls:
+        return "none"
     whole = max(1, round(calls / CALLS_A_SECOND_MAX))
     minutes, seconds = divmod(whole, 60)
     hours, minutes = divmod(minutes, 60)

@@ -124,7 +124,7 @@ def command(
             show_plan(plan, work, as_json and dry_run)
             if dry_run:
                 return EXIT_DONE
-            if plan.chunks:
+            if plan.calls:
                 ask_to_begin(plan.calls, yes)
             if begun is None:
                 checkpoint.begin(work.as_json())
@@ -265,6 +265,9 @@ def _planned(
         survey = BarSurvey(stores.connection, interval)
         there = {each.name for each in survey.instruments(since, until, wanted, observed=True)}
         if there:
-            say(f"{len(there):,} of {len(wanted):,} instruments have bars in these days already")
+            say(
+                f"{len(there):,} of {len(wanted):,} instruments have bars in these days already, "
+                "some or all of them: --all fetches these, too"
+            )
         wanted = [name for name in wanted if name not in there]
     return Work(interval, since, until, tuple(wanted), now())

@@ -22,7 +22,7 @@ from hist_merge.feed_files import files_of
 from hist_merge.minutes.coverage import missing_minutes
 from hist_merge.outside import SessionJudge
 from hist_merge.refused import RefusedFiles
-from hist_merge.remarks import remarks
+from hist_merge.remarks import remarks, remarks_on_missing
 from hist_merge.running import DryRun, Merges, merge_windows
 from hist_merge.settings import Settings
 from hist_merge.sources.kite_history import KiteHistory
@@ -107,6 +107,8 @@ class Order:
     def check(self) -> None:
         """Before anything is opened. Raises UsageError and FileUnusable."""
         files_of(self.vendor)
+        if self.days.first > today():
+            raise UsageError(f"--from {self.days.first} has not come yet: name earlier days")
         if not self.vendor and not self.with_kite and not self.with_live:
             raise UsageError("--no-kite leaves nothing to read: name files with --vendor")
 
@@ -297,6 +299,10 @@ class Run:
         missing = missing_minutes(self.stores.connection, names, days.first, last, calendar)
         summary.missing.update({str(cause): n for cause, n in missing.by_cause().items()})
         summary.unexplained = missing.unexplained
+        watched = zip(missing.watched, missing.present, strict=True)
+        without = [each.name for each, minutes in watched if not minutes.any()]
+        refused = summary.refused.total()
+        summary.notes += remarks_on_missing(missing.by_symbol(), without, refused)
 
 
 def last_day_over(calendar: SessionCalendar, segments: Iterable[str], at: datetime) -> date:
