@@ -1,0 +1,1 @@
+"""librdkafka without an object for each record: see ``library``."""
