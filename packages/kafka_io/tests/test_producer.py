@@ -250,7 +250,7 @@ def test_a_fatal_error_of_librdkafka_is_no_exception_of_poll(
     producer, delivery = _with_ticks_in_flight(*frozen_broker), Delivery()
     producer.produce_ticks(full_batch(1000), delivery)
     assert producer.flush(0.5) == 1000
-    producer._producer.purge()  # what was sent and is given up is a gap: fatal by our settings
+    producer._client.purge()  # what was sent and is given up is a gap: fatal by our settings
     while not delivery.done:
         producer.poll(0.1)
     assert producer.fatal is not None

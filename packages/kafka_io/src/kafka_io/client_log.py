@@ -6,6 +6,8 @@ import logging
 from typing import Final
 
 # Said at each start about enable.gapless.guarantee, which we use on purpose (see producer).
+_LEVELS: Final = (50, 50, 50, 40, 30, 20, 20, 10)
+"""The level of Python's ``logging`` for each of syslog's (RFC 5424), as confluent-kafka has it."""
 _EXPECTED: Final = "Configuration property enable.gapless.guarantee is experimental"
 
 
@@ -25,3 +27,7 @@ class ClientLog:
         """One line; ``parts`` are its facility, the client's name and the text."""
         if not any(_EXPECTED in part for part in parts if isinstance(part, str)):
             self._logger.log(logging.DEBUG if self.quiet else level, form, *parts)
+
+    def said(self, level: int, facility: str, text: str) -> None:
+        """One line of a client of our own; ``level`` is syslog's."""
+        self.log(_LEVELS[level], "%s: %s", facility, text)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
-from confluent_kafka import KafkaError, Message
+from confluent_kafka import KafkaError
 
 
 class DeliveryCounts:
@@ -23,17 +21,6 @@ class DeliveryCounts:
         return self.enqueued - self.acked - self.failed
 
 
-class DeliveryOwner(Protocol):
-    """What a delivery tells its producer."""
-
-    @property
-    def counts(self) -> DeliveryCounts:
-        """The counts of that producer."""
-
-    def delivery_failed(self, error: KafkaError, message: Message) -> None:
-        """One record was given up by librdkafka."""
-
-
 class Delivery:
     """The outstanding acknowledgements of one chunk of records, all of one producer.
 
@@ -41,12 +28,11 @@ class Delivery:
     each record, ``error`` names the first failure, and ``ok`` means that all of them are in Kafka.
     """
 
-    __slots__ = ("outstanding", "error", "_owner", "_counts")
+    __slots__ = ("outstanding", "error", "_counts")
 
     def __init__(self) -> None:
         self.outstanding = 0
         self.error: str | None = None
-        self._owner: DeliveryOwner | None = None
         self._counts = DeliveryCounts()
 
     @property
@@ -59,21 +45,18 @@ class Delivery:
         """Whether all was acknowledged."""
         return self.outstanding == 0 and self.error is None
 
-    def add(self, count: int, owner: DeliveryOwner) -> None:
-        """Expect ``count`` more answers, from ``owner``."""
-        self._owner = owner
-        self._counts = owner.counts
+    def add(self, count: int, counts: DeliveryCounts) -> None:
+        """Expect ``count`` more answers, and keep the producer's ``counts`` of them."""
+        self._counts = counts
         self._counts.enqueued += count
         self.outstanding += count
 
-    def report(self, error: KafkaError | None, message: Message) -> None:
-        """Take one answer. librdkafka's callback: called once a record, so it is kept short."""
-        self.outstanding -= 1
+    def report(self, count: int, error: KafkaError | None) -> None:
+        """Take the answers of ``count`` records: they are in Kafka, or were given up."""
+        self.outstanding -= count
         if error is None:
-            self._counts.acked += 1
+            self._counts.acked += count
             return
-        self._counts.failed += 1
+        self._counts.failed += count
         if self.error is None:
             self.error = f"{error.name()}: {error.str()}"
-        if self._owner is not None:
-            self._owner.delivery_failed(error, message)

@@ -12,12 +12,13 @@ Dead letters and other single records have no order to keep: their failure is to
 
 from __future__ import annotations
 
+import itertools
 import logging
-from contextlib import suppress
-from functools import partial
+from dataclasses import dataclass
+from time import monotonic
 from typing import Final
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import KafkaError
 
 from contracts.tick_batch import TickBatch
 from kafka_io.client_log import ClientLog
@@ -25,6 +26,7 @@ from kafka_io.dead_letters import DeadLetter, Headers
 from kafka_io.delivery import Delivery, DeliveryCounts
 from kafka_io.errors import ProducerFatal, QueueFull, RecordTooLarge, SettingsError, UnknownTopic
 from kafka_io.framing import Framing, SingleObjectFraming
+from kafka_io.librdkafka.producer_client import ProducerClient
 from kafka_io.settings import KafkaSettings
 from kafka_io.tick_codec import RECORD_MAX_BYTES, TickEncoder
 
@@ -39,8 +41,7 @@ TICK_SUBJECT: Final = "tick"
 TICK_VERSION: Final = 1
 
 _CLOSE_POLLS: Final = 100
-_CLOSE_POLL_S: Final = 0.1
-_KEY_CACHE_MAX: Final = 100_000
+_POLL_S: Final = 0.1
 _RECORD_OVERHEAD_BYTES: Final = 64
 
 
@@ -69,20 +70,21 @@ def producer_config(settings: KafkaSettings) -> dict[str, object]:
     }
 
 
-class _Keys(dict[int, bytes]):
-    """The record key of each instrument token, made once."""
+@dataclass(slots=True)
+class _Waiting:
+    """Records under one number whose answers are outstanding."""
 
-    def __missing__(self, token: int) -> bytes:
-        if len(self) >= _KEY_CACHE_MAX:
-            self.clear()
-        key = self[token] = b"%d" % token
-        return key
+    delivery: Delivery
+    topic: str
+    left: int
+    bytes: int = 0
+    """Of a single record: what it takes of ``SINGLES_MAX_BYTES``."""
 
 
 class RecordProducer:
     """One connection to Kafka for ticks, dead letters and events.
 
-    Not thread-safe. Callbacks run inside ``poll`` and ``flush`` only. ``counts`` says what was
+    Not thread-safe. Answers are taken in by ``poll`` and ``flush`` only. ``counts`` says what was
     enqueued, acknowledged and failed; ``fatal`` is None or why this producer must be replaced;
     ``trouble`` is the last thing librdkafka complained of, such as brokers that do not answer.
     Raises SettingsError if librdkafka refuses the settings; a broker that is away is no error.
@@ -105,14 +107,14 @@ class RecordProducer:
         self._max_in_flight = settings.max_in_flight
         self._singles_bytes = 0
         self._closed = False
-        self._keys = _Keys()
+        self._waiting: dict[int, _Waiting] = {}
+        self._numbers = itertools.count(1)
         framing = framing if framing is not None else SingleObjectFraming()
         self._encoder = TickEncoder(framing.prefix(TICK_SUBJECT, TICK_VERSION))
-        config = {**producer_config(settings), "error_cb": self._on_error}
         self._log = ClientLog(logger if logger is not None else logging.getLogger(__name__))
         try:
-            self._producer = Producer(config, logger=self._log)
-        except (KafkaException, ValueError, TypeError) as exc:
+            self._client = ProducerClient(producer_config(settings), self)
+        except ValueError as exc:
             raise SettingsError(f"the Kafka settings are refused: {exc}") from exc
 
     @property
@@ -136,26 +138,17 @@ class RecordProducer:
         if self.counts.outstanding + batch.size > self._max_in_flight + HEADROOM_RECORDS:
             raise QueueFull(f"{self.counts.outstanding} records wait for Kafka")
         out, ends, tokens = self._encoder.encode(batch)
-        data = out.tobytes()
-        stops = ends.tolist()
-        keys = self._keys
-        messages: list[dict[str, object]] = [
-            {"value": data[start:stop], "key": keys[token]}
-            for start, stop, token in zip([0, *stops], stops, tokens.tolist(), strict=False)
-        ]
-        if not messages:
+        count = len(ends)
+        if not count:
             return 0
-        try:
-            taken = self._producer.produce_batch(
-                self._ticks_topic, messages, on_delivery=delivery.report
-            )
-        except (KafkaException, RuntimeError) as exc:
-            raise self._make_fatal(f"ticks are not taken: {exc}") from exc
-        delivery.add(taken, self)
-        if taken < len(messages):
+        number = next(self._numbers)
+        taken, refused = self._client.produce_batch(self._ticks_topic, out, ends, tokens, number)
+        if taken:
+            self._waiting[number] = _Waiting(delivery, self._ticks_topic, taken)
+            delivery.add(taken, self.counts)
+        if refused is not None:
             # Those after the refused ones are enqueued: the order is lost, publish again.
-            refused = next(str(each["_error"]) for each in messages if "_error" in each)
-            raise self._make_fatal(f"{len(messages) - taken} ticks are not taken: {refused}")
+            raise self._make_fatal(f"{count - taken} ticks are not taken: {refused.str()}")
         return taken
 
     def produce_dead(
@@ -190,75 +183,76 @@ class RecordProducer:
         size = len(value or b"") + sum(len(name) + len(text or "") for name, text in headers or ())
         if self._singles_bytes + size > SINGLES_MAX_BYTES:
             raise QueueFull(f"{self._singles_bytes} bytes of single records wait for Kafka")
-        callback = partial(self._single_done, delivery, size)
-        try:
-            self._producer.produce(topic, value, key, on_delivery=callback, headers=headers)
-        except BufferError as exc:
-            raise QueueFull(f"{self.counts.outstanding} records wait for Kafka") from exc
-        except KafkaException as exc:
-            raise self._single_refused(exc.args[0], topic, size) from exc
+        number = next(self._numbers)
+        refused = self._client.produce(topic, key, value, headers or [], number)
+        if refused is not None:
+            raise self._single_refused(refused, topic, size)
+        self._waiting[number] = _Waiting(delivery, topic, 1, size)
         self._singles_bytes += size
-        delivery.add(1, self)
+        delivery.add(1, self.counts)
 
     def poll(self, timeout_s: float = 0.0) -> int:
-        """Run the callbacks that are due, waiting up to ``timeout_s`` for one; returns how many."""
-        try:
-            return self._producer.poll(timeout_s)
-        except KafkaException as exc:
-            # confluent-kafka raises a fatal error here instead of calling error_cb.
-            self._make_fatal(exc.args[0].str())
-            return 0
+        """Take in the answers that are there, waiting up to ``timeout_s`` for one; how many."""
+        return 0 if self._closed else self._client.poll(timeout_s)
 
     def flush(self, deadline_s: float) -> int:
-        """Send everything now and wait for the answers; returns how many are still outstanding."""
-        try:
-            self._producer.flush(deadline_s)
-        except KafkaException as exc:
-            self._make_fatal(exc.args[0].str())
+        """Wait for the outstanding answers; returns how many there still are."""
+        ends_s = monotonic() + deadline_s
+        while self.counts.outstanding and (left_s := ends_s - monotonic()) > 0:
+            self.poll(min(left_s, _POLL_S))
         return self.counts.outstanding
+
+    def wake_by(self, descriptor: int) -> None:
+        """Write a byte to this file descriptor whenever there is something to ``poll`` again."""
+        self._client.wake_by(descriptor)
 
     def close(self) -> None:
         """Give up what is not acknowledged (its deliveries fail) and leave. Flush first."""
         if self._closed:
             return
-        self._closed = True
         # Giving up what is in flight is the gap that gapless delivery forbids, and librdkafka says
         # so, once. It is what the caller asked for, and the journal has the records.
-        self._log.quiet = True
-        with suppress(KafkaException):
-            self._producer.purge()
+        self._closed = self._log.quiet = True
+        self._client.purge()
         for _ in range(_CLOSE_POLLS):
             if not self.counts.outstanding:
                 break
-            with suppress(KafkaException):
-                self._producer.poll(_CLOSE_POLL_S)
-        with suppress(KafkaException):
-            self._producer.close()
+            self._client.poll(_POLL_S)
+        self._client.close()
 
-    def delivery_failed(self, error: KafkaError, message: Message) -> None:
-        """A delivery tells of a record that was given up; a tick makes the producer fatal."""
-        if self._closed:
-            return
-        if error.fatal() or message.topic() == self._ticks_topic:
-            self._make_fatal(f"a record of {message.topic()} was refused: {error.str()}")
+    def answered(self, opaque: int, count: int, error: KafkaError | None) -> None:
+        """``count`` records that were produced under this number have their answer."""
+        waiting = self._waiting[opaque]
+        waiting.left -= count
+        if not waiting.left:
+            del self._waiting[opaque]
+            self._singles_bytes -= waiting.bytes
+        waiting.delivery.report(count, error)
+        if error is not None and not self._closed and self._ends_with(error, waiting.topic):
+            self._make_fatal(f"a record of {waiting.topic} was refused: {error.str()}")
 
-    def _single_done(
-        self, delivery: Delivery, size: int, error: KafkaError | None, message: Message
-    ) -> None:
-        self._singles_bytes -= size
-        delivery.report(error, message)
+    def client_error(self, error: KafkaError) -> None:
+        """librdkafka complains."""
+        self.trouble = error.str()
+        if error.fatal():
+            self._make_fatal(error.str())
+
+    def client_said(self, level: int, facility: str, text: str) -> None:
+        """A line of librdkafka's log."""
+        self._log.said(level, facility, text)
+
+    def _ends_with(self, error: KafkaError, topic: str) -> bool:
+        """Whether the refusal of one record is the end of this producer; of a tick it is."""
+        return error.fatal() or topic == self._ticks_topic
 
     def _single_refused(self, error: KafkaError, topic: str, size: int) -> Exception:
+        if error.code() == KafkaError._QUEUE_FULL:
+            return QueueFull(f"{self.counts.outstanding} records wait for Kafka")
         if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
             return RecordTooLarge(f"a record of {size} bytes is too large for {topic}")
         if error.code() in (KafkaError._UNKNOWN_TOPIC, KafkaError.UNKNOWN_TOPIC_OR_PART):
             return UnknownTopic(f"topic {topic} does not exist; create it with make up")
         return self._make_fatal(f"a record of {topic} is not taken: {error.str()}")
-
-    def _on_error(self, error: KafkaError) -> None:
-        self.trouble = error.str()
-        if error.fatal():
-            self._make_fatal(error.str())
 
     def _make_fatal(self, reason: str) -> ProducerFatal:
         if self.fatal is None and not self._closed:

@@ -34,7 +34,7 @@ TEXT_BYTES: Final = 512
 class Message(ctypes.Structure):
     """``rd_kafka_message_t``."""
 
-    _fields_ = [
+    _fields_ = [  # noqa: RUF012
         ("err", c_int32),
         ("rkt", c_void_p),
         ("partition", c_int32),

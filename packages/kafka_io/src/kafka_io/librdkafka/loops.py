@@ -1,0 +1,92 @@
+"""The compiled loops between encoded ticks and librdkafka's messages.
+
+A ``rd_kafka_message_t`` is nine words of eight bytes (``library.Message``); ``err`` and
+``partition`` take the lower half of theirs.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from contracts.compiled import compiled
+from kafka_io.librdkafka.library import Message
+from kafka_io.librdkafka.memory import int32_at, int64_at
+
+Bytes = npt.NDArray[np.uint8]
+Ints = npt.NDArray[np.int64]
+Word = Any
+"""An int64 in machine code; an int or a numpy integer where the loops run without it."""
+
+WORDS: Final = ctypes.sizeof(Message) // 8
+KEY_BYTES: Final = 20
+"""Room for the key of a record: a token in decimal digits."""
+GROUP_FIELDS: Final = 3
+
+_PAYLOAD: Final = Message.payload.offset // 8
+_LENGTH: Final = Message.len.offset // 8
+_KEY: Final = Message.key.offset // 8
+_KEY_LENGTH: Final = Message.key_len.offset // 8
+_OPAQUE: Final = Message.opaque.offset // 8
+_ERROR_OFFSET: Final = Message.err.offset
+_OPAQUE_OFFSET: Final = Message.opaque.offset
+
+
+@compiled
+def lay_out(
+    messages: Ints,
+    keys: Bytes,
+    keys_at: Word,
+    values_at: Word,
+    ends: Ints,
+    tokens: Ints,
+    opaque: Word,
+) -> None:
+    """Fill ``messages`` (n, WORDS) for the n records that lie end to end at ``values_at``.
+
+    The key of each is its token in decimal digits, written to ``keys``, which lies at ``keys_at``
+    and has ``KEY_BYTES`` for each.
+    """
+    start = np.int64(0)
+    for row in range(ends.shape[0]):
+        last = (row + 1) * KEY_BYTES
+        first = last
+        rest = tokens[row]
+        while True:
+            first -= 1
+            keys[first] = 48 + rest % 10
+            rest //= 10
+            if rest == 0:
+                break
+        message = messages[row]
+        for word in range(WORDS):
+            message[word] = 0
+        message[_PAYLOAD] = values_at + start
+        message[_LENGTH] = ends[row] - start
+        message[_KEY] = keys_at + first
+        message[_KEY_LENGTH] = last - first
+        message[_OPAQUE] = opaque
+        start = ends[row]
+
+
+@compiled
+def group_answers(pointers: Ints, count: Word, groups: Ints) -> Word:
+    """Count neighbours with the same opaque and the same error; how many groups there are.
+
+    ``pointers`` are addresses of ``count`` messages; a group is (opaque, error, how many).
+    """
+    found = np.int64(0)
+    for index in range(count):
+        opaque = int64_at(pointers[index] + _OPAQUE_OFFSET)
+        error = int32_at(pointers[index] + _ERROR_OFFSET)
+        if found > 0 and groups[found - 1, 0] == opaque and groups[found - 1, 1] == error:
+            groups[found - 1, 2] += 1
+        else:
+            groups[found, 0] = opaque
+            groups[found, 1] = error
+            groups[found, 2] = 1
+            found += 1
+    return found
