@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Mapping
-from ctypes import POINTER, c_char_p, c_int, c_int32, c_int64, c_size_t, c_void_p
+from ctypes import POINTER, c_char_p, c_int, c_int32, c_int64, c_size_t, c_ssize_t, c_void_p
 from typing import Any, Final
 
 from confluent_kafka import cimpl
@@ -78,6 +78,12 @@ _SHORT: Final[Mapping[str, tuple[Any, list[Any]]]] = {
     "rd_kafka_event_destroy": (None, [_Part]),
     "rd_kafka_fatal_error": (c_int, [_Part, c_char_p, c_size_t]),
     "rd_kafka_purge": (c_int, [_Part, c_int]),
+    "rd_kafka_queue_get_consumer": (_Part, [_Part]),
+    "rd_kafka_topic_partition_list_new": (_Part, [c_int]),
+    "rd_kafka_topic_partition_list_add": (_Part, [_Part, c_char_p, c_int32]),
+    "rd_kafka_topic_partition_list_set_offset": (c_int, [_Part, c_char_p, c_int32, c_int64]),
+    "rd_kafka_topic_partition_list_destroy": (None, [_Part]),
+    "rd_kafka_topic_name": (c_char_p, [_Part]),
 }
 _WAITING: Final[Mapping[str, tuple[Any, list[Any]]]] = {
     "rd_kafka_new": (_Part, [c_int, _Part, c_char_p, c_size_t]),
@@ -85,6 +91,12 @@ _WAITING: Final[Mapping[str, tuple[Any, list[Any]]]] = {
     "rd_kafka_queue_destroy": (None, [_Part]),
     "rd_kafka_produce_batch": (c_int, [_Part, c_int32, c_int, c_void_p, c_int]),
     "rd_kafka_destroy": (None, [_Part]),
+    "rd_kafka_assign": (c_int, [_Part, _Part]),
+    "rd_kafka_consume_batch_queue": (c_ssize_t, [_Part, c_int, c_void_p, c_size_t]),
+    "rd_kafka_message_headers": (c_int, [c_void_p, c_void_p]),
+    "rd_kafka_header_get_all": (c_int, [_Part, c_size_t, c_void_p, c_void_p, c_void_p]),
+    "rd_kafka_message_timestamp": (c_int64, [c_void_p, c_void_p]),
+    "rd_kafka_message_destroy": (None, [c_void_p]),
 }
 
 
@@ -99,6 +111,12 @@ class Library:
                 function = getattr(linked, name)
                 function.restype, function.argtypes = result, arguments
                 setattr(self, name.removeprefix("rd_kafka_"), function)
+
+    def address(self, name: str) -> int:
+        """Where a function lies, for loops that call it themselves."""
+        found = ctypes.cast(getattr(self, name), c_void_p).value
+        assert found is not None
+        return found
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(f"rd_kafka_{name} is not declared in {__name__}")
