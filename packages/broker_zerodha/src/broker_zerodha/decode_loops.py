@@ -1,8 +1,12 @@
 """The compiled loops behind ``frames``: plain Python over integers and arrays.
 
-The packet tables are arguments rather than constants, because numba's cache notices a change of
-this file only. A position in the buffer is made unsigned before it indexes: that spares the test
-for a negative index and lets the compiler read four bytes at once (measured: twice as fast).
+The packet tables are module constants, which numba freezes into the machine code; its cache is
+keyed by the content of this module and of those it imports (``contracts.code_cache``). ``decode``
+takes plain arrays, which cost 0.07 µs a call each, and makes its tuples itself: a NamedTuple as an
+argument costs 0.25 µs for each array in it (both measured).
+
+A position in the buffer is made unsigned before it indexes: that spares the test for a negative
+index and lets the compiler read four bytes at once (measured: twice as fast).
 Every value is int64 before it is shifted; bytes would otherwise stay 8 bits wide.
 """
 
@@ -55,19 +59,6 @@ _UNKNOWN_PACKET: Final = int(Verdict.UNKNOWN_PACKET)
 _TRAILING_BYTES: Final = int(Verdict.TRAILING_BYTES)
 
 
-class Tables(NamedTuple):
-    """``packets.LAYOUTS`` as arrays, few of them: each costs 0.2 µs a call (measured).
-
-    ``layouts``  a row a layout: its mode, its groups, and its fields as first and stop (exclusive)
-    ``fields``   a row a field: column, offset, shift, sign, factor
-    """
-
-    layout_of_length: Ints
-    layouts: Ints
-    fields: Ints
-    scale_of_segment: Ints
-
-
 class Bounds(NamedTuple):
     """The arrays of ``contracts.bounds.TickBounds``."""
 
@@ -88,11 +79,14 @@ class Rows(NamedTuple):
     end: Ints
 
 
-def packet_tables() -> Tables:
-    """Each field is read as one u32 and becomes ``(((u32 >> shift) ^ sign) - sign) * factor``.
+def _packet_tables() -> tuple[Ints, Ints, Ints]:
+    """``packets.LAYOUTS`` as arrays: the layout of each length, the layouts, and their fields.
 
-    So the loop has no branch on the wire type. (The two bytes after an order count are padding of
-    the same packet.) A factor other than 1 marks a time, of which 0 is absent.
+    A layout's row: its mode, its groups, and its fields as first and stop (exclusive). A field's:
+    column, offset, shift, sign, factor; it is read as one u32 and becomes
+    ``(((u32 >> shift) ^ sign) - sign) * factor``, so the loop has no branch on the wire type. (The
+    two bytes after an order count are padding of the same packet.) A factor other than 1 marks a
+    time, of which 0 is absent.
     """
     layout_of_length = np.full(max(PacketKind) + 1, -1, np.int64)
     fields: list[tuple[int, ...]] = []
@@ -106,8 +100,11 @@ def packet_tables() -> Tables:
             factor = NS_PER_SECOND if field.wire in (Wire.SECONDS, Wire.MISSING) else 1
             fields.append((field.column, field.offset, shift, sign, factor))
         layouts.append((layout.mode, layout.groups, first, len(fields)))
-    scales = np.array([price_scale_of(segment) for segment in range(256)], np.int64)
-    return Tables(layout_of_length, np.array(layouts, np.int64), np.array(fields, np.int64), scales)
+    return layout_of_length, np.array(layouts, np.int64), np.array(fields, np.int64)
+
+
+_LAYOUT_OF_LENGTH, _LAYOUTS, _FIELDS = _packet_tables()
+_SCALE_OF_SEGMENT: Final = np.array([price_scale_of(segment) for segment in range(256)], np.int64)
 
 
 @compiled
@@ -148,15 +145,14 @@ def count_slots(data: Bytes, start: int, end: int) -> int:
 
 
 @compiled
-def _read_fields(data: Buffer, at: int, tables: Tables, layout: int, values: Ints) -> None:
-    fields = tables.fields
-    for number in range(tables.layouts[layout, _FIRST], tables.layouts[layout, _STOP]):
+def _read_fields(data: Buffer, at: int, layout: int, values: Ints) -> None:
+    for number in range(_LAYOUTS[layout, _FIRST], _LAYOUTS[layout, _STOP]):
         i = np.uint64(number)
-        raw = _u32(data, at + fields[i, _OFFSET]) >> fields[i, _SHIFT]
-        sign, factor = fields[i, _SIGN], fields[i, _FACTOR]
+        raw = _u32(data, at + _FIELDS[i, _OFFSET]) >> _FIELDS[i, _SHIFT]
+        sign, factor = _FIELDS[i, _SIGN], _FIELDS[i, _FACTOR]
         value = ((raw ^ sign) - sign) * factor
         absent = value == 0 and factor != 1
-        values[np.uint64(fields[i, _COLUMN])] = ABSENT if absent else value
+        values[np.uint64(_FIELDS[i, _COLUMN])] = ABSENT if absent else value
 
 
 @compiled
@@ -182,20 +178,20 @@ def _fault(rows: Rows, row: int, verdict: int) -> None:
 
 @compiled
 def _decode_packet(
-    data: Buffer, start: int, end: int, tables: Tables, bounds: Bounds, rows: Rows, row: int
+    data: Buffer, start: int, end: int, bounds: Bounds, rows: Rows, row: int
 ) -> None:
     length = end - start
     layout = -1
-    if length < tables.layout_of_length.size:
-        layout = tables.layout_of_length[length]
+    if length < _LAYOUT_OF_LENGTH.size:
+        layout = _LAYOUT_OF_LENGTH[length]
     if layout < 0:
         _fault(rows, row, _UNKNOWN_PACKET)
         return
     values = rows.values[row]
-    _read_fields(data, start, tables, layout, values)
-    values[PRICE_SCALE] = tables.scale_of_segment[values[INSTRUMENT_TOKEN] & 0xFF]
-    groups = tables.layouts[layout, _GROUPS]
-    rows.mode[row] = tables.layouts[layout, _MODE]
+    _read_fields(data, start, layout, values)
+    values[PRICE_SCALE] = _SCALE_OF_SEGMENT[values[INSTRUMENT_TOKEN] & 0xFF]
+    groups = _LAYOUTS[layout, _GROUPS]
+    rows.mode[row] = _LAYOUTS[layout, _MODE]
     rows.groups[row] = groups
     rows.verdict[row] = check_row(
         values, groups, bounds.low, bounds.high, bounds.masks, bounds.optional
@@ -204,7 +200,7 @@ def _decode_packet(
 
 @compiled
 def _decode_frame(
-    data: Buffer, index: Ints, frame: int, tables: Tables, bounds: Bounds, rows: Rows, row: int
+    data: Buffer, index: Ints, frame: int, bounds: Bounds, rows: Rows, row: int
 ) -> None:
     start, end = index[frame, START], index[frame, END]
     if end - start < 2:
@@ -220,7 +216,7 @@ def _decode_frame(
             _fault(rows, row + slot, _TRUNCATED)
             return
         _stamp(rows, row + slot, index, frame, slot, at + 2, packet_end)
-        _decode_packet(data, at + 2, packet_end, tables, bounds, rows, row + slot)
+        _decode_packet(data, at + 2, packet_end, bounds, rows, row + slot)
         at = packet_end
     if at < end:
         _stamp(rows, row + announced, index, frame, announced, at, end)
@@ -229,13 +225,26 @@ def _decode_frame(
 
 @compiled
 def decode(
-    data: Buffer, index: Ints, tables: Tables, bounds: Bounds, rows: Rows
+    data: Buffer,
+    index: Ints,
+    low: Ints,
+    high: Ints,
+    masks: npt.NDArray[np.uint64],
+    optional: npt.NDArray[np.bool_],
+    values: Ints,
+    mode: Buffer,
+    groups: Buffer,
+    verdict: npt.NDArray[np.int16],
+    row_start: Ints,
+    row_end: Ints,
 ) -> tuple[int, int]:
     """Frames decoded and rows filled, until a frame does not fit.
 
     For a frame that lies outside the buffer: ``-1 - its number`` and the rows before it.
     """
-    capacity = rows.verdict.size
+    bounds = Bounds(low, high, masks, optional)
+    rows = Rows(values, mode, groups, verdict, row_start, row_end)
+    capacity = verdict.size
     filled = 0
     for number in range(index.shape[0]):
         start, end = index[number, START], index[number, END]
@@ -244,6 +253,6 @@ def decode(
         slots = count_slots(data, start, end)
         if slots > capacity - filled:
             return number, filled
-        _decode_frame(data, index, number, tables, bounds, rows, filled)
+        _decode_frame(data, index, number, bounds, rows, filled)
         filled += slots
     return index.shape[0], filled

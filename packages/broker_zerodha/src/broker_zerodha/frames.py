@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from broker_zerodha import decode_loops
-from broker_zerodha.decode_loops import END, FIRST_SEQ, START, Bounds, Rows
+from broker_zerodha.decode_loops import END, FIRST_SEQ, START
 from broker_zerodha.errors import BatchTooSmall, FrameIndexError
 from contracts.bounds import TickBounds, tick_bounds
 from contracts.tick_batch import TickBatch
@@ -32,7 +32,9 @@ FRAME_INDEX: Final = ("start", "end", "ts_recv_ns", "feed_session", "first_seq")
 """Columns of the int64 frame index: the frame is ``buffer[start:end]``; its rows are stamped with
 the receive time, the feed session, and feed sequence numbers that count up from ``first_seq``."""
 
-_TABLES: Final = decode_loops.packet_tables()
+# A dtype, because to compare with a type would make one each time.
+_BYTE: Final = np.dtype(np.uint8)
+_INT: Final = np.dtype(np.int64)
 
 
 def count_slots(frame: bytes) -> int:
@@ -66,9 +68,20 @@ def decode_frames(
     """
     batch.size = 0
     _check_arrays(buffer, index)
-    rows = Rows(batch.values, batch.mode, batch.groups, batch.verdict, batch.start, batch.end)
-    limits = Bounds(bounds.low, bounds.high, bounds.masks, bounds.optional)
-    decoded, filled = decode_loops.decode(_read_only(buffer), index, _TABLES, limits, rows)
+    decoded, filled = decode_loops.decode(
+        _read_only(buffer) if buffer.flags.writeable else buffer,
+        index,
+        bounds.low,
+        bounds.high,
+        bounds.masks,
+        bounds.optional,
+        batch.values,
+        batch.mode,
+        batch.groups,
+        batch.verdict,
+        batch.start,
+        batch.end,
+    )
     if decoded < 0:
         start, end = index[-1 - decoded, [START, END]].tolist()
         raise FrameIndexError(f"a frame from {start} to {end} in {buffer.size} bytes")
@@ -95,9 +108,9 @@ def _read_only(buffer: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 
 
 def _check_arrays(buffer: npt.NDArray[np.uint8], index: npt.NDArray[np.int64]) -> None:
-    if buffer.dtype != np.uint8 or buffer.ndim != 1 or not buffer.flags.c_contiguous:
+    if buffer.dtype != _BYTE or buffer.ndim != 1 or not buffer.flags.c_contiguous:
         raise FrameIndexError(f"a buffer of {buffer.dtype} {buffer.shape}; uint8 (n,) is needed")
-    if index.dtype != np.int64 or index.ndim != 2 or not index.flags.c_contiguous:
+    if index.dtype != _INT or index.ndim != 2 or not index.flags.c_contiguous:
         raise FrameIndexError(f"an index of {index.dtype} {index.shape}; int64 (n, 5) is needed")
     if index.shape[1] != FIRST_SEQ + 1:
         raise FrameIndexError(f"an index of {index.shape[1]} columns; {FRAME_INDEX} are needed")
