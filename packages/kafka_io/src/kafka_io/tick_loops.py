@@ -132,8 +132,8 @@ def encode_rows(
     out: Bytes,
     ends: Ints,
     tokens: Ints,
-) -> Word:
-    """Write the good rows one after the other, each after ``prefix``; returns how many.
+) -> tuple[Word, Word]:
+    """Write the good rows one after the other, each after ``prefix``: how many, and their bytes.
 
     ``ends[k]`` and ``tokens[k]`` are the end and the instrument of the k-th good row. ``out`` must
     hold ``RECORD_MAX_BYTES + len(prefix)`` for each row.
@@ -150,7 +150,7 @@ def encode_rows(
         ends[count] = at
         tokens[count] = values[index, INSTRUMENT_TOKEN]
         count += 1
-    return count
+    return count, at
 
 
 @compiled
