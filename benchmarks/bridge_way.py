@@ -1,9 +1,9 @@
 """The bridge's own way: intake, journal, pump and producer, as the live bridge puts them together.
 
-Only the socket is missing: frames are handed to the intake. After each frame the pump makes one
-step and looks for acknowledgements, which is the dearest it can be. ``queued`` hands over as many
-frames as one read of the socket may hold before the pump has its turn, as it is when frames come
-quicker than they are published.
+Only the socket is missing: frames are handed to the intake. After each frame the pump has its turn,
+as if each came by a read of its own; it takes it or, after a small chunk, rests first, as it does
+live. ``queued`` hands over as many frames as one read of the socket may hold before the pump has
+its turn, as it is when frames come quicker than they are published.
 """
 
 from __future__ import annotations
@@ -75,8 +75,8 @@ class JournaledBridge:
                 if waiting < SOCKET_READ_BYTES:
                     continue
                 waiting = 0
-            pump.step()
-            pump.collect()
+            if pump.step():
+                pump.collect()
         writer, cursor = self._journal.writer, self._journal.cursor
         while cursor.position < writer.end:
             if not pump.step():
@@ -111,8 +111,8 @@ class UnjournaledBridge:
         for frame in frames:
             memory.frames.append((frame, time.time_ns(), self._seq))
             self._seq += count_slots(frame)
-            pump.step()
-            pump.collect()
+            if pump.step():
+                pump.collect()
         while memory.frames or not pump.idle:
             if not pump.step():
                 pump.wait(WAIT_S)

@@ -15,8 +15,8 @@ from kafka_io.settings import KafkaSettings
 
 TITLE = "Frame to acknowledged record, broker and bridge on the same cores"
 SIZES = (1, 10, 30, 100, 500)
-TICKS = 30_000
-FRAMES_MAX = 3_000
+TICKS = 60_000
+FRAMES_MAX = 10_000
 PLAIN_TICKS = 500
 QUICK_TICKS = 3_000
 PLAIN_MIN = 80.0
@@ -24,13 +24,13 @@ READY_MIN = {10: 0.6, 30: 0.8, 100: 0.8, 500: 0.8}
 INSTRUMENTS = (100, 1_000, 3_000, 9_000)
 PARTITION_COUNTS = (1, 3, 6, 12, 24)
 COMPRESSIONS = ("lz4", "zstd", "snappy", "none")
-LINGERS_MS = (1, 0, 5)
+LINGERS_MS = (0, 1, 5)
 USUAL_PACKETS = 100
 
 NAMES = {
-    "step": "bridge, a step a frame",
+    "step": "bridge, frame by frame",
     "queue": "bridge, frames queue",
-    "bare": "bridge without journal, a step a frame",
+    "bare": "bridge without journal, frame by frame",
     "ready": "ready-made bytes, produce_batch",
     "single": "ready-made bytes, produce",
     "quick": "struct + jsonschema-rs + fastavro",

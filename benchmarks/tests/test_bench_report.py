@@ -83,7 +83,7 @@ def test_every_way_is_held_against_plain_and_ready_made() -> None:
     rates = {name: [100.0] for name in NAMES} | {"plain": [1.0], "ready": [125.0], "bare": [200.0]}
     costs = {name: [2.5] for name in NAMES}
     figures = {figure.name: figure for figure in figures_of(30, rates, costs)}
-    plain = figures["bridge, a step a frame, against the plain pipeline, 30 packets a frame"]
+    plain = figures["bridge, frame by frame, against the plain pipeline, 30 packets a frame"]
     ready = figures["bridge, frames queue, against ready-made bytes, 30 packets a frame"]
     assert (plain.value, plain.met) == (100.0, True)
     assert (ready.value, ready.budget, ready.met) == (0.8, 0.8, True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -49,6 +50,7 @@ class Rig:
         topics: Topics,
         producer_type: type[RecordProducer] = RecordProducer,
         refused: RefusedStore | None = None,
+        pace_s: float = 0.0,
     ) -> None:
         self.stage = stage
         self.kafka = kafka
@@ -69,6 +71,7 @@ class Rig:
             clock=stage.clock,
             on_batch=self._saw,
             refused=refused,
+            pace_s=pace_s,
         )
 
     def _open(self) -> RecordProducer:
@@ -164,6 +167,44 @@ def test_nothing_is_acknowledged_before_kafka_has_it(rig: Rig) -> None:
     assert rig.stage.journal.cursor.position == Position(0, 0)
     rig.drive()
     assert rig.pump.idle
+
+
+def test_frames_that_come_quickly_are_published_together(
+    stage: Stage, mock_kafka: KafkaSettings, mock_topics: Topics
+) -> None:
+    """After a small chunk the pump rests; a large one says that there is more, and it goes on."""
+    rig = Rig(stage, mock_kafka, mock_topics, pace_s=0.001)
+    stage.connect()
+    assert rig.pump.rest_s == 0.0
+    assert rig.pump.step()
+    stage.receive(frame(3))
+    stage.receive(frame(4))
+    assert not rig.pump.step()
+    assert 0.0 < rig.pump.rest_s <= 0.001
+    stage.clock.ns += 1_000_000
+    assert rig.pump.step()
+    assert stage.counters.ticks_published == 7, "both frames in one chunk"
+    stage.clock.ns += 1_000_000
+    for _ in range(2):
+        stage.receive(frame(4000))
+        assert rig.pump.step()
+        assert rig.pump.rest_s == 0.0
+
+
+def test_a_pump_without_room_says_so(
+    stage: Stage, mock_kafka: KafkaSettings, mock_topics: Topics
+) -> None:
+    rig = Rig(stage, dataclasses.replace(mock_kafka, max_in_flight=1000), mock_topics)
+    stage.connect()
+    stage.receive(frame(1000))
+    assert rig.pump.step()
+    assert not rig.pump.held_up
+    stage.receive(frame(1))
+    assert not rig.pump.step()
+    assert rig.pump.held_up
+    rig.drive()
+    assert not rig.pump.held_up
+    assert stage.counters.ticks_acked == 1001
 
 
 def test_latency_is_from_the_oldest_frame_of_the_chunk(rig: Rig) -> None:

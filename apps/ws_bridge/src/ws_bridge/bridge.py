@@ -25,11 +25,13 @@ from ws_bridge.journal import Journal, Position
 from ws_bridge.pump import make_pump
 from ws_bridge.refused import RefusedStore
 from ws_bridge.sharding import Fence
+from ws_bridge.waking import Waker
 
 log = structlog.get_logger()
 
 ACK_POLL_S: Final = 0.002
-IDLE_POLL_S: Final = 0.1
+LOOK_S: Final = 0.1
+"""So often the pump looks for what wakes nobody: a producer that may be opened again, say."""
 HOUSEKEEPING_S: Final = 1.0
 UNACKED_ALARM_S: Final = 5.0
 RELEASE_S: Final = 2.0
@@ -45,6 +47,7 @@ class Bridge:
         self._journal = journal
         self._plan = plan
         self._wake = asyncio.Event()
+        self._answers = Waker(self._collect)
         self._feed_sessions = FeedSessions(after=journal.recovery.last_session or 0)
         self._sessions: dict[int, KiteSession] = {}
         self._running: dict[int, asyncio.Task[None]] = {}
@@ -57,6 +60,7 @@ class Bridge:
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._last_progress_s = parts.clock.monotonic_s()
         self._kafka_silent = False
+        self._acked = 0
         self._intake = Intake(
             feed=parts.feed,
             writer=journal.writer,
@@ -79,6 +83,7 @@ class Bridge:
             on_batch=self._saw,
             refused=self._refused,
             sharded=bool(parts.shards),
+            wake_by=self._answers.descriptor,
         )
 
     @property
@@ -270,6 +275,7 @@ class Bridge:
             self._handed_over = {each: self._hand_over(each, published) for each in self._held}
         await self._publish_until(ends_s, hurry)
         self._pump.close()
+        self._answers.close()
         return 0 if self.settled else self._journal.writer.backlog_bytes
 
     async def _publish_until(self, ends_s: float, hurry: Callable[[], bool]) -> None:
@@ -328,21 +334,28 @@ class Bridge:
             session.saw(tokens, seen_ns)
 
     async def _pump_forever(self) -> None:
-        acked = 0
         while True:
-            busy = self._may_publish() and self._pump.step()
-            self._pump.collect()
-            if self.counters.ticks_acked != acked or self.settled:
-                acked = self.counters.ticks_acked
-                self._last_progress_s = self._parts.clock.monotonic_s()
-            if busy:
-                await asyncio.sleep(0)  # let the socket be read between two chunks
-                continue
-            self._wake.clear()
-            wait_s = IDLE_POLL_S if self._pump.idle else ACK_POLL_S
             with suppress(TimeoutError):
-                async with asyncio.timeout(wait_s):
+                async with asyncio.timeout(LOOK_S):
                     await self._wake.wait()
+            self._wake.clear()
+            while self._may_publish() and self._pump.step():
+                self._collect()
+                await asyncio.sleep(self._pump.rest_s)  # the socket is read between two chunks
+            self._collect()
+
+    def _collect(self) -> None:
+        """Take in what Kafka answered, as soon as it does."""
+        try:
+            self._pump.collect()
+        except Exception as defect:
+            self.fail(defect)
+            return
+        if self._pump.held_up:
+            self._wake.set()
+        if self.counters.ticks_acked != self._acked or self.settled:
+            self._acked = self.counters.ticks_acked
+            self._last_progress_s = self._parts.clock.monotonic_s()
 
     async def _keep_house(self) -> None:
         while True:

@@ -40,6 +40,10 @@ from ws_bridge.topics import Topics
 log = structlog.get_logger()
 
 CHUNK_BYTES: Final = 256 * 1024
+SMALL_BYTES: Final = 32 * 1024
+PACE_S: Final = 0.001
+"""The rest after a chunk of less than ``SMALL_BYTES``: requests to Kafka for a few ticks each would
+cost both sides more than the ticks (docs/performance.md)."""
 PRODUCER_RETRY_S: Final = 1.0
 SIDE_RETRY_S: Final = 0.5
 REFUSED_FOR_S: Final = 30.0
@@ -85,10 +89,12 @@ class Pump:
         on_batch: Callable[[TickBatch], None] | None = None,
         refused: RefusedStore | None = None,
         sharded: bool = False,
+        pace_s: float = 0.0,
     ) -> None:
-        """``sharded`` keeps the books of shards that change hands. ``on_batch`` sees every decoded
-        batch, for liveness per instrument. ``refused`` takes what Kafka refuses for good; without
-        it such a record is sent again for ever."""
+        """``on_batch`` sees every decoded batch, for liveness per instrument. ``refused`` takes
+        what Kafka refuses for good; without it such a record is sent again for ever. ``sharded``
+        keeps the books of shards that change hands. The pump rests ``pace_s`` after a small chunk.
+        """
         self._reader = reader
         self._cursor = cursor
         self._open_producer = open_producer
@@ -111,6 +117,11 @@ class Pump:
         """Shard → receive time of its last frame that Kafka has; kept for a sharded bridge."""
         self.fences: frozenset[Fence] = frozenset()
         """What lies behind them is another bridge's to publish."""
+        self.held_up = False
+        """The last step found no room in the producer."""
+        self._pace_s = pace_s
+        self._rested_s = 0.0
+        """When the rest after a small chunk is over."""
         self._given_up: set[str] = set()
         """Topics that refuse for good: their records are put aside at the first refusal."""
 
@@ -120,18 +131,29 @@ class Pump:
         return next((chunk.oldest_recv_ns for chunk in self._chunks if chunk.frames), 0)
 
     @property
+    def rest_s(self) -> float:
+        """How long the next step must wait: frames that come meanwhile are published together."""
+        return max(0.0, self._rested_s - self._clock.monotonic_s())
+
+    @property
     def idle(self) -> bool:
         """True when nothing of what was handed to Kafka is unacknowledged."""
         return not self._chunks
 
     def step(self) -> bool:
-        """Publish one chunk of the journal. False when there was none, or no room for it."""
+        """Publish one chunk of the journal; False where there was none, or it was not the time.
+
+        Without room for one it is ``held_up``, until there are acknowledgements.
+        """
         producer = self._ready_producer()
-        if producer is None or producer.fatal is not None or producer.capacity_left == 0:
+        if producer is None or producer.fatal is not None or self.rest_s > 0:
             return False
-        chunk = self._reader.read_chunk(CHUNK_BYTES)
+        self.held_up = producer.capacity_left == 0
+        chunk = None if self.held_up else self._reader.read_chunk(CHUNK_BYTES)
         if chunk is None:
             return False
+        if chunk.buffer.size < SMALL_BYTES:
+            self._rested_s = self._clock.monotonic_s() + self._pace_s
         try:
             self._publish(producer, chunk)
         except ProducerFatal as error:
@@ -325,14 +347,19 @@ def make_pump(
     on_batch: Callable[[TickBatch], None] | None = None,
     refused: RefusedStore | None = None,
     sharded: bool = False,
+    wake_by: int | None = None,
 ) -> Pump:
-    """A pump into the real Kafka, with the machine's clock."""
+    """A pump into the real Kafka, with the machine's clock. A byte is written to the file
+    descriptor ``wake_by`` when there is something to :meth:`~Pump.collect`."""
     codec = AvroCodec(framing)
 
     def open_producer() -> RecordProducer:
-        return RecordProducer(
+        producer = RecordProducer(
             kafka, framing=framing, ticks_topic=topics.ticks, dead_topic=topics.dead
         )
+        if wake_by is not None:
+            producer.wake_by(wake_by)
+        return producer
 
     return Pump(
         reader=reader,
@@ -346,4 +373,5 @@ def make_pump(
         on_batch=on_batch,
         refused=refused,
         sharded=sharded,
+        pace_s=PACE_S,
     )

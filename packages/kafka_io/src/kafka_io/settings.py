@@ -21,8 +21,8 @@ _ADDRESS: Final = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9_.-]+):([0-9]{1,5}
 class KafkaSettings:
     """Where the brokers are and how records travel there.
 
-    ``linger_ms`` trades latency for load (1 is the measured best for ticks), ``max_in_flight`` is
-    the number of unacknowledged records that a producer takes. Secrets are left out of ``repr``.
+    ``linger_ms`` trades latency for load (the bridge gathers its ticks itself), ``max_in_flight``
+    is the number of unacknowledged records that a producer takes. Secrets are left out of ``repr``.
     """
 
     bootstrap: str
@@ -36,7 +36,7 @@ class KafkaSettings:
     ssl_key: str | None = None
     ssl_key_password: str | None = field(default=None, repr=False)
     compression: str = "lz4"
-    linger_ms: int = 1
+    linger_ms: int = 0
     max_in_flight: int = 50_000
     message_max_bytes: int = 1_000_000
     registry_url: str | None = field(default=None, repr=False)
@@ -68,7 +68,7 @@ class KafkaSettings:
             ssl_key=_text(env, "KAFKA_SSL_KEY"),
             ssl_key_password=_text(env, "KAFKA_SSL_KEY_PASSWORD"),
             compression=_choice(env, "KAFKA_COMPRESSION", COMPRESSIONS, "lz4"),
-            linger_ms=_integer(env, "KAFKA_LINGER_MS", 1, low=0, high=1000),
+            linger_ms=_integer(env, "KAFKA_LINGER_MS", 0, low=0, high=1000),
             max_in_flight=_integer(env, "KAFKA_MAX_IN_FLIGHT", 50_000, low=1_000, high=1_000_000),
             message_max_bytes=_integer(
                 env, "KAFKA_MESSAGE_MAX_BYTES", 1_000_000, low=1_000_000, high=100_000_000

@@ -39,17 +39,17 @@ _OPAQUE_OFFSET: Final = Message.opaque.offset
 def lay_out(
     messages: Ints,
     keys: Bytes,
-    keys_at: Word,
-    values_at: Word,
+    values: Bytes,
     ends: Ints,
     tokens: Ints,
     opaque: Word,
 ) -> None:
-    """Fill ``messages`` (n, WORDS) for the n records that lie end to end at ``values_at``.
+    """Fill ``messages`` (n, WORDS) for the n records that lie end to end in ``values``.
 
-    The key of each is its token in decimal digits, written to ``keys``, which lies at ``keys_at``
-    and has ``KEY_BYTES`` for each.
+    The key of each is its token in decimal digits, written to ``keys``, ``KEY_BYTES`` for each. The
+    messages point into both arrays.
     """
+    keys_at, values_at = np.int64(keys.ctypes.data), np.int64(values.ctypes.data)
     start = np.int64(0)
     for row in range(ends.shape[0]):
         last = (row + 1) * KEY_BYTES

@@ -7,6 +7,7 @@ and log lines wait in one queue, and ``poll`` hands them to the ``Listener`` in 
 from __future__ import annotations
 
 import ctypes
+import os
 import weakref
 from collections.abc import Mapping
 from typing import Final, Protocol
@@ -63,7 +64,9 @@ class ProducerClient:
     def _reserve(self, rows: int) -> None:
         self._messages: Ints = np.empty((rows, WORDS), np.int64)
         self._keys: Bytes = np.empty(rows * KEY_BYTES, np.uint8)
+        self._messages_at: int = self._messages.ctypes.data
         self._pointers: Ints = np.empty(rows, np.int64)
+        self._pointers_at: int = self._pointers.ctypes.data
         self._groups: Ints = np.empty((rows, GROUP_FIELDS), np.int64)
 
     def produce_batch(
@@ -77,11 +80,9 @@ class ProducerClient:
         if count > len(self._messages):
             self._reserve(max(count, 2 * len(self._messages)))
         messages = self._messages
-        lay_out(
-            messages, self._keys, self._keys.ctypes.data, data.ctypes.data, ends, tokens, opaque
-        )
+        lay_out(messages, self._keys, data, ends, tokens, opaque)
         taken: int = LIBRARY.produce_batch(
-            self._topic(topic), PARTITION_UA, MSG_F_COPY, messages.ctypes.data, count
+            self._topic(topic), PARTITION_UA, MSG_F_COPY, self._messages_at, count
         )
         if taken == count:
             return taken, None
@@ -121,8 +122,10 @@ class ProducerClient:
         LIBRARY.purge(self._handle, PURGE_ALL)
 
     def wake_by(self, descriptor: int) -> None:
-        """Write a byte to this file descriptor when ``poll`` has something to tell again."""
+        """Write a byte to this file descriptor whenever ``poll`` has something to tell again."""
         LIBRARY.queue_io_event_enable(self._queue, descriptor, b"\n", 1)
+        # It tells of a queue that is no longer empty; something may be in it already.
+        os.write(descriptor, b"\n")
 
     def _tell(self, event: int) -> int:
         kind = LIBRARY.event_type(event)
@@ -140,7 +143,7 @@ class ProducerClient:
         count: int = LIBRARY.event_message_count(event)
         if count > len(self._pointers):
             self._reserve(max(count, 2 * len(self._pointers)))
-        count = LIBRARY.event_message_array(event, self._pointers.ctypes.data, count)
+        count = LIBRARY.event_message_array(event, self._pointers_at, count)
         groups = self._groups[: group_answers(self._pointers, count, self._groups)]
         for opaque, error, many in groups.tolist():
             self._listener.answered(opaque, many, KafkaError(error) if error else None)
