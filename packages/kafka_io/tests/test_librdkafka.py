@@ -37,7 +37,7 @@ def test_records_become_messages_with_their_token_as_key(
     messages = np.full((len(records), WORDS), -1, np.int64)
     keys = np.empty(len(records) * KEY_BYTES, np.uint8)
     lay_out(messages, keys, data, ends, tokens, 7)
-    found = (Message * len(records)).from_buffer(messages)
+    found = (Message * len(records)).from_buffer(messages.data)
     assert [
         (int(ctypes.string_at(each.key, each.key_len)), ctypes.string_at(each.payload, each.len))
         for each in found

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,15 +26,18 @@ from kafka_io.errors import (
     RecordTooLarge,
     UnknownTopic,
 )
+from kafka_io.librdkafka.loops import group_answers, lay_out
 from kafka_io.producer import (
     HEADROOM_RECORDS,
     SINGLES_MAX_BYTES,
     Delivery,
     RecordProducer,
     producer_config,
+    warm_up,
 )
 from kafka_io.settings import KafkaSettings
 from kafka_io.testing import Broker, full_batch, same_rows
+from kafka_io.tick_loops import encode_rows
 from kafka_io.topic_check import check_topics
 
 LETTER = DeadLetter(
@@ -46,6 +50,7 @@ LETTER = DeadLetter(
 )
 NOWHERE = KafkaSettings(bootstrap="127.0.0.1:9")
 WAIT_S = 30.0
+_LOOPS: tuple[Any, ...] = (encode_rows, lay_out, group_answers)
 
 
 def _wait(producer: RecordProducer, delivery: Delivery) -> None:
@@ -341,6 +346,18 @@ def test_publishing_again_after_a_failure_is_seen_once(broker: Broker) -> None:
         broker.settings, topic, start="earliest", until_end=True, duplicates=None
     ) as reader:
         assert sum(len(columns) for columns in reader) == 800
+
+
+def test_warm_up_leaves_nothing_to_compile(broker: Broker) -> None:
+    warm_up()
+    known = [len(loop.signatures) for loop in _LOOPS]
+    assert all(known)
+    delivery, topic = Delivery(), broker.make_topic()
+    producer = RecordProducer(broker.settings, ticks_topic=topic)
+    producer.produce_ticks(full_batch(10), delivery)
+    _wait(producer, delivery)
+    producer.close()
+    assert [len(loop.signatures) for loop in _LOOPS] == known
 
 
 def test_topics_are_checked(broker: Broker) -> None:

@@ -16,7 +16,7 @@ from broker_zerodha.session.events import FeedSessions, GapCause
 from broker_zerodha.session.session import KiteSession, SessionState
 from broker_zerodha.subscriptions import Plan
 from contracts.tick_batch import INSTRUMENT_TOKEN, TS_RECV_NS, TickBatch
-from kafka_io.tick_codec import warm_up as warm_up_encoder
+from kafka_io.producer import warm_up as warm_up_producer
 from ws_bridge.bridge_parts import BridgeParts, Group
 from ws_bridge.counters import Counters, ShardView
 from ws_bridge.dead_letter_watch import DeadLetterWatch
@@ -386,4 +386,4 @@ class Bridge:
 def warm_up() -> None:
     """Compile the hot path, or load it from the user's cache."""
     warm_up_decoder()
-    warm_up_encoder()
+    warm_up_producer()

@@ -26,11 +26,13 @@ from kafka_io.dead_letters import DeadLetter, Headers
 from kafka_io.delivery import Delivery, DeliveryCounts
 from kafka_io.errors import ProducerFatal, QueueFull, RecordTooLarge, SettingsError, UnknownTopic
 from kafka_io.framing import Framing, SingleObjectFraming
+from kafka_io.librdkafka.loops import warm_up as warm_up_loops
 from kafka_io.librdkafka.producer_client import ProducerClient
 from kafka_io.settings import KafkaSettings
 from kafka_io.tick_codec import RECORD_MAX_BYTES, TickEncoder
+from kafka_io.tick_codec import warm_up as warm_up_codec
 
-__all__ = ["Delivery", "RecordProducer", "producer_config"]
+__all__ = ["Delivery", "RecordProducer", "producer_config", "warm_up"]
 
 HEADROOM_RECORDS: Final = 131_072
 """What may come on top of ``max_in_flight``: the caller looks at ``capacity_left`` once a chunk,
@@ -68,6 +70,12 @@ def producer_config(settings: KafkaSettings) -> dict[str, object]:
         "queue.buffering.max.messages": 2 * records,
         "queue.buffering.max.kbytes": (tick_bytes + 2 * SINGLES_MAX_BYTES) // 1024,
     }
+
+
+def warm_up() -> None:
+    """Compile what ticks go through, or load it from the user's cache; seconds the first time."""
+    warm_up_codec()
+    warm_up_loops()
 
 
 @dataclass(slots=True)

@@ -90,3 +90,11 @@ def group_answers(pointers: Ints, count: Word, groups: Ints) -> Word:
             groups[found, 2] = 1
             found += 1
     return found
+
+
+def warm_up() -> None:
+    """Compile both loops, or load them, so that the first tick does not wait."""
+    messages, ends = np.zeros((1, WORDS), np.int64), np.ones(1, np.int64)
+    lay_out(messages, np.zeros(KEY_BYTES, np.uint8), np.zeros(1, np.uint8), ends, ends, 1)
+    pointers = np.array([messages.ctypes.data], np.int64)
+    group_answers(pointers, 1, np.zeros((1, GROUP_FIELDS), np.int64))
