@@ -249,6 +249,21 @@ def test_a_broker_that_hangs_does_not_hold_up_close(
     assert caplog.records == []
 
 
+def test_a_closed_producer_does_nothing_more() -> None:
+    producer, delivery = RecordProducer(NOWHERE), Delivery()
+    producer.produce_ticks(full_batch(10), delivery)
+    producer.close()
+    producer.close()
+    assert (producer.poll(0.0), producer.flush(WAIT_S)) == (0, 0)
+    for call in (
+        lambda: producer.produce_ticks(full_batch(1), delivery),
+        lambda: producer.produce_dead(LETTER, delivery),
+        lambda: producer.wake_by(1),
+    ):
+        with pytest.raises(ProducerFatal, match="closed"):
+            call()
+
+
 def test_a_fatal_error_of_librdkafka_is_no_exception_of_poll(
     frozen_broker: tuple[str, Callable[[], None]],
 ) -> None:

@@ -206,12 +206,19 @@ class RecordProducer:
     def flush(self, deadline_s: float) -> int:
         """Wait for the outstanding answers; returns how many there still are."""
         ends_s = monotonic() + deadline_s
-        while self.counts.outstanding and (left_s := ends_s - monotonic()) > 0:
-            self.poll(min(left_s, _POLL_S))
+        while self.counts.outstanding and not self._closed:
+            left_s = ends_s - monotonic()
+            if left_s <= 0:
+                break
+            self._client.poll(min(left_s, _POLL_S))
         return self.counts.outstanding
 
     def wake_by(self, descriptor: int) -> None:
-        """Write a byte to this file descriptor whenever there is something to ``poll`` again."""
+        """Write a byte to this file descriptor whenever there is something to ``poll`` again.
+
+        Raises ProducerFatal.
+        """
+        self._check_usable()
         self._client.wake_by(descriptor)
 
     def close(self) -> None:
