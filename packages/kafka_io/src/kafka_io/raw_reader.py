@@ -88,12 +88,7 @@ class RawReader:
             group=group,
             start="earliest",
             ranges=self.ranges,
-            config={
-                "queued.max.messages.kbytes": PREFETCH_KIB,
-                "session.timeout.ms": SESSION_MS,
-                "max.partition.fetch.bytes": FETCH_BYTES,
-                "fetch.max.bytes": max(8 * FETCH_BYTES, settings.message_max_bytes),
-            },
+            config={**fetch_config(settings), "session.timeout.ms": SESSION_MS},
             logger=logger,
         )
 
@@ -156,6 +151,15 @@ class RawReader:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def fetch_config(settings: KafkaSettings) -> dict[str, Any]:
+    """How much is fetched at once, and kept: librdkafka properties."""
+    return {
+        "queued.max.messages.kbytes": PREFETCH_KIB,
+        "max.partition.fetch.bytes": FETCH_BYTES,
+        "fetch.max.bytes": max(8 * FETCH_BYTES, settings.message_max_bytes),
+    }
 
 
 def raw_records(messages: Sequence[Message]) -> list[RawRecord]:

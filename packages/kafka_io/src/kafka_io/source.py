@@ -89,7 +89,11 @@ class Source:
         self._open: set[Place] = set()
         self._handled: dict[Place, int] = {}
         log = ClientLog(logger if logger is not None else logging.getLogger(__name__))
-        properties = {**self._config(start), **(config or {}), "error_cb": self._on_error}
+        properties = {
+            **consumer_config(settings, group=group, bounded=self._bounded, start=start),
+            **(config or {}),
+            "error_cb": self._on_error,
+        }
         try:
             self._consumer = Consumer(properties, logger=log)
         except (KafkaException, ValueError, TypeError) as exc:
@@ -185,21 +189,6 @@ class Source:
         """Leave the group. What was handled and not committed is read again by the next one."""
         self._consumer.close()
 
-    def _config(self, start: Start) -> dict[str, Any]:
-        return {
-            **self._settings.client_config(),
-            "group.id": self._group if self._group is not None else "kafka-io-no-group",
-            "enable.auto.commit": False,
-            "enable.auto.offset.store": False,
-            "partition.assignment.strategy": "cooperative-sticky",
-            "isolation.level": "read_committed",
-            # Offsets that were asked for and are gone must not be passed over in silence.
-            "auto.offset.reset": "error" if self._bounded else start,
-            "enable.partition.eof": self._bounded,
-            "queued.max.messages.kbytes": _PREFETCH_KIB,
-            "fetch.queue.backoff.ms": 10,
-        }
-
     def _assign(
         self,
         start: Start,
@@ -251,7 +240,7 @@ class Source:
                 f"no Kafka broker answers at {self._settings.bootstrap}"
             ) from exc
         if found.error is not None or not found.partitions:
-            raise self._unknown(topic)
+            raise _unknown(topic, self._settings)
         return [(topic, number) for number in sorted(found.partitions)]
 
     def _committed(self, places: list[Place]) -> dict[Place, int]:
@@ -296,17 +285,9 @@ class Source:
             # The last offsets may be no messages: marks of transactions, or compacted away.
             if offset >= self._ends.get(place, 0):
                 self._open.discard(place)
-        elif error.code() in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC):
-            raise self._unknown(place[0])
-        elif error.code() not in _PASSING and not error.retriable():
-            raise ReadError(f"reading {place[0]} failed: {error.str()}")
         else:
-            self.trouble = error.str()
+            self.trouble = passing_trouble(error, place[0], self._settings)
         return False
-
-    def _unknown(self, topic: str) -> UnknownTopic:
-        where = self._settings.bootstrap
-        return UnknownTopic(f"topic {topic} does not exist at {where}; create it with make up")
 
     def _on_error(self, error: KafkaError) -> None:
         self.trouble = error.str()
@@ -314,3 +295,40 @@ class Source:
 
 def _place(message: Message) -> tuple[Place, int]:
     return (str(message.topic()), int(message.partition() or 0)), int(message.offset() or 0)
+
+
+def consumer_config(
+    settings: KafkaSettings, *, group: str | None, bounded: bool, start: Start
+) -> dict[str, Any]:
+    """What every reader sets; ``bounded`` readers begin at offsets and have an end."""
+    return {
+        **settings.client_config(),
+        "group.id": group if group is not None else "kafka-io-no-group",
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "partition.assignment.strategy": "cooperative-sticky",
+        "isolation.level": "read_committed",
+        # Offsets that were asked for and are gone must not be passed over in silence.
+        "auto.offset.reset": "error" if bounded else start,
+        "enable.partition.eof": bounded,
+        "queued.max.messages.kbytes": _PREFETCH_KIB,
+        "fetch.queue.backoff.ms": 10,
+    }
+
+
+def passing_trouble(error: KafkaError, topic: str, settings: KafkaSettings) -> str:
+    """What an error that came instead of a message says, if reading goes on by itself.
+
+    Raises UnknownTopic and ReadError where it does not.
+    """
+    if error.code() in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC):
+        raise _unknown(topic, settings)
+    if error.code() not in _PASSING and not error.retriable():
+        raise ReadError(f"reading {topic} failed: {error.str()}")
+    return str(error.str())
+
+
+def _unknown(topic: str, settings: KafkaSettings) -> UnknownTopic:
+    return UnknownTopic(
+        f"topic {topic} does not exist at {settings.bootstrap}; create it with make up"
+    )
