@@ -17,12 +17,14 @@ from typing import Final, Protocol, Self
 from dlq_triage.errors import DumpFailed
 
 STDOUT: Final = "-"
+LinePart = bytes | memoryview
+"""Whole lines, or parts of one that follow each other in one ``write``."""
 
 
 class Lines(Protocol):
     """Where lines go."""
 
-    def write(self, lines: Sequence[bytes]) -> None:
+    def write(self, lines: Sequence[LinePart]) -> None:
         """Write whole lines. Raises DumpFailed."""
 
     def sync(self) -> None:
@@ -40,9 +42,9 @@ class PieceFile:
         except OSError as error:
             raise DumpFailed(path, error) from error
 
-    def write(self, lines: Sequence[bytes]) -> None:
+    def write(self, lines: Sequence[LinePart]) -> None:
         """Write whole lines; if the disk takes only some, none of them is in the file."""
-        data = memoryview(b"".join(lines))
+        data = memoryview(lines[0] if len(lines) == 1 else b"".join(lines))
         try:
             written = 0
             while written < len(data):
@@ -91,7 +93,7 @@ class DumpFile:
         self.part = None if name == STDOUT else Path(f"{name}.part")
         self._piece = None if self.part is None else PieceFile(self.part)
 
-    def write(self, lines: Sequence[bytes]) -> None:
+    def write(self, lines: Sequence[LinePart]) -> None:
         """Write whole lines."""
         if self._piece is not None:
             self._piece.write(lines)

@@ -29,8 +29,10 @@ _NULL: Final = b"null"
 
 
 @dataclass(slots=True)
-class _Lane:
-    """What the letters of one failure in one topic share. ``content`` is the last message."""
+class Lane:
+    """What the letters of one failure in one topic share. ``content`` is the last message, and
+    ``message`` and ``mark`` are its JSON and its fingerprint. ``template`` has ``%`` fields for
+    what differs, ``packet`` for a packet's JSON."""
 
     topic: str
     tally: Tally
@@ -52,12 +54,14 @@ class FastLane:
         self._maker = maker
         self._summary = summary
         self._reasons = reasons
+        self.last: Lane | None = None
+        """The lane of the last line."""
 
     def line(self, raw: RawRecord) -> bytes | None:
         """The line of a letter that is in order and was counted; None for any other record."""
         topic, partition, offset, ts_ns, key, value, headers, problems = raw
         kind, known, contents = self._classifier.recognise(headers)
-        lane: _Lane | None = known.lanes.get(topic)
+        lane: Lane | None = known.lanes.get(topic)
         if lane is None and topic not in known.lanes:
             lane = known.lanes[topic] = self._open(known, topic)
         seq, first = contents[kind.seq_at], contents[kind.first_at]
@@ -90,6 +94,7 @@ class FastLane:
                 ts_recv_ns=int(first),
             )
         lane.tally.add_one(ts_ns)
+        self.last = lane
         line: bytes = lane.template % (
             partition,
             offset,
@@ -104,7 +109,7 @@ class FastLane:
         )
         return line
 
-    def _open(self, known: Known, topic: str) -> _Lane | None:
+    def _open(self, known: Known, topic: str) -> Lane | None:
         """The lane of such letters; None where they have none, or are not chosen."""
         failure = known.failure
         if failure.dialect is not Dialect.KITE or known.by_bytes:
@@ -117,7 +122,7 @@ class FastLane:
         if failure.unit == "packet":
             contract = orjson.dumps(failure.contract).replace(b"%", b"%%")
             packet = b'{"form":"packet","contract":' + contract + b',"records":[%b]}'
-        return _Lane(
+        return Lane(
             topic,
             self._summary.tally(topic, failure.reason),
             _template(topic, self._maker.fields(failure)),
@@ -125,7 +130,7 @@ class FastLane:
             failure.feed_session or 0,
         )
 
-    def _say(self, lane: _Lane, known: Known, content: bytes) -> bool:
+    def _say(self, lane: Lane, known: Known, content: bytes) -> bool:
         """Take over a new message; False for one that ``LineMaker`` must tell."""
         self._classifier.say(known, content, lane.topic)
         if len(known.message) != len(content):

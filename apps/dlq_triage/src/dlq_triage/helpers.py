@@ -7,7 +7,6 @@ to the dump when all are done. Signals are the parent's business: it tells the h
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,21 +17,20 @@ from pathlib import Path
 from typing import Any, Final
 
 from app_kit.errors import AppError
-from dlq_triage.classify import Classifier
-from dlq_triage.dump import DumpOptions, dump
+from dlq_triage.dump import dump
 from dlq_triage.dump_file import PieceFile
+from dlq_triage.opening import open_work
 from dlq_triage.stopping import Stop
 from dlq_triage.summary import Summary
+from dlq_triage.work import DumpOptions
 from kafka_io.errors import BrokerUnreachable, KafkaIoError
-from kafka_io.raw_reader import RawReader
-from kafka_io.registry import open_framing
 from kafka_io.settings import KafkaSettings
 from kafka_io.spans import Ranges, Span
 
 WORTH_RECORDS: Final = 20_000
 """Below so many records one process is done before the helpers have begun."""
-JOBS: Final = min(2, len(os.sched_getaffinity(0)))
-"""Processes if nobody says how many: each takes up to 100 MB."""
+JOBS: Final = 1
+"""Processes if nobody says how many: one reads quicker than a local broker's core sends."""
 JOBS_MAX: Final = 16
 
 _FORK: Final = get_context("fork")
@@ -195,11 +193,12 @@ def _work(parents: Connection, own: Connection, stop: Any) -> None:
 
 
 def _do(piece: Piece, own: Connection, stop: Stop) -> Summary:
-    classifier = Classifier(open_framing(piece.kafka))
     out = PieceFile(piece.part) if piece.part is not None else None
     try:
-        with RawReader(piece.kafka, piece.topics, span=piece.span, ranges=piece.ranges) as reader:
-            return dump(reader, classifier, out, piece.options, stop, own.send)
+        with open_work(
+            piece.kafka, piece.topics, piece.span, piece.ranges, out, piece.options
+        ) as work:
+            return dump(work, stop, own.send)
     finally:
         if out is not None:
             out.close()

@@ -102,8 +102,11 @@ class Summary:
 
 
 def time_text(ns: int | None) -> str | None:
-    """Epoch ns as ISO 8601 UTC in milliseconds."""
+    """Epoch ns as ISO 8601 UTC in milliseconds; after the year 9999 the milliseconds alone."""
     if ns is None:
         return None
-    stamp = datetime.fromtimestamp(ns // _NS, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    try:
+        stamp = datetime.fromtimestamp(ns // _NS, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    except (ValueError, OverflowError, OSError):
+        return f"{ns // 1_000_000} ms"  # Kafka keeps any number that a producer gives
     return f"{stamp}.{ns % _NS // 1_000_000:03d}Z"

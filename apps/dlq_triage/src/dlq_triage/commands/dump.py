@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -30,16 +30,18 @@ from dlq_triage.commands.options import (
     settings_of,
     topics_of,
 )
-from dlq_triage.dump import DumpOptions, dump, reason_filter
+from dlq_triage.dump import dump
 from dlq_triage.dump_file import STDOUT, DumpFile
 from dlq_triage.helpers import JOBS, JOBS_MAX, Helper, Piece, count_of, helping, share
+from dlq_triage.opening import open_work
 from dlq_triage.places import span_of
 from dlq_triage.stopping import stop_on_signals
 from dlq_triage.summary import Summary
+from dlq_triage.work import DumpOptions, RecordWork, Work, reason_filter
 from kafka_io.raw_reader import RawReader
 from kafka_io.registry import open_framing
 from kafka_io.settings import KafkaSettings
-from kafka_io.spans import find_ranges, match_topics
+from kafka_io.spans import Ranges, find_ranges, match_topics
 
 LOOK_S: Final = 0.05
 _HINTS_MAX: Final = 5
@@ -129,14 +131,14 @@ def _read(
 ) -> tuple[Summary, bool]:
     """Read everything, with the helpers if it is worth it; whether somebody stopped it."""
     kafka, names = task.kafka, task.topics
-    classifier = Classifier(open_framing(kafka))
     ranges = None
     if not (follow and group is not None):
         ranges = find_ranges(kafka, names, task.span, group=group, follow=follow)
     pieces = share(task, ranges, helpers, out.part if out is not None else None)
-    with RawReader(
-        kafka, names, span=task.span, group=group, follow=follow, ranges=pieces[0].ranges or ranges
-    ) as reader:
+    with (
+        _group_reader(task, group, follow, ranges) as reader,
+        _work(task, reader, pieces[0].ranges or ranges, out) as work,
+    ):
         total = None if follow else count_of(ranges)
         say(_beginning(total, names, kafka, follow))
         with stop_on_signals() as stop, _progress(total) as show:
@@ -148,7 +150,7 @@ def _read(
                         helper.stop()
                 show(read + sum(helper.read for helper in helpers))
 
-            summary = dump(reader, classifier, out, task.options, stop, progress)
+            summary = dump(work, stop, progress)
             busy = helpers[: len(pieces) - 1]
             while sum(helper.look(LOOK_S) for helper in busy) < len(busy):
                 progress(summary.read)
@@ -160,9 +162,30 @@ def _read(
         if not stopped:
             if out is not None:
                 out.finish()
-            if group is not None:
+            if reader is not None:
                 reader.commit()
     return summary, stopped
+
+
+def _group_reader(
+    task: Piece, group: str | None, follow: bool, ranges: Ranges | None
+) -> AbstractContextManager[RawReader | None]:
+    """The reader of a group, whose progress is saved at the end; None where there is no group."""
+    if group is None:
+        return nullcontext()
+    return RawReader(
+        task.kafka, task.topics, span=task.span, group=group, follow=follow, ranges=ranges
+    )
+
+
+def _work(
+    task: Piece, reader: RawReader | None, ranges: Ranges | None, out: DumpFile | None
+) -> AbstractContextManager[Work]:
+    if reader is not None or ranges is None:
+        assert reader is not None, "only a group's follower has no ranges"
+        classifier = Classifier(open_framing(task.kafka))
+        return nullcontext(RecordWork(reader, classifier, out, task.options))
+    return open_work(task.kafka, task.topics, task.span, ranges, out, task.options)
 
 
 def report(summary: Summary, topics: list[str], *, as_json: bool, to_stderr: bool) -> None:

@@ -1,0 +1,56 @@
+"""Which way a dump reads: record by record, or in bulk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+from dlq_triage.classify import Classifier
+from dlq_triage.dump_file import Lines
+from dlq_triage.work import DumpOptions, RecordWork, Work
+from kafka_io.raw_reader import RawReader
+from kafka_io.registry import open_framing
+from kafka_io.settings import KafkaSettings
+from kafka_io.source import Place
+from kafka_io.spans import Ranges, Span
+
+BULK_RECORDS: Final = 50_000
+"""Below so many records a process is done before the compiled loops are loaded."""
+
+
+@contextmanager
+def open_work(
+    kafka: KafkaSettings,
+    topics: Sequence[str],
+    span: Span,
+    ranges: Ranges,
+    out: Lines | None,
+    options: DumpOptions,
+) -> Iterator[Work]:
+    """The work on these ranges, in bulk where that is quicker.
+
+    Raises SettingsError, BrokerUnreachable and UnknownTopic.
+    """
+    classifier = Classifier(open_framing(kafka))
+    ends = _ends(ranges)
+    if ends is not None and _count(ends) >= BULK_RECORDS:
+        # Imported here, because the compiled loops take longer to load than most dumps take.
+        from dlq_triage.bulk_work import BulkWork
+        from kafka_io.bulk_reader import BulkReader
+
+        with BulkReader(kafka, ends, span=span) as bulk:
+            yield BulkWork(bulk, classifier, out, options)
+    else:
+        with RawReader(kafka, topics, span=span, ranges=ranges) as reader:
+            yield RecordWork(reader, classifier, out, options)
+
+
+def _ends(ranges: Ranges) -> dict[Place, tuple[int, int]] | None:
+    """The ranges, if each has an end."""
+    found = {place: (first, end) for place, (first, end) in ranges.items() if end is not None}
+    return found if len(found) == len(ranges) else None
+
+
+def _count(ranges: dict[Place, tuple[int, int]]) -> int:
+    return sum(max(0, end - first) for first, end in ranges.values())
