@@ -39,6 +39,8 @@ CASES = (
     Case("packages/broker_zerodha/src/broker_zerodha", "import confluent_kafka", False),
     Case("packages/kafka_io/src/kafka_io", "import broker_zerodha", False),
     Case("packages/kafka_io/src/kafka_io", "import devstack", False),
+    Case("packages/kafka_io/src/kafka_io", "import numba", False),
+    Case("packages/kafka_io/src/kafka_io/librdkafka", "import numba", True),
     Case("packages/kafka_io/src/kafka_io", "import ws_bridge", False),
     Case("packages/devstack/src/devstack", "import kafka_io", False),
     Case("apps/ws_bridge/src/ws_bridge", "import devstack", False),
