@@ -14,7 +14,6 @@ from typing import Any
 
 import contracts.compiled  # noqa: F401 - sets numba up, so it comes first
 
-from llvmlite import ir  # type: ignore[import-untyped]  # isort: skip
 from numba import types  # isort: skip
 from numba.core import cgutils  # isort: skip
 from numba.extending import intrinsic, overload  # isort: skip
@@ -22,6 +21,7 @@ from numba.extending import intrinsic, overload  # isort: skip
 Word = Any
 """An int64 in machine code; an int where the loops run without it."""
 
+ir: Any = cgutils.ir  # type: ignore[attr-defined]  # numba's own; not a library of ours
 _ADDRESS = ir.IntType(64)
 
 
