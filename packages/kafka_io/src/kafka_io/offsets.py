@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from typing import Final
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, TopicPartition
 
 from kafka_io.client_log import ClientLog
 from kafka_io.errors import BrokerUnreachable
@@ -15,6 +16,12 @@ from kafka_io.topic_check import check_topics
 
 _CALL_S: Final = 5.0
 _PAUSE_S: Final = 0.1
+_STARTING: Final = (
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+)
+"""What a Kafka that has just started answers those who ask for a group."""
 _PASSING: Final = (
     KafkaError.LEADER_NOT_AVAILABLE,
     KafkaError.NOT_LEADER_FOR_PARTITION,
@@ -60,3 +67,29 @@ def watermarks(
             raise BrokerUnreachable(
                 f"no Kafka broker answers for {place.topic} at {settings.bootstrap}: {error.str()}"
             ) from exc
+
+
+def committed_offsets(
+    consumer: Consumer, places: Sequence[tuple[str, int]], timeout_s: float
+) -> dict[tuple[str, int], int]:
+    """Where the consumer's group left off, of those (topic, partition) where it ever was.
+
+    Asked again while Kafka is still looking for the group. ``consumer`` must have nothing assigned
+    yet. Raises KafkaException, also when that takes longer than ``timeout_s``.
+    """
+    ends_s = time.monotonic() + timeout_s
+    asked = [TopicPartition(*place) for place in places]
+    while True:
+        left_s = max(_PAUSE_S, ends_s - time.monotonic())
+        try:
+            found = consumer.committed(asked, timeout=left_s)
+        except KafkaException as exc:
+            if exc.args[0].code() not in _STARTING or time.monotonic() >= ends_s:
+                raise
+            consumer.poll(_PAUSE_S)
+            continue
+        return {
+            (each.topic, each.partition): each.offset
+            for each in found
+            if each.offset != OFFSET_INVALID
+        }

@@ -10,7 +10,6 @@ from typing import Any, Final, Literal
 from confluent_kafka import (
     OFFSET_BEGINNING,
     OFFSET_END,
-    OFFSET_INVALID,
     Consumer,
     KafkaError,
     KafkaException,
@@ -20,7 +19,7 @@ from confluent_kafka import (
 
 from kafka_io.client_log import ClientLog
 from kafka_io.errors import BrokerUnreachable, ReadError, SettingsError, UnknownTopic
-from kafka_io.offsets import watermarks
+from kafka_io.offsets import committed_offsets, watermarks
 from kafka_io.settings import KafkaSettings
 
 Start = Literal["earliest", "latest"]
@@ -245,16 +244,12 @@ class Source:
 
     def _committed(self, places: list[Place]) -> dict[Place, int]:
         try:
-            found = self._consumer.committed(
-                [TopicPartition(*place) for place in places], timeout=_METADATA_TIMEOUT_S
-            )
+            return committed_offsets(self._consumer, places, _METADATA_TIMEOUT_S)
         except KafkaException as exc:
-            raise ReadError(f"the group's offsets are not to be had: {exc}") from exc
-        return {
-            (each.topic, each.partition): each.offset
-            for each in found
-            if each.offset != OFFSET_INVALID
-        }
+            message = f"the group's offsets are not to be had: {exc.args[0].str()}"
+            if exc.args[0].code() in _PASSING:
+                raise BrokerUnreachable(message) from exc
+            raise ReadError(message) from exc
 
     def _before_the_end(self, messages: list[Message]) -> list[Message]:
         """Leave out what came after the end, and note the partitions that are there."""

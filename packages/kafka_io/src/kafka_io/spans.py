@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from confluent_kafka import OFFSET_INVALID, Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from kafka_io.client_log import ClientLog
 from kafka_io.errors import BrokerUnreachable, UnknownTopic
-from kafka_io.offsets import watermarks
+from kafka_io.offsets import committed_offsets, watermarks
 from kafka_io.settings import KafkaSettings
 from kafka_io.source import Place
 
@@ -82,23 +82,26 @@ def find_ranges(
     *,
     group: str | None = None,
     follow: bool = False,
+    timeout_s: float | None = None,
 ) -> Ranges:
     """First offset and end (exclusive) of each partition in the span, as things are now.
 
     With ``follow`` the ends are None. What a ``group`` has committed is where it goes on; the span
-    says where it begins. Raises BrokerUnreachable and UnknownTopic.
+    says where it begins. ``timeout_s`` is how long each question may take (15 s). Raises
+    BrokerUnreachable and UnknownTopic.
     """
+    limit_s = _TIMEOUT_S if timeout_s is None else timeout_s
     consumer = _consumer(settings, group)
     try:
         places = [
             place
             for topic in topics
-            for place in _partitions(consumer, topic, settings)
+            for place in _partitions(consumer, topic, settings, limit_s)
             if span.partitions is None or place[1] in span.partitions
         ]
-        committed = _committed(consumer, places) if group is not None else {}
+        committed = committed_offsets(consumer, places, limit_s) if group is not None else {}
         return {
-            place: _range(consumer, place, span, committed.get(place), settings, follow)
+            place: _range(consumer, place, span, committed.get(place), settings, follow, limit_s)
             for place in places
         }
     except KafkaException as exc:
@@ -115,40 +118,34 @@ def _range(
     committed: int | None,
     settings: KafkaSettings,
     follow: bool,
+    limit_s: float,
 ) -> tuple[int, int | None]:
-    low, high = watermarks(
-        consumer, TopicPartition(*place), settings, time.monotonic() + _TIMEOUT_S
-    )
+    low, high = watermarks(consumer, TopicPartition(*place), settings, time.monotonic() + limit_s)
     first = low
     if committed is not None:
         first = max(low, committed)
     elif span.from_offset is not None:
         first = min(max(low, span.from_offset), high)
     elif span.from_ns is not None:
-        first = _offset_at(consumer, place, span.from_ns, high)
+        first = _offset_at(consumer, place, span.from_ns, high, limit_s)
     if follow:
         return first, None
     # By time nothing is cut off at the end: a later record may have an earlier time.
     return first, high if span.until_offset is None else min(span.until_offset, high)
 
 
-def _offset_at(consumer: Consumer, place: Place, from_ns: int, high: int) -> int:
+def _offset_at(consumer: Consumer, place: Place, from_ns: int, high: int, limit_s: float) -> int:
     """The first record that is not older; the end where there is none."""
     from_ms = -(-from_ns // _NS_PER_MS)
     asked = TopicPartition(*place, max(0, from_ms))
-    found = consumer.offsets_for_times([asked], timeout=_TIMEOUT_S)[0].offset
+    found = consumer.offsets_for_times([asked], timeout=limit_s)[0].offset
     return found if 0 <= found < high else high
 
 
-def _committed(consumer: Consumer, places: list[Place]) -> dict[Place, int]:
-    found = consumer.committed([TopicPartition(*place) for place in places], timeout=_TIMEOUT_S)
-    return {
-        (each.topic, each.partition): each.offset for each in found if each.offset != OFFSET_INVALID
-    }
-
-
-def _partitions(consumer: Consumer, topic: str, settings: KafkaSettings) -> list[Place]:
-    found = consumer.list_topics(topic, timeout=_TIMEOUT_S).topics[topic]
+def _partitions(
+    consumer: Consumer, topic: str, settings: KafkaSettings, limit_s: float
+) -> list[Place]:
+    found = consumer.list_topics(topic, timeout=limit_s).topics[topic]
     if found.error is not None or not found.partitions:
         where = settings.bootstrap
         raise UnknownTopic(f"topic {topic} does not exist at {where}; create it with make up")
