@@ -217,3 +217,38 @@ def page(address: str) -> str:
     with urllib.request.urlopen(address, timeout=5) as answer:
         text: str = answer.read().decode()
     return text
+
+
+def test_neighbours_in_the_topic(stage: Stage, triage: Command) -> None:
+    """What Kafka has around a failure, stored or not; else the stored ones, and why."""
+    now_ns = time.time_ns()
+    one: dict[str, Any] = {"now_ns": now_ns, "raw": good_packet()}  # all of one partition
+    stage.dead([packet_letter(n, message=f"letter {n}", **one) for n in range(4)])
+    triage("consume", "--once", "-t", stage.dlq, "--group", stage.live, code=3)
+    [stored] = objects(triage("groups", "--json", code=3))[0]
+    [shown] = objects(triage("show", str(stored["sample_id"]), "--json"))
+    place = shown["record"]
+    stage.dead([packet_letter(9, message="too new to be stored", **one)])
+
+    [shown] = objects(triage("show", str(stored["sample_id"]), "--json"))
+    around = shown["topic_neighbours"]
+    assert shown["topic_neighbours_problem"] is None
+    assert [each["offset"] for each in around] == [
+        offset for offset in range(len(around) + 1) if offset != place["offset"]
+    ]
+    new = [each for each in around if each["failure_id"] is None]
+    assert [each["message"] for each in new] == ["too new to be stored"]
+    known = {each["failure_id"] for each in shown["neighbours"]}
+    assert {each["failure_id"] for each in around if each not in new} == known
+    table = triage("show", str(stored["sample_id"])).stdout
+    assert "around it in the topic" in table
+    assert "not stored" in table
+
+    for bootstrap, why in (("", "names no broker"), ("127.0.0.1:9", "does not answer")):
+        more: dict[str, str] = {"KAFKA_BOOTSTRAP": bootstrap}
+        [alone] = objects(triage("show", str(stored["sample_id"]), "--json", **more))
+        assert (alone["topic_neighbours"], alone["neighbours"]) == ([], shown["neighbours"])
+        assert why in alone["topic_neighbours_problem"]
+        table = triage("show", str(stored["sample_id"]), **more).stdout
+        assert "its topic cannot be read" in table
+        assert why in table

@@ -25,6 +25,7 @@ from bars_store.failures import (
     Summary,
 )
 from contracts.reasons import ReasonCode
+from dlq_triage.around import NEIGHBOURS, Around, read_around
 from dlq_triage.classify import Classifier
 from dlq_triage.commands.history import event_object, event_table
 from dlq_triage.commands.options import Root, settings_of
@@ -52,7 +53,7 @@ def command(
     root: Root = Path(),
 ) -> int:
     """Show a failure: its bytes beside what they decode to, the field at fault marked, its origin,
-    the failures around it in the topic, and what was decided."""
+    the records around it in the topic, and what was decided."""
     settings = settings_of(root)
     with database(root) as connection:
         store = FailureStore(connection)
@@ -60,11 +61,15 @@ def command(
         found = store.failure(failure_id)
         if found is None:
             raise NotFound(f"no failure {failure_id} is stored; `dlq_triage groups` shows some")
-        around = store.neighbours(failure_id)
+        around = store.neighbours(failure_id, count=NEIGHBOURS)
         events = store.history(failure_id)
         lines = RedriveLedger(connection).lines(failure_id)
     classifier = _classifier(settings)
-    seen = classifier.classify(to_raw(found.record))
+    record = found.record
+    near = read_around(
+        settings.kafka, record.topic, record.topic_id, record.partition, record.offset
+    )
+    seen = classifier.classify(to_raw(record))
     decoded = classifier.decoded(seen)
     if as_json:
         document = {
@@ -73,12 +78,15 @@ def command(
             "assignee": found.assignee,
             "record": orjson.Fragment(LineMaker(classifier).line(seen).rstrip()),
             "neighbours": [_neighbour(each) for each in around],
+            "topic_neighbours": _topic_neighbours(near, around, classifier),
+            "topic_neighbours_problem": near.problem,
             "history": [event_object(event) for event in events],
             "redrives": [_line_object(line) for line in lines],
         }
         print(orjson.dumps(document, to_json).decode())
         return 0
-    stdout.print(Stack(*_view(found, decoded, around, events, lines, whole)))
+    neighbours = _around(near, around, classifier)
+    stdout.print(Stack(*_view(found, decoded, neighbours, events, lines, whole)))
     return 0
 
 
@@ -92,7 +100,7 @@ def _classifier(settings: TriageSettings) -> Classifier:
 def _view(
     found: Failure,
     decoded: Decoded | None,
-    around: list[Summary],
+    neighbours: Table | Text,
     events: list[Event],
     lines: list[LedgerLine],
     whole: bool,
@@ -101,8 +109,7 @@ def _view(
     if found.record.headers:
         yield _headers(found.record)
     yield _side_by_side(found.record, decoded, whole)
-    if around:
-        yield _neighbours(around)
+    yield neighbours
     if lines:
         yield _redrives(lines)
     if events:
@@ -203,14 +210,25 @@ def _tree(decoded: Decoded | None, error_path: str | None) -> Text:
     return text
 
 
-def _neighbours(around: list[Summary]) -> Table:
-    table = Table(title="around it in the topic", title_justify="left")
-    for column in ("failure", "offset", "status", "reason", "message"):
-        table.add_column(column, overflow="fold")
-    for each in around:
-        table.add_row(
-            str(each.failure_id), str(each.offset), each.status, each.reason, escape(each.message)
-        )
+def _around(near: Around, stored: list[Summary], classifier: Classifier) -> Table | Text:
+    """The records around it in Kafka; where there are none to be had, the stored failures."""
+    if near.problem is None and not near.records:
+        return Text("it stands alone in its partition")
+    if near.problem is not None and not stored:
+        return Text(f"around it nothing is stored; its topic cannot be read: {near.problem}")
+    title = "around it in the topic"
+    if near.problem is not None:
+        title = f"stored failures around it (its topic cannot be read: {near.problem})"
+        rows = [_neighbour(each) for each in stored]
+    else:
+        rows = _topic_neighbours(near, stored, classifier)
+    table = Table(title=escape(title), title_justify="left")
+    columns = ("offset", "failure_id", "status", "reason", "message")
+    for column in columns:
+        table.add_column(column.removesuffix("_id"), overflow="fold")
+    for row in rows:
+        cells = ["not stored" if row[column] is None else str(row[column]) for column in columns]
+        table.add_row(*map(escape, cells))
     return table
 
 
@@ -239,6 +257,28 @@ def _neighbour(each: Summary) -> dict[str, Any]:
         "status": each.status,
         "message": each.message,
     }
+
+
+def _topic_neighbours(
+    near: Around, stored: list[Summary], classifier: Classifier
+) -> list[dict[str, Any]]:
+    """What Kafka has, each with what is stored of it."""
+    known = {each.offset: each for each in stored}
+    rows: list[dict[str, Any]] = []
+    for raw in near.records:
+        seen = classifier.classify(raw)
+        failure = known.get(raw.offset)
+        rows.append(
+            {
+                "failure_id": None if failure is None else failure.failure_id,
+                "offset": raw.offset,
+                "ts_ns": raw.ts_ns,
+                "reason": seen.reason,
+                "status": None if failure is None else failure.status,
+                "message": seen.message,
+            }
+        )
+    return rows
 
 
 def _line_object(line: LedgerLine) -> dict[str, Any]:
