@@ -22,9 +22,7 @@ Word = Any
 """An int64 in machine code; an int where the loops run without it."""
 
 ir: Any = cgutils.ir  # type: ignore[attr-defined]  # numba's own; not a library of ours
-# numba brings the library that writes machine code; it is no requirement of its own.
-_IR: Any = cgutils.ir  # type: ignore[attr-defined]
-_ADDRESS = _IR.IntType(64)
+_ADDRESS = ir.IntType(64)
 
 
 def call(function: Word, arguments: tuple[Word, ...]) -> Word:
@@ -42,7 +40,7 @@ def copy_bytes(target: Word, source: Word, count: Word) -> None:
 def _call(_context: Any, function: Any, arguments: Any) -> Any:
     def code(context: Any, builder: Any, _signature: Any, given: Any) -> Any:
         words = cgutils.unpack_tuple(builder, given[1], len(arguments))  # type: ignore[no-untyped-call]
-        kind = _IR.FunctionType(_ADDRESS, [_ADDRESS] * len(words))
+        kind = ir.FunctionType(_ADDRESS, [_ADDRESS] * len(words))
         return builder.call(builder.inttoptr(given[0], kind.as_pointer()), words)
 
     return types.int64(types.int64, arguments), code
