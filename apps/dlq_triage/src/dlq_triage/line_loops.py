@@ -114,7 +114,8 @@ _QUOTE: Final = int(PacketKind.QUOTE)
 _FULL: Final = int(PacketKind.FULL)
 _SIGN: Final = 1 << 31
 _WRAP: Final = 1 << 32
-_HASH: Final = -7046029254386353131
+_LOW: Final = (1 << 31) - 1
+_HASH: Final = 1_640_531_527
 
 
 @compiled
@@ -196,8 +197,9 @@ def find(table: Ints, templates: Ints, forms: Ints, form: Ints, words: Word) -> 
     """The template of a form; if there is none, -1 less the place of ``table`` that it may take."""
     mark = np.int64(words)
     for index in range(words):
-        mark = (mark ^ form[index]) * _HASH
-        mark ^= mark >> 29
+        word = form[index]
+        mark = (mark ^ (word & _LOW) ^ (word >> 31 & _LOW)) * _HASH
+        mark = (mark ^ mark >> 31) & _LOW
     place = mark & (table.shape[0] - 1)
     while table[place] >= 0:
         template = templates[table[place]]
