@@ -195,6 +195,18 @@ def test_strange_headers(name: str, contents: tuple[bytes | None, ...]) -> None:
     assert check(records) >= len(contents)
 
 
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [(b"x" * 4_001, "is cut from 4001 bytes"), ("ééé".encode() + b"\xff", "is not UTF-8")],
+)
+def test_messages_that_are_as_long_as_what_is_shown_of_them(content: bytes, problem: str) -> None:
+    records = [with_header(letter(number), "dlq.message", content) for number in range(2)]
+    assert check(records) == 0
+    for line in map(orjson.loads, usually(records, ALL)[0].splitlines()):
+        assert line["problems"] == [f"the header dlq.message {problem}"]
+        assert [name for name, _ in line["headers"]] == ["dlq.message"]
+
+
 def test_headers_missing_doubled_and_of_others() -> None:
     good = [letter(number) for number in range(60)]
     records: list[RawRecord] = []

@@ -14,7 +14,16 @@ from typing import Any, Final
 from broker_zerodha.packet_records import packet_record
 from contracts.reasons import ReasonCode
 from contracts.topics import load_topics
-from dlq_triage.dialects import Layout, Parse, decimal, layout_of, read_field, text, text_problem
+from dlq_triage.dialects import (
+    TEXT_CHARS_MAX,
+    Layout,
+    Parse,
+    decimal,
+    layout_of,
+    read_field,
+    text,
+    text_problem,
+)
 from dlq_triage.exceptions import reason_of_exception
 from dlq_triage.fingerprint import DIGITS_ALIKE, fingerprint, origin_name
 from dlq_triage.inspection import Hints, Inspection, Inspector
@@ -52,6 +61,8 @@ class Known:
     content: bytes | None = None
     message: str = ""
     mark: str = ""
+    plain: bool = True
+    """Whether the message is its header's text, sign by sign."""
     lanes: dict[str, Any] = field(default_factory=dict)
     """What ``fast_lane`` keeps of it, by topic."""
     marks: dict[tuple[str, bytes], str] = field(default_factory=dict)
@@ -104,7 +115,7 @@ class Classifier:
         content = contents[kind.message_at] or b""
         if content != known.content or raw.topic != known.topic:
             self.say(known, content, raw.topic)
-        if len(known.message) != len(content):  # not ASCII, or cut
+        if not known.plain:
             failure = self._said(failure, kind, content)
         return ClassifiedRecord(raw, failure, known.message, known.mark, offset, seq, first_ns)
 
@@ -222,6 +233,7 @@ class Classifier:
                 if len(known.marks) >= REMEMBERED:
                     known.marks.clear()
                 known.marks[form] = mark
+        known.plain = content.isascii() and len(content) <= TEXT_CHARS_MAX and b"\0" not in content
         known.topic, known.content, known.message, known.mark = topic, content, message, mark
 
 

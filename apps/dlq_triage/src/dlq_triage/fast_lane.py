@@ -133,7 +133,7 @@ class FastLane:
     def _say(self, lane: Lane, known: Known, content: bytes) -> bool:
         """Take over a new message; False for one that ``LineMaker`` must tell."""
         self._classifier.say(known, content, lane.topic)
-        if len(known.message) != len(content):
+        if not known.plain:
             return False
         lane.content, lane.message = content, orjson.dumps(known.message)
         lane.mark = known.mark.encode()
