@@ -9,8 +9,9 @@ import numpy as np
 
 from dlq_triage.classify import Classifier
 from dlq_triage.dump_file import LinePart, Lines
-from dlq_triage.line_loops import DONE, FULL, NEW, Bytes
+from dlq_triage.line_loops import DONE, FULL, NEW
 from dlq_triage.templates import Templates
+from dlq_triage.text_loops import Bytes
 from dlq_triage.work import DumpOptions, RecordMaker
 from kafka_io.bulk_reader import BulkReader
 from kafka_io.librdkafka.consumer_client import Batch

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from dlq_triage.fast_lane import Lane
-from dlq_triage.line_loops import (
+from dlq_triage.form_loops import (
     FEED_SESSION,
     FORM_AT,
     FORM_WORDS,
@@ -23,12 +23,11 @@ from dlq_triage.line_loops import (
     PIECES,
     TEMPLATE_FIELDS,
     TEXTS,
-    Bytes,
-    Ints,
     find,
-    write_lines,
 )
+from dlq_triage.line_loops import write_lines
 from dlq_triage.packet_texts import packet_texts
+from dlq_triage.text_loops import Bytes, Ints
 from kafka_io.librdkafka.consumer_client import Batch
 
 TEMPLATES: Final = 1_024
