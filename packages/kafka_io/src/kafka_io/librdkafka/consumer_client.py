@@ -18,13 +18,12 @@ from confluent_kafka import KafkaError
 
 from kafka_io.librdkafka import gathering
 from kafka_io.librdkafka.gathering import FIELDS, HEADER_FIELDS, SLOTS, Ints, gather, release
+from kafka_io.librdkafka.handle import open_handle, text_of
 from kafka_io.librdkafka.library import (
-    CONF_OK,
     CONSUMER,
     EVENT_ERROR,
     EVENT_LOG,
     LIBRARY,
-    TEXT_BYTES,
 )
 
 BATCH_RECORDS: Final = 500
@@ -59,7 +58,7 @@ class ConsumerClient:
     """One librdkafka consumer. Not thread-safe. Raises ValueError if a property is refused."""
 
     def __init__(self, config: Mapping[str, object]) -> None:
-        self._handle = _open(config)
+        self._handle = open_handle(CONSUMER, config, EVENT_ERROR | EVENT_LOG)
         self._main = LIBRARY.queue_get_main(self._handle)
         self._queue = LIBRARY.queue_get_consumer(self._handle)
         LIBRARY.set_log_queue(self._handle, self._main)
@@ -133,11 +132,11 @@ class ConsumerClient:
         while event := LIBRARY.queue_poll(self._main, 0):
             kind = LIBRARY.event_type(event)
             if kind == EVENT_ERROR:
-                found.append(Complaint(_text(LIBRARY.event_error_string(event))))
+                found.append(Complaint(text_of(LIBRARY.event_error_string(event))))
             elif kind == EVENT_LOG:
                 facility, text, level = ctypes.c_char_p(), ctypes.c_char_p(), ctypes.c_int()
                 LIBRARY.event_log(event, *map(ctypes.byref, (facility, text, level)))
-                found.append(_logged(level.value, _text(facility.value), _text(text.value)))
+                found.append(_logged(level.value, text_of(facility.value), text_of(text.value)))
             LIBRARY.event_destroy(event)
         return found
 
@@ -151,22 +150,6 @@ class ConsumerClient:
         self._held = 0
 
 
-def _open(config: Mapping[str, object]) -> int:
-    """A handle with these properties; librdkafka takes each as text."""
-    conf, text = LIBRARY.conf_new(), ctypes.create_string_buffer(TEXT_BYTES)
-    LIBRARY.conf_set_events(conf, EVENT_ERROR | EVENT_LOG)
-    for name, value in {**config, "log.queue": True}.items():
-        word = str(value).lower() if isinstance(value, bool) else str(value)
-        if LIBRARY.conf_set(conf, name.encode(), word.encode(), text, TEXT_BYTES) != CONF_OK:
-            LIBRARY.conf_destroy(conf)
-            raise ValueError(_text(text.value))
-    handle: int | None = LIBRARY.new(CONSUMER, conf, text, TEXT_BYTES)
-    if handle is None:
-        LIBRARY.conf_destroy(conf)
-        raise ValueError(_text(text.value))
-    return handle
-
-
 def _close(handle: int, main: int, queue: int) -> None:
     LIBRARY.queue_destroy(queue)
     LIBRARY.queue_destroy(main)
@@ -178,7 +161,3 @@ def _logged(level: int, facility: str, text: str) -> Complaint:
     if facility == _ERRORS:
         return Complaint(text.partition("]: ")[2] if text.startswith("[thrd:") else text)
     return Complaint(text, facility, level)
-
-
-def _text(text: bytes | None) -> str:
-    return (text or b"").decode(errors="replace")

@@ -16,8 +16,8 @@ import numpy as np
 from confluent_kafka import KafkaError
 
 from kafka_io.dead_letters import Headers
+from kafka_io.librdkafka.handle import open_handle, text_of
 from kafka_io.librdkafka.library import (
-    CONF_OK,
     EVENT_DR,
     EVENT_ERROR,
     EVENT_LOG,
@@ -53,7 +53,7 @@ class ProducerClient:
 
     def __init__(self, config: Mapping[str, object], listener: Listener) -> None:
         self._listener = listener
-        self._handle = _open(config)
+        self._handle = open_handle(PRODUCER, config, EVENT_DR | EVENT_ERROR | EVENT_LOG)
         self._queue = LIBRARY.queue_get_main(self._handle)
         LIBRARY.set_log_queue(self._handle, self._queue)
         self._topics: dict[str, int] = {}
@@ -99,7 +99,7 @@ class ProducerClient:
         if not refusal:
             return None
         LIBRARY.headers_destroy(made)
-        error = KafkaError(LIBRARY.error_code(refusal), _text(LIBRARY.error_string(refusal)))
+        error = KafkaError(LIBRARY.error_code(refusal), text_of(LIBRARY.error_string(refusal)))
         LIBRARY.error_destroy(refusal)
         return error
 
@@ -136,7 +136,7 @@ class ProducerClient:
         elif kind == EVENT_LOG:
             facility, text, level = ctypes.c_char_p(), ctypes.c_char_p(), ctypes.c_int()
             LIBRARY.event_log(event, *map(ctypes.byref, (facility, text, level)))
-            self._listener.client_said(level.value, _text(facility.value), _text(text.value))
+            self._listener.client_said(level.value, text_of(facility.value), text_of(text.value))
         return 0
 
     def _tell_answers(self, event: int) -> int:
@@ -151,11 +151,11 @@ class ProducerClient:
 
     def _error_of(self, event: int) -> KafkaError:
         code, fatal = LIBRARY.event_error(event), bool(LIBRARY.event_error_is_fatal(event))
-        reason = _text(LIBRARY.event_error_string(event))
+        reason = text_of(LIBRARY.event_error_string(event))
         if code == KafkaError._FATAL:
             text = ctypes.create_string_buffer(TEXT_BYTES)
             code = LIBRARY.fatal_error(self._handle, text, TEXT_BYTES)
-            fatal, reason = True, _text(text.value)
+            fatal, reason = True, text_of(text.value)
         return KafkaError(code, reason, fatal)
 
     def _topic(self, name: str) -> int:
@@ -165,28 +165,8 @@ class ProducerClient:
         return found
 
 
-def _open(config: Mapping[str, object]) -> int:
-    """A handle with these properties; librdkafka takes each as text."""
-    conf, text = LIBRARY.conf_new(), ctypes.create_string_buffer(TEXT_BYTES)
-    LIBRARY.conf_set_events(conf, EVENT_DR | EVENT_ERROR | EVENT_LOG)
-    for name, value in {**config, "log.queue": True}.items():
-        word = str(value).lower() if isinstance(value, bool) else str(value)
-        if LIBRARY.conf_set(conf, name.encode(), word.encode(), text, TEXT_BYTES) != CONF_OK:
-            LIBRARY.conf_destroy(conf)
-            raise ValueError(_text(text.value))
-    handle: int | None = LIBRARY.new(PRODUCER, conf, text, TEXT_BYTES)
-    if handle is None:
-        LIBRARY.conf_destroy(conf)
-        raise ValueError(_text(text.value))
-    return handle
-
-
 def _close(handle: int, queue: int, topics: Mapping[str, int]) -> None:
     LIBRARY.queue_destroy(queue)
     for topic in topics.values():
         LIBRARY.topic_destroy(topic)
     LIBRARY.destroy(handle)
-
-
-def _text(text: bytes | None) -> str:
-    return (text or b"").decode(errors="replace")
