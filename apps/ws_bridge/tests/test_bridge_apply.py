@@ -1,10 +1,11 @@
-"""The bridge while its subscription changes: fewer connections are no reason to stop."""
+"""The bridge's loop: while its subscription changes, in a group, and while Kafka takes nothing."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from broker_zerodha.session.clock import SystemClock
@@ -133,3 +134,43 @@ def test_a_bridge_of_a_group_carries_what_it_is_given_and_publishes_what_is_conf
 
     with a_broker() as broker:
         asyncio.run(play(broker))
+
+
+def test_a_pump_without_room_leaves_the_loop_to_the_connections(tmp_path: Path) -> None:
+    """Kafka is away and the queue is full: frames still come in, and the pump does not spin."""
+    turns = 0
+
+    async def beat() -> None:
+        nonlocal turns
+        while True:
+            turns = 0
+            await asyncio.sleep(0)
+
+    async def play(broker: MockBroker) -> int:
+        with Journal(tmp_path / "journal") as journal:
+            async with SimulatorServer(SimulatorOptions(rate_per_s=2000.0)) as kite:
+                away = KafkaSettings(bootstrap="127.0.0.1:9", max_in_flight=100)
+                parts = replace(parts_of(kite, broker), kafka=away)
+                bridge, stop = Bridge(parts, journal, Plan((FIRST,))), asyncio.Event()
+                step = bridge._pump.step
+
+                def counted() -> bool:
+                    nonlocal turns
+                    turns += 1
+                    assert turns < 1000, "the loop has no turn"
+                    return step()
+
+                bridge._pump.step = counted  # type: ignore[method-assign]
+                beating = asyncio.create_task(beat())
+                running = asyncio.create_task(bridge.run(stop))
+                await until(lambda: running.done() or bridge._pump.held_up)
+                seen = bridge.counters.frames_journaled
+                await until(lambda: running.done() or bridge.counters.frames_journaled > seen + 50)
+                stop.set()
+                await running
+                beating.cancel()
+            await bridge.drain(0.1)
+            return bridge.counters.in_flight
+
+    with a_broker() as broker:
+        assert asyncio.run(play(broker)) >= 100

@@ -47,7 +47,7 @@ class Bridge:
         self._journal = journal
         self._plan = plan
         self._wake = asyncio.Event()
-        self._answers = Waker(self._collect)
+        self._answers = Waker(self._answered)
         self._feed_sessions = FeedSessions(after=journal.recovery.last_session or 0)
         self._sessions: dict[int, KiteSession] = {}
         self._running: dict[int, asyncio.Task[None]] = {}
@@ -344,15 +344,18 @@ class Bridge:
                 await asyncio.sleep(self._pump.rest_s)  # the socket is read between two chunks
             self._collect()
 
+    def _answered(self) -> None:
+        """Kafka has answered: there may be room for what had none."""
+        self._collect()
+        if self._pump.held_up:
+            self._wake.set()
+
     def _collect(self) -> None:
-        """Take in what Kafka answered, as soon as it does."""
         try:
             self._pump.collect()
         except Exception as defect:
             self.fail(defect)
             return
-        if self._pump.held_up:
-            self._wake.set()
         if self.counters.ticks_acked != self._acked or self.settled:
             self._acked = self.counters.ticks_acked
             self._last_progress_s = self._parts.clock.monotonic_s()
