@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from pathlib import Path
+from typing import Any
 
+import orjson
 import pytest
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
@@ -20,12 +25,19 @@ from contracts.migrations import runner
 from devstack.databases import database
 from devstack.kafka import KafkaServer, private_kafka
 from devstack.postgres import PostgresServer, private_postgres
+from dlq_triage import dump as dumping
+from dlq_triage import opening
 from dlq_triage import service as services
+from dlq_triage.cli import main
+from dlq_triage.dump_file import LinePart, PieceFile
 from dlq_triage.service import IntakeService
+from kafka_io import raw_reader
 from kafka_io.settings import KafkaSettings
 
 COUNT = 600
 TOPIC = "x.dead"
+DUMPED = "dumped.dead"
+DUMPED_COUNT = 8_000
 Servers = tuple[KafkaServer, PostgresServer]
 
 
@@ -74,6 +86,79 @@ def through_kills(kafka: KafkaServer, postgres: PostgresServer, dsn: str) -> Non
         rows = FailureStore(connection).summaries(Selection(topic=TOPIC), limit=100_000)
     places = {(each.partition, each.offset) for each in rows}
     assert len(places) == len(rows) == sent
+
+
+@pytest.fixture(scope="module")
+def dumped(own_servers: Servers) -> str:
+    kafka = own_servers[0]
+    admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
+    admin.create_topics([NewTopic(DUMPED, 2, replication_factor=-1)])[DUMPED].result(timeout=30)
+    wait_for_leaders(admin, [DUMPED])
+    produce(kafka.bootstrap, DUMPED, mixed_letters(8, DUMPED_COUNT))
+    return DUMPED
+
+
+@pytest.mark.parametrize(
+    ("fault", "at_least"), [("kill", 1), ("suspend", 1), ("suspend", DUMPED_COUNT + 1)]
+)
+def test_the_broker_goes_while_a_dump_runs(
+    own_servers: Servers,
+    dumped: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    fault: str,
+    at_least: int,
+) -> None:
+    """In bulk and record by record: both end alike, and the next dump is whole."""
+    kafka = own_servers[0]
+    monkeypatch.setattr(opening, "BULK_RECORDS", at_least)
+    monkeypatch.setattr(dumping, "SILENCE_S", 2.0)
+    # Most of the topic is still the broker's when the first lines are written.
+    monkeypatch.setattr(raw_reader, "PREFETCH_KIB", 256)
+    monkeypatch.setattr(raw_reader, "FETCH_BYTES", 64 * 1024)
+    out = tmp_path / "out.jsonl"
+    asked = ("--topic", dumped, "--dump", str(out), "--bootstrap", kafka.bootstrap)
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(PieceFile, "write", once(getattr(kafka, fault)))
+            assert dump(asked, monkeypatch) == 75
+    finally:
+        kafka.start() if fault == "kill" else kafka.resume()
+    said = capfd.readouterr().err.splitlines()
+    assert said[-1].startswith("dlq_triage: Kafka has sent nothing for 2 s"), said
+    assert not out.exists()
+    found = places(tmp_path / "out.jsonl.part")
+    assert 0 < len(found) < DUMPED_COUNT
+    assert max(found.values()) == 1
+    assert dump(asked, monkeypatch) == 3
+    assert list(places(out).values()) == [1] * DUMPED_COUNT
+
+
+def once(fault: Callable[[], None]) -> Callable[[PieceFile, Sequence[LinePart]], None]:
+    """``PieceFile.write``, and the fault behind the first lines."""
+    write, waiting = PieceFile.write, [fault]
+
+    def call(file: PieceFile, lines: Sequence[LinePart]) -> None:
+        write(file, lines)
+        if waiting:
+            waiting.pop()()
+
+    return call
+
+
+def dump(asked: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The exit code of the program."""
+    monkeypatch.setattr(sys, "argv", ["dlq_triage", "dump", *asked])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return ended.value.code
+
+
+def places(path: Path) -> Counter[tuple[int, int]]:
+    """How often each record is in the file."""
+    lines = map(orjson.loads, path.read_bytes().splitlines())
+    return Counter((line["partition"], line["offset"]) for line in lines)
 
 
 def test_the_proof_in_small(own_servers: Servers) -> None:
