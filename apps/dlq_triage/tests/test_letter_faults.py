@@ -29,6 +29,7 @@ from dlq_triage import dump as dumping
 from dlq_triage import opening
 from dlq_triage import service as services
 from dlq_triage.cli import main
+from dlq_triage.commands import dump as dump_command
 from dlq_triage.dump_file import LinePart, PieceFile
 from dlq_triage.service import IntakeService
 from kafka_io import raw_reader
@@ -114,6 +115,8 @@ def test_the_broker_goes_while_a_dump_runs(
     kafka = own_servers[0]
     monkeypatch.setattr(opening, "BULK_RECORDS", at_least)
     monkeypatch.setattr(dumping, "SILENCE_S", 2.0)
+    # The log is the whole process's, and would stay with this test's standard error.
+    monkeypatch.setattr(dump_command, "configure_logs", lambda quiet: None)
     # Most of the topic is still the broker's when the first lines are written.
     monkeypatch.setattr(raw_reader, "PREFETCH_KIB", 256)
     monkeypatch.setattr(raw_reader, "FETCH_BYTES", 64 * 1024)
