@@ -9,6 +9,7 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -20,11 +21,13 @@ from mixed_letters import mixed_letters, produce
 
 from broker_zerodha.fuzzing import random_packet
 from broker_zerodha.packets import PacketKind
-from dlq_triage import opening
-from dlq_triage.bulk_work import OUT_BYTES, BulkWork
+from dlq_triage import bulk_work, opening
+from dlq_triage.bulk_work import OUT_BYTES, BulkWork, warm_up
 from dlq_triage.classify import Classifier
 from dlq_triage.dump import dump
 from dlq_triage.dump_file import LinePart, PieceFile
+from dlq_triage.form_loops import find
+from dlq_triage.line_loops import write_lines
 from dlq_triage.stopping import Stop
 from dlq_triage.summary import Summary
 from dlq_triage.work import DumpOptions, RecordMaker
@@ -153,6 +156,13 @@ def packets() -> Iterator[bytes]:
                 if segment & (1 << at % 3) and at + 4 <= kind:
                     packet[at : at + 4] = bytes(4)
             yield bytes(packet)
+
+
+def test_warm_up_leaves_nothing_to_compile() -> None:
+    warm_up()
+    check([letter(number + 1_000) for number in range(3)])
+    loops: list[Any] = [write_lines, find, gathering.gather, gathering.release]
+    assert [len(loop.signatures) for loop in loops] == [1] * len(loops)
 
 
 def test_every_packet() -> None:
@@ -302,3 +312,18 @@ def test_the_mix_of_the_field_on_kafka(
         found.append((lines, summary.rows(), summary.read, summary.lines, summary.decoded))
     assert found[0] == found[1]
     assert found[0][2:4] == (count, count)
+
+
+def test_it_says_what_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    said = Event()
+
+    def tell(text: str) -> None:
+        told.append(text)
+        said.set()
+
+    monkeypatch.setattr(opening, "PATIENCE_S", 0.01)
+    monkeypatch.setattr(bulk_work, "warm_up", lambda: said.wait(60))
+    nobody, ranges = KafkaSettings(bootstrap="127.0.0.1:9"), {(TOPIC, 0): (0, 50_000)}
+    with opening.open_work(nobody, [TOPIC], Span(), {**ranges}, None, ALL, tell):
+        assert told == [opening.PREPARING]

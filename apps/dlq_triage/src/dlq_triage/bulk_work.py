@@ -14,9 +14,18 @@ from dlq_triage.templates import Templates
 from dlq_triage.text_loops import Bytes
 from dlq_triage.work import DumpOptions, RecordMaker
 from kafka_io.bulk_reader import BulkReader
+from kafka_io.librdkafka import gathering
 from kafka_io.librdkafka.consumer_client import Batch
 
 OUT_BYTES: Final = 1024 * 1024
+
+
+def warm_up() -> None:
+    """Load the compiled loops, or compile them; else the first batch would wait for it."""
+    gathering.warm_up()
+    nothing = np.zeros((0, gathering.FIELDS), np.int64)
+    headers = np.zeros((0, gathering.HEADER_FIELDS), np.int64)
+    Templates(np.zeros(1, np.uint8)).write(Batch(nothing, headers), 0, 0)
 
 
 class BulkWork:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from threading import Timer
 from typing import Final
 
 from dlq_triage.classify import Classifier
@@ -17,6 +18,11 @@ from kafka_io.spans import Ranges, Span
 
 BULK_RECORDS: Final = 50_000
 """Below so many records a process is done before the compiled loops are loaded."""
+PATIENCE_S: Final = 1.0
+"""Loading the loops takes 0.4 s; where they must be compiled, 5 to 10 s or more."""
+PREPARING: Final = "preparing the loops for large topics; the first time on a machine takes longest"
+
+Tell = Callable[[str], None]
 
 
 @contextmanager
@@ -27,8 +33,9 @@ def open_work(
     ranges: Ranges,
     out: Lines | None,
     options: DumpOptions,
+    tell: Tell | None = None,
 ) -> Iterator[Work]:
-    """The work on these ranges, in bulk where that is quicker.
+    """The work on these ranges, in bulk where that is quicker; ``tell`` is told what takes long.
 
     Raises SettingsError, BrokerUnreachable and UnknownTopic.
     """
@@ -36,14 +43,32 @@ def open_work(
     ends = _ends(ranges)
     if ends is not None and _count(ends) >= BULK_RECORDS:
         # Imported here, because the compiled loops take longer to load than most dumps take.
-        from dlq_triage.bulk_work import BulkWork
-        from kafka_io.bulk_reader import BulkReader
+        with _telling(PREPARING, tell):
+            from dlq_triage.bulk_work import BulkWork, warm_up
+            from kafka_io.bulk_reader import BulkReader
 
+            warm_up()
         with BulkReader(kafka, ends, span=span) as bulk:
             yield BulkWork(bulk, classifier, out, options)
     else:
         with RawReader(kafka, topics, span=span, ranges=ranges) as reader:
             yield RecordWork(reader, classifier, out, options)
+
+
+@contextmanager
+def _telling(text: str, tell: Tell | None) -> Iterator[None]:
+    """Tell it as soon as what is done here takes longer than ``PATIENCE_S``."""
+    timer = Timer(PATIENCE_S, tell or _nobody, [text])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _nobody(text: str) -> None:
+    """A helper process leaves it to the first one."""
 
 
 def _ends(ranges: Ranges) -> dict[Place, tuple[int, int]] | None:

@@ -185,7 +185,7 @@ def _work(
         assert reader is not None, "only a group's follower has no ranges"
         classifier = Classifier(open_framing(task.kafka))
         return nullcontext(RecordWork(reader, classifier, out, task.options))
-    return open_work(task.kafka, task.topics, task.span, ranges, out, task.options)
+    return open_work(task.kafka, task.topics, task.span, ranges, out, task.options, say)
 
 
 def report(summary: Summary, topics: list[str], *, as_json: bool, to_stderr: bool) -> None:

@@ -140,3 +140,12 @@ def release(pointers: Ints, count: Word, destroy: Word) -> None:
     """Give the messages back to librdkafka."""
     for index in range(count):
         call(destroy, (pointers[index],))
+
+
+def warm_up() -> None:
+    """Compile these loops, or load them, so that the first message does not wait."""
+    pointers, rows = np.zeros(1, np.int64), np.zeros((1, FIELDS), np.int64)
+    headers, words = np.zeros((1, HEADER_FIELDS), np.int64), np.zeros(SLOTS, np.int64)
+    gather(pointers, 0, 0, rows, headers, 0, words, words, words.ctypes.data)
+    copy_headers(headers, 0, 0, words.ctypes.data, 0, words)
+    release(pointers, 0, 0)
