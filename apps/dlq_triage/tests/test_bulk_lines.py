@@ -21,6 +21,7 @@ from mixed_letters import mixed_letters, produce
 
 from broker_zerodha.fuzzing import random_packet
 from broker_zerodha.packets import PacketKind
+from contracts.code_cache import sources_behind
 from dlq_triage import bulk_work, opening
 from dlq_triage.bulk_work import OUT_BYTES, BulkWork, warm_up
 from dlq_triage.classify import Classifier
@@ -327,3 +328,15 @@ def test_it_says_what_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
     nobody, ranges = KafkaSettings(bootstrap="127.0.0.1:9"), {(TOPIC, 0): (0, 50_000)}
     with opening.open_work(nobody, [TOPIC], Span(), {**ranges}, None, ALL, tell):
         assert told == [opening.PREPARING]
+
+
+def test_kept_machine_code_depends_on_every_layout_the_loop_reads() -> None:
+    behind = sources_behind("dlq_triage.line_loops")
+    assert {
+        "broker_zerodha.packets",
+        "contracts.compiled",
+        "dlq_triage.form_loops",
+        "kafka_io.librdkafka.gathering",
+        "kafka_io.librdkafka.memory",
+    } <= behind.keys()
+    assert not {name.partition(".")[0] for name in behind} & {"numpy", "numba", "ctypes"}

@@ -51,6 +51,21 @@ def test_a_new_version_gives_a_new_plan_once(tokens: Path) -> None:
     assert watch.changed(new) is None
 
 
+def test_an_instrument_that_comes_back_has_the_connection_that_it_had(tokens: Path) -> None:
+    """Else its ticks could carry an older feed session than the last ones that a reader has."""
+    rows = [f"{256 * number + 1},full,NSE,S{number}\n" for number in range(1, 3_400)]
+    tokens.write_text(HEADER + "".join(rows))
+    watch = SubscriptionWatch(tokens, ())
+    plan = first = watch.load()
+    assert len(first.shards) == 2
+    for kept in (rows[:-300], rows[200:], rows):
+        tokens.write_text(HEADER + "".join(kept))
+        new = watch.changed(plan)
+        assert new is not None
+        plan = new
+    assert plan == first
+
+
 def test_a_mode_alone_is_a_change(tokens: Path) -> None:
     watch = SubscriptionWatch(tokens, ())
     plan = watch.load()

@@ -51,6 +51,22 @@ def test_a_plan_holds_each_wish_once_and_keeps_places(
 
 
 @given(WISHES, WISHES)
+def test_a_token_that_comes_back_goes_home_where_there_is_room(
+    before: dict[int, TickMode], between: dict[int, TickMode]
+) -> None:
+    old = make_plan(wishes(before), shards_max=3, shard_tokens_max=4)
+    homes = {token: number for number, shard in enumerate(old.shards) for token in shard}
+    fewer = {token: mode for token, mode in before.items() if token not in between}
+    less = make_plan(wishes(fewer), old, homes, shards_max=3, shard_tokens_max=4)
+    again = make_plan(wishes(before), less, homes, shards_max=3, shard_tokens_max=4)
+    if len(less.shards) == len(old.shards):
+        assert again == old
+    full = make_plan(wishes(between), shards_max=3, shard_tokens_max=4)
+    mixed = make_plan(wishes(between), full, homes, shards_max=3, shard_tokens_max=4)
+    assert mixed == full, "who has a place keeps it, whatever its home"
+
+
+@given(WISHES, WISHES)
 def test_the_difference_turns_the_old_plan_into_the_new_and_is_minimal(
     before: dict[int, TickMode], after: dict[int, TickMode]
 ) -> None:

@@ -3,10 +3,6 @@
 It reads the letters where librdkafka has them (``kafka_io.librdkafka.gathering``) and takes the
 templates by their form (``form_loops``). Which letters are in order is what ``fast_lane`` says; the
 tests hold the two to the same lines.
-
-The machine code that is kept on the disk is keyed by the loops of this package and by contracts
-(``contracts.code_cache``), not by the layouts that are taken from kafka_io and broker_zerodha: who
-changes one of those, changes a loop module here as well, if only a comment.
 """
 
 from __future__ import annotations

@@ -30,6 +30,8 @@ class SubscriptionWatch:
         self._tokens_file = tokens_file
         self._universe_files = tuple(universe_files)
         self._stamp = self._look()
+        self._homes: dict[int, int] = {}
+        """Token → the shard that carried it last."""
 
     def load(self) -> Plan:
         """The plan of the files as they are. Raises SubscriptionFileError and PlanError."""
@@ -53,9 +55,12 @@ class SubscriptionWatch:
     def _plan(self, previous: Plan) -> Plan:
         connections = SHARDS_MAX if self._shards is None else self._shards
         found = load_subscriptions(self._tokens_file, self._universe_files, connections)
-        if self._shards is None:
-            return make_plan(found.wishes(), previous)
-        return shard_plan(found.wishes(), self._shards)
+        if self._shards is not None:
+            return shard_plan(found.wishes(), self._shards)
+        plan = make_plan(found.wishes(), previous, self._homes)
+        for number, shard in enumerate(plan.shards):
+            self._homes.update(dict.fromkeys(shard, number))
+        return plan
 
     def _look(self) -> Stamp:
         """What tells a file from its next version; empty where there is none.

@@ -92,11 +92,15 @@ class ShardDiff:
 def make_plan(
     wishes: Iterable[Subscription],
     previous: Plan = EMPTY_PLAN,
+    homes: Mapping[int, int] = MappingProxyType({}),
     *,
     shards_max: int = SHARDS_MAX,
     shard_tokens_max: int = SHARD_TOKENS_MAX,
 ) -> Plan:
     """Place every wish; tokens of ``previous`` stay where they are.
+
+    A token that comes back goes to the shard that ``homes`` names, where that has room: its ticks
+    then carry a feed session that is not older than that of its last ones.
 
     A new plan uses as few connections as hold all tokens, each with about the same bytes to carry
     (a full packet weighs 184, ltp 8). The result does not depend on the order of the wishes.
@@ -116,13 +120,13 @@ def make_plan(
     loads = [sum(weight(token, mode) for token, mode in shard.items()) for shard in shards]
     rest = sorted(
         (item for item in modes.items() if item[0] not in placed),
-        key=lambda item: (-weight(*item), item[0]),
+        key=lambda item: (item[0] not in homes, -weight(*item), item[0]),
     )
     for token, mode in rest:
-        number = min(
-            (n for n, shard in enumerate(shards) if len(shard) < shard_tokens_max),
-            key=lambda n: (loads[n], n),
-        )
+        room = [number for number, shard in enumerate(shards) if len(shard) < shard_tokens_max]
+        number = homes.get(token, -1)
+        if number not in room:
+            number = min(room, key=lambda n: (loads[n], n))
         shards[number][token] = mode
         loads[number] += weight(token, mode)
     while shards and not shards[-1]:

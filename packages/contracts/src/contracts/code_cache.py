@@ -24,6 +24,11 @@ from typing import Any
 from numba.core.caching import _CacheLocator
 
 _KEPT_S = 30 * 24 * 60 * 60
+# By name, since nothing of theirs is imported here: whose modules are followed, and whose are not
+# (numpy's and the standard library's never change what a loop was compiled from).
+_PACKAGES = ("app_kit", "bars_store", "broker_zerodha", "contracts", "kafka_io")
+_APPS = ("dlq_triage", "hist_merge", "instruments", "ws_bridge")
+_FIRST_PARTY = frozenset((*_PACKAGES, *_APPS))
 
 
 class ContentLocator(_CacheLocator):
@@ -74,8 +79,18 @@ def source_of(module: str) -> bytes | None:
 
 @functools.cache
 def key_of(module: str) -> str:
-    """Hash over the module and the modules of its own package and of contracts it imports."""
-    families = {module.partition(".")[0], __name__.partition(".")[0]}
+    """Hash over the module and the first-party modules that it imports, directly or not."""
+    digest = hashlib.sha256()
+    for name, source in sorted(sources_behind(module).items()):
+        digest.update(f"{name}\0{len(source)}\0".encode())
+        digest.update(source)
+    return digest.hexdigest()[:24]
+
+
+def sources_behind(module: str) -> dict[str, bytes]:
+    """The sources that a module's machine code is made from, by name: its own and those of the
+    first-party modules that it imports, directly or not."""
+    families = {module.partition(".")[0], *_FIRST_PARTY}
     found: dict[str, bytes] = {}
     waiting = [module]
     while waiting:
@@ -86,11 +101,7 @@ def key_of(module: str) -> str:
         found[name] = source
         imports = _imports(source, name)
         waiting += [other for other in imports if other.partition(".")[0] in families]
-    digest = hashlib.sha256()
-    for name in sorted(found):
-        digest.update(f"{name}\0{len(found[name])}\0".encode())
-        digest.update(found[name])
-    return digest.hexdigest()[:24]
+    return found
 
 
 def _imports(source: bytes, module: str) -> Iterator[str]:
