@@ -28,8 +28,8 @@ LATENCY_TITLE = "Latency by linger, size of frame and partitions"
 INSTRUMENTS = 9_000
 RATE = 18_000
 FRAME_PACKETS = 100
-SETTLE_S = 20.0
-"""A broker that has just started compiles its own code for a while."""
+SETTLE_S = 45.0
+"""A broker that has just started compiles its own code for about so long, on these very cores."""
 WINDOW_S = 5.0
 OUTAGE_S = 90.0
 STARTS = 3

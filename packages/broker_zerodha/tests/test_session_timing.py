@@ -114,6 +114,15 @@ def test_a_symbol_that_never_ticked_has_the_cap_and_tokens_of_others_are_ignored
     SymbolWatchdog().saw(column(5), column(1))  # nothing is watched yet
 
 
+def test_a_tick_told_late_makes_no_symbol_look_older() -> None:
+    dog = SymbolWatchdog(cap_s=900)
+    dog.watch([5], 0)
+    ticked(dog, 5, 100)
+    ticked(dog, 5, 50)
+    assert dog.stale(999 * NS_PER_S) is None
+    assert dog.stale(1000 * NS_PER_S) == ((5,), 100 * NS_PER_S)
+
+
 def test_closed_hours_are_no_silence() -> None:
     open_at_ns = 10_000 * NS_PER_S
     dog = SymbolWatchdog(is_open=lambda _token, now_ns: now_ns >= open_at_ns)

@@ -13,6 +13,7 @@ import structlog
 
 from broker_zerodha.frames import warm_up as warm_up_decoder
 from broker_zerodha.session.events import FeedSessions, GapCause
+from broker_zerodha.session.liveness_loop import warm_up as warm_up_liveness
 from broker_zerodha.session.session import KiteSession, SessionState
 from broker_zerodha.subscriptions import Plan
 from contracts.tick_batch import INSTRUMENT_TOKEN, TS_RECV_NS, TickBatch
@@ -389,4 +390,5 @@ class Bridge:
 def warm_up() -> None:
     """Compile the hot path, or load it from the user's cache."""
     warm_up_decoder()
+    warm_up_liveness()
     warm_up_producer()

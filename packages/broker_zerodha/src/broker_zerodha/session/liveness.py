@@ -17,6 +17,8 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from broker_zerodha.session.liveness_loop import note_ticks
+
 IsOpen = Callable[[int, int], bool]
 """``is_open(instrument_token, now_ns)``: whether this instrument trades at that time."""
 
@@ -146,11 +148,7 @@ class SymbolWatchdog:
 
     def saw(self, tokens: npt.NDArray[np.int64], ts_recv_ns: npt.NDArray[np.int64]) -> None:
         """Ticks arrived: two columns of equal length. Tokens not watched are ignored."""
-        found, place = self._find(tokens)
-        rows = place[found]
-        np.maximum.at(self._last_ns, rows, ts_recv_ns[found])
-        np.add.at(self._ticks, rows, 1)
-        self._reported[rows] = False
+        note_ticks(self._tokens, self._last_ns, self._ticks, self._reported, tokens, ts_recv_ns)
 
     def resume(self, now_ns: int) -> None:
         """A gap ended: its silence is known already and is not held against any instrument."""

@@ -78,6 +78,7 @@ _KINDS: Final = MappingProxyType(
     }
 )
 
+_LARGEST: Final = TickMode.FULL
 _OI_OF_VOLUME: Final = 3
 _U32: Final = 2**32 - 1
 _PRICE_MAX: Final = 2**31 - 1 - 10 * 25_000 * DEPTH_LEVELS
@@ -93,6 +94,7 @@ class Market:
         self._rows: dict[int, int] = {}
         self._full = np.zeros(64, _FULL)
         self._index = np.zeros(64, _INDEX)
+        self._tradable: npt.NDArray[np.bool_] = np.ones(64, np.bool_)
         self._ticks: Ints = np.ones(64, np.int64)
         self._lots: Ints = np.ones(64, np.int64)
 
@@ -113,15 +115,19 @@ class Market:
         The tokens must differ. Each price moves by one to three ticks, so that every packet is a
         change in every mode. Returns the largest packet of each: 184 bytes, or 32 for an index.
         """
-        tradable = np.fromiter((is_tradable(token) for token in tokens), np.bool_, len(tokens))
-        rows = np.fromiter((self._rows[token] for token in tokens), np.int64, len(tokens))
+        rows = np.fromiter(map(self._rows.__getitem__, tokens), np.int64, len(tokens))
+        tradable = self._tradable[rows]
         steps = self._random.integers(1, 4, len(rows)) * self._random.choice((-1, 1), len(rows))
         epoch_s = self.start_epoch_s + int(now_s)
         if tradable.any():
             self._move_tradables(rows[tradable], steps[tradable], epoch_s)
         if not tradable.all():
             self._move_indices(rows[~tradable], steps[~tradable], epoch_s)
-        return [self.packet(token) for token in tokens]
+        full = _packets(self._full[rows[tradable]])
+        if tradable.all():
+            return full
+        each_full, each_index = iter(full), iter(_packets(self._index[rows[~tradable]]))
+        return [next(each_full if whole else each_index) for whole in tradable.tolist()]
 
     def last_price(self, token: int) -> int:
         """The last price, a raw integer of the wire; of an instrument not listed its opening."""
@@ -189,6 +195,7 @@ class Market:
         has_oi = np.array([kind.has_oi for kind in kinds], np.bool_)
         ticks, close, start = _opening(self.seed, tokens, kinds)
         self._ticks[rows], self._lots[rows] = ticks, lots
+        self._tradable[rows] = [is_tradable(token) for token in tokens.tolist()]
         full, index = self._full[rows], self._index[rows]
         for state in (full, index):
             state["token"], state["close"], state["time"] = tokens, close, self.start_epoch_s
@@ -220,6 +227,7 @@ class Market:
         capacity = max(needed, 2 * len(self._full))
         self._full = _grown(self._full, capacity)
         self._index = _grown(self._index, capacity)
+        self._tradable = _grown(self._tradable, capacity)
         self._ticks = _grown(self._ticks, capacity)
         self._lots = _grown(self._lots, capacity)
 
@@ -281,7 +289,15 @@ def _grown(array: npt.NDArray[Any], capacity: int) -> npt.NDArray[Any]:
 
 def cut(whole: bytes, mode: TickMode) -> bytes:
     """The packet of a mode out of the largest packet of the instrument."""
+    if mode == _LARGEST:
+        return whole
     return whole[: LENGTHS[len(whole) == PacketKind.FULL, mode]]
+
+
+def _packets(state: npt.NDArray[Any]) -> list[bytes]:
+    """The bytes of each record: one copy of all of them, cut up."""
+    whole, size = state.tobytes(), state.itemsize
+    return [whole[start : start + size] for start in range(0, len(whole), size)]
 
 
 def _moved(last: Ints, steps: Ints, ticks: Ints) -> Ints:

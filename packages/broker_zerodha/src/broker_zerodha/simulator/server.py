@@ -367,7 +367,8 @@ class SimulatorServer:
 
 def _plain(packets: Iterable[bytes]) -> Outgoing:
     packets = list(packets)
-    kinds = Counter(PacketKind(len(packet)) for packet in packets)
+    lengths = Counter(map(len, packets))
+    kinds = Counter({PacketKind(length): count for length, count in lengths.items()})
     return Outgoing(encode_frame(packets), kinds)
 
 
