@@ -31,7 +31,6 @@ from ws_bridge.errors import RecordTooLarge
 MAGIC: Final = 0x31524A4B
 HEADER_BYTES: Final = 48
 PAYLOAD_BYTES_MAX: Final = 16 * 1024 * 1024
-RECORD_BYTES_MAX: Final = HEADER_BYTES + PAYLOAD_BYTES_MAX
 
 ANY_STAMP: Final = 0
 """Accept records of any segment: for a file whose name does not tell its stamp."""
