@@ -21,7 +21,6 @@ from ws_bridge.journal import (
     JournalReader,
     JournalUnusable,
     JournalWriter,
-    Position,
     Record,
     RecordTooLarge,
     list_segments,
@@ -82,15 +81,6 @@ def test_a_reader_follows_over_many_segments(journal: Journal) -> None:
     assert positions == sorted(set(positions))
     assert journal.reader.position == positions[-1]
     assert len(list_segments(journal.writer.directory)) == 5
-
-
-def test_append_many_equals_append(journal: Journal) -> None:
-    wanted = [frame(number, size=1 + number % 5) for number in range(300)]
-    assert journal.writer.append_many([]) == Position(0, 0)
-    assert journal.writer.append_many(wanted[:290]) == journal.writer.end
-    for record in wanted[290:]:
-        journal.writer.append(*record)
-    assert read_all(journal.reader) == wanted
 
 
 def test_a_record_larger_than_a_segment_and_a_chunk(tmp_path: Path) -> None:
@@ -277,22 +267,15 @@ class BadDisk:
 
 
 @pytest.mark.parametrize("part", [None, 0, 1, 48, 100])
-@pytest.mark.parametrize("many", [False, True])
 def test_a_partial_write_is_cut_back(
-    journal: Journal, time: Time, monkeypatch: pytest.MonkeyPatch, part: int | None, many: bool
+    journal: Journal, time: Time, monkeypatch: pytest.MonkeyPatch, part: int | None
 ) -> None:
     writer = journal.writer
     writer.append(*frame(0))
     end = writer.end
     monkeypatch.setattr(os, "writev", BadDisk(2, part))
-    if many:
-        for _ in range(2):
-            with pytest.raises(JournalFull):
-                writer.append_many([frame(1)])
-            time.ns += RETRY_NS
-    else:
-        with pytest.raises(JournalFull):
-            writer.append(*frame(1))
+    with pytest.raises(JournalFull):
+        writer.append(*frame(1))
     assert writer.end == end
     assert list_segments(writer.directory)[0].path.stat().st_size == end.offset
     time.ns += RETRY_NS

@@ -13,7 +13,7 @@ from broker_zerodha.frames import frame_index
 from broker_zerodha.subscriptions import PlanError, Subscription
 from contracts.tick_batch import TickMode
 from kafka_io.group import NOTE_BYTES_MAX
-from ws_bridge.journal.recovery import LastFrame
+from ws_bridge.journal.last_frames import LastFrame
 from ws_bridge.sharding import (
     SHARDS_MAX,
     TAKEOVERS_MAX,

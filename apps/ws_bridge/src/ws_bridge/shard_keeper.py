@@ -27,7 +27,7 @@ from broker_zerodha.session.clock import Clock
 from kafka_io.errors import BrokerUnreachable
 from kafka_io.group import GroupMember, Membership
 from ws_bridge.counters import Counters
-from ws_bridge.journal.recovery import LastFrame
+from ws_bridge.journal.last_frames import LastFrame
 from ws_bridge.sharding import (
     Fence,
     GroupSetup,

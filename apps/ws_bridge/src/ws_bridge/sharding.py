@@ -28,7 +28,7 @@ from broker_zerodha.subscriptions import (
     make_plan,
 )
 from contracts.tick_batch import TickMode
-from ws_bridge.journal.recovery import LastFrame
+from ws_bridge.journal.last_frames import LastFrame
 
 SHARDS_MAX: Final = 1 << SHARD_BITS
 """A feed session's number has room for so many shards."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -89,7 +90,13 @@ class Proof:
         outcome.note("gaps", len(self.gaps))
         told = silences(self.times)
         outcome.note("silences", len(told))
-        outcome.demand("silences without a gap event", len(uncovered(told, self.gaps)), 0)
+        missed = uncovered(told, self.gaps)
+        outcome.demand("silences without a gap event", len(missed), 0)
+        for shard, last_ns, first_ns in missed[:5]:
+            since = datetime.fromtimestamp(last_ns / 1e9, UTC)
+            outcome.problems.append(
+                f"shard {shard}: no gap event for {(first_ns - last_ns) / 1e9:.1f} s from {since}"
+            )
 
 
 def silences(times: dict[int, Times]) -> list[tuple[int, int, int]]:

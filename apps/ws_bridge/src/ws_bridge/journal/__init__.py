@@ -9,10 +9,11 @@ from ws_bridge.errors import JournalFull, JournalLocked, JournalUnusable, Record
 from ws_bridge.journal.chunk import Chunk, Damage
 from ws_bridge.journal.cursor import AckCursor
 from ws_bridge.journal.journal import Journal
+from ws_bridge.journal.last_frames import LastFrame
 from ws_bridge.journal.layout import START, Position, Record, RecordKind
 from ws_bridge.journal.options import JournalOptions
 from ws_bridge.journal.reader import JournalReader, read_file
-from ws_bridge.journal.recovery import LastFrame, Recovery
+from ws_bridge.journal.recovery import Recovery
 from ws_bridge.journal.scan import warm_up
 from ws_bridge.journal.segments import Segment, list_segments
 from ws_bridge.journal.writer import JournalWriter

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Final
 
+from ws_bridge.journal.last_frames import LastFrame
 from ws_bridge.journal.layout import RecordKind
 from ws_bridge.journal.scan import FEED_SESSION, FIRST_SEQ, KIND, SHARD, TS_RECV_NS
 from ws_bridge.journal.segment_reader import SegmentReader
@@ -15,14 +16,6 @@ SEGMENTS_MAX: Final = 4
 """Segments looked at, newest first, until one holds a frame: bounds the time that a start takes."""
 
 _CHUNK_BYTES: Final = 4 * 1024 * 1024
-
-
-class LastFrame(NamedTuple):
-    """The last frame of one connection."""
-
-    feed_session: int
-    ts_recv_ns: int
-    first_seq: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +32,10 @@ class Recovery:
     """Bytes of a record that the crash cut off before its append returned."""
 
 
-def recover(segments: Sequence[Segment]) -> tuple[Recovery, int]:
+def recover(segments: Sequence[Segment], before: Mapping[int, LastFrame]) -> tuple[Recovery, int]:
     """Look at the newest segments: (what they tell, the true end of the last one in bytes).
 
-    Raises OSError.
+    ``before`` is by shard the last frame of older segments. Raises OSError.
     """
     frames: dict[int, LastFrame] = {}
     last_ns: int | None = None
@@ -55,6 +48,7 @@ def recover(segments: Sequence[Segment]) -> tuple[Recovery, int]:
         torn += torn_here
         if frames:
             break
+    frames = {**before, **frames}
     last_session = max((frame.feed_session for frame in frames.values()), default=None)
     return Recovery(frames, last_ns, last_session, torn), ends[0] if ends else 0
 
