@@ -33,6 +33,7 @@ class Sources:
 
     def __init__(self, folder: Path, cache: Path) -> None:
         self.folder, self.cache = folder, cache
+        self.said = ""
         (folder / "loops").mkdir(parents=True)
         (folder / "loops" / "__init__.py").write_text(LOOPS.replace("factors", "loops"))
         self.set_factor(10)
@@ -48,6 +49,7 @@ class Sources:
         command = [sys.executable, "-c", PROGRAM]
         done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
+        self.said = done.stderr
         return [int(word) for word in done.stdout.split()]
 
 
@@ -61,6 +63,14 @@ def test_a_changed_constant_of_another_module_is_compiled_anew(tmp_path: Path) -
     assert sources.run() == [60, 0]
     sources.set_factor(20)
     assert sources.run() == [120, 0]
+
+
+def test_a_folder_that_cannot_be_used_is_told_and_no_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    sources = Sources(tmp_path / "one", tmp_path / "file")
+    for _ in range(2):
+        assert sources.run() == [60, 0]
+        assert sources.said.count("compiled at each start") == 1
 
 
 def test_folders_unused_for_a_month_are_dropped(

@@ -4,7 +4,8 @@ numba's own choice is by the path and time of the function's file. That compiles
 test sandbox and for every copy of a PEX, and, worse, it goes on using old machine code when only
 a module changed from which the function takes a constant or another compiled function. Here the
 key is the SHA-256 over the function's module and every first-party module it imports, directly or
-not, so that equal sources share their code and changed ones never do.
+not, so that equal sources share their code and changed ones never do. Where the folder cannot be
+used, the code is compiled at each start instead.
 """
 
 from __future__ import annotations
@@ -12,16 +13,20 @@ from __future__ import annotations
 import ast
 import functools
 import hashlib
+import logging
 import os
 import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.abc import InspectLoader
 from pathlib import Path
 from typing import Any
 
-from numba.core.caching import _CacheLocator
+from numba.core.caching import FunctionCache, _CacheLocator
+
+log = logging.getLogger(__name__)
 
 _KEPT_S = 30 * 24 * 60 * 60
 # By name, since nothing of theirs is imported here: whose modules are followed, and whose are not
@@ -63,6 +68,28 @@ class ContentLocator(_CacheLocator):
 
     def get_disambiguator(self) -> str:
         return str(self._line)
+
+
+class ContentCache(FunctionCache):
+    """numba's cache of one function, for which a read-only folder or a full disk is no error."""
+
+    @contextmanager
+    def _guard_against_spurious_io_errors(self) -> Iterator[None]:
+        # numba's own lets them through on Linux. Without an answer here it compiles.
+        try:
+            yield
+        except OSError as error:
+            _tell_once(os.environ.get("NUMBA_CACHE_DIR", ""), error.strerror or str(error))
+
+
+@functools.cache
+def _tell_once(folder: str, why: str) -> None:
+    log.warning(
+        "machine code cannot be kept in %s (%s), so it is compiled at each start, which takes "
+        "seconds; NUMBA_CACHE_DIR names another folder",
+        folder,
+        why,
+    )
 
 
 def source_of(module: str) -> bytes | None:

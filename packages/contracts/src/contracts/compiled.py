@@ -24,13 +24,18 @@ os.environ.setdefault(
 )
 
 import numba  # noqa: E402
+from numba.core.dispatcher import Dispatcher  # noqa: E402
 
-# numba imports it by the name above, which no packager would notice.
-import contracts.code_cache  # noqa: E402, F401
+# numba imports it by the name above too, which no packager would notice.
+from contracts.code_cache import ContentCache  # noqa: E402
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def compiled(function: Function) -> Function:
     """Compile a loop over int64 arrays to machine code that releases the GIL."""
-    return cast(Function, numba.njit(cache=True, nogil=True)(function))
+    made = numba.njit(nogil=True)(function)
+    if isinstance(made, Dispatcher):
+        # As its ``enable_caching`` does, with another class.
+        made._cache = ContentCache(function)  # type: ignore[attr-defined,no-untyped-call]
+    return cast(Function, made)
