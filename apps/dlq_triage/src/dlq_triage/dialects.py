@@ -36,13 +36,20 @@ Parse = Callable[[bytes], "str | int"]
 
 def text(content: bytes) -> str:
     """Text for people and for Postgres, which takes no NUL: faulty bytes as ``\\xNN``, and cut."""
+    found = _written(content)
+    return found if len(found) <= TEXT_CHARS_MAX else found[:TEXT_CHARS_MAX] + "…"
+
+
+def _written(content: bytes) -> str:
+    """``text`` before it is cut; of what is longer at least one sign more than is shown."""
     try:
         found = content.decode()
     except UnicodeDecodeError:
-        found = content[: 4 * TEXT_CHARS_MAX].decode(errors="backslashreplace")
+        # A sign has four bytes at most.
+        found = content[: 4 * (TEXT_CHARS_MAX + 1)].decode(errors="backslashreplace")
     if "\0" in found:
-        found = found[:TEXT_CHARS_MAX].replace("\0", r"\x00")
-    return found if len(found) <= TEXT_CHARS_MAX else found[:TEXT_CHARS_MAX] + "…"
+        found = found[: TEXT_CHARS_MAX + 1].replace("\0", r"\x00")
+    return found
 
 
 def decimal(content: bytes) -> int:
@@ -235,10 +242,12 @@ def read_field(place: Place, content: bytes | None) -> tuple[str | int | None, s
 
 def text_problem(name: str, content: bytes) -> str | None:
     """Why ``text`` of this header is not the whole of it, or None."""
-    if len(content) > TEXT_CHARS_MAX:
+    if len(_written(content)) > TEXT_CHARS_MAX:
         return f"the header {name} is cut from {len(content)} bytes"
     if not _is_utf8(content):
         return f"the header {name} is not UTF-8"
+    if b"\0" in content:
+        return rf"the header {name} holds a NUL, shown as \x00"
     return None
 
 
