@@ -54,6 +54,9 @@ class Memory:
         self.trouble: str | None = None
         self.finished = False
         self.total = len(records)
+        self.arrived = 0
+        self.asked: set[int] = set()
+        """Rows that the loop left to the usual way."""
 
     def read(self, timeout_s: float) -> Batch:
         rows = np.zeros((len(self._records), gathering.FIELDS), np.int64)
@@ -70,9 +73,11 @@ class Memory:
             row[gathering.VALUE], row[gathering.VALUE_BYTES] = self._at(raw.value)
             row[gathering.HEADERS], row[gathering.HEADERS_END] = first, len(headers)
         self.finished = True
+        self.arrived = len(rows)
         return Batch(rows, np.array(headers, np.int64).reshape(-1, gathering.HEADER_FIELDS))
 
     def record(self, batch: Batch, row: int) -> RawRecord:
+        self.asked.add(row)
         return self._records[row]
 
     def _at(self, content: bytes | None) -> tuple[int, int]:
@@ -97,24 +102,27 @@ class Kept:
         raise AssertionError
 
 
-def usually(records: Sequence[RawRecord], options: DumpOptions) -> tuple[bytes, Summary]:
+def usually(
+    records: Sequence[RawRecord], options: DumpOptions
+) -> tuple[list[bytes | None], Summary]:
     maker = RecordMaker(Classifier(), options.reasons, silent=False)
-    lines = [line for raw in records if (line := maker.line(raw)) is not None]
-    maker.summary.read, maker.summary.lines = len(records), len(lines)
-    return b"".join(lines), maker.summary
+    lines = [maker.line(raw) for raw in records]
+    maker.summary.read = len(records)
+    maker.summary.lines = sum(line is not None for line in lines)
+    return lines, maker.summary
 
 
 def check(records: Sequence[RawRecord], options: DumpOptions = ALL) -> int:
     """How many of the lines the loop has written itself."""
-    wanted, summary = usually(records, options)
-    reader: Any = Memory(records)
-    out = Kept()
+    lines, summary = usually(records, options)
+    memory, out = Memory(records), Kept()
+    reader: Any = memory
     work = BulkWork(reader, Classifier(), out, options)
     found = dump(work, Stop(), lambda read: None)
-    assert out.data == wanted
+    assert out.data == b"".join(line for line in lines if line is not None)
     assert found.rows() == summary.rows()
     assert replace(found, tallies={}) == replace(summary, tallies={})
-    return work.quick
+    return sum(line is not None and row not in memory.asked for row, line in enumerate(lines))
 
 
 def letter(number: int, **changed: Any) -> RawRecord:
@@ -182,9 +190,11 @@ NUMBERS = (
     *(b"0", b"1", b"01", b"", b"-1", b"1.5", b"9" * 18, b"9" * 19, b"9" * 20, b" 1", b"1\0"),
     *(b"9223372036854775807", b"9223372036854775808", b"9223372036854775799", None),
 )
+NUL = r"holds a NUL, shown as \x00"
 TEXTS = (
     *(b"", b"0", b"a 12 b", b'a "12" b', b"back\\slash", b"tab\t", b"\x7f", "é 7".encode()),
     *(b"\xff", b"nul\0", b"x" * 3_000, b"9" * 3_999, b"9" * 4_001, b"x" * 5_000, None),
+    *(b"\0" + b"x" * 3_999, "क".encode() * 1_500, "क".encode() * 4_001),
 )
 
 
@@ -208,14 +218,33 @@ def test_strange_headers(name: str, contents: tuple[bytes | None, ...]) -> None:
 
 @pytest.mark.parametrize(
     ("content", "problem"),
-    [(b"x" * 4_001, "is cut from 4001 bytes"), ("ééé".encode() + b"\xff", "is not UTF-8")],
+    [
+        (b"x" * 4_000, None),
+        (b"x" * 4_001, "is cut from 4001 bytes"),
+        ("क".encode() * 1_500, None),
+        ("क".encode() * 4_001, "is cut from 12003 bytes"),
+        ("ééé".encode() + b"\xff", "is not UTF-8"),
+        (b"\xff" * 1_000, "is not UTF-8"),
+        (b"\xff" * 1_001, "is cut from 1001 bytes"),
+        ("\U00010000".encode() * 4_000 + b"\xff", "is cut from 16001 bytes"),
+        (b"nul\0", NUL),
+        (b"\0" + b"x" * 3_996, NUL),
+        (b"\0" + b"x" * 3_997, "is cut from 3998 bytes"),
+        (b"x" * 4_000 + b"\0", "is cut from 4001 bytes"),
+    ],
 )
-def test_messages_that_are_as_long_as_what_is_shown_of_them(content: bytes, problem: str) -> None:
-    records = [with_header(letter(number), "dlq.message", content) for number in range(2)]
-    assert check(records) == 0
-    for line in map(orjson.loads, usually(records, ALL)[0].splitlines()):
-        assert line["problems"] == [f"the header dlq.message {problem}"]
-        assert [name for name, _ in line["headers"]] == ["dlq.message"]
+@pytest.mark.parametrize("name", ["dlq.message", "dlq.error_path"])
+def test_what_is_shown_of_a_text_is_all_of_it_or_a_problem(
+    name: str, content: bytes, problem: str | None
+) -> None:
+    records = [with_header(letter(number), name, content) for number in range(2)]
+    check(records)
+    for line in map(orjson.loads, filter(None, usually(records, ALL)[0])):
+        assert line["problems"] == ([] if problem is None else [f"the header {name} {problem}"])
+        assert [each for each, _ in line["headers"]] == ([] if problem is None else [name])
+        shown = line[name.removeprefix("dlq.")]
+        assert shown.endswith("…") == (problem is not None and problem.startswith("is cut"))
+        assert problem is not None or shown == content.decode()
 
 
 def test_headers_missing_doubled_and_of_others() -> None:
@@ -309,10 +338,33 @@ def test_the_mix_of_the_field_on_kafka(
             summary = dump(work, Stop(), lambda read: None)
         out.close()
         lines = [orjson.loads(line) for line in out.path.read_bytes().splitlines()]
-        lines.sort(key=lambda line: (line["partition"], line["offset"]))
-        found.append((lines, summary.rows(), summary.read, summary.lines, summary.decoded))
+        # Which partition comes first is for Kafka to say; within each the file keeps the order.
+        by_partition = [[line for line in lines if line["partition"] == n] for n in range(2)]
+        found.append((by_partition, summary.rows(), summary.read, summary.lines, summary.decoded))
     assert found[0] == found[1]
     assert found[0][2:4] == (count, count)
+
+
+@pytest.mark.parametrize("at_least", [1, 1_000])
+def test_records_that_the_times_leave_out_are_no_silence(
+    kafka_bootstrap: str,
+    make_topic: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
+    at_least: int,
+) -> None:
+    """In bulk and record by record."""
+    topic, kafka = make_topic(1), KafkaSettings(bootstrap=kafka_bootstrap)
+    count = produce(kafka_bootstrap, topic, mixed_letters(4, 300))
+    monkeypatch.setattr(opening, "BULK_RECORDS", at_least)
+    span = Span(until_ns=1)
+    arrived = 0
+    with opening.open_work(
+        kafka, [topic], span, find_ranges(kafka, [topic], span), None, ALL
+    ) as work:
+        assert isinstance(work, BulkWork) == (at_least == 1)
+        while not work.finished:
+            arrived += work.step(0.2)
+        assert (arrived, work.summary.read) == (count, 0)
 
 
 def test_it_says_what_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:

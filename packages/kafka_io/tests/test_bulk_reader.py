@@ -39,7 +39,8 @@ def in_bulk(
     found: list[RawRecord] = []
     with BulkReader(settings, ranges, span=span) as reader:
         while not reader.finished:
-            found += reader.records(reader.read(0.2))
+            batch = reader.read(0.2)
+            found += [reader.record(batch, row) for row in range(len(batch))]
     return found
 
 

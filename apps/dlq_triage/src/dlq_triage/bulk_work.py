@@ -41,8 +41,6 @@ class BulkWork:
         self._buffer: Bytes = np.zeros(OUT_BYTES, np.uint8)
         self._view = self._buffer.data
         self._templates = Templates(self._buffer)
-        self.quick = 0
-        """Lines that the loop has written."""
 
     @property
     def finished(self) -> bool:
@@ -60,11 +58,12 @@ class BulkWork:
         return self._reader.trouble
 
     def step(self, timeout_s: float) -> int:
-        """Read a batch, write its lines and count them; how many records there were."""
+        """Read a batch, write its lines and count them; see ``work.Work``."""
+        before = self._reader.arrived
         batch = self._reader.read(timeout_s)
         self.summary.read += len(batch)
         self._write(batch)
-        return len(batch)
+        return self._reader.arrived - before
 
     def finish(self) -> None:
         """Count what the compiled loop has counted."""
@@ -78,7 +77,6 @@ class BulkWork:
         while row < len(batch):
             row, written, used, why, words = self._templates.write(batch, row, used)
             lines += written
-            self.quick += written
             if why == DONE:
                 break
             parts.append(self._view[start:used])

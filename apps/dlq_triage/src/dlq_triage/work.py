@@ -42,8 +42,9 @@ class Work(Protocol):
         """What the client complained of last."""
 
     def step(self, timeout_s: float) -> int:
-        """Read a batch, write its lines and count them; how many records there were.
+        """Read a batch, write its lines and count them; how many records Kafka has sent.
 
+        Those that the times leave out are among them, and not in ``summary.read``.
         Raises ReadError, UnknownTopic, BrokerUnreachable and DumpFailed.
         """
 
@@ -108,10 +109,12 @@ class RecordWork:
         return self._reader.trouble
 
     def step(self, timeout_s: float) -> int:
-        """Read a batch, write its lines and count them; how many records there were."""
+        """Read a batch, write its lines and count them; see ``Work``."""
+        before = self._reader.arrived
         batch = self._reader.read(timeout_s)
+        arrived = self._reader.arrived - before
         if not batch:
-            return 0
+            return arrived
         self.summary.read += len(batch)
         make = self._maker.line
         lines = [line for raw in batch if (line := make(raw)) is not None]
@@ -122,7 +125,7 @@ class RecordWork:
             if self._out is not None:
                 self._out.sync()
             self._reader.commit()
-        return len(batch)
+        return arrived
 
     def finish(self) -> None:
         """The summary is complete as it is."""

@@ -78,6 +78,8 @@ class RawReader:
         self._span = span if span is not None else Span()
         self._timed = self._span.from_ns is not None or self._span.until_ns is not None
         self._average_bytes = 0.0
+        self.arrived = 0
+        """Records that came so far, also those that the span's times leave out."""
         self._group = group
         self.ranges = ranges
         if ranges is None and not (follow and group is not None):
@@ -116,6 +118,7 @@ class RawReader:
         messages = self._source.read(max(1, count), timeout_s)
         if not messages:
             return []
+        self.arrived += len(messages)
         records = raw_records(messages)
         if self._group is not None:
             last: dict[Place, int] = {(each.topic, each.partition): each.offset for each in records}
