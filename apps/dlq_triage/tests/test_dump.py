@@ -207,6 +207,36 @@ def test_ctrl_c_leaves_whole_lines_and_says_where(
     assert not (tmp_path / "out.jsonl").exists()
 
 
+STOPPED_WHILE_IT_PREPARES = """
+import os, signal
+from dlq_triage import bulk_work, opening
+from dlq_triage.cli import main
+opening.BULK_RECORDS = 1
+bulk_work.warm_up = lambda: os.kill(os.getpid(), signal.{name})
+main()
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_who_stops_it_while_it_prepares_is_told(
+    kafka_bootstrap: str, filled: tuple[str, list[Mixed]], tmp_path: Path, name: str
+) -> None:
+    done = subprocess.run(
+        [
+            *(sys.executable, "-c", STOPPED_WHILE_IT_PREPARES.format(name=name)),
+            *("--topic", filled[0], "--dump", "out.jsonl"),
+        ],
+        env=_env(kafka_bootstrap),
+        cwd=tmp_path,
+        capture_output=True,
+        timeout=120,
+    )
+    assert done.returncode == 130, done
+    assert b"stopped before the end: 0 whole lines are in out.jsonl.part" in done.stderr
+    assert (tmp_path / "out.jsonl.part").read_bytes() == b""
+    assert not (tmp_path / "out.jsonl").exists()
+
+
 def test_wrong_use_is_one_sentence(kafka_bootstrap: str, tmp_path: Path) -> None:
     cases = {
         ("--topic", "nope"): (78, "topic nope does not exist"),

@@ -35,7 +35,7 @@ from dlq_triage.dump_file import STDOUT, DumpFile
 from dlq_triage.helpers import JOBS, JOBS_MAX, Helper, Piece, count_of, helping, share
 from dlq_triage.opening import open_work
 from dlq_triage.places import span_of
-from dlq_triage.stopping import stop_on_signals
+from dlq_triage.stopping import Stop, stop_on_signals
 from dlq_triage.summary import Summary
 from dlq_triage.work import DumpOptions, RecordWork, Work, reason_filter
 from kafka_io.raw_reader import RawReader
@@ -111,12 +111,14 @@ def command(
         names = match_topics(kafka, topics_of(topic))
         span = span_of(partition, start, until, topics=len(names), now_ns=time.time_ns())
         task = Piece(kafka, names, span, {}, options, None)
-        out = DumpFile(dump_to) if dump_to is not None else None
-        try:
-            summary, stopped = _read(task, out, helpers, group, follow)
-        finally:
-            if out is not None:
-                out.close()
+        # From here on there is a part to tell of; preparing the loops takes seconds.
+        with stop_on_signals() as stop:
+            out = DumpFile(dump_to) if dump_to is not None else None
+            try:
+                summary, stopped = _read(task, out, helpers, stop, group, follow)
+            finally:
+                if out is not None:
+                    out.close()
     report(summary, names, as_json=as_json, to_stderr=dump_to == STDOUT)
     if stopped:
         _say_stopped(out, summary)
@@ -127,7 +129,12 @@ def command(
 
 
 def _read(
-    task: Piece, out: DumpFile | None, helpers: list[Helper], group: str | None, follow: bool
+    task: Piece,
+    out: DumpFile | None,
+    helpers: list[Helper],
+    stop: Stop,
+    group: str | None,
+    follow: bool,
 ) -> tuple[Summary, bool]:
     """Read everything, with the helpers if it is worth it; whether somebody stopped it."""
     kafka, names = task.kafka, task.topics
@@ -141,7 +148,7 @@ def _read(
     ):
         total = None if follow else count_of(ranges)
         say(_beginning(total, names, kafka, follow))
-        with stop_on_signals() as stop, _progress(total) as show:
+        with _progress(total) as show:
 
             def progress(read: int) -> None:
                 for helper in helpers:
