@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from stage import Stage, good_packet, open_stage, packet_letter
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
+from stage import Stage, good_packet, open_stage, packet_letter, read_all
 
 from app_kit.testing import import_path
 from dlq_triage.cli import main
@@ -219,7 +223,9 @@ def page(address: str) -> str:
     return text
 
 
-def test_neighbours_in_the_topic(stage: Stage, triage: Command) -> None:
+def test_neighbours_in_the_topic(
+    stage: Stage, triage: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What Kafka has around a failure, stored or not; else the stored ones, and why."""
     now_ns = time.time_ns()
     one: dict[str, Any] = {"now_ns": now_ns, "raw": good_packet()}  # all of one partition
@@ -244,11 +250,52 @@ def test_neighbours_in_the_topic(stage: Stage, triage: Command) -> None:
     assert "around it in the topic" in table
     assert "not stored" in table
 
-    for bootstrap, why in (("", "names no broker"), ("127.0.0.1:9", "does not answer")):
-        more: dict[str, str] = {"KAFKA_BOOTSTRAP": bootstrap}
-        [alone] = objects(triage("show", str(stored["sample_id"]), "--json", **more))
-        assert (alone["topic_neighbours"], alone["neighbours"]) == ([], shown["neighbours"])
-        assert why in alone["topic_neighbours_problem"]
-        table = triage("show", str(stored["sample_id"]), **more).stdout
-        assert "its topic cannot be read" in table
-        assert why in table
+    monkeypatch.setattr("dlq_triage.around.ANSWER_S", 2.0)
+    with closing(socket.create_server(("127.0.0.1", 0))) as silent:
+        no_answer = f"127.0.0.1:{silent.getsockname()[1]}"
+        for bootstrap in ("", "127.0.0.1:9", no_answer):
+            why = "no Kafka broker" if bootstrap else "names no broker"
+            more: dict[str, str] = {"KAFKA_BOOTSTRAP": bootstrap}
+            [alone] = objects(triage("show", str(stored["sample_id"]), "--json", **more))
+            assert (alone["topic_neighbours"], alone["neighbours"]) == ([], shown["neighbours"])
+            assert why in alone["topic_neighbours_problem"]
+            assert bootstrap in alone["topic_neighbours_problem"]
+            table = triage("show", str(stored["sample_id"]), **more).stdout
+            assert "its topic cannot be read" in table
+            assert why in table
+
+
+def test_neighbours_that_kafka_no_longer_has(
+    stage: Stage, triage: Command, kafka_bootstrap: str
+) -> None:
+    """What is stored of them is still there, beside what Kafka has kept."""
+    one: dict[str, Any] = {"now_ns": time.time_ns(), "raw": good_packet()}  # all of one partition
+    stage.dead([packet_letter(n, message=f"letter {n}", **one) for n in range(6)])
+    triage("consume", "--once", "-t", stage.dlq, "--group", stage.live, code=3)
+    stage.dead([packet_letter(9, message="too new to be stored", **one)])
+    partition = next(each.partition for each in read_all(stage.settings, stage.dlq))
+    middle = f"{stage.dlq}/{partition}/3"
+    admin = AdminClient({"bootstrap.servers": kafka_bootstrap})
+
+    def around_it(low: int) -> list[list[str]]:
+        place = TopicPartition(stage.dlq, partition, low)
+        for done in admin.delete_records([place]).values():
+            done.result(30)
+        table = triage("show", middle).stdout.partition("around it")[2].partition("sent back")[0]
+        rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in table.splitlines()]
+        return [[row[0], row[1], row[-1]] for row in rows if row and row[0].isdigit()]
+
+    old = [[str(n), "Postgres", f"letter {n}"] for n in range(6) if n != 3]
+    new = ["6", "Kafka", "too new to be stored"]
+    both = [[number, "both", text] for number, _, text in old]
+    assert around_it(0) == [*both, new]
+    assert around_it(4) == [*old[:3], *both[3:], new]
+    assert around_it(7) == old
+
+
+def test_a_failure_that_stands_alone(stage: Stage, triage: Command) -> None:
+    stage.dead([packet_letter(0, now_ns=time.time_ns())])
+    triage("consume", "--once", "-t", stage.dlq, "--group", stage.live, code=3)
+    [group] = objects(triage("groups", "--json", code=3))[0]
+    shown = triage("show", str(group["sample_id"])).stdout
+    assert "around it nothing is stored, and Kafka has nothing within 5 offsets" in shown

@@ -8,7 +8,7 @@ from typing import Final
 from uuid import UUID
 
 from bars_store.failures import NO_TOPIC_ID
-from kafka_io.errors import BrokerUnreachable, KafkaIoError, UnknownTopic
+from kafka_io.errors import KafkaIoError, UnknownTopic
 from kafka_io.raw_reader import RawReader, RawRecord
 from kafka_io.settings import KafkaSettings
 from kafka_io.spans import Span, find_ranges
@@ -52,11 +52,9 @@ def read_around(
         ends_s = time.monotonic() + ANSWER_S
         with RawReader(kafka, [topic], ranges=ranges) as reader:
             while not reader.finished:
-                found += reader.read(_WAIT_S)
                 if time.monotonic() > ends_s:
                     return Around(problem=f"Kafka at {kafka.bootstrap} does not answer")
-    except BrokerUnreachable:
-        return Around(problem=f"Kafka at {kafka.bootstrap} does not answer")
+                found += reader.read(_WAIT_S)
     except UnknownTopic:
         return Around(problem=f"topic {topic} is no longer at {kafka.bootstrap}")
     except KafkaIoError as error:

@@ -211,22 +211,24 @@ def _tree(decoded: Decoded | None, error_path: str | None) -> Text:
 
 
 def _around(near: Around, stored: list[Summary], classifier: Classifier) -> Table | Text:
-    """The records around it in Kafka; where there are none to be had, the stored failures."""
-    if near.problem is None and not near.records:
-        return Text("it stands alone in its partition")
-    if near.problem is not None and not stored:
-        return Text(f"around it nothing is stored; its topic cannot be read: {near.problem}")
+    """The records around it that Kafka has or that are stored: Kafka keeps them for a while."""
+    if not near.records and not stored:
+        why = f"Kafka has nothing within {NEIGHBOURS} offsets"
+        if near.problem is not None:
+            why = f"its topic cannot be read: {near.problem}"
+        return Text(f"around it nothing is stored, and {why}")
     title = "around it in the topic"
     if near.problem is not None:
         title = f"stored failures around it (its topic cannot be read: {near.problem})"
-        rows = [_neighbour(each) for each in stored]
-    else:
-        rows = _topic_neighbours(near, stored, classifier)
+    rows = {each.offset: {**_neighbour(each), "found in": "Postgres"} for each in stored}
+    for row in _topic_neighbours(near, stored, classifier):
+        row["found in"] = "both" if row["offset"] in rows else "Kafka"
+        rows[row["offset"]] = row
     table = Table(title=escape(title), title_justify="left")
-    columns = ("offset", "failure_id", "status", "reason", "message")
+    columns = ("offset", "found in", "failure_id", "status", "reason", "message")
     for column in columns:
         table.add_column(column.removesuffix("_id"), overflow="fold")
-    for row in rows:
+    for _, row in sorted(rows.items()):
         cells = ["not stored" if row[column] is None else str(row[column]) for column in columns]
         table.add_row(*map(escape, cells))
     return table
