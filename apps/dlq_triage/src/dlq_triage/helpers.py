@@ -30,7 +30,7 @@ from kafka_io.spans import Ranges, Span
 WORTH_RECORDS: Final = 20_000
 """Below so many records one process is done before the helpers have begun."""
 JOBS: Final = 1
-"""Processes if nobody says how many: one reads quicker than a local broker's core sends."""
+"""Processes if nobody says how many: a second one wants the core that a local broker needs."""
 JOBS_MAX: Final = 16
 
 _FORK: Final = get_context("fork")
