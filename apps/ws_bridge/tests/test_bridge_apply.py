@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from broker_zerodha.session.clock import SystemClock
 from broker_zerodha.session.credentials import FixedCredentials
 from broker_zerodha.simulator import SimulatorOptions, SimulatorServer
@@ -76,10 +78,19 @@ def test_a_plan_with_fewer_connections_keeps_the_others_running(tmp_path: Path) 
                 async with asyncio.timeout(DEADLINE_S):
                     while kite.subscribed_tokens < 2 or bridge.counters.ticks_acked == 0:
                         await asyncio.sleep(0.01)
+                    assert set(journal.writer.last_frames) == {0, 1}
                     await bridge.apply(Plan((FIRST,)))
+                    assert set(journal.writer.last_frames) == {0}, "the next run asks for no gap"
                     seen = bridge.counters.frames_journaled
                     while not running.done() and bridge.counters.frames_journaled < seen + 20:
                         await asyncio.sleep(0.01)
+                bridge.refresh()
+                # Back again: what was not subscribed meanwhile was no silence.
+                opened = bridge.counters.gaps_opened
+                await bridge.apply(Plan((FIRST, SECOND)))
+                await until(lambda: kite.subscribed_tokens == 2)
+                assert bridge.counters.gaps_opened == opened
+                await bridge.apply(Plan((FIRST,)))
                 bridge.refresh()
                 went_on, connected = not running.done(), bridge.counters.shards_connected
                 stop.set()
@@ -131,6 +142,28 @@ def test_a_bridge_of_a_group_carries_what_it_is_given_and_publishes_what_is_conf
             assert await bridge.drain(DEADLINE_S) == 0
             assert bridge.handed_over() == {2: None}
             assert not counters.gaps_open
+
+    with a_broker() as broker:
+        asyncio.run(play(broker))
+
+
+def test_an_acknowledgement_wakes_the_bridge(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not the look that it takes now and then in any case."""
+    monkeypatch.setattr("ws_bridge.bridge.LOOK_S", 3600.0)
+
+    async def play(broker: MockBroker) -> None:
+        with Journal(tmp_path / "journal") as journal:
+            async with SimulatorServer(SimulatorOptions(rate_per_s=200.0, ticks=20)) as kite:
+                bridge = Bridge(parts_of(kite, broker), journal, Plan((FIRST,)))
+                stop = asyncio.Event()
+                running = asyncio.create_task(bridge.run(stop))
+                await until(lambda: kite.finished.is_set())
+                await until(lambda: bridge.counters.ticks_acked >= 20 and bridge.settled)
+                stop.set()
+                await running
+            assert await bridge.drain(DEADLINE_S) == 0
 
     with a_broker() as broker:
         asyncio.run(play(broker))

@@ -38,6 +38,7 @@ def test_a_damaged_note_of_last_frames_is_as_good_as_none(tmp_path: Path, rubbis
     (tmp_path / FILE_NAME).write_bytes(rubbish)
     with Journal(tmp_path, SMALL) as journal:
         assert set(journal.recovery.frames) == {0}
+        assert journal.recovery.note_damaged
 
 
 def test_last_frames_that_cannot_be_noted_are_a_problem_until_they_are(tmp_path: Path) -> None:
@@ -46,6 +47,17 @@ def test_last_frames_that_cannot_be_noted_are_a_problem_until_they_are(tmp_path:
         journal.writer.append(*frame(0))
         assert "last frames" in str(journal.writer.problem)
         (tmp_path / f"{FILE_NAME}.new").rmdir()
-        for number in range(1, 60):
-            journal.writer.append(*frame(number, 100))
+        journal.writer.sweep()
         assert journal.writer.problem is None
+
+
+def test_a_connection_that_the_plan_no_longer_has_is_forgotten(tmp_path: Path) -> None:
+    with Journal(tmp_path, SMALL) as journal:
+        for shard in range(3):
+            journal.writer.append(RecordKind.FRAME, shard, b"x", 10, 500, 0)
+        journal.writer.keep_shards(1)
+        assert set(journal.writer.last_frames) == {0}
+        for number in range(60):  # its frame leaves the segments that recovery looks at
+            journal.writer.append(*frame(number, 100))
+    with Journal(tmp_path, SMALL) as journal:
+        assert set(journal.recovery.frames) == {0}

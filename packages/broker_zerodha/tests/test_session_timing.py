@@ -15,6 +15,8 @@ from broker_zerodha.session.liveness import (
     InboundWatchdog,
     SymbolWatchdog,
 )
+from broker_zerodha.session.liveness_loop import note_ticks, warm_up
+from contracts.tick_batch import INSTRUMENT_TOKEN, TS_RECV_NS, TickBatch
 
 
 def test_waits_double_up_to_the_cap_and_never_end() -> None:
@@ -121,6 +123,18 @@ def test_a_tick_told_late_makes_no_symbol_look_older() -> None:
     ticked(dog, 5, 50)
     assert dog.stale(999 * NS_PER_S) is None
     assert dog.stale(1000 * NS_PER_S) == ((5,), 100 * NS_PER_S)
+
+
+def test_warm_up_leaves_nothing_to_compile_for_a_batch() -> None:
+    def signatures() -> int:
+        return len(getattr(note_ticks, "signatures", ()))
+
+    warm_up()
+    known, dog, batch = signatures(), SymbolWatchdog(), TickBatch(3)
+    dog.watch([5], 0)
+    for rows in (1, 2, 3):
+        dog.saw(batch.values[:rows, INSTRUMENT_TOKEN], batch.values[:rows, TS_RECV_NS])
+    assert signatures() == known
 
 
 def test_closed_hours_are_no_silence() -> None:

@@ -6,11 +6,15 @@ import ctypes
 import gc
 import os
 import select
+import subprocess
+import sys
 import threading
+from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
 import pytest
+from confluent_kafka import Producer
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -92,6 +96,42 @@ def test_an_answer_writes_to_the_descriptor(broker: Broker) -> None:
     producer.close()
     os.close(read)
     os.close(write)
+
+
+READS_AND_FORGETS = """
+import sys
+from kafka_io.librdkafka.consumer_client import ConsumerClient
+client = ConsumerClient({"bootstrap.servers": sys.argv[1], "group.id": "none"})
+client.assign({(sys.argv[2], 0): 0})
+while not len(client.read(5, 1.0)):
+    pass
+del client
+kept = ConsumerClient({"bootstrap.servers": sys.argv[1], "group.id": "none"})
+kept.assign({(sys.argv[2], 0): 0})
+while not len(kept.read(5, 1.0)):
+    pass
+print("read")
+"""
+
+
+def test_a_consumer_that_nobody_closed_gives_its_messages_back(
+    kafka_bootstrap: str, make_topic: Callable[..., str]
+) -> None:
+    """Else librdkafka would wait for them for ever, when it is forgotten and at the end."""
+    topic = make_topic()
+    producer = Producer({"bootstrap.servers": kafka_bootstrap})
+    for _ in range(20):
+        producer.produce(topic, b"value")
+    producer.flush()
+    done = subprocess.run(
+        [sys.executable, "-c", READS_AND_FORGETS, kafka_bootstrap, topic],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "read\n"), done.stderr
 
 
 def test_a_producer_that_nobody_closed_leaves_no_thread() -> None:

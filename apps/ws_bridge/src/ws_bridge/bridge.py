@@ -152,6 +152,11 @@ class Bridge:
         log.info("starting", feed=self._parts.feed, tokens=self._plan.tokens)
         if self._journal.cursor.damaged:
             log.warning("the journal's position is unreadable; publishing all that it holds again")
+        if self._journal.recovery.note_damaged:
+            log.warning(
+                "the note of the connections' last frames is unreadable; the gap of one that was "
+                "silent for long may not be told"
+            )
         await self.apply(self._plan)
         # The first tick must not wait for the compiler; connecting takes longer than loading.
         await asyncio.to_thread(warm_up)
@@ -182,8 +187,11 @@ class Bridge:
                 self._running[shard] = self._start(session.run())
             else:
                 await session.apply(tokens)
-        for shard in [each for each in self._sessions if each >= len(plan.shards)]:
-            await self._sessions.pop(shard).stop()
+        gone = [each for each in self._sessions if each >= len(plan.shards)]
+        await asyncio.gather(*(self._end_session(shard) for shard in gone))
+        for shard in gone:
+            self._intake.yield_shard(shard)
+        self._journal.writer.keep_shards(len(plan.shards))
 
     @property
     def acked_ns(self) -> Mapping[int, int]:
@@ -277,6 +285,8 @@ class Bridge:
         await self._publish_until(ends_s, hurry)
         self._pump.close()
         self._answers.close()
+        if self._failed.done():
+            self._failed.result()
         return 0 if self.settled else self._journal.writer.backlog_bytes
 
     async def _publish_until(self, ends_s: float, hurry: Callable[[], bool]) -> None:
@@ -304,7 +314,7 @@ class Bridge:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _open_session(self, shard: int) -> KiteSession:
-        last = self._journal.recovery.frames.get(shard)
+        last = self._journal.writer.last_frames.get(shard)
         options = replace(
             self._parts.session_options,
             resume_from_ns=last.ts_recv_ns if last is not None else None,

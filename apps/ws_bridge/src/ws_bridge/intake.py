@@ -115,7 +115,8 @@ class Intake:
         return last_ns
 
     def yield_shard(self, shard: int) -> None:
-        """Another bridge has taken the shard: its gap event covers the silences of this one."""
+        """The shard is no longer this bridge's: gone, or taken by another, whose gap event covers
+        the silences of this one."""
         self._last_frame_ns.pop(shard, None)
         for of, from_ns in list(self._gaps):
             if of == shard:

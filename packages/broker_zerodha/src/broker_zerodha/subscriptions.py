@@ -99,8 +99,9 @@ def make_plan(
 ) -> Plan:
     """Place every wish; tokens of ``previous`` stay where they are.
 
-    A token that comes back goes to the shard that ``homes`` names, where that has room: its ticks
-    then carry a feed session that is not older than that of its last ones.
+    A token that comes back goes to the shard that ``homes`` names, where that has room, even if
+    that shard had gone: its ticks then carry a feed session that is not older than that of its
+    last ones.
 
     A new plan uses as few connections as hold all tokens, each with about the same bytes to carry
     (a full packet weighs 184, ltp 8). The result does not depend on the order of the wishes.
@@ -115,7 +116,9 @@ def make_plan(
             if token in modes and len(shard) < shard_tokens_max and token not in placed:
                 shard[token] = modes[token]
                 placed.add(token)
-    needed = -(-len(modes) // shard_tokens_max)
+    back = [homes[token] for token in modes if token not in placed and token in homes]
+    last_home = max((home for home in back if home < shards_max), default=-1)
+    needed = max(-(-len(modes) // shard_tokens_max), last_home + 1)
     shards.extend({} for _ in range(needed - len(shards)))
     loads = [sum(weight(token, mode) for token, mode in shard.items()) for shard in shards]
     rest = sorted(

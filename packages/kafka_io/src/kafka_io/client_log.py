@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from typing import Final
 
-# Said at each start about enable.gapless.guarantee, which we use on purpose (see producer).
 _LEVELS: Final = (50, 50, 50, 40, 30, 20, 20, 10)
 """The level of Python's ``logging`` for each of syslog's (RFC 5424), as confluent-kafka has it."""
+# Said at each start, of what is used on purpose (see producer).
 _EXPECTED: Final = "Configuration property enable.gapless.guarantee is experimental"
 
 

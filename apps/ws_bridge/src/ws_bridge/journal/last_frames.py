@@ -2,8 +2,9 @@
 
 A connection may have been silent for many segments, with a refused token for instance, so its last
 frame need not be in those that recovery looks at. The file is written anew whenever a segment is
-opened, before its first record: with the frames of the newest segments it is complete. Where it is
-an older one, after a power failure or on a full disk, a gap is told to begin earlier than it did.
+opened, before its first record: with the frames of the newest segments it is complete, whenever the
+process ends. After a power failure, or where it could not be written, it may be an older one, and a
+gap is then told to begin earlier than it did.
 """
 
 from __future__ import annotations
@@ -26,16 +27,18 @@ class LastFrame(NamedTuple):
     first_seq: int
 
 
-def read_last_frames(directory: Path) -> dict[int, LastFrame]:
-    """By shard; empty where there is no such file, or not a whole one. Raises OSError."""
+def read_last_frames(directory: Path) -> dict[int, LastFrame] | None:
+    """By shard; empty where there is no such file, None where it is damaged. Raises OSError."""
     try:
         found = orjson.loads((directory / FILE_NAME).read_bytes())
         return {
             int(shard): LastFrame(*(int(number) for number in numbers))
             for shard, numbers in found.items()
         }
-    except (FileNotFoundError, ValueError, TypeError, AttributeError):
+    except FileNotFoundError:
         return {}
+    except (ValueError, TypeError, AttributeError):
+        return None
 
 
 def write_last_frames(directory: Path, frames: Mapping[int, tuple[int, int, int]]) -> None:

@@ -30,12 +30,17 @@ class Recovery:
     """The highest feed_session seen; a new one must be above it, whatever the clock says."""
     torn_bytes: int = 0
     """Bytes of a record that the crash cut off before its append returned."""
+    note_damaged: bool = False
+    """The note of last frames is unreadable: a connection that was silent for long is unknown."""
 
 
-def recover(segments: Sequence[Segment], before: Mapping[int, LastFrame]) -> tuple[Recovery, int]:
+def recover(
+    segments: Sequence[Segment], before: Mapping[int, LastFrame] | None
+) -> tuple[Recovery, int]:
     """Look at the newest segments: (what they tell, the true end of the last one in bytes).
 
-    ``before`` is by shard the last frame of older segments. Raises OSError.
+    ``before`` is by shard the last frame of older segments, None where that is not readable any
+    more. Raises OSError.
     """
     frames: dict[int, LastFrame] = {}
     last_ns: int | None = None
@@ -48,9 +53,10 @@ def recover(segments: Sequence[Segment], before: Mapping[int, LastFrame]) -> tup
         torn += torn_here
         if frames:
             break
-    frames = {**before, **frames}
+    frames = {**(before or {}), **frames}
     last_session = max((frame.feed_session for frame in frames.values()), default=None)
-    return Recovery(frames, last_ns, last_session, torn), ends[0] if ends else 0
+    found = Recovery(frames, last_ns, last_session, torn, note_damaged=before is None)
+    return found, ends[0] if ends else 0
 
 
 def _survey(segment: Segment) -> tuple[dict[int, LastFrame], int | None, int, int]:

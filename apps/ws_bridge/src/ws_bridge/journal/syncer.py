@@ -6,6 +6,7 @@ import os
 import threading
 from pathlib import Path
 
+from ws_bridge.journal.last_frames import FILE_NAME
 from ws_bridge.journal.options import Sync
 
 
@@ -67,7 +68,7 @@ class Syncer:
         problem = None
         durable = self._always or self._interval_s is not None
         if durable and new_names:
-            problem = self._sync_directory()
+            problem = self._sync_note() or self._sync_directory()
         for fd in retired:
             # Only this method closes a descriptor, so the live one cannot be closed meanwhile.
             if durable:
@@ -76,6 +77,17 @@ class Syncer:
         if durable and live is not None:
             problem = _sync(live) or problem
         self.problem = problem
+
+    def _sync_note(self) -> str | None:
+        """The note of last frames is written anew with each segment."""
+        try:
+            fd = os.open(self._directory / FILE_NAME, os.O_RDONLY)
+        except OSError:
+            return None  # the writer tells of it
+        try:
+            return _sync(fd)
+        finally:
+            os.close(fd)
 
     def _sync_directory(self) -> str | None:
         try:

@@ -13,14 +13,14 @@ import secrets
 import struct
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from ws_bridge.errors import JournalFull, JournalUnusable, RecordTooLarge
 from ws_bridge.journal.cursor import AckCursor
-from ws_bridge.journal.last_frames import read_last_frames, write_last_frames
+from ws_bridge.journal.last_frames import LastFrame, read_last_frames, write_last_frames
 from ws_bridge.journal.layout import (
     HEADER_BYTES,
     HEADER_CRC,
@@ -218,11 +218,26 @@ class JournalWriter:
             self._last_frames[shard] = (feed_session, ts_recv_ns, first_seq)
         return self._wrote(size)
 
+    @property
+    def last_frames(self) -> Mapping[int, LastFrame]:
+        """By shard the last frame that was journaled, by this run or one before."""
+        return {shard: LastFrame(*last) for shard, last in self._last_frames.items()}
+
+    def keep_shards(self, count: int) -> None:
+        """Forget the last frames of the shards from ``count`` on: there are no such connections."""
+        gone = [shard for shard in self._last_frames if shard >= count]
+        for shard in gone:
+            del self._last_frames[shard]
+        if gone:
+            self._note_last_frames()
+
     def sweep(self) -> int:
         """Remove acknowledged segments that are too old; how many. For a call every minute or so.
 
         Happens by itself at each new segment. A segment that cannot be removed is a ``problem``.
         """
+        if self._notes_problem is not None:
+            self._note_last_frames()
         try:
             removed = self._sweep()
         except OSError as exc:
@@ -342,7 +357,7 @@ class JournalWriter:
         except OSError as exc:
             self._notes_problem = (
                 f"the last frames of the connections cannot be noted ({exc.strerror}); after a "
-                "restart a gap may be told to begin too early"
+                "restart the gap of one that is silent may be told wrongly"
             )
         else:
             self._notes_problem = None

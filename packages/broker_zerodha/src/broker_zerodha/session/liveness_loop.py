@@ -41,5 +41,6 @@ def note_ticks(
 def warm_up() -> None:
     """Compile the loop, or load it from the user's cache, before the first tick arrives."""
     none, no_flags = np.empty(0, np.int64), np.empty(0, np.bool_)
-    columns = np.empty((0, 2), np.int64)
-    note_ticks(none, none, none, no_flags, columns[:, 0], columns[:, 1])
+    columns = np.zeros((2, 2), np.int64)
+    for rows in (1, 2):  # numba takes a column of one row for another kind of array
+        note_ticks(none, none, none, no_flags, columns[:rows, 0], columns[:rows, 1])

@@ -62,17 +62,19 @@ class ConsumerClient:
         self._main = LIBRARY.queue_get_main(self._handle)
         self._queue = LIBRARY.queue_get_consumer(self._handle)
         LIBRARY.set_log_queue(self._handle, self._main)
-        self._pointers: Ints = np.empty(BATCH_RECORDS, np.int64)
+        self._pointers: Ints = np.zeros(BATCH_RECORDS, np.int64)
+        """Messages that librdkafka gave and has not got back; 0 where there is none."""
         self._rows: Ints = np.empty((BATCH_RECORDS, FIELDS), np.int64)
         self._headers: Ints = np.empty((_HEADERS, HEADER_FIELDS), np.int64)
         self._slots: Ints = np.zeros(SLOTS, np.int64)
         names = ("message_headers", "header_get_all", "message_timestamp")
         self._functions: Ints = np.array([LIBRARY.address(name) for name in names], np.int64)
         self._destroy = LIBRARY.address("message_destroy")
-        self._held = 0
         self._topics: dict[int, str] = {}
-        # A client that nobody closed must not outlive its owner.
-        self._end = weakref.finalize(self, _close, self._handle, self._main, self._queue)
+        # A client that nobody closed must not outlive its owner; it waits for its messages.
+        self._end = weakref.finalize(
+            self, _close, self._handle, self._main, self._queue, self._pointers, self._destroy
+        )
 
     def assign(self, offsets: Mapping[tuple[str, int], int]) -> None:
         """Read these partitions, from these offsets."""
@@ -98,13 +100,12 @@ class ConsumerClient:
         if taken == 1 and count > 1:
             more = min(count, BATCH_RECORDS) - 1
             taken += max(0, LIBRARY.consume_batch_queue(self._queue, 0, at + 8, more))
-        self._held = max(0, taken)
-        done, used = 0, 0
+        held, done, used = max(0, taken), 0, 0
         while True:
             done, used = gather(
                 self._pointers,
                 done,
-                self._held,
+                held,
                 self._rows,
                 self._headers,
                 used,
@@ -112,7 +113,7 @@ class ConsumerClient:
                 self._slots,
                 self._slots.ctypes.data,
             )
-            if done == self._held:
+            if done == held:
                 return Batch(self._rows[:done], self._headers[:used])
             self._headers = np.resize(self._headers, (2 * len(self._headers), HEADER_FIELDS))
 
@@ -146,11 +147,11 @@ class ConsumerClient:
         self._end()
 
     def _release(self) -> None:
-        release(self._pointers, self._held, self._destroy)
-        self._held = 0
+        release(self._pointers, BATCH_RECORDS, self._destroy)
 
 
-def _close(handle: int, main: int, queue: int) -> None:
+def _close(handle: int, main: int, queue: int, pointers: Ints, destroy: int) -> None:
+    release(pointers, BATCH_RECORDS, destroy)
     LIBRARY.queue_destroy(queue)
     LIBRARY.queue_destroy(main)
     LIBRARY.destroy(handle)

@@ -137,9 +137,11 @@ def copy_headers(
 
 @compiled
 def release(pointers: Ints, count: Word, destroy: Word) -> None:
-    """Give the messages back to librdkafka."""
+    """Give the messages back to librdkafka, each once: their addresses become 0."""
     for index in range(count):
-        call(destroy, (pointers[index],))
+        if pointers[index] != 0:
+            call(destroy, (pointers[index],))
+            pointers[index] = 0
 
 
 def warm_up() -> None:
