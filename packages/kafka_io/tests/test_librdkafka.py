@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from kafka_io.delivery import Delivery
 from kafka_io.errors import SettingsError
 from kafka_io.librdkafka import loops, memory
+from kafka_io.librdkafka.consumer_client import ConsumerClient
 from kafka_io.librdkafka.library import LIBRARY, Message
 from kafka_io.librdkafka.loops import GROUP_FIELDS, KEY_BYTES, WORDS, group_answers, lay_out
 from kafka_io.producer import RecordProducer
@@ -98,16 +99,16 @@ def test_an_answer_writes_to_the_descriptor(broker: Broker) -> None:
     os.close(write)
 
 
-READS_AND_FORGETS = """
+READS_AND_FORGETS = f"""
 import sys
-from kafka_io.librdkafka.consumer_client import ConsumerClient
-client = ConsumerClient({"bootstrap.servers": sys.argv[1], "group.id": "none"})
-client.assign({(sys.argv[2], 0): 0})
+from {ConsumerClient.__module__} import ConsumerClient
+client = ConsumerClient({{"bootstrap.servers": sys.argv[1], "group.id": "none"}})
+client.assign({{(sys.argv[2], 0): 0}})
 while not len(client.read(5, 1.0)):
     pass
 del client
-kept = ConsumerClient({"bootstrap.servers": sys.argv[1], "group.id": "none"})
-kept.assign({(sys.argv[2], 0): 0})
+kept = ConsumerClient({{"bootstrap.servers": sys.argv[1], "group.id": "none"}})
+kept.assign({{(sys.argv[2], 0): 0}})
 while not len(kept.read(5, 1.0)):
     pass
 print("read")
