@@ -8,7 +8,6 @@ that it is given; for groups, and wherever few records come, there is ``source.S
 
 from __future__ import annotations
 
-import ctypes
 import weakref
 from collections.abc import Mapping
 from typing import Final, NamedTuple
@@ -18,7 +17,7 @@ from confluent_kafka import KafkaError
 
 from kafka_io.librdkafka import gathering
 from kafka_io.librdkafka.gathering import FIELDS, HEADER_FIELDS, SLOTS, Ints, gather, release
-from kafka_io.librdkafka.handle import open_handle, text_of
+from kafka_io.librdkafka.handle import log_line, open_handle, text_of
 from kafka_io.librdkafka.library import (
     CONSUMER,
     EVENT_ERROR,
@@ -135,9 +134,7 @@ class ConsumerClient:
             if kind == EVENT_ERROR:
                 found.append(Complaint(text_of(LIBRARY.event_error_string(event))))
             elif kind == EVENT_LOG:
-                facility, text, level = ctypes.c_char_p(), ctypes.c_char_p(), ctypes.c_int()
-                LIBRARY.event_log(event, *map(ctypes.byref, (facility, text, level)))
-                found.append(_logged(level.value, text_of(facility.value), text_of(text.value)))
+                found.append(_logged(*log_line(event)))
             LIBRARY.event_destroy(event)
         return found
 

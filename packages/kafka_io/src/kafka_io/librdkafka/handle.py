@@ -28,6 +28,13 @@ def open_handle(kind: int, config: Mapping[str, object], events: int) -> int:
     return handle
 
 
+def log_line(event: int) -> tuple[int, str, str]:
+    """What an ``EVENT_LOG`` says: the level, which is syslog's, the facility and the text."""
+    facility, text, level = ctypes.c_char_p(), ctypes.c_char_p(), ctypes.c_int()
+    LIBRARY.event_log(event, *map(ctypes.byref, (facility, text, level)))
+    return level.value, text_of(facility.value), text_of(text.value)
+
+
 def text_of(raw: bytes | None) -> str:
     """What librdkafka says, as text."""
     return (raw or b"").decode(errors="replace")

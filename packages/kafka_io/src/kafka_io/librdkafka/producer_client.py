@@ -16,7 +16,7 @@ import numpy as np
 from confluent_kafka import KafkaError
 
 from kafka_io.dead_letters import Headers
-from kafka_io.librdkafka.handle import open_handle, text_of
+from kafka_io.librdkafka.handle import log_line, open_handle, text_of
 from kafka_io.librdkafka.library import (
     EVENT_DR,
     EVENT_ERROR,
@@ -134,9 +134,7 @@ class ProducerClient:
         if kind == EVENT_ERROR:
             self._listener.client_error(self._error_of(event))
         elif kind == EVENT_LOG:
-            facility, text, level = ctypes.c_char_p(), ctypes.c_char_p(), ctypes.c_int()
-            LIBRARY.event_log(event, *map(ctypes.byref, (facility, text, level)))
-            self._listener.client_said(level.value, text_of(facility.value), text_of(text.value))
+            self._listener.client_said(*log_line(event))
         return 0
 
     def _tell_answers(self, event: int) -> int:
