@@ -23,12 +23,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from contracts.topics import load_topics
-from devstack import databases, stack, topics
-from devstack.kafka import private_kafka
-from devstack.layout import layout_of
-from devstack.leases import Lease
-from devstack.reporter import ConsoleReporter
+from kite_contracts.topics import load_topics
+from kite_devstack import databases, stack, topics
+from kite_devstack.kafka import private_kafka
+from kite_devstack.layout import layout_of
+from kite_devstack.leases import Lease
+from kite_devstack.reporter import ConsoleReporter
 
 PATIENCE_S = 300.0
 MASTER = """\

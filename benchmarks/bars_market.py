@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
-from bars_store.bars import NO_OI, BarColumns, BarInstrument, SourceBars
-from bars_store.bars.columns import take
-from contracts.sessions import Holidays, SessionCalendar
-from contracts.sessions.model import MINUTE_NS, midnight_ns
+from kite_bars_store.bars import NO_OI, BarColumns, BarInstrument, SourceBars
+from kite_bars_store.bars.columns import take
+from kite_contracts.sessions import Holidays, SessionCalendar
+from kite_contracts.sessions.model import MINUTE_NS, midnight_ns
 
 SESSION_MINUTES = 375
 FIRST_DAY = date(2026, 6, 1)

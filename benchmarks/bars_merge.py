@@ -32,11 +32,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bars_store.bars import BarStore, load_rules
-from bars_store.database import connect, transaction
+from kite_bars_store.bars import BarStore, load_rules
+from kite_bars_store.database import connect, transaction
 from benchmarks.bars_market import Scale, calendar, months, peak_mb, windows
-from contracts.migrations import runner
-from devstack.databases import database
+from kite_contracts.migrations import runner
+from kite_devstack.databases import database
 
 RATIO_MIN = 0.5
 RERUN_MIN = 3.0

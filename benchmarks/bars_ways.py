@@ -20,14 +20,14 @@ import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.csv  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
-from bars_store.bars import BarColumns, BarInstrument, BarStore, SourceBars, load_rules, screen
-from bars_store.bars.chunks import chunks
-from bars_store.bars.columns import VALUES, concat
-from bars_store.bars.grid import calendar_sessions
-from bars_store.bars.merging import merge
-from bars_store.bars.projecting import setting_of
-from bars_store.bars.words import counting_words
-from bars_store.database import Cursor, connect, transaction
+from kite_bars_store.bars import BarColumns, BarInstrument, BarStore, SourceBars, load_rules, screen
+from kite_bars_store.bars.chunks import chunks
+from kite_bars_store.bars.columns import VALUES, concat
+from kite_bars_store.bars.grid import calendar_sessions
+from kite_bars_store.bars.merging import merge
+from kite_bars_store.bars.projecting import setting_of
+from kite_bars_store.bars.words import counting_words
+from kite_bars_store.database import Cursor, connect, transaction
 from benchmarks.bars_market import PRICE_SCALE, TICK, calendar
 
 LIMITS: Final = load_rules().limits

@@ -19,19 +19,19 @@ import numpy as np
 
 from benchmarks.measure import NotMeasured
 from benchmarks.ways import SESSION
-from broker_zerodha.frames import count_slots, frame_index
-from broker_zerodha.session.clock import SystemClock
-from broker_zerodha.session.events import Connected
-from kafka_io.framing import SingleObjectFraming
-from kafka_io.settings import KafkaSettings
-from ws_bridge.counters import Counters
-from ws_bridge.intake import Intake
-from ws_bridge.journal import Chunk, Journal, JournalOptions, Position
-from ws_bridge.journal.chunk import make_chunk
-from ws_bridge.journal.layout import RecordKind
-from ws_bridge.journal.scan import COLUMNS, FRAME_COLUMNS, KIND
-from ws_bridge.pump import make_pump
-from ws_bridge.topics import Topics
+from kite_broker_zerodha.frames import count_slots, frame_index
+from kite_broker_zerodha.session.clock import SystemClock
+from kite_broker_zerodha.session.events import Connected
+from kite_kafka_io.framing import SingleObjectFraming
+from kite_kafka_io.settings import KafkaSettings
+from kite_ws_bridge.counters import Counters
+from kite_ws_bridge.intake import Intake
+from kite_ws_bridge.journal import Chunk, Journal, JournalOptions, Position
+from kite_ws_bridge.journal.chunk import make_chunk
+from kite_ws_bridge.journal.layout import RecordKind
+from kite_ws_bridge.journal.scan import COLUMNS, FRAME_COLUMNS, KIND
+from kite_ws_bridge.pump import make_pump
+from kite_ws_bridge.topics import Topics
 
 SHARD = 0
 WAIT_S = 0.001

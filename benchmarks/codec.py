@@ -12,13 +12,13 @@ from kiteconnect import KiteTicker  # type: ignore[import-untyped]
 
 from benchmarks.measure import Figure, Spread, in_turns, rate, ratios
 from benchmarks.stage import full_frames
-from broker_zerodha.frames import decode_frames, frame_index
-from contracts.bounds import tick_bounds
-from contracts.schemas import avro_schema
-from contracts.tick_batch import TickBatch
-from contracts.tick_rows import tick_record
-from kafka_io.framing import SingleObjectFraming
-from kafka_io.tick_codec import TickEncoder, decode_ticks, encode_ticks
+from kite_broker_zerodha.frames import decode_frames, frame_index
+from kite_contracts.bounds import tick_bounds
+from kite_contracts.schemas import avro_schema
+from kite_contracts.tick_batch import TickBatch
+from kite_contracts.tick_rows import tick_record
+from kite_kafka_io.framing import SingleObjectFraming
+from kite_kafka_io.tick_codec import TickEncoder, decode_ticks, encode_ticks
 
 TITLE = "Decode, check and encode, without Kafka, in one thread's processor time"
 SIZES = (1, 10, 30, 100, 500)

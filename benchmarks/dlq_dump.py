@@ -35,12 +35,12 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from app_kit.testing import import_path
-from broker_zerodha.fuzzing import random_packet
-from broker_zerodha.packets import PacketKind
-from kafka_io.dead_letters import DeadLetter
-from kafka_io.raw_reader import FETCH_BYTES, PREFETCH_KIB
-from kafka_io.settings import KafkaSettings
+from kite_runtime.testing import import_path
+from kite_broker_zerodha.fuzzing import random_packet
+from kite_broker_zerodha.packets import PacketKind
+from kite_kafka_io.dead_letters import DeadLetter
+from kite_kafka_io.raw_reader import FETCH_BYTES, PREFETCH_KIB
+from kite_kafka_io.settings import KafkaSettings
 
 RECORDS = 500_000
 LARGE = 400
@@ -209,7 +209,7 @@ def ways(settings: KafkaSettings, file: Path) -> dict[str, Way]:
         return Way(lambda topic, count: [*start, topic, str(count), json.dumps(fetching)], 0)
 
     def dump(*more: str) -> Way:
-        start = [sys.executable, "-m", "dlq_triage.cli", "--dump", str(file), *more]
+        start = [sys.executable, "-m", "kite_dlq_triage.cli", "--dump", str(file), *more]
         return Way(lambda topic, _: [*start, "--topic", topic], 3)
 
     return {

@@ -19,8 +19,8 @@ from letters_proof import Ledger, Proof
 from rich.console import Console
 from rich.table import Table
 
-from devstack.kafka import private_kafka
-from devstack.postgres import PostgresServer
+from kite_devstack.kafka import private_kafka
+from kite_devstack.postgres import PostgresServer
 
 COUNT = 1_000_000
 LARGE_EVERY = 20_000

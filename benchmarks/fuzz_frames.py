@@ -9,8 +9,8 @@ from __future__ import annotations
 import argparse
 import time
 
-from broker_zerodha.fuzzing import FuzzResult, fuzz
-from contracts.bounds import tick_bounds
+from kite_broker_zerodha.fuzzing import FuzzResult, fuzz
+from kite_contracts.bounds import tick_bounds
 
 FRAMES_PER_SEED = 50_000
 

@@ -30,11 +30,11 @@ import pyarrow.csv  # type: ignore[import-untyped]
 from rich.console import Console
 from rich.table import Table
 
-from bars_store.database import connect, transaction
-from bars_store.instruments import InstrumentStore, Snapshot
-from broker_zerodha.instrument_dump import parse
-from contracts.migrations import runner
-from devstack.databases import database
+from kite_bars_store.database import connect, transaction
+from kite_bars_store.instruments import InstrumentStore, Snapshot
+from kite_broker_zerodha.instrument_dump import parse
+from kite_contracts.migrations import runner
+from kite_devstack.databases import database
 
 ROWS = 150_000
 DAY = date(2026, 11, 23)

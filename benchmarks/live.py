@@ -18,10 +18,10 @@ from pathlib import Path
 from benchmarks.measure import Figure, Spread, say
 from benchmarks.processes import RunningBridge, cpu_s, peak_memory_mib, program, said, until
 from benchmarks.stage import instrument_tokens
-from contracts.topics import load_topics
-from devstack import topics as devstack_topics
-from devstack.kafka import KafkaServer, private_kafka
-from ws_bridge.status_facts import ACK_HISTOGRAM, Scrape
+from kite_contracts.topics import load_topics
+from kite_devstack import topics as devstack_topics
+from kite_devstack.kafka import KafkaServer, private_kafka
+from kite_ws_bridge.status_facts import ACK_HISTOGRAM, Scrape
 
 TITLE = "The live bridge at 18,000 ticks a second, simulator and broker on the same cores"
 LATENCY_TITLE = "Latency by linger, size of frame and partitions"

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from app_kit.testing import import_path
+from kite_runtime.testing import import_path
 from benchmarks.measure import Figure, NotMeasured, say
 
 TITLE = "The other places"

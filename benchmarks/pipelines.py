@@ -11,7 +11,7 @@ from benchmarks.bridge_way import JournaledBridge, UnjournaledBridge
 from benchmarks.measure import Figure, Spread, Task, in_turns, rate, ratios, say
 from benchmarks.stage import PARTITIONS, full_frames, kafka_settings, topic
 from benchmarks.ways import Plain, Quick, Ready, Way
-from kafka_io.settings import KafkaSettings
+from kite_kafka_io.settings import KafkaSettings
 
 TITLE = "Frame to acknowledged record, broker and bridge on the same cores"
 SIZES = (1, 10, 30, 100, 500)

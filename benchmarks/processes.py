@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from app_kit.testing import import_path
+from kite_runtime.testing import import_path
 from benchmarks.measure import NotMeasured
-from ws_bridge.status_facts import Scrape
+from kite_ws_bridge.status_facts import Scrape
 
 START_TIMEOUT_S = 60.0
 END_TIMEOUT_S = 40.0
@@ -31,7 +31,7 @@ def program(
     environ = {**os.environ, **settings, "PYTHONPATH": import_path()}
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [sys.executable, "-m", "ws_bridge.cli", *arguments],
+            [sys.executable, "-m", "kite_ws_bridge.cli", *arguments],
             env=environ,
             stdin=subprocess.DEVNULL,
             stdout=out,

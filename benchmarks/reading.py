@@ -9,8 +9,8 @@ from confluent_kafka import Consumer, TopicPartition
 from benchmarks.bridge_way import UnjournaledBridge
 from benchmarks.measure import Figure, NotMeasured, Spread, in_turns, ratios, say
 from benchmarks.stage import PARTITIONS, full_frames, kafka_settings, topic
-from kafka_io.consumer import TickReader
-from kafka_io.settings import KafkaSettings
+from kite_kafka_io.consumer import TickReader
+from kite_kafka_io.settings import KafkaSettings
 
 TITLE = "Reading ticks"
 TICKS = 200_000

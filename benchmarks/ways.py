@@ -26,14 +26,14 @@ from kiteconnect import KiteTicker  # type: ignore[import-untyped]
 
 from benchmarks.measure import NotMeasured
 from benchmarks.stage import IN_FLIGHT
-from broker_zerodha.frames import decode_frames, frame_index
-from contracts.bounds import tick_bounds
-from contracts.schemas import avro_schema, json_schema
-from contracts.tick_batch import TickBatch
-from kafka_io.framing import SingleObjectFraming
-from kafka_io.producer import producer_config
-from kafka_io.settings import KafkaSettings
-from kafka_io.tick_codec import encode_ticks
+from kite_broker_zerodha.frames import decode_frames, frame_index
+from kite_contracts.bounds import tick_bounds
+from kite_contracts.schemas import avro_schema, json_schema
+from kite_contracts.tick_batch import TickBatch
+from kite_kafka_io.framing import SingleObjectFraming
+from kite_kafka_io.producer import producer_config
+from kite_kafka_io.settings import KafkaSettings
+from kite_kafka_io.tick_codec import encode_ticks
 
 Record = dict[str, Any]
 SESSION = 1_767_584_700_000_000_000

@@ -15,11 +15,11 @@ from decimal import Decimal
 
 import numpy as np
 
-from kafka_io.columns import TickColumns
-from kafka_io.consumer import TickReader
-from kafka_io.errors import KafkaIoError
-from kafka_io.registry import open_framing
-from kafka_io.settings import KafkaSettings
+from kite_kafka_io.columns import TickColumns
+from kite_kafka_io.consumer import TickReader
+from kite_kafka_io.errors import KafkaIoError
+from kite_kafka_io.registry import open_framing
+from kite_kafka_io.settings import KafkaSettings
 
 
 def last_rows(columns: TickColumns, tokens: list[int]) -> dict[int, int]:

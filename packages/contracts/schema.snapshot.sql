@@ -516,7 +516,7 @@ COMMENT ON COLUMN public.dlq_failure.header_values IS 'The values beside header_
 
 COMMENT ON COLUMN public.dlq_failure.dialect IS 'Whose headers they are: kite, connect, spring, ….';
 
-COMMENT ON COLUMN public.dlq_failure.reason IS 'A code of contracts.reasons, such as SEMANTIC_RANGE.';
+COMMENT ON COLUMN public.dlq_failure.reason IS 'A code of kite_contracts.reasons, such as SEMANTIC_RANGE.';
 
 COMMENT ON COLUMN public.dlq_failure.reason_source IS 'header: the record says so; decoded: the bytes were held against the contracts again.';
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hypothesis
 
-from devstack.testing import (  # noqa: F401
+from kite_devstack.testing import (  # noqa: F401
     fresh_dsn,
     kafka_bootstrap,
     make_topic,

@@ -26,17 +26,17 @@ from confluent_kafka.cimpl import NewTopic
 from mixed_letters import Mixed, mixed_letters, produce
 from stage import wait_for_leaders
 
-from app_kit.testing import import_path
-from bars_store.database import connect
-from bars_store.errors import StoreError
-from contracts.migrations import runner
-from contracts.topics import load_topics
-from devstack.kafka import KafkaServer
-from devstack.postgres import PostgresServer
-from kafka_io.consumer import TickReader
-from kafka_io.raw_reader import RawReader
-from kafka_io.redrives import REDRIVE_ID, REDRIVEN_FROM, RedriveFilter
-from kafka_io.settings import KafkaSettings
+from kite_runtime.testing import import_path
+from kite_bars_store.database import connect
+from kite_bars_store.errors import StoreError
+from kite_contracts.migrations import runner
+from kite_contracts.topics import load_topics
+from kite_devstack.kafka import KafkaServer
+from kite_devstack.postgres import PostgresServer
+from kite_kafka_io.consumer import TickReader
+from kite_kafka_io.raw_reader import RawReader
+from kite_kafka_io.redrives import REDRIVE_ID, REDRIVEN_FROM, RedriveFilter
+from kite_kafka_io.settings import KafkaSettings
 
 DLQ: Final = "ticks.dlq"
 HEADLESS_DLQ: Final = "others_dlq"
@@ -244,7 +244,7 @@ class Proof:
         self, *words: str, out: IO[str] | int = subprocess.DEVNULL
     ) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            [sys.executable, "-m", "dlq_triage.cli", *words, "--bootstrap", self.kafka.bootstrap],
+            [sys.executable, "-m", "kite_dlq_triage.cli", *words, "--bootstrap", self.kafka.bootstrap],
             env=self._env(),
             stdout=out,
             stderr=subprocess.DEVNULL,

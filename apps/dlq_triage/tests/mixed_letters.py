@@ -14,12 +14,12 @@ from typing import Any, Final
 
 from confluent_kafka import Producer
 
-from broker_zerodha.fuzzing import random_packet
-from broker_zerodha.packet_records import packet_record
-from broker_zerodha.packets import PacketKind
-from contracts.reasons import ReasonCode
-from kafka_io.codec import AvroCodec
-from kafka_io.dead_letters import DeadLetter
+from kite_broker_zerodha.fuzzing import random_packet
+from kite_broker_zerodha.packet_records import packet_record
+from kite_broker_zerodha.packets import PacketKind
+from kite_contracts.reasons import ReasonCode
+from kite_kafka_io.codec import AvroCodec
+from kite_kafka_io.dead_letters import DeadLetter
 
 Header = tuple[str, bytes | None]
 

@@ -16,13 +16,13 @@ from typing import Final
 from page_browser import Person, open_chromium, running
 from page_stage import TOKEN, app_of, failures, make_site, store_mixed
 
-from bars_store.failures import Decision, Group, Selection
-from contracts.migrations import runner
-from devstack import stack
-from devstack.databases import database
-from devstack.reporter import ConsoleReporter
-from dlq_triage.page.calls import Site
-from kafka_io.settings import KafkaSettings
+from kite_bars_store.failures import Decision, Group, Selection
+from kite_contracts.migrations import runner
+from kite_devstack import stack
+from kite_devstack.databases import database
+from kite_devstack.reporter import ConsoleReporter
+from kite_dlq_triage.page.calls import Site
+from kite_kafka_io.settings import KafkaSettings
 
 LETTERS: Final = 2_000
 NOBODY: Final = KafkaSettings.from_env({"KAFKA_BOOTSTRAP": "127.0.0.1:9"})

@@ -11,21 +11,21 @@ from typing import Final
 from mixed_letters import Mixed, mixed_letters
 from starlette.testclient import TestClient
 
-from bars_store.database import connect
-from bars_store.failures import FailureRecord, FailureStore
-from dlq_triage.classify import Classifier
-from dlq_triage.page.access import Access
-from dlq_triage.page.app import make_app
-from dlq_triage.page.calls import Site
-from dlq_triage.page.database import Database
-from dlq_triage.page.decoding import Reader
-from dlq_triage.page.guard import Guard, Names, names_of
-from dlq_triage.page.redriving import Desk
-from dlq_triage.page.rendering import Pages
-from dlq_triage.redrive import Targets
-from dlq_triage.stored import to_store
-from kafka_io.raw_reader import RawRecord
-from kafka_io.settings import KafkaSettings
+from kite_bars_store.database import connect
+from kite_bars_store.failures import FailureRecord, FailureStore
+from kite_dlq_triage.classify import Classifier
+from kite_dlq_triage.page.access import Access
+from kite_dlq_triage.page.app import make_app
+from kite_dlq_triage.page.calls import Site
+from kite_dlq_triage.page.database import Database
+from kite_dlq_triage.page.decoding import Reader
+from kite_dlq_triage.page.guard import Guard, Names, names_of
+from kite_dlq_triage.page.redriving import Desk
+from kite_dlq_triage.page.rendering import Pages
+from kite_dlq_triage.redrive import Targets
+from kite_dlq_triage.stored import to_store
+from kite_kafka_io.raw_reader import RawRecord
+from kite_kafka_io.settings import KafkaSettings
 
 TOKEN: Final = "a-token-of-twenty-four-c"
 ADDRESS: Final = "http://127.0.0.1:9480"

@@ -11,16 +11,16 @@ from typing import Any, Final
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from broker_zerodha.fuzzing import random_packet
-from broker_zerodha.packets import PacketKind
-from contracts.topics import TopicSpec
-from devstack.databases import unique_name
-from dlq_triage.redrive import Targets
-from kafka_io.dead_letters import DeadLetter
-from kafka_io.delivery import Delivery
-from kafka_io.producer import RecordProducer
-from kafka_io.raw_reader import RawReader, RawRecord
-from kafka_io.settings import KafkaSettings
+from kite_broker_zerodha.fuzzing import random_packet
+from kite_broker_zerodha.packets import PacketKind
+from kite_contracts.topics import TopicSpec
+from kite_devstack.databases import unique_name
+from kite_dlq_triage.redrive import Targets
+from kite_kafka_io.dead_letters import DeadLetter
+from kite_kafka_io.delivery import Delivery
+from kite_kafka_io.producer import RecordProducer
+from kite_kafka_io.raw_reader import RawReader, RawRecord
+from kite_kafka_io.settings import KafkaSettings
 
 SECOND: Final = 1_000_000_000
 PARTITIONS: Final = {"": 3, ".dlq": 2, ".repair": 1, ".quarantine": 1}

@@ -9,11 +9,11 @@ from uuid import UUID
 
 import pytest
 
-from dlq_triage import around
-from dlq_triage.around import Around, read_around
-from kafka_io.errors import BrokerUnreachable
-from kafka_io.raw_reader import RawRecord
-from kafka_io.settings import KafkaSettings
+from kite_dlq_triage import around
+from kite_dlq_triage.around import Around, read_around
+from kite_kafka_io.errors import BrokerUnreachable
+from kite_kafka_io.raw_reader import RawRecord
+from kite_kafka_io.settings import KafkaSettings
 
 KAFKA = KafkaSettings(bootstrap="kafka:9092")
 TOPIC = "ticks.dlq"

@@ -19,25 +19,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mixed_letters import mixed_letters, produce
 
-from broker_zerodha.fuzzing import random_packet
-from broker_zerodha.packets import PacketKind
-from contracts.code_cache import sources_behind
-from dlq_triage import bulk_work, opening
-from dlq_triage.bulk_work import OUT_BYTES, BulkWork, warm_up
-from dlq_triage.classify import Classifier
-from dlq_triage.dump import dump
-from dlq_triage.dump_file import LinePart, PieceFile
-from dlq_triage.form_loops import find
-from dlq_triage.line_loops import write_lines
-from dlq_triage.stopping import Stop
-from dlq_triage.summary import Summary
-from dlq_triage.work import DumpOptions, RecordMaker
-from kafka_io.dead_letters import DeadLetter
-from kafka_io.librdkafka import gathering
-from kafka_io.librdkafka.consumer_client import Batch
-from kafka_io.raw_reader import RawRecord
-from kafka_io.settings import KafkaSettings
-from kafka_io.spans import Span, find_ranges
+from kite_broker_zerodha.fuzzing import random_packet
+from kite_broker_zerodha.packets import PacketKind
+from kite_contracts.code_cache import sources_behind
+from kite_dlq_triage import bulk_work, opening
+from kite_dlq_triage.bulk_work import OUT_BYTES, BulkWork, warm_up
+from kite_dlq_triage.classify import Classifier
+from kite_dlq_triage.dump import dump
+from kite_dlq_triage.dump_file import LinePart, PieceFile
+from kite_dlq_triage.form_loops import find
+from kite_dlq_triage.line_loops import write_lines
+from kite_dlq_triage.stopping import Stop
+from kite_dlq_triage.summary import Summary
+from kite_dlq_triage.work import DumpOptions, RecordMaker
+from kite_kafka_io.dead_letters import DeadLetter
+from kite_kafka_io.librdkafka import gathering
+from kite_kafka_io.librdkafka.consumer_client import Batch
+from kite_kafka_io.raw_reader import RawRecord
+from kite_kafka_io.settings import KafkaSettings
+from kite_kafka_io.spans import Span, find_ranges
 
 NS_PER_MS = 1_000_000
 LAST_MS = (2**63 - 1) // NS_PER_MS
@@ -383,12 +383,12 @@ def test_it_says_what_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_kept_machine_code_depends_on_every_layout_the_loop_reads() -> None:
-    behind = sources_behind("dlq_triage.line_loops")
+    behind = sources_behind("kite_dlq_triage.line_loops")
     assert {
-        "broker_zerodha.packets",
-        "contracts.compiled",
-        "dlq_triage.form_loops",
-        "kafka_io.librdkafka.gathering",
-        "kafka_io.librdkafka.memory",
+        "kite_broker_zerodha.packets",
+        "kite_contracts.compiled",
+        "kite_dlq_triage.form_loops",
+        "kite_kafka_io.librdkafka.gathering",
+        "kite_kafka_io.librdkafka.memory",
     } <= behind.keys()
     assert not {name.partition(".")[0] for name in behind} & {"numpy", "numba", "ctypes"}

@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mixed_letters import MAKERS, Mixed, mixed_letters
 
-from contracts.reasons import ReasonCode
-from dlq_triage.classify import Classifier
-from dlq_triage.dialects import FIELDS
-from dlq_triage.fast_lane import FastLane
-from dlq_triage.json_lines import LineMaker
-from dlq_triage.records import Dialect, ReasonSource
-from dlq_triage.summary import Summary
-from kafka_io.raw_reader import RawRecord
+from kite_contracts.reasons import ReasonCode
+from kite_dlq_triage.classify import Classifier
+from kite_dlq_triage.dialects import FIELDS
+from kite_dlq_triage.fast_lane import FastLane
+from kite_dlq_triage.json_lines import LineMaker
+from kite_dlq_triage.records import Dialect, ReasonSource
+from kite_dlq_triage.summary import Summary
+from kite_kafka_io.raw_reader import RawRecord
 
 COUNT = len(MAKERS) * 60
 _NAMES = sorted(name for known in FIELDS.values() for name in known)

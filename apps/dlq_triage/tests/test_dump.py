@@ -19,7 +19,7 @@ import orjson
 import pytest
 from mixed_letters import MAKERS, Mixed, mixed_letters, produce
 
-from app_kit.testing import import_path
+from kite_runtime.testing import import_path
 
 COUNT = len(MAKERS) * 12
 MakeTopic = Callable[..., str]
@@ -32,7 +32,7 @@ def triage(bootstrap: str, *arguments: str, cwd: Path) -> subprocess.CompletedPr
 
 
 def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "dlq_triage.cli", *arguments]
+    return [sys.executable, "-m", "kite_dlq_triage.cli", *arguments]
 
 
 def _env(bootstrap: str) -> dict[str, str]:
@@ -209,8 +209,8 @@ def test_ctrl_c_leaves_whole_lines_and_says_where(
 
 STOPPED_WHILE_IT_PREPARES = """
 import os, signal
-from dlq_triage import bulk_work, opening
-from dlq_triage.cli import main
+from kite_dlq_triage import bulk_work, opening
+from kite_dlq_triage.cli import main
 opening.BULK_RECORDS = 1
 bulk_work.warm_up = lambda: os.kill(os.getpid(), signal.{name})
 main()

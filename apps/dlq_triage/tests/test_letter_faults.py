@@ -19,21 +19,21 @@ from mixed_letters import mixed_letters, produce
 from service_runs import running, until
 from stage import wait_for_leaders
 
-from bars_store.database import connect
-from bars_store.failures import FailureStore, Selection
-from contracts.migrations import runner
-from devstack.databases import database
-from devstack.kafka import KafkaServer, private_kafka
-from devstack.postgres import PostgresServer, private_postgres
-from dlq_triage import dump as dumping
-from dlq_triage import opening
-from dlq_triage import service as services
-from dlq_triage.cli import main
-from dlq_triage.commands import dump as dump_command
-from dlq_triage.dump_file import LinePart, PieceFile
-from dlq_triage.service import IntakeService
-from kafka_io import raw_reader
-from kafka_io.settings import KafkaSettings
+from kite_bars_store.database import connect
+from kite_bars_store.failures import FailureStore, Selection
+from kite_contracts.migrations import runner
+from kite_devstack.databases import database
+from kite_devstack.kafka import KafkaServer, private_kafka
+from kite_devstack.postgres import PostgresServer, private_postgres
+from kite_dlq_triage import dump as dumping
+from kite_dlq_triage import opening
+from kite_dlq_triage import service as services
+from kite_dlq_triage.cli import main
+from kite_dlq_triage.commands import dump as dump_command
+from kite_dlq_triage.dump_file import LinePart, PieceFile
+from kite_dlq_triage.service import IntakeService
+from kite_kafka_io import raw_reader
+from kite_kafka_io.settings import KafkaSettings
 
 COUNT = 600
 TOPIC = "x.dead"

@@ -14,15 +14,15 @@ from mixed_letters import mixed_letters, produce
 from service_runs import running, until
 from stage import wait_for_leaders
 
-from app_kit.errors import EXIT_TRY_LATER, exit_code_of
-from bars_store.database import connect
-from bars_store.errors import DatabaseUnreachable, NotMigrated, StatementFailed
-from bars_store.failures import FailureStore, Selection, Stored
-from dlq_triage.counters import IntakeCounters, IntakeMetrics
-from dlq_triage.errors import FORESEEN
-from dlq_triage.service import BACKOFF_MAX_S, IntakeService, backoff_s
-from kafka_io.errors import BrokerUnreachable, UnknownTopic
-from kafka_io.settings import KafkaSettings
+from kite_runtime.errors import EXIT_TRY_LATER, exit_code_of
+from kite_bars_store.database import connect
+from kite_bars_store.errors import DatabaseUnreachable, NotMigrated, StatementFailed
+from kite_bars_store.failures import FailureStore, Selection, Stored
+from kite_dlq_triage.counters import IntakeCounters, IntakeMetrics
+from kite_dlq_triage.errors import FORESEEN
+from kite_dlq_triage.service import BACKOFF_MAX_S, IntakeService, backoff_s
+from kite_kafka_io.errors import BrokerUnreachable, UnknownTopic
+from kite_kafka_io.settings import KafkaSettings
 
 COUNT = 600
 DEADLINE_S = 90.0

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import pytest
 from page_stage import TOPIC, Browser, browser, failures, make_site, store_mixed, store_records
 
-from bars_store.failures import FailureRecord, Group, Selection, Status
-from contracts.reasons import ReasonCode
-from devstack.databases import database
-from dlq_triage.page import changing, reading
+from kite_bars_store.failures import FailureRecord, Group, Selection, Status
+from kite_contracts.reasons import ReasonCode
+from kite_devstack.databases import database
+from kite_dlq_triage.page import changing, reading
 
 HOSTILE = "<script>alert(1)</script>\"'&{{ 7*7 }}"
 

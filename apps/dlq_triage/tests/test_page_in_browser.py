@@ -14,10 +14,10 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from stage import Stage, open_stage, packet_letter
 
-from bars_store.failures import FailureRecord, Selection, Status
-from dlq_triage.classify import Classifier
-from dlq_triage.stored import to_store
-from kafka_io.settings import KafkaSettings
+from kite_bars_store.failures import FailureRecord, Selection, Status
+from kite_dlq_triage.classify import Classifier
+from kite_dlq_triage.stored import to_store
+from kite_kafka_io.settings import KafkaSettings
 
 MENDABLE = 3
 

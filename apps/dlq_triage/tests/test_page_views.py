@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bars_store.failures import GroupPlace, Status
-from dlq_triage.page.bytes_view import PAGE_BYTES, hex_page, readable
-from dlq_triage.page.errors import BadRequest
-from dlq_triage.page.filters import address, filter_of, id_of, place_of, place_text, time_of
-from dlq_triage.page.rendering import ago, reason_of, utc
-from dlq_triage.page.tree_view import LINES_MAX, TreeLine, pointer, tree_lines
+from kite_bars_store.failures import GroupPlace, Status
+from kite_dlq_triage.page.bytes_view import PAGE_BYTES, hex_page, readable
+from kite_dlq_triage.page.errors import BadRequest
+from kite_dlq_triage.page.filters import address, filter_of, id_of, place_of, place_text, time_of
+from kite_dlq_triage.page.rendering import ago, reason_of, utc
+from kite_dlq_triage.page.tree_view import LINES_MAX, TreeLine, pointer, tree_lines
 
 PLACES = st.builds(
     GroupPlace,

@@ -12,14 +12,14 @@ from mixed_letters import MAKERS, mixed_letters
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from app_kit.testing import import_path
-from contracts.reasons import ReasonCode
-from dlq_triage.classify import Classifier
-from dlq_triage.cli import make
-from dlq_triage.commands.reasons import page
-from dlq_triage.json_lines import LineMaker
-from dlq_triage.records import Dialect
-from kafka_io.raw_reader import RawRecord
+from kite_runtime.testing import import_path
+from kite_contracts.reasons import ReasonCode
+from kite_dlq_triage.classify import Classifier
+from kite_dlq_triage.cli import make
+from kite_dlq_triage.commands.reasons import page
+from kite_dlq_triage.json_lines import LineMaker
+from kite_dlq_triage.records import Dialect
+from kite_kafka_io.raw_reader import RawRecord
 
 
 def docs(name: str) -> str:
@@ -47,7 +47,7 @@ def test_every_code_has_all_its_columns() -> None:
 
 def test_the_table_names_every_code() -> None:
     shown = subprocess.run(
-        [sys.executable, "-m", "dlq_triage.cli", "reasons"],
+        [sys.executable, "-m", "kite_dlq_triage.cli", "reasons"],
         env={"PYTHONPATH": import_path(), "COLUMNS": "200"},
         capture_output=True,
         check=True,

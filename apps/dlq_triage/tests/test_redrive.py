@@ -12,26 +12,26 @@ from typing import Any
 import pytest
 from stage import Stage, good_packet, open_stage, packet_letter, read_all
 
-from app_kit.errors import TryAgainLater
-from bars_store.database import connect
-from bars_store.errors import ConnectionLost, DatabaseBusy
-from bars_store.failures import (
-    Decision,
-    FailureStore,
-    RedriveLedger,
-    Selection,
-    Status,
+from kite_runtime.errors import TryAgainLater
+from kite_bars_store.database import connect
+from kite_bars_store.errors import ConnectionLost, DatabaseBusy
+from kite_bars_store.failures import Decision, FailureStore, RedriveLedger, Selection, Status
+from kite_dlq_triage.redrive import Action, Planner, Redriver, Rules
+from kite_dlq_triage.redrive.mending import Mender
+from kite_dlq_triage.redrive.outbox import Outbox
+from kite_dlq_triage.redrive.pace import Pace
+from kite_dlq_triage.redrive.transforms import from_settings
+from kite_dlq_triage.service import IntakeService
+from kite_kafka_io.codec import AvroCodec
+from kite_kafka_io.consumer import TickReader
+from kite_kafka_io.redrives import (
+    ATTEMPT,
+    FIRST_FAILURE_NS,
+    REDRIVE_ID,
+    REDRIVEN_FROM,
+    RedriveFilter,
 )
-from dlq_triage.redrive import Action, Planner, Redriver, Rules
-from dlq_triage.redrive.mending import Mender
-from dlq_triage.redrive.outbox import Outbox
-from dlq_triage.redrive.pace import Pace
-from dlq_triage.redrive.transforms import from_settings
-from dlq_triage.service import IntakeService
-from kafka_io.codec import AvroCodec
-from kafka_io.consumer import TickReader
-from kafka_io.redrives import ATTEMPT, FIRST_FAILURE_NS, REDRIVE_ID, REDRIVEN_FROM, RedriveFilter
-from kafka_io.settings import KafkaSettings
+from kite_kafka_io.settings import KafkaSettings
 
 EVERYTHING = Selection(status=Status.OPEN)
 

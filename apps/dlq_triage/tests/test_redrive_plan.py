@@ -15,24 +15,24 @@ from hypothesis import strategies as st
 from mixed_letters import bar_value
 from stage import Stage, good_packet
 
-from app_kit.errors import UsageError
-from bars_store.failures import Failure, FailureRecord, Run, Status
-from broker_zerodha.packet_records import packet_record
-from contracts.topics import load_topics
-from dlq_triage.redrive import Action, Planner, Rules, Step, Targets
-from dlq_triage.redrive.mending import Mender
-from dlq_triage.redrive.pace import Pace
-from dlq_triage.redrive.pointers import MISSING, PointerError, differences, get, put, remove
-from dlq_triage.redrive.transform_files import load_function, load_mapping
-from dlq_triage.redrive.transforms import (
+from kite_runtime.errors import UsageError
+from kite_bars_store.failures import Failure, FailureRecord, Run, Status
+from kite_broker_zerodha.packet_records import packet_record
+from kite_contracts.topics import load_topics
+from kite_dlq_triage.redrive import Action, Planner, Rules, Step, Targets
+from kite_dlq_triage.redrive.mending import Mender
+from kite_dlq_triage.redrive.pace import Pace
+from kite_dlq_triage.redrive.pointers import MISSING, PointerError, differences, get, put, remove
+from kite_dlq_triage.redrive.transform_files import load_function, load_mapping
+from kite_dlq_triage.redrive.transforms import (
     Transform,
     TransformFailed,
     TransformInvalid,
     from_mapping,
     from_settings,
 )
-from kafka_io.codec import AvroCodec
-from kafka_io.settings import KafkaSettings
+from kite_kafka_io.codec import AvroCodec
+from kite_kafka_io.settings import KafkaSettings
 
 NOW_NS = 1_795_000_100_000_000_000
 RUN = Run(7, NOW_NS | 15)

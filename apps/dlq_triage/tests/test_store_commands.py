@@ -20,9 +20,9 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 from stage import Stage, good_packet, open_stage, packet_letter, read_all
 
-from app_kit.testing import import_path
-from dlq_triage.cli import main
-from kafka_io.settings import KafkaSettings
+from kite_runtime.testing import import_path
+from kite_dlq_triage.cli import main
+from kite_kafka_io.settings import KafkaSettings
 
 ENV = {"POSTGRES_DSN", "KAFKA_BOOTSTRAP", "SCHEMA_REGISTRY_URL"}
 
@@ -193,7 +193,7 @@ def test_the_service_tells_of_itself_and_ends_in_order(
     stage.dead([packet_letter(1, now_ns=time.time_ns())])
     words = ("consume", "-t", stage.dlq, "--group", stage.live, "--port", "0", "--json")
     with subprocess.Popen(
-        [sys.executable, "-m", "dlq_triage.cli", *words],
+        [sys.executable, "-m", "kite_dlq_triage.cli", *words],
         env=environ,
         cwd=tmp_path,
         stdout=subprocess.PIPE,
@@ -250,7 +250,7 @@ def test_neighbours_in_the_topic(
     assert "around it in the topic" in table
     assert "not stored" in table
 
-    monkeypatch.setattr("dlq_triage.around.ANSWER_S", 2.0)
+    monkeypatch.setattr("kite_dlq_triage.around.ANSWER_S", 2.0)
     with closing(socket.create_server(("127.0.0.1", 0))) as silent:
         no_answer = f"127.0.0.1:{silent.getsockname()[1]}"
         for bootstrap in ("", "127.0.0.1:9", no_answer):

@@ -6,11 +6,11 @@ from uuid import uuid4
 
 from mixed_letters import mixed_letters
 
-from dlq_triage.classify import Classifier
-from dlq_triage.records import Dialect
-from dlq_triage.stored import to_raw, to_store, without_content
-from kafka_io.raw_reader import RawRecord
-from kafka_io.redrives import ATTEMPT, FIRST_FAILURE_NS, REDRIVE_ID, REDRIVEN_FROM
+from kite_dlq_triage.classify import Classifier
+from kite_dlq_triage.records import Dialect
+from kite_dlq_triage.stored import to_raw, to_store, without_content
+from kite_kafka_io.raw_reader import RawRecord
+from kite_kafka_io.redrives import ATTEMPT, FIRST_FAILURE_NS, REDRIVE_ID, REDRIVEN_FROM
 
 
 def raw(value: bytes | None, headers: list[tuple[str, bytes | None]]) -> RawRecord:

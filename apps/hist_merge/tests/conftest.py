@@ -9,10 +9,10 @@ import hypothesis
 import pytest
 from hist_merge_calls import load
 
-from app_kit.testing import CommandLine, Place
-from broker_zerodha.simulator import RestSimulator
-from contracts.sessions import SessionCalendar
-from devstack.testing import (  # noqa: F401
+from kite_runtime.testing import CommandLine, Place
+from kite_broker_zerodha.simulator import RestSimulator
+from kite_contracts.sessions import SessionCalendar
+from kite_devstack.testing import (  # noqa: F401
     fresh_dsn,
     kafka_bootstrap,
     make_topic,

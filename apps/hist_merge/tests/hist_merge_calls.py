@@ -1,4 +1,4 @@
-"""The program as the command line of these tests loads it; see ``app_kit.testing.calls``."""
+"""The program as the command line of these tests loads it; see ``kite_runtime.testing.calls``."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 def load() -> Callable[[], object]:
     """The entry point; with the holidays, which take seconds to load."""
-    from contracts.sessions import exchange_holidays
-    from hist_merge import cli
+    from kite_contracts.sessions import exchange_holidays
+    from kite_hist_merge import cli
 
     exchange_holidays()
     return cli.main

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import date
 
-from app_kit.testing import Finished, Place
-from broker_zerodha.rest import KiteRest
-from broker_zerodha.simulator import RestSimulator
+from kite_runtime.testing import Finished, Place
+from kite_broker_zerodha.rest import KiteRest
+from kite_broker_zerodha.simulator import RestSimulator
 
 
 def log_in(kite: RestSimulator, place: Place) -> None:

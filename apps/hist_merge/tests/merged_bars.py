@@ -7,10 +7,10 @@ from contextlib import closing, contextmanager
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 
-from bars_store.bars import BarColumns, BarInstrument, BarStore, SourceBars, load_rules
-from bars_store.database import Connection, connect
-from contracts.sessions import IST, Holidays, SessionCalendar
-from contracts.sessions.model import MINUTE_NS, midnight_ns
+from kite_bars_store.bars import BarColumns, BarInstrument, BarStore, SourceBars, load_rules
+from kite_bars_store.database import Connection, connect
+from kite_contracts.sessions import IST, Holidays, SessionCalendar
+from kite_contracts.sessions.model import MINUTE_NS, midnight_ns
 
 DAY = date(2026, 6, 1)  # a Monday
 OPENS = 555

@@ -21,7 +21,7 @@ from typing import Final
 
 import numpy as np
 
-from bars_store.bars import (
+from kite_bars_store.bars import (
     NO_OI,
     BarColumns,
     BarInstrument,
@@ -31,19 +31,19 @@ from bars_store.bars import (
     SourceBars,
     load_rules,
 )
-from bars_store.bars.columns import Int64s, take
-from bars_store.database import Connection, connect
-from bars_store.instruments import InstrumentStore
-from contracts.migrations import runner
-from contracts.sessions import SessionCalendar
-from contracts.sessions.model import MINUTE_NS
-from devstack import stack
-from devstack.databases import database
-from devstack.reporter import ConsoleReporter
-from hist_merge.commands.options import Days, Stores
-from hist_merge.minutes.missing import days_between
-from hist_merge.report import render
-from hist_merge.reporting import gather
+from kite_bars_store.bars.columns import Int64s, take
+from kite_bars_store.database import Connection, connect
+from kite_bars_store.instruments import InstrumentStore
+from kite_contracts.migrations import runner
+from kite_contracts.sessions import SessionCalendar
+from kite_contracts.sessions.model import MINUTE_NS
+from kite_devstack import stack
+from kite_devstack.databases import database
+from kite_devstack.reporter import ConsoleReporter
+from kite_hist_merge.commands.options import Days, Stores
+from kite_hist_merge.minutes.missing import days_between
+from kite_hist_merge.report import render
+from kite_hist_merge.reporting import gather
 
 FIRST, LAST = date(2026, 1, 1), date(2026, 2, 20)
 LIQUID: Final = (

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from kite_logins import history_calls, log_in
 
-from app_kit.testing import Place
-from broker_zerodha.simulator import RestSimulator
+from kite_runtime.testing import Place
+from kite_broker_zerodha.simulator import RestSimulator
 
 MONTHS = 4
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from vendor_made_up import FIRST, prices
 
-from bars_store.bars import BarColumns, BarInstrument, SourceBars
-from contracts.sessions.model import MINUTE_NS
-from hist_merge.doubts import Doubts
+from kite_bars_store.bars import BarColumns, BarInstrument, SourceBars
+from kite_contracts.sessions.model import MINUTE_NS
+from kite_hist_merge.doubts import Doubts
 
 NIFTY, BANK = BarInstrument("NSE", "NIFTY 50"), BarInstrument("NSE", "NIFTY BANK")
 FIRST_NS = int(FIRST.timestamp()) * 10**9

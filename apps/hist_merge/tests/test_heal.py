@@ -15,16 +15,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kite_logins import history_calls, log_in, retries
 
-from app_kit.testing import Place
-from bars_store.bars import BarInstrument, BarStore, Gap, GapLedger, Verdict, load_rules
-from bars_store.database import Connection, connect
-from broker_zerodha.simulator import RestFault, RestSimulator
-from contracts.sessions import IST, SessionCalendar
-from contracts.sessions.model import MINUTE_NS
-from hist_merge.gap_events import gap_of
-from hist_merge.healing import needs_of
-from hist_merge.universe import Listed
-from kafka_io.codec import AvroCodec
+from kite_runtime.testing import Place
+from kite_bars_store.bars import BarInstrument, BarStore, Gap, GapLedger, Verdict, load_rules
+from kite_bars_store.database import Connection, connect
+from kite_broker_zerodha.simulator import RestFault, RestSimulator
+from kite_contracts.sessions import IST, SessionCalendar
+from kite_contracts.sessions.model import MINUTE_NS
+from kite_hist_merge.gap_events import gap_of
+from kite_hist_merge.healing import needs_of
+from kite_hist_merge.universe import Listed
+from kite_kafka_io.codec import AvroCodec
 
 MONDAY = datetime(2026, 6, 1, tzinfo=IST)
 TUESDAY = MONDAY + timedelta(days=1)

@@ -7,8 +7,8 @@ from typing import Any, Final
 import pytest
 from typer.main import get_command
 
-from app_kit.testing import CommandLine, Place, leaf_commands
-from hist_merge.cli import app
+from kite_runtime.testing import CommandLine, Place, leaf_commands
+from kite_hist_merge.cli import app
 
 GROUP: Final[Any] = get_command(app)
 COMMANDS: Final = [name for (name,) in leaf_commands(app)]

@@ -7,15 +7,15 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from bars_store.bars import NO_OI, BarInstrument
-from broker_zerodha.errors import AuthRefused
-from broker_zerodha.rest import KiteRest, Pace, Retries
-from broker_zerodha.rest.limits import CallKind
-from broker_zerodha.simulator import Account, RestFault, RestOptions, RestSimulator
-from contracts.sessions import IST, SessionCalendar
-from hist_merge.sources.kite_history import KiteHistory
-from hist_merge.sources.protocol import RefusedLine, Window
-from hist_merge.universe import Listed
+from kite_bars_store.bars import NO_OI, BarInstrument
+from kite_broker_zerodha.errors import AuthRefused
+from kite_broker_zerodha.rest import KiteRest, Pace, Retries
+from kite_broker_zerodha.rest.limits import CallKind
+from kite_broker_zerodha.simulator import Account, RestFault, RestOptions, RestSimulator
+from kite_contracts.sessions import IST, SessionCalendar
+from kite_hist_merge.sources.kite_history import KiteHistory
+from kite_hist_merge.sources.protocol import RefusedLine, Window
+from kite_hist_merge.universe import Listed
 
 OPENS = datetime(2026, 1, 5, 9, 15, tzinfo=IST)
 MIDNIGHT = OPENS.replace(hour=0, minute=0)
@@ -135,7 +135,7 @@ def test_a_candle_that_is_none_is_kept_as_a_line_to_mend(
     def answer(self: object, data: object) -> dict[str, object]:
         return {"candles": rows}
 
-    monkeypatch.setattr("broker_zerodha.rest.client._Client._format_historical", answer)
+    monkeypatch.setattr("kite_broker_zerodha.rest.client._Client._format_historical", answer)
     reading = source.read(Window([SBIN], "m1", OPENS, OPENS + 5 * MINUTE))
     (bars,) = reading.bars
     assert bars.bars.close.tolist() == [10005]

@@ -7,10 +7,10 @@ from threading import Barrier, Event, Lock
 
 import pytest
 
-from broker_zerodha.errors import AuthRefused
-from contracts.sessions import IST
-from hist_merge.sources.protocol import Reading, RefusedLine, Window
-from hist_merge.sources.read_ahead import ReadAhead
+from kite_broker_zerodha.errors import AuthRefused
+from kite_contracts.sessions import IST
+from kite_hist_merge.sources.protocol import Reading, RefusedLine, Window
+from kite_hist_merge.sources.read_ahead import ReadAhead
 
 START = datetime(2026, 6, 1, tzinfo=IST)
 WINDOWS = [

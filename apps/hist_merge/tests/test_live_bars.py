@@ -12,19 +12,19 @@ from typing import Any, Final
 import pytest
 from confluent_kafka import Producer
 
-from app_kit.errors import ConfigurationError, TryAgainLater
-from app_kit.testing import Place
-from bars_store.bars import BarInstrument, BarStore, Verdict, load_rules
-from bars_store.database import connect
-from contracts.sessions import IST, SessionCalendar
-from hist_merge.sources import Window, live_bars
-from hist_merge.sources.live_bars import LiveBars
-from hist_merge.universe import Listed
-from kafka_io.codec import AvroCodec
-from kafka_io.errors import BrokerUnreachable, UnknownTopic
-from kafka_io.framing import SingleObjectFraming
-from kafka_io.raw_reader import RawReader
-from kafka_io.settings import KafkaSettings
+from kite_runtime.errors import ConfigurationError, TryAgainLater
+from kite_runtime.testing import Place
+from kite_bars_store.bars import BarInstrument, BarStore, Verdict, load_rules
+from kite_bars_store.database import connect
+from kite_contracts.sessions import IST, SessionCalendar
+from kite_hist_merge.sources import Window, live_bars
+from kite_hist_merge.sources.live_bars import LiveBars
+from kite_hist_merge.universe import Listed
+from kite_kafka_io.codec import AvroCodec
+from kite_kafka_io.errors import BrokerUnreachable, UnknownTopic
+from kite_kafka_io.framing import SingleObjectFraming
+from kite_kafka_io.raw_reader import RawReader
+from kite_kafka_io.settings import KafkaSettings
 
 DAY: Final = datetime(2026, 6, 1, tzinfo=IST)
 OPENS_MS: Final = int(DAY.replace(hour=9, minute=15).timestamp()) * 1000
@@ -245,6 +245,6 @@ def test_a_missing_topic_and_a_missing_broker(
         LiveBars(KafkaSettings(bootstrap=kafka_bootstrap), "test-nope", framing=framing).read(
             window()
         )
-    monkeypatch.setattr("kafka_io.spans._TIMEOUT_S", 0.3)
+    monkeypatch.setattr("kite_kafka_io.spans._TIMEOUT_S", 0.3)
     with pytest.raises(BrokerUnreachable, match=r"127\.0\.0\.1:9"):
         LiveBars(KafkaSettings(bootstrap="127.0.0.1:9"), "bars", framing=framing).read(window())

@@ -10,9 +10,17 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.sessions import Holidays, SessionCalendar
-from contracts.sessions.model import MINUTE_NS, midnight_ns
-from hist_merge.minutes.missing import Cause, Held, Missing, Silence, Watched, days_between, explain
+from kite_contracts.sessions import Holidays, SessionCalendar
+from kite_contracts.sessions.model import MINUTE_NS, midnight_ns
+from kite_hist_merge.minutes.missing import (
+    Cause,
+    Held,
+    Missing,
+    Silence,
+    Watched,
+    days_between,
+    explain,
+)
 
 DAY = date(2026, 6, 1)  # a Monday
 HOLIDAY = date(2026, 6, 3)

@@ -6,9 +6,9 @@ from datetime import datetime
 
 import pytest
 
-from bars_store.bars import BarColumns, BarInstrument, SourceBars, load_rules
-from contracts.sessions import IST, SessionCalendar
-from hist_merge.outside import SessionJudge
+from kite_bars_store.bars import BarColumns, BarInstrument, SourceBars, load_rules
+from kite_contracts.sessions import IST, SessionCalendar
+from kite_hist_merge.outside import SessionJudge
 
 SBIN = BarInstrument("NSE", "SBIN")
 

@@ -7,7 +7,7 @@ from datetime import date
 import pytest
 from merged_bars import MANDM, Bar, bar_store, merge_the_usual, rising, said
 
-from app_kit.testing import Place
+from kite_runtime.testing import Place
 
 NEXT_MONTH = date(2026, 7, 1)
 

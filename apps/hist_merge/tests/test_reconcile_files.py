@@ -6,7 +6,7 @@ from typing import Any
 
 from vendor_made_up import kite_text, prices, rupees, vendor_line, vendor_text
 
-from app_kit.testing import Finished, Place
+from kite_runtime.testing import Finished, Place
 
 
 def files_alone(place: Place, *names: str) -> Finished:

@@ -7,11 +7,11 @@ from datetime import date
 
 import pytest
 
-from bars_store.bars import BarInstrument
-from contracts.sessions import SessionCalendar
-from hist_merge.minutes.missing import Cause
-from hist_merge.remarks import remarks, remarks_on_missing
-from hist_merge.universe import Listed
+from kite_bars_store.bars import BarInstrument
+from kite_contracts.sessions import SessionCalendar
+from kite_hist_merge.minutes.missing import Cause
+from kite_hist_merge.remarks import remarks, remarks_on_missing
+from kite_hist_merge.universe import Listed
 
 KNOWN = Listed(BarInstrument("NSE", "SBIN", 2, 5), "NSE")
 UNKNOWN = Listed(BarInstrument("NSE", "INFY", 2, 0), "NSE")

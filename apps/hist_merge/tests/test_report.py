@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from merged_bars import DAY, MANDM, bar_store, merge_the_usual, quiet_calendar, rising, said, when
 
-from app_kit.testing import Place
-from bars_store.bars import (
+from kite_runtime.testing import Place
+from kite_bars_store.bars import (
     Conflict,
     Field,
     Flag,
@@ -20,13 +20,13 @@ from bars_store.bars import (
     Verdict,
     load_rules,
 )
-from contracts.sessions.model import MINUTE_NS, midnight_ns
-from hist_merge.commands.options import Days
-from hist_merge.minutes.missing import Held, Watched, days_between, explain
-from hist_merge.report import Report, render
-from hist_merge.report.charts import chart, class_names
-from hist_merge.report.heatmap import ROWS_MAX, heatmap, percent
-from hist_merge.reporting import closed_days
+from kite_contracts.sessions.model import MINUTE_NS, midnight_ns
+from kite_hist_merge.commands.options import Days
+from kite_hist_merge.minutes.missing import Held, Watched, days_between, explain
+from kite_hist_merge.report import Report, render
+from kite_hist_merge.report.charts import chart, class_names
+from kite_hist_merge.report.heatmap import ROWS_MAX, heatmap, percent
+from kite_hist_merge.reporting import closed_days
 
 VOID = {"meta", "br", "link", "img"}
 OPTIONAL = {"li", "tr", "th", "td"}

@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from app_kit.testing import (
+from kite_runtime.testing import (
     SECRETS,
     Finished,
     Place,
@@ -21,8 +21,8 @@ from app_kit.testing import (
     write_env,
     write_token_file,
 )
-from broker_zerodha.simulator import RestSimulator
-from hist_merge.cli import app
+from kite_broker_zerodha.simulator import RestSimulator
+from kite_hist_merge.cli import app
 
 NOBODY: Final = "127.0.0.1:9"
 DAYS: Final = ("--from", "20240102", "--to", "20240105")
@@ -92,7 +92,7 @@ def test_kite_away_and_kite_that_refuses_show_no_secret(
 
 def test_the_list_of_processes_shows_no_secret(tmp_path: Path) -> None:
     write_env(tmp_path)
-    command = [sys.executable, "-m", "hist_merge.cli", "daily", *DAYS]
+    command = [sys.executable, "-m", "kite_hist_merge.cli", "daily", *DAYS]
     env = {**SECRETS, **AWAY, "POSTGRES_DSN": postgres_dsn(), "PYTHONPATH": import_path()}
     done = call(command, tmp_path, env)
     assert done.code == 75, done.stderr

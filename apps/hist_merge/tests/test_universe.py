@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from app_kit.errors import ConfigurationError
-from bars_store.instruments import Validity
-from hist_merge.errors import NotFound
-from hist_merge.universe import Listed, is_known_by, read_tokens, universe
+from kite_runtime.errors import ConfigurationError
+from kite_bars_store.instruments import Validity
+from kite_hist_merge.errors import NotFound
+from kite_hist_merge.universe import Listed, is_known_by, read_tokens, universe
 
 DAY = date(2024, 1, 5)
 TOKENS = """\

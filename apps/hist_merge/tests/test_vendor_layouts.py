@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from hist_merge.errors import VendorFileError
-from hist_merge.sources.vendor.layouts import default_text, load_layouts, parse_layouts
+from kite_hist_merge.errors import VendorFileError
+from kite_hist_merge.sources.vendor.layouts import default_text, load_layouts, parse_layouts
 
 HERE = Path("vendor.toml")
 GOOD = """

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from vendor_frames import LAYOUTS, frame_of
 
-from bars_store.bars import NO_OI
-from contracts.sessions.model import ist
-from hist_merge.sources.vendor.lines import read_line
-from hist_merge.sources.vendor.values import Fault
+from kite_bars_store.bars import NO_OI
+from kite_contracts.sessions.model import ist
+from kite_hist_merge.sources.vendor.lines import read_line
+from kite_hist_merge.sources.vendor.values import Fault
 
 TEXT = frame_of(LAYOUTS["bar-end-text"])
 KITE = frame_of(LAYOUTS["kite"], "date,open,high,low,close,volume", "SBIN")

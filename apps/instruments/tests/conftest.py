@@ -9,9 +9,9 @@ import hypothesis
 import pytest
 from instruments_calls import load
 
-from app_kit.testing import CommandLine, Place
-from broker_zerodha.simulator import RestSimulator
-from devstack.testing import (  # noqa: F401
+from kite_runtime.testing import CommandLine, Place
+from kite_broker_zerodha.simulator import RestSimulator
+from kite_devstack.testing import (  # noqa: F401
     fresh_dsn,
     kafka_bootstrap,
     make_topic,

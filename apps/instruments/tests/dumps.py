@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 
 import pyarrow as pa  # type: ignore[import-untyped]
 
-from bars_store.instruments import SCHEMA
-from broker_zerodha.instrument_dump import parse
+from kite_bars_store.instruments import SCHEMA
+from kite_broker_zerodha.instrument_dump import parse
 
 HEADER: Final = (
     "instrument_token,exchange_token,tradingsymbol,name,last_price,expiry,strike,tick_size,"

@@ -1,6 +1,6 @@
-"""The program as the command line of these tests loads it; see ``app_kit.testing.calls``.
+"""The program as the command line of these tests loads it; see ``kite_runtime.testing.calls``.
 
-``test_instruments_bad_input`` shows that a plain ``python -m instruments.cli`` does alike.
+``test_instruments_bad_input`` shows that a plain ``python -m kite_instruments.cli`` does alike.
 """
 
 from __future__ import annotations
@@ -10,6 +10,6 @@ from collections.abc import Callable
 
 def load() -> Callable[[], object]:
     """The entry point."""
-    from instruments import cli
+    from kite_instruments import cli
 
     return cli.main

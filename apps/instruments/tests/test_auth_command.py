@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from app_kit.testing import SECRETS, Place, traces
-from broker_zerodha.auth import Grant, write_token
-from broker_zerodha.secret import Secret
-from broker_zerodha.simulator import RestFault, RestSimulator
+from kite_runtime.testing import SECRETS, Place, traces
+from kite_broker_zerodha.auth import Grant, write_token
+from kite_broker_zerodha.secret import Secret
+from kite_broker_zerodha.simulator import RestFault, RestSimulator
 
 
 @pytest.fixture()

@@ -9,12 +9,12 @@ from dumps import dump, future, option, row, table
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bars_store.instruments import diff
-from broker_zerodha.instrument_dump import parse
-from instruments.counts import compare
-from instruments.errors import DumpRefused
-from instruments.guards import check_day, check_drop, check_exchanges
-from instruments.syncing import kept_rows
+from kite_bars_store.instruments import diff
+from kite_broker_zerodha.instrument_dump import parse
+from kite_instruments.counts import compare
+from kite_instruments.errors import DumpRefused
+from kite_instruments.guards import check_day, check_drop, check_exchanges
+from kite_instruments.syncing import kept_rows
 
 EXPIRY = date(2026, 8, 25)
 CONTRACTS = st.dictionaries(

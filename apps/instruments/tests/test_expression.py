@@ -7,10 +7,10 @@ from decimal import Decimal
 
 import pytest
 
-from instruments.errors import ExpressionError
-from instruments.expression import an_expiry, parse, strikes
-from instruments.near import near
-from instruments.selection import Query, When
+from kite_instruments.errors import ExpressionError
+from kite_instruments.expression import an_expiry, parse, strikes
+from kite_instruments.near import near
+from kite_instruments.selection import Query, When
 
 
 @pytest.mark.parametrize(

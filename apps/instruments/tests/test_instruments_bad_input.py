@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 import pytest
 from dumps import IST, dump, future, row
 
-from app_kit.testing import CommandLine, Place, import_path
-from devstack.databases import database
+from kite_runtime.testing import CommandLine, Place, import_path
+from kite_devstack.databases import database
 
 TODAY = datetime.now(IST).date()
 LATER = TODAY + timedelta(days=9)
@@ -143,7 +143,7 @@ def test_a_larger_max_drop_lets_a_smaller_master_in(place: Place) -> None:
 def test_every_command_and_flag_has_help(bare: Place) -> None:
     import typer.main
 
-    from instruments.cli import app
+    from kite_instruments.cli import app
 
     def leaves(command: object, path: tuple[str, ...]) -> list[tuple[tuple[str, ...], object]]:
         children = getattr(command, "commands", None)
@@ -161,7 +161,7 @@ def test_the_module_is_the_program(bare: Place) -> None:
     import os
 
     done = subprocess.run(
-        [sys.executable, "-m", "instruments.cli", "auth", "status"],
+        [sys.executable, "-m", "kite_instruments.cli", "auth", "status"],
         cwd=bare.folder,
         env={"PATH": os.environ["PATH"], "HOME": str(bare.folder), "PYTHONPATH": import_path()},
         capture_output=True,

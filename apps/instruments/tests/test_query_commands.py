@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 import pytest
 from dumps import IST, dump, future, option, row
 
-from app_kit.testing import Place
-from broker_zerodha.simulator import RestSimulator
-from broker_zerodha.simulator.master import Master
+from kite_runtime.testing import Place
+from kite_broker_zerodha.simulator import RestSimulator
+from kite_broker_zerodha.simulator.master import Master
 
 TODAY = datetime.now(IST).date()
 EARLY = TODAY - timedelta(days=400)

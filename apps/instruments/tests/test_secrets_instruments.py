@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from app_kit.testing import (
+from kite_runtime.testing import (
     SECRETS,
     call,
     import_path,
@@ -18,7 +18,7 @@ from app_kit.testing import (
     write_env,
     write_token_file,
 )
-from instruments.cli import app
+from kite_instruments.cli import app
 
 NOBODY: Final = "127.0.0.1:9"
 ARGUMENTS: Final[dict[tuple[str, ...], tuple[str, ...]]] = {
@@ -72,7 +72,7 @@ def test_no_command_shows_a_secret(
     write_env(tmp_path)
     write_token_file(tmp_path)
     done = call(
-        [sys.executable, "-m", "instruments.cli", *command, *ARGUMENTS.get(command, ()), "--debug"],
+        [sys.executable, "-m", "kite_instruments.cli", *command, *ARGUMENTS.get(command, ()), "--debug"],
         tmp_path,
         {**SECRETS, "POSTGRES_DSN": postgres_dsn(), **env, "PYTHONPATH": import_path()},
     )
@@ -85,7 +85,7 @@ def test_no_command_shows_a_secret(
 def test_a_damaged_token_file_is_not_quoted(tmp_path: Path, damage: str) -> None:
     path = write_token_file(tmp_path)
     path.write_text(damage + path.read_text())
-    command = [sys.executable, "-m", "instruments.cli", "auth", "status", "--debug"]
+    command = [sys.executable, "-m", "kite_instruments.cli", "auth", "status", "--debug"]
     done = call(command, tmp_path, {**AWAY, "PYTHONPATH": import_path()})
     assert done.code in (1, 78), done.stderr
     assert done.traces() == []

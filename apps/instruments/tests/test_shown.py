@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instruments.shown import as_csv, price, text_of
+from kite_instruments.shown import as_csv, price, text_of
 
 
 @pytest.mark.parametrize(

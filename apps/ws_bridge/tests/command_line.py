@@ -1,6 +1,6 @@
-"""The bridge as the command line of these tests loads it; see ``app_kit.testing.calls``.
+"""The bridge as the command line of these tests loads it; see ``kite_runtime.testing.calls``.
 
-``test_bridge_cli`` shows that a plain ``python -m ws_bridge.cli`` does alike.
+``test_bridge_cli`` shows that a plain ``python -m kite_ws_bridge.cli`` does alike.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 def load() -> Callable[[], object]:
     """The entry point, with the compiled loops in memory."""
-    from contracts.bounds import tick_bounds
-    from ws_bridge import bridge, cli, decode_input, journal
+    from kite_contracts.bounds import tick_bounds
+    from kite_ws_bridge import bridge, cli, decode_input, journal
 
     bridge.warm_up()
     journal.warm_up()

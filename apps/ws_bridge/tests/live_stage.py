@@ -14,19 +14,19 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from app_kit.testing import import_path
-from broker_zerodha.frames import count_slots
-from broker_zerodha.simulator import SimulatorServer
-from broker_zerodha.subscriptions import Plan
-from kafka_io.consumer import RecordReader
-from kafka_io.framing import SingleObjectFraming
-from kafka_io.settings import KafkaSettings
-from ws_bridge.demo import demo_plan
-from ws_bridge.journal import RecordKind, list_segments, read_file
-from ws_bridge.journal.scan import FEED_SESSION, FIRST_SEQ, KIND
-from ws_bridge.read_topics import Mark, read_back
-from ws_bridge.readback import ReadBack
-from ws_bridge.topics import Topics
+from kite_runtime.testing import import_path
+from kite_broker_zerodha.frames import count_slots
+from kite_broker_zerodha.simulator import SimulatorServer
+from kite_broker_zerodha.subscriptions import Plan
+from kite_kafka_io.consumer import RecordReader
+from kite_kafka_io.framing import SingleObjectFraming
+from kite_kafka_io.settings import KafkaSettings
+from kite_ws_bridge.demo import demo_plan
+from kite_ws_bridge.journal import RecordKind, list_segments, read_file
+from kite_ws_bridge.journal.scan import FEED_SESSION, FIRST_SEQ, KIND
+from kite_ws_bridge.read_topics import Mark, read_back
+from kite_ws_bridge.readback import ReadBack
+from kite_ws_bridge.topics import Topics
 
 FEED = "fault-test"
 INSTRUMENTS = 40
@@ -44,7 +44,7 @@ class BridgeProcess:
         drain: str = "30s",
         *,
         plan: Plan | None = None,
-        module: str = "ws_bridge.cli",
+        module: str = "kite_ws_bridge.cli",
         settings: Mapping[str, str] | None = None,
     ) -> None:
         """``module`` is what runs; another one may change the process before the bridge begins."""

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from ws_bridge.counters import Counters
-from ws_bridge.metrics import BridgeMetrics
+from kite_ws_bridge.counters import Counters
+from kite_ws_bridge.metrics import BridgeMetrics
 
 BEGIN: Final = "<!-- metrics: written by apps/ws_bridge/tests/operating_page.py -->"
 END: Final = "<!-- /metrics -->"

@@ -10,19 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from broker_zerodha.session.clock import SystemClock
-from broker_zerodha.session.credentials import FixedCredentials
-from broker_zerodha.simulator import SimulatorOptions, SimulatorServer
-from broker_zerodha.subscriptions import Plan
-from contracts.tick_batch import TickMode
-from kafka_io.framing import SingleObjectFraming
-from kafka_io.mock_broker import MockBroker
-from kafka_io.settings import KafkaSettings
-from ws_bridge.bridge import Bridge
-from ws_bridge.bridge_parts import BridgeParts
-from ws_bridge.demo import SESSION_OPTIONS
-from ws_bridge.journal import Journal
-from ws_bridge.topics import Topics
+from kite_broker_zerodha.session.clock import SystemClock
+from kite_broker_zerodha.session.credentials import FixedCredentials
+from kite_broker_zerodha.simulator import SimulatorOptions, SimulatorServer
+from kite_broker_zerodha.subscriptions import Plan
+from kite_contracts.tick_batch import TickMode
+from kite_kafka_io.framing import SingleObjectFraming
+from kite_kafka_io.mock_broker import MockBroker
+from kite_kafka_io.settings import KafkaSettings
+from kite_ws_bridge.bridge import Bridge
+from kite_ws_bridge.bridge_parts import BridgeParts
+from kite_ws_bridge.demo import SESSION_OPTIONS
+from kite_ws_bridge.journal import Journal
+from kite_ws_bridge.topics import Topics
 
 FIRST = {256265: TickMode.FULL}
 SECOND = {265: TickMode.FULL}
@@ -151,7 +151,7 @@ def test_an_acknowledgement_wakes_the_bridge(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not the look that it takes now and then in any case."""
-    monkeypatch.setattr("ws_bridge.bridge.LOOK_S", 3600.0)
+    monkeypatch.setattr("kite_ws_bridge.bridge.LOOK_S", 3600.0)
 
     async def play(broker: MockBroker) -> None:
         with Journal(tmp_path / "journal") as journal:

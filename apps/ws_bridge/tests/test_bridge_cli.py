@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import typer
 
-from app_kit.testing import PATIENCE_S, CommandLine, import_path
-from ws_bridge import cli
+from kite_runtime.testing import PATIENCE_S, CommandLine, import_path
+from kite_ws_bridge import cli
 
 COMMANDS = [
     "run",
@@ -91,7 +91,7 @@ def test_a_plain_process_does_as_the_forked_ones(
 ) -> None:
     forked = command_line(*arguments, stdin=b"zz\n")
     plain = subprocess.run(
-        [sys.executable, "-m", "ws_bridge.cli", *arguments],
+        [sys.executable, "-m", "kite_ws_bridge.cli", *arguments],
         env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": import_path()},
         cwd=tmp_path,
         input=b"zz\n",

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from bridge_cases import Stage, events_of
 
-from contracts.validate import explain
-from kafka_io.breaker import BreakerLimits
-from kafka_io.codec import AvroCodec
-from ws_bridge.dead_letter_watch import DeadLetterWatch
-from ws_bridge.settings import load_settings
+from kite_contracts.validate import explain
+from kite_kafka_io.breaker import BreakerLimits
+from kite_kafka_io.codec import AvroCodec
+from kite_ws_bridge.dead_letter_watch import DeadLetterWatch
+from kite_ws_bridge.settings import load_settings
 
 NS = 1_000_000_000
 LIMITS = BreakerLimits(share=0.1, window_s=60, least=5, clear_s=30)

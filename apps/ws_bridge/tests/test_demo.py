@@ -11,23 +11,23 @@ from typing import Any
 import pytest
 from bridge_cases import frames_of
 
-from app_kit.testing import CommandLine
-from broker_zerodha.simulator import (
+from kite_runtime.testing import CommandLine
+from kite_broker_zerodha.simulator import (
     Fault,
     FaultKind,
     SimulatorOptions,
     SimulatorServer,
     parse_script,
 )
-from broker_zerodha.simulator import Ledger as SimulatorLedger
-from kafka_io.framing import SingleObjectFraming
-from kafka_io.settings import KafkaSettings
-from ws_bridge import demo
-from ws_bridge.bridge import Bridge
-from ws_bridge.demo import DemoOptions, demo_plan, expected_events, expected_reasons, run_demo
-from ws_bridge.journal import list_segments, read_file
-from ws_bridge.ledger import Ledger
-from ws_bridge.topics import Topics
+from kite_broker_zerodha.simulator import Ledger as SimulatorLedger
+from kite_kafka_io.framing import SingleObjectFraming
+from kite_kafka_io.settings import KafkaSettings
+from kite_ws_bridge import demo
+from kite_ws_bridge.bridge import Bridge
+from kite_ws_bridge.demo import DemoOptions, demo_plan, expected_events, expected_reasons, run_demo
+from kite_ws_bridge.journal import list_segments, read_file
+from kite_ws_bridge.ledger import Ledger
+from kite_ws_bridge.topics import Topics
 
 QUIET = DemoOptions(ticks=3_000, rate_per_s=None, instruments=40, seed=7)
 FAULTS = DemoOptions(ticks=8_700, rate_per_s=4_000.0, instruments=40, script=parse_script("all"))

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from devstack.kafka import KafkaServer
+from kite_devstack.kafka import KafkaServer
 from faults import cli, page
 from faults.outcome import Fault, Outcome, append_record, load_records, make_record
 from faults.proof import Gap, silences, uncovered

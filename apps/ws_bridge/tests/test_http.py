@@ -14,10 +14,10 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
-from app_kit.errors import PortTaken
-from app_kit.health import HealthServer
-from ws_bridge.counters import Counters, ShardView
-from ws_bridge.metrics import BridgeMetrics
+from kite_runtime.errors import PortTaken
+from kite_runtime.health import HealthServer
+from kite_ws_bridge.counters import Counters, ShardView
+from kite_ws_bridge.metrics import BridgeMetrics
 
 TIMEOUT_S = 10.0
 

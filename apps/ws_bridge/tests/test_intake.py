@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from broker_zerodha.session.events import (
+from kite_broker_zerodha.session.events import (
     AuthExpired,
     AuthRestored,
     Connected,
@@ -25,10 +25,10 @@ from broker_zerodha.session.events import (
     Subscribed,
     TextMessage,
 )
-from contracts.tick_batch import TickMode
-from contracts.validate import explain
-from kafka_io.codec import AvroCodec
-from ws_bridge.journal import JournalOptions
+from kite_contracts.tick_batch import TickMode
+from kite_contracts.validate import explain
+from kite_kafka_io.codec import AvroCodec
+from kite_ws_bridge.journal import JournalOptions
 
 TINY = JournalOptions(segment_bytes=4096, max_bytes=8192, retain_s=0.0, sync="never")
 SMALL = JournalOptions(segment_bytes=65_536, max_bytes=1 << 20, sync="never")

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ws_bridge.journal import START, AckCursor, Position
-from ws_bridge.journal.cursor import SLOT_BYTES
+from kite_ws_bridge.journal import START, AckCursor, Position
+from kite_ws_bridge.journal.cursor import SLOT_BYTES
 
 
 def reopened(path: Path) -> AckCursor:

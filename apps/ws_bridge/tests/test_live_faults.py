@@ -13,13 +13,13 @@ from pathlib import Path
 import live_stage as stage
 import pytest
 
-from broker_zerodha.simulator import SimulatorOptions, SimulatorServer
-from contracts.topics import load_topics
-from devstack import topics as devstack_topics
-from devstack.kafka import KafkaServer, private_kafka
-from kafka_io.settings import KafkaSettings
-from ws_bridge.read_topics import Mark, mark_topics
-from ws_bridge.topics import Topics
+from kite_broker_zerodha.simulator import SimulatorOptions, SimulatorServer
+from kite_contracts.topics import load_topics
+from kite_devstack import topics as devstack_topics
+from kite_devstack.kafka import KafkaServer, private_kafka
+from kite_kafka_io.settings import KafkaSettings
+from kite_ws_bridge.read_topics import Mark, mark_topics
+from kite_ws_bridge.topics import Topics
 
 TICKS = 12_000
 RATE = 3_000.0

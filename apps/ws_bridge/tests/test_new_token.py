@@ -13,14 +13,14 @@ from pathlib import Path
 
 import live_stage as stage
 
-from broker_zerodha.auth import Grant, write_token
-from broker_zerodha.rest import KiteRest
-from broker_zerodha.secret import Secret
-from broker_zerodha.simulator import Account, SimulatedKite, SimulatorOptions
-from kafka_io.consumer import RecordReader
-from kafka_io.settings import KafkaSettings
-from ws_bridge.read_topics import Mark, mark_topics
-from ws_bridge.topics import Topics
+from kite_broker_zerodha.auth import Grant, write_token
+from kite_broker_zerodha.rest import KiteRest
+from kite_broker_zerodha.secret import Secret
+from kite_broker_zerodha.simulator import Account, SimulatedKite, SimulatorOptions
+from kite_kafka_io.consumer import RecordReader
+from kite_kafka_io.settings import KafkaSettings
+from kite_ws_bridge.read_topics import Mark, mark_topics
+from kite_ws_bridge.topics import Topics
 
 TICKS = 4_000
 LOGINS = 2

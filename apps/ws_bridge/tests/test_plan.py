@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app_kit.testing import CommandLine, Finished
+from kite_runtime.testing import CommandLine, Finished
 
 HEADER = "instrument_token,mode,exchange,tradingsymbol\n"
 

@@ -12,27 +12,27 @@ import numpy as np
 import pytest
 from bridge_cases import INFY, SESSION, START_NS, Stage, frame, ltp
 
-from broker_zerodha.packets import PacketKind
-from broker_zerodha.session.events import GapCause, GapOpened
-from broker_zerodha.wire import encode_frame, encode_packet
-from contracts.bounds import tick_bounds
-from contracts.tick_batch import TickBatch
-from kafka_io.codec import AvroCodec
-from kafka_io.consumer import RecordReader, TickReader
-from kafka_io.dead_letters import DeadLetter
-from kafka_io.delivery import Delivery
-from kafka_io.errors import ProducerFatal, QueueFull
-from kafka_io.framing import SingleObjectFraming
-from kafka_io.producer import RecordProducer
-from kafka_io.settings import KafkaSettings
-from ws_bridge.journal import Journal, JournalOptions, Position, list_segments
-from ws_bridge.journal.layout import HEADER_BYTES
-from ws_bridge.pump import PRODUCER_RETRY_S, SIDE_RETRY_S, Pump
-from ws_bridge.read_topics import Mark, mark_topics, read_back
-from ws_bridge.readback import ReadBack
-from ws_bridge.refused import RefusedStore
-from ws_bridge.sharding import Fence
-from ws_bridge.topics import Topics
+from kite_broker_zerodha.packets import PacketKind
+from kite_broker_zerodha.session.events import GapCause, GapOpened
+from kite_broker_zerodha.wire import encode_frame, encode_packet
+from kite_contracts.bounds import tick_bounds
+from kite_contracts.tick_batch import TickBatch
+from kite_kafka_io.codec import AvroCodec
+from kite_kafka_io.consumer import RecordReader, TickReader
+from kite_kafka_io.dead_letters import DeadLetter
+from kite_kafka_io.delivery import Delivery
+from kite_kafka_io.errors import ProducerFatal, QueueFull
+from kite_kafka_io.framing import SingleObjectFraming
+from kite_kafka_io.producer import RecordProducer
+from kite_kafka_io.settings import KafkaSettings
+from kite_ws_bridge.journal import Journal, JournalOptions, Position, list_segments
+from kite_ws_bridge.journal.layout import HEADER_BYTES
+from kite_ws_bridge.pump import PRODUCER_RETRY_S, SIDE_RETRY_S, Pump
+from kite_ws_bridge.read_topics import Mark, mark_topics, read_back
+from kite_ws_bridge.readback import ReadBack
+from kite_ws_bridge.refused import RefusedStore
+from kite_ws_bridge.sharding import Fence
+from kite_ws_bridge.topics import Topics
 
 DEADLINE_S = 30.0
 OPTIONS = JournalOptions(segment_bytes=1 << 20, max_bytes=1 << 24, sync="never")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ws_bridge.readback import ReadBack
+from kite_ws_bridge.readback import ReadBack
 
 OTHER = 5
 REASON = "DECODE_TRUNCATED"

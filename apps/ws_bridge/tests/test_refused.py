@@ -12,18 +12,18 @@ from bridge_cases import START_NS, Stage, ltp
 from hypothesis import given
 from test_pump import OPTIONS, VIOLATION, Rig
 
-from app_kit.testing import CommandLine
-from broker_zerodha.wire import encode_frame
-from kafka_io.dead_letters import DeadLetter, Headers
-from kafka_io.delivery import Delivery
-from kafka_io.errors import UnknownTopic
-from kafka_io.producer import RecordProducer
-from kafka_io.settings import KafkaSettings
-from ws_bridge.errors import RefusedFileError
-from ws_bridge.in_flight import Content
-from ws_bridge.pump import REFUSED_FOR_S, SIDE_RETRY_S
-from ws_bridge.refused import RefusedStore, read_refused
-from ws_bridge.topics import Topics
+from kite_runtime.testing import CommandLine
+from kite_broker_zerodha.wire import encode_frame
+from kite_kafka_io.dead_letters import DeadLetter, Headers
+from kite_kafka_io.delivery import Delivery
+from kite_kafka_io.errors import UnknownTopic
+from kite_kafka_io.producer import RecordProducer
+from kite_kafka_io.settings import KafkaSettings
+from kite_ws_bridge.errors import RefusedFileError
+from kite_ws_bridge.in_flight import Content
+from kite_ws_bridge.pump import REFUSED_FOR_S, SIDE_RETRY_S
+from kite_ws_bridge.refused import RefusedStore, read_refused
+from kite_ws_bridge.topics import Topics
 
 HEADERS = st.lists(st.tuples(st.text(max_size=9), st.none() | st.binary(max_size=9)), max_size=3)
 CONTENTS = st.builds(Content, st.none() | st.binary(max_size=9), st.binary(max_size=50), HEADERS)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from app_kit.testing import (
+from kite_runtime.testing import (
     CANARY,
     PATIENCE_S,
     SECRETS,
@@ -27,10 +27,10 @@ from app_kit.testing import (
     write_env,
     write_token_file,
 )
-from kafka_io.consumer import RecordReader
-from kafka_io.mock_broker import MockBroker
-from kafka_io.settings import KafkaSettings
-from ws_bridge.topics import Topics
+from kite_kafka_io.consumer import RecordReader
+from kite_kafka_io.mock_broker import MockBroker
+from kite_kafka_io.settings import KafkaSettings
+from kite_ws_bridge.topics import Topics
 
 NOBODY = "127.0.0.1:9"
 
@@ -194,7 +194,7 @@ def test_a_malformed_env_is_not_quoted(command_line: CommandLine, home: Path, li
 
 LOGGING = """
 import structlog
-from app_kit.logs import configure_logs
+from kite_runtime.logs import configure_logs
 configure_logs(secrets=["CANARYtoken/+=0123", ""])
 log = structlog.get_logger()
 log.warning("said CANARYtoken/+=0123", data={"note": ["CANARYtoken/+=0123"], "price": 5})
@@ -225,7 +225,7 @@ def test_the_log_strikes_secrets_out_wherever_they_stand() -> None:
 @pytest.mark.parametrize("arguments", [("plan",), ("run", "--debug", "--bootstrap", NOBODY)])
 def test_the_list_of_processes_shows_none(home: Path, arguments: tuple[str, ...]) -> None:
     """With the secrets in .env and in the environment, in a process of the program's own."""
-    command = [sys.executable, "-m", "ws_bridge.cli", *arguments]
+    command = [sys.executable, "-m", "kite_ws_bridge.cli", *arguments]
     done = call(command, home, {**SECRETS, "PYTHONPATH": import_path()})
     assert done.code == (0 if arguments == ("plan",) else 75), done.stderr
     assert done.traces() == []

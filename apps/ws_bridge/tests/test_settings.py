@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from app_kit.errors import PortTaken, SettingError, exit_code_of
-from broker_zerodha.session.credentials import CredentialsError
-from contracts.errors import SettingsError as FileSettingsError
-from kafka_io.errors import SettingsError as KafkaSettingsError
-from ws_bridge.errors import FORESEEN, JournalFull, MissingCredentials
-from ws_bridge.journal import JournalOptions
-from ws_bridge.settings import BridgeSettings, default_journal_dir, load_settings
-from ws_bridge.sharding import GroupSetup
+from kite_runtime.errors import PortTaken, SettingError, exit_code_of
+from kite_broker_zerodha.session.credentials import CredentialsError
+from kite_contracts.errors import SettingsError as FileSettingsError
+from kite_kafka_io.errors import SettingsError as KafkaSettingsError
+from kite_ws_bridge.errors import FORESEEN, JournalFull, MissingCredentials
+from kite_ws_bridge.journal import JournalOptions
+from kite_ws_bridge.settings import BridgeSettings, default_journal_dir, load_settings
+from kite_ws_bridge.sharding import GroupSetup
 
 SECRET = "s3cr3t-value"
 MIB = 1024 * 1024

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from app_kit.errors import SettingError
-from broker_zerodha.session.clock import SystemClock
-from kafka_io.group import Membership
-from ws_bridge.counters import Counters
-from ws_bridge.shard_keeper import ShardKeeper, check_partitions
-from ws_bridge.sharding import Fence, GroupSetup, ShardNote, Takeover
+from kite_runtime.errors import SettingError
+from kite_broker_zerodha.session.clock import SystemClock
+from kite_kafka_io.group import Membership
+from kite_ws_bridge.counters import Counters
+from kite_ws_bridge.shard_keeper import ShardKeeper, check_partitions
+from kite_ws_bridge.sharding import Fence, GroupSetup, ShardNote, Takeover
 
 DEADLINE_S = 30.0
 

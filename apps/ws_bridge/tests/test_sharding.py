@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker_zerodha.frames import frame_index
-from broker_zerodha.subscriptions import PlanError, Subscription
-from contracts.tick_batch import TickMode
-from kafka_io.group import NOTE_BYTES_MAX
-from ws_bridge.journal.last_frames import LastFrame
-from ws_bridge.sharding import (
+from kite_broker_zerodha.frames import frame_index
+from kite_broker_zerodha.subscriptions import PlanError, Subscription
+from kite_contracts.tick_batch import TickMode
+from kite_kafka_io.group import NOTE_BYTES_MAX
+from kite_ws_bridge.journal.last_frames import LastFrame
+from kite_ws_bridge.sharding import (
     SHARDS_MAX,
     TAKEOVERS_MAX,
     Fence,

@@ -10,25 +10,25 @@ from typing import Any
 
 import pytest
 
-from app_kit.testing import CommandLine
-from broker_zerodha.packets import PacketKind
-from broker_zerodha.session.events import GapClosed, GapOpened
-from broker_zerodha.simulator import FaultKind, parse_script
-from broker_zerodha.wire import encode_packet
-from contracts.reasons import ReasonCode
-from contracts.validate import explain
-from kafka_io.codec import AvroCodec
-from kafka_io.consumer import RecordReader
-from kafka_io.errors import MalformedRecord, UnknownSchema
-from kafka_io.framing import SingleObjectFraming
-from kafka_io.settings import KafkaSettings
-from ws_bridge.demo import demo_plan
-from ws_bridge.smoke.bars import MINUTE_NS, BarBuilder
-from ws_bridge.smoke.feed import Frame, SmokeFeed
-from ws_bridge.smoke.letters import identity
-from ws_bridge.smoke.run import SmokeOptions, SmokeResult, run_smoke
-from ws_bridge.smoke.stages import stage_letters
-from ws_bridge.topics import Topics
+from kite_runtime.testing import CommandLine
+from kite_broker_zerodha.packets import PacketKind
+from kite_broker_zerodha.session.events import GapClosed, GapOpened
+from kite_broker_zerodha.simulator import FaultKind, parse_script
+from kite_broker_zerodha.wire import encode_packet
+from kite_contracts.reasons import ReasonCode
+from kite_contracts.validate import explain
+from kite_kafka_io.codec import AvroCodec
+from kite_kafka_io.consumer import RecordReader
+from kite_kafka_io.errors import MalformedRecord, UnknownSchema
+from kite_kafka_io.framing import SingleObjectFraming
+from kite_kafka_io.settings import KafkaSettings
+from kite_ws_bridge.demo import demo_plan
+from kite_ws_bridge.smoke.bars import MINUTE_NS, BarBuilder
+from kite_ws_bridge.smoke.feed import Frame, SmokeFeed
+from kite_ws_bridge.smoke.letters import identity
+from kite_ws_bridge.smoke.run import SmokeOptions, SmokeResult, run_smoke
+from kite_ws_bridge.smoke.stages import stage_letters
+from kite_ws_bridge.topics import Topics
 
 ALL = parse_script("all")
 OPTIONS = SmokeOptions(ticks=8_700, instruments=40, seed=3, script=ALL)

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 import pytest
 from prometheus_client import CollectorRegistry
 
-from app_kit.health import HealthServer
-from app_kit.testing import CommandLine
-from ws_bridge.counters import Counters, ShardView
-from ws_bridge.metrics import BridgeMetrics
-from ws_bridge.status_facts import Scrape, make_status, quantile
+from kite_runtime.health import HealthServer
+from kite_runtime.testing import CommandLine
+from kite_ws_bridge.counters import Counters, ShardView
+from kite_ws_bridge.metrics import BridgeMetrics
+from kite_ws_bridge.status_facts import Scrape, make_status, quantile
 
 
 class Bridge:

@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from broker_zerodha.subscriptions import Plan, make_plan
-from contracts.tick_batch import TickMode
-from ws_bridge.errors import SubscriptionFileError
-from ws_bridge.subscription_files import (
+from kite_broker_zerodha.subscriptions import Plan, make_plan
+from kite_contracts.tick_batch import TickMode
+from kite_ws_bridge.errors import SubscriptionFileError
+from kite_ws_bridge.subscription_files import (
     TOKENS_MAX,
     Instrument,
     load_subscriptions,
     parse_subscriptions,
 )
-from ws_bridge.subscription_watch import SubscriptionWatch
+from kite_ws_bridge.subscription_watch import SubscriptionWatch
 
 HEADER = "instrument_token,mode,exchange,tradingsymbol\n"
 MASTER = HEADER + "408065,,NSE,INFY\n519937,quote,NSE,M&M\n256265,ltp,NSE,NIFTY 50\n"

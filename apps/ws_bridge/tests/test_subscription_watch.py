@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from broker_zerodha.subscriptions import Plan
-from contracts.tick_batch import TickMode
-from ws_bridge.errors import SubscriptionFileError
-from ws_bridge.subscription_watch import SubscriptionWatch
+from kite_broker_zerodha.subscriptions import Plan
+from kite_contracts.tick_batch import TickMode
+from kite_ws_bridge.errors import SubscriptionFileError
+from kite_ws_bridge.subscription_watch import SubscriptionWatch
 
 HEADER = "instrument_token,mode,exchange,tradingsymbol\n"
 INFY, SBIN, RELIANCE = (

@@ -13,16 +13,16 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from app_kit.testing import CommandLine, Finished
-from broker_zerodha.simulator import parse_script
-from kafka_io.delivery import Delivery
-from kafka_io.framing import SingleObjectFraming
-from kafka_io.mock_broker import MockBroker
-from kafka_io.producer import RecordProducer
-from kafka_io.settings import KafkaSettings
-from ws_bridge.commands import tail
-from ws_bridge.smoke.run import SmokeOptions, run_smoke
-from ws_bridge.topics import Topics
+from kite_runtime.testing import CommandLine, Finished
+from kite_broker_zerodha.simulator import parse_script
+from kite_kafka_io.delivery import Delivery
+from kite_kafka_io.framing import SingleObjectFraming
+from kite_kafka_io.mock_broker import MockBroker
+from kite_kafka_io.producer import RecordProducer
+from kite_kafka_io.settings import KafkaSettings
+from kite_ws_bridge.commands import tail
+from kite_ws_bridge.smoke.run import SmokeOptions, run_smoke
+from kite_ws_bridge.topics import Topics
 
 SCRIPT = parse_script("3 violation; 5 trailing; 7 drop")
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from bars_store.bars import (
+from kite_bars_store.bars import (
     NO_OI,
     BarColumns,
     BarInstrument,
@@ -19,14 +19,14 @@ from bars_store.bars import (
     load_rules,
     screen,
 )
-from bars_store.bars.chunks import chunks
-from bars_store.bars.columns import concat, is_ascending
-from bars_store.bars.grid import calendar_sessions
-from bars_store.bars.merging import merge
-from bars_store.bars.projecting import setting_of
-from bars_store.bars.words import counting_words
-from contracts.sessions import Holidays, SessionCalendar
-from contracts.sessions.model import MINUTE_NS, midnight_ns
+from kite_bars_store.bars.chunks import chunks
+from kite_bars_store.bars.columns import concat, is_ascending
+from kite_bars_store.bars.grid import calendar_sessions
+from kite_bars_store.bars.merging import merge
+from kite_bars_store.bars.projecting import setting_of
+from kite_bars_store.bars.words import counting_words
+from kite_contracts.sessions import Holidays, SessionCalendar
+from kite_contracts.sessions.model import MINUTE_NS, midnight_ns
 
 DAY = date(2026, 6, 1)  # a Monday
 SBIN = BarInstrument("NSE", "SBIN", 2, 5)

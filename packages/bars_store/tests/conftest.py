@@ -8,12 +8,12 @@ from collections.abc import Iterator
 import hypothesis
 import pytest
 
-from bars_store.database import Connection, connect
-from bars_store.instruments import InstrumentStore
-from contracts.migrations import runner
-from devstack.databases import database
-from devstack.postgres import private_postgres
-from devstack.testing import (  # noqa: F401
+from kite_bars_store.database import Connection, connect
+from kite_bars_store.instruments import InstrumentStore
+from kite_contracts.migrations import runner
+from kite_devstack.databases import database
+from kite_devstack.postgres import private_postgres
+from kite_devstack.testing import (  # noqa: F401
     fresh_dsn,
     migrated_dsn,
     migrated_template,

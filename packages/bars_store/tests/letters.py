@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bars_store.failures import FailureRecord
+from kite_bars_store.failures import FailureRecord
 
 TOPIC = "ticks.dlq"
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa  # type: ignore[import-untyped]
 
-from bars_store.instruments import SCHEMA, Snapshot
+from kite_bars_store.instruments import SCHEMA, Snapshot
 
 FIRST_DAY = date(2026, 8, 3)
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import psycopg
 
-from bars_store.database import Connection, connect
-from bars_store.errors import DatabaseUnreachable
+from kite_bars_store.database import Connection, connect
+from kite_bars_store.errors import DatabaseUnreachable
 
 TIMEOUT_S = 60.0
 # A backend that comes to the row stays there until it is killed.

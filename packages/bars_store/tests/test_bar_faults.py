@@ -16,12 +16,12 @@ import pytest
 from bar_samples import SBIN, TCS, calendar, rising, rules, source, when
 from store_faults import STAY, TIMEOUT_S, after_recovery, opened, sleeping_backend, state_of
 
-from bars_store.bars import BarStore, SourceBars, loading, projecting, writing
-from bars_store.database import Connection
-from bars_store.errors import CommitUnknown, ConnectionLost, TryAgain
-from contracts.migrations import runner
-from devstack.databases import database
-from devstack.postgres import private_postgres
+from kite_bars_store.bars import BarStore, SourceBars, loading, projecting, writing
+from kite_bars_store.database import Connection
+from kite_bars_store.errors import CommitUnknown, ConnectionLost, TryAgain
+from kite_contracts.migrations import runner
+from kite_devstack.databases import database
+from kite_devstack.postgres import private_postgres
 
 FIRST = [source("kite", rising(200)), source("vendor", rising(190, start=10_005))]
 CHANGED = {n: (*bar[:4], bar[4] + n % 2) for n, bar in rising(250).items()}
@@ -143,7 +143,7 @@ def deadly(connection: Connection, name: str, plain: Callable[..., bytes]) -> Ca
 MERGE = """
 import contextlib, sys
 from test_bar_faults import SECOND, merge
-from bars_store.database import connect
+from kite_bars_store.database import connect
 with contextlib.closing(connect(sys.argv[1], application_name="killed")) as connection:
     merge(connection, SECOND)
 """

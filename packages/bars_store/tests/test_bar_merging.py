@@ -17,7 +17,7 @@ from bar_samples import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bars_store.bars import BarInstrument, Field, Flag, MergeRules, SourceBars
+from kite_bars_store.bars import BarInstrument, Field, Flag, MergeRules, SourceBars
 
 O, H, L, C, V, OI = Field  # noqa: E741
 BASE: Bar = (10_000, 10_050, 9_950, 10_020, 1_000)

@@ -13,9 +13,9 @@ from bar_samples import Bar, calendar, rules, source, when
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bars_store.bars import BarInstrument, BarStore, SourceBars
-from bars_store.database import Connection, connect
-from devstack.databases import database
+from kite_bars_store.bars import BarInstrument, BarStore, SourceBars
+from kite_bars_store.database import Connection, connect
+from kite_devstack.databases import database
 
 EXAMPLES = settings(
     max_examples=30,

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from bars_store.bars import Limits, Role, load_rules, parse_rules
-from bars_store.bars.rules import default_text
-from bars_store.errors import RulesFaulty
+from kite_bars_store.bars import Limits, Role, load_rules, parse_rules
+from kite_bars_store.bars.rules import default_text
+from kite_bars_store.errors import RulesFaulty
 
 
 def configs() -> Path:

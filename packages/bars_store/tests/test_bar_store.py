@@ -12,7 +12,7 @@ import pyarrow as pa  # type: ignore[import-untyped]
 import pytest
 from bar_samples import DAY, SBIN, TCS, Bar, at, calendar, rising, rules, source, when
 
-from bars_store.bars import (
+from kite_bars_store.bars import (
     BAR_SCHEMA,
     DERIVED_SCHEMA,
     BarColumns,
@@ -24,9 +24,9 @@ from bars_store.bars import (
     SourceBars,
     Verdict,
 )
-from bars_store.database import Connection
-from bars_store.errors import RulesFaulty
-from contracts.sessions.model import midnight_ns
+from kite_bars_store.database import Connection
+from kite_bars_store.errors import RulesFaulty
+from kite_contracts.sessions.model import midnight_ns
 
 DAY_END = when(2_000)
 NEXT_DAY = DAY + timedelta(1)

@@ -12,10 +12,10 @@ from bar_samples import DAY, SBIN, TCS, at, calendar, rising, rules, source, whe
 from masters import Row, day
 from masters import snapshot as dump
 
-from bars_store.bars import BarStore, BarSurvey, Surveyed, Verdict
-from bars_store.database import Connection, connect, snapshot
-from bars_store.errors import DatabaseRefused
-from bars_store.instruments import InstrumentStore
+from kite_bars_store.bars import BarStore, BarSurvey, Surveyed, Verdict
+from kite_bars_store.database import Connection, connect, snapshot
+from kite_bars_store.errors import DatabaseRefused
+from kite_bars_store.instruments import InstrumentStore
 
 SPAN = when(-555), when(2_000)
 

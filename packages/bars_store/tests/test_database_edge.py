@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg.conninfo import make_conninfo
 
-from bars_store.database import (
+from kite_bars_store.database import (
     Connection,
     check_revision,
     connect,
@@ -29,7 +29,7 @@ from bars_store.database import (
     read_table,
     transaction,
 )
-from bars_store.errors import (
+from kite_bars_store.errors import (
     CommitUnknown,
     ConnectionLost,
     DatabaseBusy,
@@ -39,7 +39,7 @@ from bars_store.errors import (
     StatementFailed,
     StoreError,
 )
-from bars_store.instruments import recording, sql, store
+from kite_bars_store.instruments import recording, sql, store
 
 SECRET = "hunter2-canary"
 
@@ -247,7 +247,7 @@ def test_a_file_of_statements_with_a_mistake_is_refused(text: str, says: str) ->
 
 def test_every_statement_of_the_instruments_is_used() -> None:
     code = "".join(map(inspect.getsource, (recording, sql, store)))
-    unused = [name for name in load_statements("bars_store.instruments") if f'"{name}"' not in code]
+    unused = [name for name in load_statements("kite_bars_store.instruments") if f'"{name}"' not in code]
     assert unused == []
 
 

@@ -5,8 +5,15 @@ from __future__ import annotations
 import pytest
 from letters import letter
 
-from bars_store.database import Connection
-from bars_store.failures import Decision, FailureStore, Group, GroupFilter, GroupPlace, Selection
+from kite_bars_store.database import Connection
+from kite_bars_store.failures import (
+    Decision,
+    FailureStore,
+    Group,
+    GroupFilter,
+    GroupPlace,
+    Selection,
+)
 
 
 @pytest.fixture()

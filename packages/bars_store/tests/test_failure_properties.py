@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from letters import letter
 
-from bars_store.database import Connection, connect
-from bars_store.failures import (
+from kite_bars_store.database import Connection, connect
+from kite_bars_store.failures import (
     Decision,
     Entry,
     FailureRecord,
@@ -25,8 +25,8 @@ from bars_store.failures import (
     Selection,
     Status,
 )
-from bars_store.failures.ledger import redrive_id
-from devstack.databases import database
+from kite_bars_store.failures.ledger import redrive_id
+from kite_devstack.databases import database
 
 STATES = "SELECT * FROM dlq_state ORDER BY failure_id"
 GROUPS = "SELECT * FROM dlq_group ORDER BY fingerprint"

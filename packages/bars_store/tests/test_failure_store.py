@@ -8,9 +8,9 @@ from uuid import uuid4
 import pytest
 from letters import TOPIC, letter
 
-from bars_store.database import Connection, connect
-from bars_store.errors import NotMigrated
-from bars_store.failures import (
+from kite_bars_store.database import Connection, connect
+from kite_bars_store.errors import NotMigrated
+from kite_bars_store.failures import (
     Decided,
     Decision,
     FailureStore,
@@ -19,7 +19,7 @@ from bars_store.failures import (
     Status,
     Stored,
 )
-from contracts.migrations import runner
+from kite_contracts.migrations import runner
 
 
 @pytest.fixture()

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from masters import Row, table
 
-from bars_store.instruments import SCHEMA, Changes, diff
+from kite_bars_store.instruments import SCHEMA, Changes, diff
 
 EXPIRY = date(2026, 8, 25)
 OLD = [

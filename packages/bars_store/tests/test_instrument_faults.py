@@ -14,13 +14,13 @@ import pytest
 from masters import Row, day, snapshot
 from store_faults import STAY, TIMEOUT_S, after_recovery, opened, sleeping_backend, state_of
 
-from bars_store.database import Connection
-from bars_store.errors import ConnectionLost, TryAgain
-from bars_store.instruments import InstrumentStore, Snapshot, recording
-from bars_store.instruments.sql import statement
-from contracts.migrations import runner
-from devstack.databases import database
-from devstack.postgres import private_postgres
+from kite_bars_store.database import Connection
+from kite_bars_store.errors import ConnectionLost, TryAgain
+from kite_bars_store.instruments import InstrumentStore, Snapshot, recording
+from kite_bars_store.instruments.sql import statement
+from kite_contracts.migrations import runner
+from kite_devstack.databases import database
+from kite_devstack.postgres import private_postgres
 
 FIRST = snapshot(0, [Row(f"S{number}", number + 1) for number in range(300)])
 SECOND = snapshot(1, [Row(f"S{number}", number + 2) for number in range(100, 400)])

@@ -11,9 +11,9 @@ import psycopg
 import pytest
 from masters import Row, at, day, snapshot, table
 
-from bars_store.database import Connection, connect
-from bars_store.errors import NotMigrated
-from bars_store.instruments import InstrumentStore, Snapshot
+from kite_bars_store.database import Connection, connect
+from kite_bars_store.errors import NotMigrated
+from kite_bars_store.instruments import InstrumentStore, Snapshot
 
 A = Row("NIFTY26AUG24350CE", 256)
 B = Row("M&M 26AUG-3000CE", 512, name="M&M")

@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from masters import Row, at, day, snapshot
 
-from bars_store.database import Connection, connect
-from bars_store.instruments import InstrumentStore, Snapshot
-from devstack.databases import database
+from kite_bars_store.database import Connection, connect
+from kite_bars_store.instruments import InstrumentStore, Snapshot
+from kite_devstack.databases import database
 
 DAYS = 5
 EXAMPLES = settings(

@@ -8,8 +8,8 @@ from uuid import uuid4
 import pytest
 from letters import letter
 
-from bars_store.database import Connection, connect
-from bars_store.failures import (
+from kite_bars_store.database import Connection, connect
+from kite_bars_store.failures import (
     Decision,
     Entry,
     FailureStore,
@@ -19,7 +19,7 @@ from bars_store.failures import (
     Selection,
     Status,
 )
-from bars_store.failures.ledger import redrive_id
+from kite_bars_store.failures.ledger import redrive_id
 
 
 @pytest.fixture()

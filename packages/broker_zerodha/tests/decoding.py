@@ -6,10 +6,10 @@ from functools import cache
 
 import numpy as np
 
-from broker_zerodha import frames, reference
-from broker_zerodha.fuzzing import reference_row
-from contracts.bounds import TickBounds, tick_bounds
-from contracts.tick_batch import TickBatch
+from kite_broker_zerodha import frames, reference
+from kite_broker_zerodha.fuzzing import reference_row
+from kite_contracts.bounds import TickBounds, tick_bounds
+from kite_contracts.tick_batch import TickBatch
 
 TS_RECV_NS = 1_700_000_000_123_456_789
 FEED_SESSION = 1_700_000_000_000_000_001

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker_zerodha.session.liveness import NS_PER_S, StaleChange, SymbolWatchdog
+from kite_broker_zerodha.session.liveness import NS_PER_S, StaleChange, SymbolWatchdog
 
 HALF_NS = NS_PER_S // 2
 JUMPS_S = st.sampled_from([3600, -3600, 7200, -7200, 90, -90])

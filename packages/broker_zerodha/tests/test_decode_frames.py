@@ -10,10 +10,10 @@ from decoding import FEED_SESSION, FIRST_SEQ, TS_RECV_NS, bounds, decode, expect
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker_zerodha import decode_loops, frames
-from broker_zerodha.errors import BatchTooSmall, FrameIndexError
-from broker_zerodha.fuzzing import random_packet
-from broker_zerodha.packets import (
+from kite_broker_zerodha import decode_loops, frames
+from kite_broker_zerodha.errors import BatchTooSmall, FrameIndexError
+from kite_broker_zerodha.fuzzing import random_packet
+from kite_broker_zerodha.packets import (
     LAYOUTS,
     MAX_FRAME_ROWS,
     NS_PER_SECOND,
@@ -22,9 +22,17 @@ from broker_zerodha.packets import (
     is_tradable,
     price_scale_of,
 )
-from broker_zerodha.testing import any_frames, good_frames, packet_fields
-from broker_zerodha.wire import encode_frame, encode_packet, encode_row
-from contracts.tick_batch import ABSENT, FIELDS, LAST_PRICE, Group, TickBatch, TickMode, Verdict
+from kite_broker_zerodha.testing import any_frames, good_frames, packet_fields
+from kite_broker_zerodha.wire import encode_frame, encode_packet, encode_row
+from kite_contracts.tick_batch import (
+    ABSENT,
+    FIELDS,
+    LAST_PRICE,
+    Group,
+    TickBatch,
+    TickMode,
+    Verdict,
+)
 
 NIFTY_50 = 256265
 SBIN = 779521

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 
-from broker_zerodha.fuzzing import fuzz
-from contracts.bounds import tick_bounds
-from contracts.tick_batch import Verdict
+from kite_broker_zerodha.fuzzing import fuzz
+from kite_contracts.bounds import tick_bounds
+from kite_contracts.tick_batch import Verdict
 
 FRAMES = int(os.environ.get("FUZZ_FRAMES", "20000"))
 

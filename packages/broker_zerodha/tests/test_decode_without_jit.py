@@ -6,13 +6,13 @@ import os
 import subprocess
 import sys
 
-from broker_zerodha.fuzzing import fuzz
-from contracts.bounds import tick_bounds
+from kite_broker_zerodha.fuzzing import fuzz
+from kite_contracts.bounds import tick_bounds
 
 PROGRAM = """
 import numba
-from broker_zerodha.fuzzing import fuzz
-from contracts.bounds import tick_bounds
+from kite_broker_zerodha.fuzzing import fuzz
+from kite_contracts.bounds import tick_bounds
 assert numba.config.DISABLE_JIT
 result = fuzz(300, seed=7, bounds=tick_bounds(), frames_per_call=20)
 print(result)

@@ -12,12 +12,12 @@ from dump_cases import CALL, FUTURE, HEADER, INFY, ROWS, RUPEE, cell, cells, dum
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from broker_zerodha.errors import NotADump
-from broker_zerodha.instrument_dump import Dump, parse
-from broker_zerodha.instrument_dump.columns import SCHEMA
-from broker_zerodha.instrument_dump.rows import fault_of, record_of
-from broker_zerodha.instrument_dump.text import BLOCK_ROWS
-from contracts.reasons import ReasonCode
+from kite_broker_zerodha.errors import NotADump
+from kite_broker_zerodha.instrument_dump import Dump, parse
+from kite_broker_zerodha.instrument_dump.columns import SCHEMA
+from kite_broker_zerodha.instrument_dump.rows import fault_of, record_of
+from kite_broker_zerodha.instrument_dump.text import BLOCK_ROWS
+from kite_contracts.reasons import ReasonCode
 
 DAY = date(2026, 8, 12)
 

@@ -19,10 +19,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker_zerodha.auth import RedirectListener, login_url, request_token_of, wait_for_redirect
-from broker_zerodha.auth.redirect import Reply, reply_to
-from broker_zerodha.errors import CredentialsError, ListenFailed, LoginNotFinished
-from broker_zerodha.simulator import Account, RestOptions, RestSimulator
+from kite_broker_zerodha.auth import (
+    RedirectListener,
+    login_url,
+    request_token_of,
+    wait_for_redirect,
+)
+from kite_broker_zerodha.auth.redirect import Reply, reply_to
+from kite_broker_zerodha.errors import CredentialsError, ListenFailed, LoginNotFinished
+from kite_broker_zerodha.simulator import Account, RestOptions, RestSimulator
 
 GOOD = "/?action=login&type=login&status=success&request_token=CANARYtoken"
 
@@ -179,7 +184,7 @@ def test_without_a_redirect_the_page_shows_the_token() -> None:
 
 def test_ctrl_c_ends_the_wait() -> None:
     code = (
-        "from broker_zerodha.auth import RedirectListener\n"
+        "from kite_broker_zerodha.auth import RedirectListener\n"
         "with RedirectListener(0) as listener:\n"
         "    print('listening', flush=True)\n"
         "    listener.wait(600)\n"

@@ -8,13 +8,13 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker_zerodha.frames import decode_frames, frame_index
-from broker_zerodha.packet_records import packet_json, packet_record
-from broker_zerodha.testing import UNKNOWN_LENGTHS, any_packets
-from broker_zerodha.wire import encode_frame
-from contracts.bounds import tick_bounds
-from contracts.tick_batch import TickBatch
-from contracts.tick_rows import tick_record
+from kite_broker_zerodha.frames import decode_frames, frame_index
+from kite_broker_zerodha.packet_records import packet_json, packet_record
+from kite_broker_zerodha.testing import UNKNOWN_LENGTHS, any_packets
+from kite_broker_zerodha.wire import encode_frame
+from kite_contracts.bounds import tick_bounds
+from kite_contracts.tick_batch import TickBatch
+from kite_contracts.tick_rows import tick_record
 
 
 @given(packet=any_packets(), session=st.integers(0, 2**62), seq=st.integers(0, 2**62))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker_zerodha.errors import (
+from kite_broker_zerodha.errors import (
     AuthRefused,
     BadAnswer,
     BrokerError,
@@ -17,7 +17,7 @@ from broker_zerodha.errors import (
     KiteUnavailable,
     RateLimited,
 )
-from broker_zerodha.rest.answers import Answer, error_of, unpacked
+from kite_broker_zerodha.rest.answers import Answer, error_of, unpacked
 
 JSON = "application/json; charset=utf-8"
 HTML = "text/html"

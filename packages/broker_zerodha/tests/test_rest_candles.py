@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker_zerodha.rest import CandleFault, parse_candles
+from kite_broker_zerodha.rest import CandleFault, parse_candles
 
 STAMP = "2017-12-15T09:15:00+0530"
 GOOD: list[Any] = [STAMP, 1700.05, 1702, 1700.0, 1701.1, 120, 5]

@@ -13,7 +13,7 @@ from threading import Thread
 
 import pytest
 
-from broker_zerodha.errors import (
+from kite_broker_zerodha.errors import (
     AuthRefused,
     BadAnswer,
     BrokerError,
@@ -23,9 +23,9 @@ from broker_zerodha.errors import (
     KiteUnavailable,
     RateLimited,
 )
-from broker_zerodha.rest import KiteRest, Retries
-from broker_zerodha.rest import transport as rest_transport
-from broker_zerodha.simulator import Account, RestFault, RestOptions, RestSimulator
+from kite_broker_zerodha.rest import KiteRest, Retries
+from kite_broker_zerodha.rest import transport as rest_transport
+from kite_broker_zerodha.simulator import Account, RestFault, RestOptions, RestSimulator
 
 NOW = datetime(2026, 1, 5, 3, 0, tzinfo=UTC)
 DAY = date(2026, 1, 5)

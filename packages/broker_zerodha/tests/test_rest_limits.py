@@ -6,9 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker_zerodha.errors import AuthRefused, BadAnswer, InputRefused, KiteUnavailable, RateLimited
-from broker_zerodha.rest.limits import CALLS_A_SECOND, CallKind, Pace
-from broker_zerodha.rest.retries import Retries, surely_undone, worth_another_try
+from kite_broker_zerodha.errors import (
+    AuthRefused,
+    BadAnswer,
+    InputRefused,
+    KiteUnavailable,
+    RateLimited,
+)
+from kite_broker_zerodha.rest.limits import CALLS_A_SECOND, CallKind, Pace
+from kite_broker_zerodha.rest.retries import Retries, surely_undone, worth_another_try
 
 
 @given(

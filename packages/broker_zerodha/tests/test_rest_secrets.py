@@ -13,9 +13,9 @@ from threading import Thread
 import pytest
 from certificates import self_signed
 
-from broker_zerodha.errors import BrokerError, KiteUnavailable
-from broker_zerodha.rest import KiteRest, Retries
-from broker_zerodha.simulator import Account, RestFault, RestOptions, RestSimulator
+from kite_broker_zerodha.errors import BrokerError, KiteUnavailable
+from kite_broker_zerodha.rest import KiteRest, Retries
+from kite_broker_zerodha.simulator import Account, RestFault, RestOptions, RestSimulator
 
 KEY, SECRET, TOKEN = "CANARYkey1", "CANARYsecret1", "CANARYtoken1"
 WRONG, BAD = "CANARYwrong", "CANARY bad"

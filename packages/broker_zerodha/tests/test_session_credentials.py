@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from broker_zerodha.session.credentials import (
+from kite_broker_zerodha.session.credentials import (
     Credentials,
     CredentialsError,
     EnvironmentCredentials,

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from broker_zerodha.reference import decode_frame
-from broker_zerodha.session import (
+from kite_broker_zerodha.reference import decode_frame
+from kite_broker_zerodha.session import (
     AuthExpired,
     AuthRestored,
     Connected,
@@ -33,9 +33,9 @@ from broker_zerodha.session import (
     TextMessage,
     TokenFile,
 )
-from broker_zerodha.session.testing import PATIENCE_S, START_NS, ManualClock, Recorder
-from broker_zerodha.simulator import SimulatorOptions, SimulatorServer, parse_script
-from contracts.tick_batch import TickMode
+from kite_broker_zerodha.session.testing import PATIENCE_S, START_NS, ManualClock, Recorder
+from kite_broker_zerodha.simulator import SimulatorOptions, SimulatorServer, parse_script
+from kite_contracts.tick_batch import TickMode
 
 pytestmark = pytest.mark.asyncio
 

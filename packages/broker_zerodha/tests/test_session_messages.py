@@ -11,17 +11,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker_zerodha.errors import EndpointError
-from broker_zerodha.session.credentials import Credentials
-from broker_zerodha.session.messages import (
+from kite_broker_zerodha.errors import EndpointError
+from kite_broker_zerodha.session.credentials import Credentials
+from kite_broker_zerodha.session.messages import (
     checked_endpoint,
     connect_url,
     messages_of,
     parse_text,
 )
-from broker_zerodha.subscriptions import diff_shard
-from contracts.redaction import RedactingFilter, redact
-from contracts.tick_batch import TickMode
+from kite_broker_zerodha.subscriptions import diff_shard
+from kite_contracts.redaction import RedactingFilter, redact
+from kite_contracts.tick_batch import TickMode
 
 
 def test_messages_are_kites_with_numeric_tokens_and_leave_before_they_enter() -> None:

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from certificates import self_signed
 
-from broker_zerodha.errors import AuthRefused
-from broker_zerodha.session import (
+from kite_broker_zerodha.errors import AuthRefused
+from kite_broker_zerodha.session import (
     AuthExpired,
     Connected,
     Disconnected,
@@ -22,10 +22,10 @@ from broker_zerodha.session import (
     SessionOptions,
     TextMessage,
 )
-from broker_zerodha.session.testing import PATIENCE_S, ManualClock, Recorder
-from broker_zerodha.session.transport import ConnectFailed, open_connection
-from broker_zerodha.simulator import SimulatorOptions, SimulatorServer
-from contracts.tick_batch import TickMode
+from kite_broker_zerodha.session.testing import PATIENCE_S, ManualClock, Recorder
+from kite_broker_zerodha.session.transport import ConnectFailed, open_connection
+from kite_broker_zerodha.simulator import SimulatorOptions, SimulatorServer
+from kite_contracts.tick_batch import TickMode
 
 pytestmark = pytest.mark.asyncio
 
@@ -127,7 +127,7 @@ async def answering(answer: bytes) -> str:
 async def test_no_secret_in_events_errors_reprs_or_logs_of_any_level(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    loggers = ("", "websockets", "broker_zerodha.websocket", "broker_zerodha.simulator", "asyncio")
+    loggers = ("", "websockets", "broker_zerodha.websocket", "kite_broker_zerodha.simulator", "asyncio")
     for name in loggers:
         caplog.set_level(logging.DEBUG, name)
     heard = Recorder()

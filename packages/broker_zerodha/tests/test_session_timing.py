@@ -7,16 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker_zerodha.session.backoff import Backoff
-from broker_zerodha.session.events import FeedSessions
-from broker_zerodha.session.liveness import (
+from kite_broker_zerodha.session.backoff import Backoff
+from kite_broker_zerodha.session.events import FeedSessions
+from kite_broker_zerodha.session.liveness import (
     NS_PER_S,
     FlowWatchdog,
     InboundWatchdog,
     SymbolWatchdog,
 )
-from broker_zerodha.session.liveness_loop import note_ticks, warm_up
-from contracts.tick_batch import INSTRUMENT_TOKEN, TS_RECV_NS, TickBatch
+from kite_broker_zerodha.session.liveness_loop import note_ticks, warm_up
+from kite_contracts.tick_batch import INSTRUMENT_TOKEN, TS_RECV_NS, TickBatch
 
 
 def test_waits_double_up_to_the_cap_and_never_end() -> None:

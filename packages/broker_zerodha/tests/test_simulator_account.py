@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from broker_zerodha.errors import ListenFailed
-from broker_zerodha.rest import KiteRest
-from broker_zerodha.session import (
+from kite_broker_zerodha.errors import ListenFailed
+from kite_broker_zerodha.rest import KiteRest
+from kite_broker_zerodha.session import (
     AuthExpired,
     AuthRestored,
     Connected,
@@ -17,10 +17,10 @@ from broker_zerodha.session import (
     KiteSession,
     SessionOptions,
 )
-from broker_zerodha.session.testing import Recorder
-from broker_zerodha.simulator import Account, RestOptions, SimulatedKite, SimulatorOptions
-from broker_zerodha.simulator.account import LoginRefused
-from contracts.tick_batch import TickMode
+from kite_broker_zerodha.session.testing import Recorder
+from kite_broker_zerodha.simulator import Account, RestOptions, SimulatedKite, SimulatorOptions
+from kite_broker_zerodha.simulator.account import LoginRefused
+from kite_contracts.tick_batch import TickMode
 
 QUIET = SimulatorOptions(heartbeat_s=3600, settle_s=0.02, rate_per_s=200)
 QUICK = SessionOptions(

@@ -7,12 +7,12 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from broker_zerodha.packets import PacketKind
-from broker_zerodha.reference import decode_frame
-from broker_zerodha.simulator.faults import Fault, FaultKind, ScriptError, parse_script, spoil
-from broker_zerodha.simulator.market import Market
-from contracts.bounds import tick_bounds
-from contracts.tick_batch import TickMode, Verdict
+from kite_broker_zerodha.packets import PacketKind
+from kite_broker_zerodha.reference import decode_frame
+from kite_broker_zerodha.simulator.faults import Fault, FaultKind, ScriptError, parse_script, spoil
+from kite_broker_zerodha.simulator.market import Market
+from kite_contracts.bounds import tick_bounds
+from kite_contracts.tick_batch import TickMode, Verdict
 
 BOUNDS = tick_bounds()
 TOKENS = (257, 513, 265, 258)

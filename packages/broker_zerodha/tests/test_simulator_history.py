@@ -15,10 +15,10 @@ import pytest
 from kiteconnect import KiteConnect  # type: ignore[import-untyped]
 from kiteconnect import exceptions as official
 
-from broker_zerodha.errors import AuthRefused, InputRefused, KiteUnavailable
-from broker_zerodha.rest import Candles, KiteRest, Pace, Retries, spans
-from broker_zerodha.rest.limits import CallKind
-from broker_zerodha.simulator import (
+from kite_broker_zerodha.errors import AuthRefused, InputRefused, KiteUnavailable
+from kite_broker_zerodha.rest import Candles, KiteRest, Pace, Retries, spans
+from kite_broker_zerodha.rest.limits import CallKind
+from kite_broker_zerodha.simulator import (
     Account,
     Lost,
     Restated,
@@ -28,9 +28,9 @@ from broker_zerodha.simulator import (
     ScriptError,
     parse_history_script,
 )
-from broker_zerodha.simulator.history import History
-from broker_zerodha.simulator.market import Market
-from contracts.sessions import IST, SessionCalendar
+from kite_broker_zerodha.simulator.history import History
+from kite_broker_zerodha.simulator.market import Market
+from kite_contracts.sessions import IST, SessionCalendar
 
 DAY = date(2026, 1, 5)
 OPENS = datetime(2026, 1, 5, 9, 15, tzinfo=IST)

@@ -17,12 +17,12 @@ from typing import Any
 import kiteconnect  # type: ignore[import-untyped]
 import pytest
 
-from broker_zerodha.packets import is_tradable
-from broker_zerodha.reference import Row, decode_frame
-from broker_zerodha.session import Connected, FixedCredentials, KiteSession
-from broker_zerodha.session.testing import Recorder
-from broker_zerodha.simulator import SimulatorOptions, SimulatorServer, parse_script
-from contracts.tick_batch import ABSENT, TickMode
+from kite_broker_zerodha.packets import is_tradable
+from kite_broker_zerodha.reference import Row, decode_frame
+from kite_broker_zerodha.session import Connected, FixedCredentials, KiteSession
+from kite_broker_zerodha.session.testing import Recorder
+from kite_broker_zerodha.simulator import SimulatorOptions, SimulatorServer, parse_script
+from kite_contracts.tick_batch import ABSENT, TickMode
 
 pytestmark = pytest.mark.asyncio
 

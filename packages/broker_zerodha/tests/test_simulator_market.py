@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from broker_zerodha.packets import PacketKind, Segment, price_scale_of
-from broker_zerodha.reference import Row, decode_frame
-from broker_zerodha.simulator.book import ClientBook, Feed
-from broker_zerodha.simulator.market import START_EPOCH_S, Market
-from broker_zerodha.wire import encode_frame
-from contracts.bounds import tick_bounds
-from contracts.tick_batch import TickMode
+from kite_broker_zerodha.packets import PacketKind, Segment, price_scale_of
+from kite_broker_zerodha.reference import Row, decode_frame
+from kite_broker_zerodha.simulator.book import ClientBook, Feed
+from kite_broker_zerodha.simulator.market import START_EPOCH_S, Market
+from kite_broker_zerodha.wire import encode_frame
+from kite_contracts.bounds import tick_bounds
+from kite_contracts.tick_batch import TickMode
 
 TOKENS = [number << 8 | segment for number in range(1, 41) for segment in (*Segment, 77)]
 TICKS = {3: 25_000, 6: 25, 7: 100, 8: 100, 12: 100}

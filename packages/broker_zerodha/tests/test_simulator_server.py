@@ -14,19 +14,14 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 
-from broker_zerodha.packets import PacketKind
-from broker_zerodha.reference import Row, decode_frame
-from broker_zerodha.session import (
-    FeedSessions,
-    FixedCredentials,
-    KiteSession,
-    SessionOptions,
-)
-from broker_zerodha.session.testing import PATIENCE_S, Recorder
-from broker_zerodha.simulator import SimulatorOptions, SimulatorServer, parse_script
-from broker_zerodha.wire import HEARTBEAT
-from contracts.bounds import tick_bounds
-from contracts.tick_batch import TickMode, Verdict
+from kite_broker_zerodha.packets import PacketKind
+from kite_broker_zerodha.reference import Row, decode_frame
+from kite_broker_zerodha.session import FeedSessions, FixedCredentials, KiteSession, SessionOptions
+from kite_broker_zerodha.session.testing import PATIENCE_S, Recorder
+from kite_broker_zerodha.simulator import SimulatorOptions, SimulatorServer, parse_script
+from kite_broker_zerodha.wire import HEARTBEAT
+from kite_contracts.bounds import tick_bounds
+from kite_contracts.tick_batch import TickMode, Verdict
 
 pytestmark = pytest.mark.asyncio
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker_zerodha.subscriptions import (
+from kite_broker_zerodha.subscriptions import (
     EMPTY_PLAN,
     SHARD_TOKENS_MAX,
     Plan,
@@ -20,7 +20,7 @@ from broker_zerodha.subscriptions import (
     make_plan,
     weight,
 )
-from contracts.tick_batch import TickMode
+from kite_contracts.tick_batch import TickMode
 
 MODES = st.sampled_from(TickMode)
 TOKENS = st.integers(1, 60)

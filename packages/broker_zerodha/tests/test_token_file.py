@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker_zerodha.auth import (
+from kite_broker_zerodha.auth import (
     Grant,
     expires_at,
     may_die_early,
@@ -21,10 +21,10 @@ from broker_zerodha.auth import (
     remove_token,
     write_token,
 )
-from broker_zerodha.auth.grant import IST
-from broker_zerodha.errors import CredentialsError
-from broker_zerodha.secret import Secret
-from broker_zerodha.session import Credentials, TokenFile
+from kite_broker_zerodha.auth.grant import IST
+from kite_broker_zerodha.errors import CredentialsError
+from kite_broker_zerodha.secret import Secret
+from kite_broker_zerodha.session import Credentials, TokenFile
 
 MINTED = datetime(2026, 1, 5, 3, 0, tzinfo=UTC)
 TOKENS = st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=1)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from broker_zerodha.errors import BrokerError, WireValueError
-from broker_zerodha.packets import LAYOUTS, NS_PER_SECOND, PacketKind, Wire
-from broker_zerodha.wire import HEARTBEAT, encode_frame, encode_packet, encode_row, field_names
-from contracts.tick_batch import ABSENT, FIELDS, TickBatch
+from kite_broker_zerodha.errors import BrokerError, WireValueError
+from kite_broker_zerodha.packets import LAYOUTS, NS_PER_SECOND, PacketKind, Wire
+from kite_broker_zerodha.wire import HEARTBEAT, encode_frame, encode_packet, encode_row, field_names
+from kite_contracts.tick_batch import ABSENT, FIELDS, TickBatch
 
 
 @pytest.mark.parametrize("kind", PacketKind)

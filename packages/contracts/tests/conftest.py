@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from devstack.testing import (  # noqa: F401
+from kite_devstack.testing import (  # noqa: F401
     fresh_dsn,
     migrated_dsn,
     migrated_template,

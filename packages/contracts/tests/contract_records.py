@@ -13,9 +13,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from contracts.shape import Node, json_nodes
-from contracts.store import Contract, SchemaStore, packaged
-from contracts.tick_batch import ABSENT, FIELD_COUNT, Group, TickMode
+from kite_contracts.shape import Node, json_nodes
+from kite_contracts.store import Contract, SchemaStore, packaged
+from kite_contracts.tick_batch import ABSENT, FIELD_COUNT, Group, TickMode
 
 Record = dict[str, Any]
 Schema = dict[str, Any]

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from hypothesis import strategies as st
 
-from contracts.sessions import IST, SEGMENTS, Holidays, SessionCalendar
+from kite_contracts.sessions import IST, SEGMENTS, Holidays, SessionCalendar
 
 HOLIDAYS = Holidays(
     date(2010, 1, 1),

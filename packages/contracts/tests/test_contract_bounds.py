@@ -10,11 +10,11 @@ import pytest
 from contract_records import Schema, tick_rows
 from hypothesis import example, given, settings
 
-from contracts.bounds import check_row, compile_bounds, tick_bounds
-from contracts.compiled import compiled
-from contracts.errors import SchemaError, UnknownContractError
-from contracts.schemas import json_schema
-from contracts.tick_batch import (
+from kite_contracts.bounds import check_row, compile_bounds, tick_bounds
+from kite_contracts.compiled import compiled
+from kite_contracts.errors import SchemaError, UnknownContractError
+from kite_contracts.schemas import json_schema
+from kite_contracts.tick_batch import (
     ABSENT,
     DEPTH,
     FIELD_COUNT,
@@ -26,8 +26,8 @@ from contracts.tick_batch import (
     TickBatch,
     TickMode,
 )
-from contracts.tick_rows import COLUMN_PATHS, tick_record
-from contracts.validate import explain
+from kite_contracts.tick_rows import COLUMN_PATHS, tick_record
+from kite_contracts.validate import explain
 
 BOUNDS = tick_bounds()
 LOW, HIGH = BOUNDS.low.tolist(), BOUNDS.high.tolist()

@@ -15,11 +15,11 @@ from contract_records import (
     extend_for_auction,
 )
 
-from contracts.checks import Check, all_findings
-from contracts.errors import SchemaError
-from contracts.lock import lock_contract
-from contracts.mapping import PACKET_KINDS, faults, load_mapping
-from contracts.store import SchemaStore, packaged
+from kite_contracts.checks import Check, all_findings
+from kite_contracts.errors import SchemaError
+from kite_contracts.lock import lock_contract
+from kite_contracts.mapping import PACKET_KINDS, faults, load_mapping
+from kite_contracts.store import SchemaStore, packaged
 
 TICK = packaged().contract("tick", 1)
 

@@ -22,10 +22,10 @@ from contract_records import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contracts.breaks import Direction, Rule
-from contracts.compatibility import breaks, resolution_breaks, transitive_breaks
-from contracts.errors import SchemaError
-from contracts.store import Contract, packaged
+from kite_contracts.breaks import Direction, Rule
+from kite_contracts.compatibility import breaks, resolution_breaks, transitive_breaks
+from kite_contracts.errors import SchemaError
+from kite_contracts.store import Contract, packaged
 
 TICK = packaged().contract("tick", 1)
 EVENT = packaged().contract("feed_event", 1)
@@ -367,8 +367,8 @@ def test_what_avro_refuses_our_own_rules_refuse_too(
 
 def test_avro_is_the_net_beneath_our_rules(monkeypatch: pytest.MonkeyPatch) -> None:
     # Suppose that our own rules forgot new required fields: Avro still refuses.
-    monkeypatch.setattr("contracts.compatibility.avro_breaks", lambda _old, _new: [])
-    monkeypatch.setattr("contracts.compatibility.json_breaks", lambda _old, _new, _symbols: [])
+    monkeypatch.setattr("kite_contracts.compatibility.avro_breaks", lambda _old, _new: [])
+    monkeypatch.setattr("kite_contracts.compatibility.json_breaks", lambda _old, _new, _symbols: [])
     (found,) = breaks(TICK, edited(TICK, add_required))
     assert (found.rule, found.direction) == (Rule.AVRO, BACK)
     assert "lot_size" in found.message

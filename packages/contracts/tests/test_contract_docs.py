@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
-from contracts.cli import app
-from contracts.reasons import ReasonCode
-from contracts.schemas import single_object_prefix
-from contracts.topics import load_topics
+from kite_contracts.cli import app
+from kite_contracts.reasons import ReasonCode
+from kite_contracts.schemas import single_object_prefix
+from kite_contracts.topics import load_topics
 
 
 def page() -> str:

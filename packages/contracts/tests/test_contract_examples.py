@@ -9,12 +9,12 @@ import jsonschema_rs
 import pytest
 from contract_records import copied_schemas
 
-from contracts import examples
-from contracts.errors import RecordError, SchemaError
-from contracts.examples import InvalidExample, Record, invalid_examples, valid_examples
-from contracts.shape import json_nodes
-from contracts.store import Contract, SchemaStore, packaged
-from contracts.validate import explain
+from kite_contracts import examples
+from kite_contracts.errors import RecordError, SchemaError
+from kite_contracts.examples import InvalidExample, Record, invalid_examples, valid_examples
+from kite_contracts.shape import json_nodes
+from kite_contracts.store import Contract, SchemaStore, packaged
+from kite_contracts.validate import explain
 
 STORE = packaged()
 VALID = [

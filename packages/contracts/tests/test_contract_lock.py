@@ -9,9 +9,15 @@ from pathlib import Path
 import pytest
 from contract_records import add_auction, copied_schemas, draft
 
-from contracts.errors import SchemaError
-from contracts.lock import edited_files, is_released, lock_contract, read_lock, unlocked_contracts
-from contracts.store import SchemaStore, packaged
+from kite_contracts.errors import SchemaError
+from kite_contracts.lock import (
+    edited_files,
+    is_released,
+    lock_contract,
+    read_lock,
+    unlocked_contracts,
+)
+from kite_contracts.store import SchemaStore, packaged
 
 
 def test_everything_that_is_packaged_is_released_and_unedited() -> None:

@@ -11,10 +11,10 @@ from contract_records import Record, Schema, avro_field, edited, records
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contracts.examples import read_back, without_nulls
-from contracts.parity import differences
-from contracts.store import Contract, packaged
-from contracts.validate import explain
+from kite_contracts.examples import read_back, without_nulls
+from kite_contracts.parity import differences
+from kite_contracts.store import Contract, packaged
+from kite_contracts.validate import explain
 
 CONTRACTS = list(packaged())
 TICK = packaged().contract("tick", 1)

@@ -7,9 +7,9 @@ import re
 import pytest
 from contract_records import avro_field
 
-from contracts.reasons import ReasonCode, reason_of
-from contracts.schemas import avro_schema, latest
-from contracts.tick_batch import FIELD_COUNT, Verdict
+from kite_contracts.reasons import ReasonCode, reason_of
+from kite_contracts.schemas import avro_schema, latest
+from kite_contracts.tick_batch import FIELD_COUNT, Verdict
 
 
 def test_the_codes_are_the_symbols_of_the_contract() -> None:

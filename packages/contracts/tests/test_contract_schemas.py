@@ -15,10 +15,10 @@ import fastavro
 import pytest
 from contract_records import FIRST_SUBJECTS, copied_schemas
 
-import contracts
-from contracts import schemas
-from contracts.errors import SchemaError, UnknownContractError
-from contracts.store import SchemaStore, packaged
+import kite_contracts
+from kite_contracts import schemas
+from kite_contracts.errors import SchemaError, UnknownContractError
+from kite_contracts.store import SchemaStore, packaged
 
 
 def test_subjects_and_versions() -> None:
@@ -104,7 +104,7 @@ def test_a_malformed_file_is_named(tmp_path: Path, name: str, text: str, what: s
 
 def test_the_schemas_are_found_inside_a_zip(tmp_path: Path) -> None:
     archive = tmp_path / "contracts.zip"
-    source = Path(contracts.__file__).parent
+    source = Path(kite_contracts.__file__).parent
     with zipfile.ZipFile(archive, "w") as target:
         for path in sorted(source.rglob("*")):
             if path.is_file() and "__pycache__" not in path.parts:
@@ -117,7 +117,7 @@ def test_the_schemas_are_found_inside_a_zip(tmp_path: Path) -> None:
         "NUMBA_DISABLE_JIT": "1",
     }
     result = subprocess.run(
-        [sys.executable, "-m", "contracts.cli", "check"],
+        [sys.executable, "-m", "kite_contracts.cli", "check"],
         env=environ,
         cwd=tmp_path,
         capture_output=True,

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from contracts.errors import SchemaError, SettingsError
-from contracts.topics import load_topics
+from kite_contracts.errors import SchemaError, SettingsError
+from kite_contracts.topics import load_topics
 
 GOOD = """
 [[topic]]

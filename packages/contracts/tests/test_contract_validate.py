@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from contracts import validate
-from contracts.errors import SchemaError, UnknownContractError
-from contracts.examples import valid_examples
-from contracts.store import packaged
-from contracts.validate import explain, make_validator
+from kite_contracts import validate
+from kite_contracts.errors import SchemaError, UnknownContractError
+from kite_contracts.examples import valid_examples
+from kite_contracts.store import packaged
+from kite_contracts.validate import explain, make_validator
 
 TICK = valid_examples(packaged().directory, packaged().contract("tick", 1))[4]
 

@@ -20,10 +20,10 @@ from contract_records import (
     extend_for_auction,
 )
 
-from contracts.cli import app, main
-from contracts.lock import read_lock
-from contracts.reasons import ReasonCode
-from contracts.store import packaged
+from kite_contracts.cli import app, main
+from kite_contracts.lock import read_lock
+from kite_contracts.reasons import ReasonCode
+from kite_contracts.store import packaged
 
 COMMANDS = ["check", "list", "show", "diff", "lock"]
 
@@ -183,7 +183,7 @@ def test_lock_refuses_an_edited_release(run: Run, tmp_path: Path) -> None:
 
 
 def test_lock_finds_the_checkout_from_a_folder_within(run: Run, tmp_path: Path) -> None:
-    place = tmp_path / "packages/contracts/src/contracts"
+    place = tmp_path / "packages/contracts/src/kite_contracts"
     place.mkdir(parents=True)
     copied_schemas(place)
     (place / "schemas/contract.lock").unlink()
@@ -205,7 +205,7 @@ def test_lock_finds_the_checkout_from_a_folder_within(run: Run, tmp_path: Path) 
         ("diff tick v1 v1", "v1 and v1 are the same version; name two."),
         ("diff quote v1 v2", "There is no subject 'quote'"),
         ("check --schemas nowhere", "There is no directory nowhere; name one with --schemas DIR."),
-        ("lock tick v1", "There is no packages/contracts/src/contracts/schemas here"),
+        ("lock tick v1", "There is no packages/contracts/src/kite_contracts/schemas here"),
     ],
 )
 def test_a_mistake_is_one_sentence_and_exit_code_2(run: Run, words: str, message: str) -> None:

@@ -10,9 +10,9 @@ from typing import NamedTuple
 import psycopg
 import pytest
 
-from contracts.errors import SettingsError
-from contracts.migrations import runner
-from contracts.migrations.cli import main
+from kite_contracts.errors import SettingsError
+from kite_contracts.migrations import runner
+from kite_contracts.migrations.cli import main
 
 AWAY = "postgresql://someone:pw-canary@127.0.0.1:9/x"
 MALFORMED = "postgresql://someone:pw-canary@[::1/x"

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-import contracts.migrations.versions
-from contracts.errors import UnknownRevisionError
-from contracts.migrations.chain import Migration, migrations, position, revision_at
-from contracts.migrations.sql_files import read_sql
+import kite_contracts.migrations.versions
+from kite_contracts.errors import UnknownRevisionError
+from kite_contracts.migrations.chain import Migration, migrations, position, revision_at
+from kite_contracts.migrations.sql_files import read_sql
 
-FOLDER = Path(contracts.migrations.versions.__file__).parent
+FOLDER = Path(kite_contracts.migrations.versions.__file__).parent
 CHAIN = tuple(Migration(f"000{n}", f"000{n}_{name}", name) for n, name in enumerate("abc", start=1))
 
 

@@ -15,10 +15,10 @@ import pytest
 from psycopg import sql
 from psycopg.errors import RestrictViolation
 
-import contracts
-from contracts.errors import DatabaseAwayError, DatabaseRefusedError, UnknownRevisionError
-from contracts.migrations import runner, session
-from devstack.databases import schema_of
+import kite_contracts
+from kite_contracts.errors import DatabaseAwayError, DatabaseRefusedError, UnknownRevisionError
+from kite_contracts.migrations import runner, session
+from kite_devstack.databases import schema_of
 
 MIGRATIONS = runner.migrations()
 SNAPSHOT = "packages/contracts/schema.snapshot.sql"
@@ -223,7 +223,7 @@ def test_the_sql_for_psql_makes_the_same_up_and_down(fresh_dsn: str) -> None:
 
 def test_the_migrations_run_from_inside_a_zip(fresh_dsn: str, tmp_path: Path) -> None:
     archive = tmp_path / "contracts.zip"
-    source = Path(contracts.__file__).parent
+    source = Path(kite_contracts.__file__).parent
     with zipfile.ZipFile(archive, "w") as target:
         for path in sorted(source.rglob("*")):
             if path.is_file() and "__pycache__" not in path.parts:
@@ -243,7 +243,7 @@ def migrate(*words: str, **environ: str) -> subprocess.CompletedProcess[str]:
     """The command line in a process of its own."""
     path = os.pathsep.join(map(os.path.abspath, sys.path))
     return subprocess.run(
-        [sys.executable, "-m", "contracts.migrations.cli", *words],
+        [sys.executable, "-m", "kite_contracts.migrations.cli", *words],
         env=os.environ | {"PYTHONPATH": path} | environ,
         capture_output=True,
         text=True,

@@ -7,8 +7,8 @@ from datetime import UTC, date, datetime
 import pytest
 from session_rules import delivered
 
-from contracts.errors import UnknownContractError
-from contracts.sessions import IST, DayKind, TradingDay
+from kite_contracts.errors import UnknownContractError
+from kite_contracts.sessions import IST, DayKind, TradingDay
 
 
 def written(day: TradingDay) -> str:

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from session_rules import HOLIDAYS
 
-from contracts.errors import SettingsError
-from contracts.sessions import SEGMENTS, SessionCalendar, exchange_holidays
-from contracts.sessions.parse import default_text, load_rules, parse_rules
+from kite_contracts.errors import SettingsError
+from kite_contracts.sessions import SEGMENTS, SessionCalendar, exchange_holidays
+from kite_contracts.sessions.parse import default_text, load_rules, parse_rules
 
 GOOD = """
 [evening]

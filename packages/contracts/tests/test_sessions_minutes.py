@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from session_rules import any_date, at, classes, delivered, file_dates, ns, segments
 
-from contracts.sessions import CauseKind, PhaseName
-from contracts.sessions.model import MINUTE_NS, day_of, midnight_ns
+from kite_contracts.sessions import CauseKind, PhaseName
+from kite_contracts.sessions.model import MINUTE_NS, day_of, midnight_ns
 
 
 @pytest.mark.parametrize(

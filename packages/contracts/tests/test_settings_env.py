@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.errors import SettingsError
-from contracts.settings_env import parse_env, read_env
+from kite_contracts.errors import SettingsError
+from kite_contracts.settings_env import parse_env, read_env
 
 
 def write(root: Path, name: str, text: str) -> None:

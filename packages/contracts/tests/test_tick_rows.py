@@ -10,13 +10,13 @@ import pytest
 from contract_records import Record, records, tick_rows
 from hypothesis import given, settings
 
-from contracts.bounds import tick_bounds
-from contracts.errors import RecordError
-from contracts.examples import valid_examples
-from contracts.schemas import avro_schema, json_schema
-from contracts.shape import is_integer
-from contracts.store import packaged
-from contracts.tick_batch import (
+from kite_contracts.bounds import tick_bounds
+from kite_contracts.errors import RecordError
+from kite_contracts.examples import valid_examples
+from kite_contracts.schemas import avro_schema, json_schema
+from kite_contracts.shape import is_integer
+from kite_contracts.store import packaged
+from kite_contracts.tick_batch import (
     ABSENT,
     DEPTH,
     FIELD_COUNT,
@@ -34,8 +34,8 @@ from contracts.tick_batch import (
     TickMode,
     Verdict,
 )
-from contracts.tick_rows import COLUMN_PATHS, fill_row, group_of, tick_record
-from contracts.validate import explain
+from kite_contracts.tick_rows import COLUMN_PATHS, fill_row, group_of, tick_record
+from kite_contracts.validate import explain
 
 LOW, HIGH = tick_bounds().low.tolist(), tick_bounds().high.tolist()
 EXAMPLES = valid_examples(packaged().directory, packaged().contract("tick", 1))

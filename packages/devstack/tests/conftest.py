@@ -13,11 +13,11 @@ from typing import Protocol
 
 import pytest
 
-from devstack import locks, stack
-from devstack.jars import ensure_jars
-from devstack.layout import HOME_VARIABLE, Layout, layout_of
-from devstack.reporter import ConsoleReporter
-from devstack.testing import (
+from kite_devstack import locks, stack
+from kite_devstack.jars import ensure_jars
+from kite_devstack.layout import HOME_VARIABLE, Layout, layout_of
+from kite_devstack.reporter import ConsoleReporter
+from kite_devstack.testing import (
     fresh_dsn,
     kafka_bootstrap,
     make_topic,
@@ -71,7 +71,7 @@ def run_devstack() -> RunDevstack:
         # Absolute, because Pants gives folders relative to the sandbox.
         path = os.pathsep.join(map(os.path.abspath, sys.path))
         return subprocess.run(
-            [sys.executable, "-m", "devstack", *arguments],
+            [sys.executable, "-m", "kite_devstack", *arguments],
             env=dict(environ) | {"PYTHONPATH": path},
             cwd=working_folder,
             capture_output=True,

@@ -12,10 +12,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from contracts.migrations import runner
-from contracts.topics import load_topics
-from devstack import databases
-from devstack.layout import Layout
+from kite_contracts.migrations import runner
+from kite_contracts.topics import load_topics
+from kite_devstack import databases
+from kite_devstack.layout import Layout
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 COMMANDS = ("up", "status", "down", "logs", "topics", "schema", "env")

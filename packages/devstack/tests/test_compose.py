@@ -10,9 +10,9 @@ import yaml
 from compose_pydantic import ComposeSpecification  # type: ignore[import-untyped]
 from pydantic import ValidationError
 
-from devstack.kafka import server_properties
-from devstack.layout import KAFKA_VERSION, POSTGRES_MAJOR, Layout
-from devstack.postgres import DATABASE, server_version
+from kite_devstack.kafka import server_properties
+from kite_devstack.layout import KAFKA_VERSION, POSTGRES_MAJOR, Layout
+from kite_devstack.postgres import DATABASE, server_version
 
 ROOT = Path(__file__).parents[3]
 # What a container must do otherwise: it listens on all addresses and keeps its data elsewhere.

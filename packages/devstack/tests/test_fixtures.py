@@ -8,10 +8,10 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from contracts.migrations import runner
-from devstack import stack, topics
-from devstack.databases import database, is_left_over, unique_name
-from devstack.testing import MakeTopic
+from kite_contracts.migrations import runner
+from kite_devstack import stack, topics
+from kite_devstack.databases import database, is_left_over, unique_name
+from kite_devstack.testing import MakeTopic
 
 
 def test_topics_have_names_of_their_own(kafka_bootstrap: str, make_topic: MakeTopic) -> None:

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from jgo.maven import MavenContext
 
-from devstack import jars
-from devstack.errors import ConfigError, CorruptJarError, DiskFullError, FetchError
-from devstack.jars import Jar, ensure_jars, locked_jars, parse_lock
-from devstack.reporter import SilentReporter
+from kite_devstack import jars
+from kite_devstack.errors import ConfigError, CorruptJarError, DiskFullError, FetchError
+from kite_devstack.jars import Jar, ensure_jars, locked_jars, parse_lock
+from kite_devstack.reporter import SilentReporter
 
 CONTENT = b"a jar" * 5000
 GOOD = Jar("org.example", "thing", "1.0", hashlib.sha256(CONTENT).hexdigest())

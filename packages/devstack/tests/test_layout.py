@@ -4,7 +4,7 @@ from pathlib import Path
 
 import platformdirs
 
-from devstack.layout import Layout, layout_of
+from kite_devstack.layout import Layout, layout_of
 
 
 def test_home_is_the_cache_folder_unless_overridden() -> None:

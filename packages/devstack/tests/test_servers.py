@@ -10,11 +10,11 @@ import pytest
 from confluent_kafka import Consumer, Producer
 from confluent_kafka.cimpl import NewTopic
 
-from devstack import topics
-from devstack.errors import FailedError, PortTakenError, StartError
-from devstack.kafka import KafkaServer
-from devstack.leases import Lease
-from devstack.postgres import PostgresServer
+from kite_devstack import topics
+from kite_devstack.errors import FailedError, PortTakenError, StartError
+from kite_devstack.kafka import KafkaServer
+from kite_devstack.leases import Lease
+from kite_devstack.postgres import PostgresServer
 
 COUNT = 500
 
@@ -79,7 +79,7 @@ def test_a_broker_that_cannot_start_is_quoted(folder: Path, jars: Path) -> None:
 def test_java_that_cannot_start_is_quoted(
     folder: Path, jars: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("devstack.kafka._HEAP", ("-Xmx1m", "-Xms2m"))
+    monkeypatch.setattr("kite_devstack.kafka._HEAP", ("-Xmx1m", "-Xms2m"))
     server = KafkaServer(folder, jars=jars)
     server.files.data.mkdir(parents=True)
     (server.files.data / "meta.properties").touch()

@@ -13,19 +13,19 @@ import psycopg
 import pytest
 from confluent_kafka import Consumer, Producer
 
-from contracts.migrations import runner
-from contracts.topics import load_topics
-from devstack import locks, stack, topics
-from devstack.kafka import KafkaServer
-from devstack.layout import layout_of
-from devstack.postgres import PostgresServer
+from kite_contracts.migrations import runner
+from kite_contracts.topics import load_topics
+from kite_devstack import locks, stack, topics
+from kite_devstack.kafka import KafkaServer
+from kite_devstack.layout import layout_of
+from kite_devstack.postgres import PostgresServer
 
 TEST_RUN = """
 import os, sys, time
-from devstack import stack
-from devstack.layout import layout_of
-from devstack.leases import Lease
-from devstack.reporter import SilentReporter
+from kite_devstack import stack
+from kite_devstack.layout import layout_of
+from kite_devstack.leases import Lease
+from kite_devstack.reporter import SilentReporter
 lease = Lease(layout_of(os.environ).leases)
 print(stack.ensure(stack.SERVICES, os.environ, SilentReporter()).kafka, flush=True)
 time.sleep(600)

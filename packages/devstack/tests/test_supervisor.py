@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from devstack import leases, locks
-from devstack.errors import StartError
-from devstack.layout import Layout
-from devstack.service import Command, Service, command_of
+from kite_devstack import leases, locks
+from kite_devstack.errors import StartError
+from kite_devstack.layout import Layout
+from kite_devstack.service import Command, Service, command_of
 
 SLEEP = "import time; time.sleep(600)"
 DEAF = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {SLEEP}"
@@ -38,7 +38,7 @@ time.sleep(600)
 HOLD_LEASE = """
 import sys, time
 from pathlib import Path
-from devstack.leases import Lease
+from kite_devstack.leases import Lease
 lease = Lease(Path(sys.argv[1]))
 print("held", flush=True)
 time.sleep(600)

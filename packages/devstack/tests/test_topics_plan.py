@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from contracts.topics import TopicSpec
-from devstack.topics import Action, TopicState, plan
+from kite_contracts.topics import TopicSpec
+from kite_devstack.topics import Action, TopicState, plan
 
 
 def spec(**changes: Any) -> TopicSpec:

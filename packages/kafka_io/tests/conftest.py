@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 import hypothesis
 import pytest
 
-from devstack.testing import kafka_bootstrap, make_topic  # noqa: F401
-from kafka_io.mock_broker import MockBroker
-from kafka_io.settings import KafkaSettings
-from kafka_io.testing import Broker
+from kite_devstack.testing import kafka_bootstrap, make_topic  # noqa: F401
+from kite_kafka_io.mock_broker import MockBroker
+from kite_kafka_io.settings import KafkaSettings
+from kite_kafka_io.testing import Broker
 
 # The first example of a test may compile the loops; a time limit would only measure the machine.
 hypothesis.settings.register_profile("kafka_io", deadline=None)

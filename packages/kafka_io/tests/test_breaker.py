@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kafka_io.breaker import Breaker, BreakerLimits
-from kafka_io.errors import SettingsError
+from kite_kafka_io.breaker import Breaker, BreakerLimits
+from kite_kafka_io.errors import SettingsError
 
 LIMITS = BreakerLimits(share=0.1, window_s=60, least=5, in_a_row=50, clear_s=30)
 

@@ -12,12 +12,12 @@ from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from test_raw_reader import send, send_with_header_name
 
-from kafka_io.bulk_reader import BulkReader
-from kafka_io.errors import ReadError, SettingsError
-from kafka_io.raw_reader import RawReader, RawRecord
-from kafka_io.settings import KafkaSettings
-from kafka_io.source import Place
-from kafka_io.spans import Span, find_ranges
+from kite_kafka_io.bulk_reader import BulkReader
+from kite_kafka_io.errors import ReadError, SettingsError
+from kite_kafka_io.raw_reader import RawReader, RawRecord
+from kite_kafka_io.settings import KafkaSettings
+from kite_kafka_io.source import Place
+from kite_kafka_io.spans import Span, find_ranges
 
 MakeTopic = Callable[..., str]
 WAIT_S = 30.0

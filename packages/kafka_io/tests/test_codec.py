@@ -14,16 +14,16 @@ from confluent_kafka.serialization import MessageField, SerializationContext
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts import schemas
-from contracts.tick_rows import tick_record
-from contracts.topics import load_topics
-from kafka_io.codec import AvroCodec
-from kafka_io.errors import MalformedRecord, RegistryError, UnknownSchema
-from kafka_io.framing import ConfluentFraming, SingleObjectFraming, number_prefix
-from kafka_io.registry import open_framing, register
-from kafka_io.settings import KafkaSettings
-from kafka_io.testing import full_batch, same_rows
-from kafka_io.tick_codec import decode_ticks, encode_ticks
+from kite_contracts import schemas
+from kite_contracts.tick_rows import tick_record
+from kite_contracts.topics import load_topics
+from kite_kafka_io.codec import AvroCodec
+from kite_kafka_io.errors import MalformedRecord, RegistryError, UnknownSchema
+from kite_kafka_io.framing import ConfluentFraming, SingleObjectFraming, number_prefix
+from kite_kafka_io.registry import open_framing, register
+from kite_kafka_io.settings import KafkaSettings
+from kite_kafka_io.testing import full_batch, same_rows
+from kite_kafka_io.tick_codec import decode_ticks, encode_ticks
 
 BAR = {
     "instrument_token": 408065,
@@ -153,4 +153,4 @@ def test_the_settings_choose_the_framing() -> None:
 
 
 def test_the_package_is_typed() -> None:
-    assert (files("kafka_io") / "py.typed").is_file()
+    assert (files("kite_kafka_io") / "py.typed").is_file()

@@ -12,11 +12,11 @@ import pyarrow as pa  # type: ignore[import-untyped]
 import pytest
 from hypothesis import given
 
-from contracts import schemas
-from contracts.tick_batch import ABSENT, FIELDS, TickBatch
-from contracts.tick_rows import COLUMN_PATHS
-from kafka_io.columns import PRICE_FIELDS, TIME_FIELDS, TickColumns
-from kafka_io.testing import NOW_NS, batches, full_batch
+from kite_contracts import schemas
+from kite_contracts.tick_batch import ABSENT, FIELDS, TickBatch
+from kite_contracts.tick_rows import COLUMN_PATHS
+from kite_kafka_io.columns import PRICE_FIELDS, TIME_FIELDS, TickColumns
+from kite_kafka_io.testing import NOW_NS, batches, full_batch
 
 
 def _columns(batch: TickBatch) -> TickColumns:

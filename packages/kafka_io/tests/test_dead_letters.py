@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts import schemas
-from contracts.reasons import ReasonCode
-from kafka_io.codec import AvroCodec
-from kafka_io.dead_letters import DeadLetter, read_dead_letter
-from kafka_io.errors import MalformedRecord
+from kite_contracts import schemas
+from kite_contracts.reasons import ReasonCode
+from kite_kafka_io.codec import AvroCodec
+from kite_kafka_io.dead_letters import DeadLetter, read_dead_letter
+from kite_kafka_io.errors import MalformedRecord
 
 NUMBER = st.integers(0, 2**63 - 1)
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))

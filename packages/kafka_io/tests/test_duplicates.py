@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kafka_io.duplicates import DuplicateFilter
+from kite_kafka_io.duplicates import DuplicateFilter
 
 SMALL = st.integers(0, 3)
 BATCHES = st.lists(st.lists(st.tuples(SMALL, SMALL, st.integers(0, 8)), max_size=20), max_size=5)

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from kafka_io import settings
-from kafka_io.producer import Delivery, RecordProducer
-from kafka_io.testing import Broker, full_batch
+from kite_kafka_io import settings
+from kite_kafka_io.producer import Delivery, RecordProducer
+from kite_kafka_io.testing import Broker, full_batch
 
 EXAMPLE = Path(__file__).parents[3] / "docs/examples/read_ticks.py"
 

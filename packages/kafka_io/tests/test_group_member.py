@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 import pytest
 
-from kafka_io.errors import BrokerUnreachable
-from kafka_io.group import NOTE_BYTES_MAX, GroupMember
-from kafka_io.settings import KafkaSettings
+from kite_kafka_io.errors import BrokerUnreachable
+from kite_kafka_io.group import NOTE_BYTES_MAX, GroupMember
+from kite_kafka_io.settings import KafkaSettings
 
 DEADLINE_S = 40.0
 

@@ -6,9 +6,9 @@ import dataclasses
 
 import pytest
 
-from kafka_io.errors import SettingsError
-from kafka_io.producer import RecordProducer, producer_config
-from kafka_io.settings import KafkaSettings
+from kite_kafka_io.errors import SettingsError
+from kite_kafka_io.producer import RecordProducer, producer_config
+from kite_kafka_io.settings import KafkaSettings
 
 PLAIN = {"KAFKA_BOOTSTRAP": "127.0.0.1:9092"}
 SECURE = {

@@ -18,15 +18,15 @@ from confluent_kafka import Producer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kafka_io.delivery import Delivery
-from kafka_io.errors import SettingsError
-from kafka_io.librdkafka import loops, memory
-from kafka_io.librdkafka.consumer_client import ConsumerClient
-from kafka_io.librdkafka.library import LIBRARY, Message
-from kafka_io.librdkafka.loops import GROUP_FIELDS, KEY_BYTES, WORDS, group_answers, lay_out
-from kafka_io.producer import RecordProducer
-from kafka_io.settings import KafkaSettings
-from kafka_io.testing import Broker, full_batch
+from kite_kafka_io.delivery import Delivery
+from kite_kafka_io.errors import SettingsError
+from kite_kafka_io.librdkafka import loops, memory
+from kite_kafka_io.librdkafka.consumer_client import ConsumerClient
+from kite_kafka_io.librdkafka.library import LIBRARY, Message
+from kite_kafka_io.librdkafka.loops import GROUP_FIELDS, KEY_BYTES, WORDS, group_answers, lay_out
+from kite_kafka_io.producer import RecordProducer
+from kite_kafka_io.settings import KafkaSettings
+from kite_kafka_io.testing import Broker, full_batch
 
 TOKENS = st.integers(min_value=0, max_value=2**63 - 1)
 NOWHERE = KafkaSettings(bootstrap="127.0.0.1:9")

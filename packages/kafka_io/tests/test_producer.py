@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 from confluent_kafka import Consumer
 
-from contracts.tick_batch import Verdict
-from kafka_io.consumer import RecordReader, TickReader
-from kafka_io.dead_letters import DeadLetter
-from kafka_io.errors import (
+from kite_contracts.tick_batch import Verdict
+from kite_kafka_io.consumer import RecordReader, TickReader
+from kite_kafka_io.dead_letters import DeadLetter
+from kite_kafka_io.errors import (
     BrokerUnreachable,
     KafkaIoError,
     ProducerFatal,
@@ -26,8 +26,8 @@ from kafka_io.errors import (
     RecordTooLarge,
     UnknownTopic,
 )
-from kafka_io.librdkafka.loops import group_answers, lay_out
-from kafka_io.producer import (
+from kite_kafka_io.librdkafka.loops import group_answers, lay_out
+from kite_kafka_io.producer import (
     HEADROOM_RECORDS,
     SINGLES_MAX_BYTES,
     Delivery,
@@ -35,10 +35,10 @@ from kafka_io.producer import (
     producer_config,
     warm_up,
 )
-from kafka_io.settings import KafkaSettings
-from kafka_io.testing import Broker, full_batch, same_rows
-from kafka_io.tick_loops import encode_rows
-from kafka_io.topic_check import check_topics
+from kite_kafka_io.settings import KafkaSettings
+from kite_kafka_io.testing import Broker, full_batch, same_rows
+from kite_kafka_io.tick_loops import encode_rows
+from kite_kafka_io.topic_check import check_topics
 
 LETTER = DeadLetter(
     raw=b"\x00\x06\x3a\x01\xff",
@@ -209,7 +209,7 @@ def frozen_broker() -> Iterator[tuple[str, Callable[[], None]]]:
     """A mock broker in a process of its own, and what freezes it with requests in flight."""
     program = (
         "import sys\n"
-        "from kafka_io.mock_broker import MockBroker\n"
+        "from kite_kafka_io.mock_broker import MockBroker\n"
         "with MockBroker() as broker:\n"
         "    broker.create_topic('ticks')\n"
         "    print(broker.bootstrap, flush=True)\n"
@@ -326,7 +326,7 @@ def test_a_batch_that_librdkafka_takes_in_part_is_fatal(monkeypatch: pytest.Monk
     settings = dataclasses.replace(NOWHERE, max_in_flight=1000)
     small = {"queue.buffering.max.messages": 10}
     monkeypatch.setattr(
-        "kafka_io.producer.producer_config", lambda s: {**producer_config(s), **small}
+        "kite_kafka_io.producer.producer_config", lambda s: {**producer_config(s), **small}
     )
     producer = RecordProducer(settings)
     delivery = Delivery()

@@ -13,11 +13,11 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 
-from kafka_io.consumer import RecordReader
-from kafka_io.errors import BrokerUnreachable, UnknownTopic
-from kafka_io.raw_reader import RawReader, RawRecord
-from kafka_io.settings import KafkaSettings
-from kafka_io.spans import Span, match_topics
+from kite_kafka_io.consumer import RecordReader
+from kite_kafka_io.errors import BrokerUnreachable, UnknownTopic
+from kite_kafka_io.raw_reader import RawReader, RawRecord
+from kite_kafka_io.settings import KafkaSettings
+from kite_kafka_io.spans import Span, match_topics
 
 MakeTopic = Callable[..., str]
 WAIT_S = 30.0
@@ -161,7 +161,7 @@ def test_patterns(settings: KafkaSettings, make_topic: MakeTopic) -> None:
 
 
 def test_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kafka_io.spans._TIMEOUT_S", 0.3)
+    monkeypatch.setattr("kite_kafka_io.spans._TIMEOUT_S", 0.3)
     nobody = KafkaSettings(bootstrap="127.0.0.1:9")
     with pytest.raises(BrokerUnreachable, match=r"127\.0\.0\.1:9"):
         match_topics(nobody, ["*"])

@@ -12,16 +12,16 @@ from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.schema_registry import Schema
 
-from contracts import schemas
-from contracts.topics import TopicSpec
-from kafka_io.codec import AvroCodec
-from kafka_io.consumer import ReceivedRecord, RecordReader, TickReader
-from kafka_io.errors import BrokerUnreachable, MalformedRecord, ReadError, UnknownTopic
-from kafka_io.framing import number_prefix
-from kafka_io.producer import Delivery, RecordProducer
-from kafka_io.registry import register, registry_client
-from kafka_io.settings import KafkaSettings
-from kafka_io.testing import Broker, full_batch, same_rows
+from kite_contracts import schemas
+from kite_contracts.topics import TopicSpec
+from kite_kafka_io.codec import AvroCodec
+from kite_kafka_io.consumer import ReceivedRecord, RecordReader, TickReader
+from kite_kafka_io.errors import BrokerUnreachable, MalformedRecord, ReadError, UnknownTopic
+from kite_kafka_io.framing import number_prefix
+from kite_kafka_io.producer import Delivery, RecordProducer
+from kite_kafka_io.registry import register, registry_client
+from kite_kafka_io.settings import KafkaSettings
+from kite_kafka_io.testing import Broker, full_batch, same_rows
 
 WAIT_S = 30.0
 
@@ -268,7 +268,7 @@ def test_a_missing_topic_and_a_missing_broker(kafka_bootstrap: str) -> None:
 
 
 def test_an_unreachable_broker(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kafka_io.source._METADATA_TIMEOUT_S", 0.3)
+    monkeypatch.setattr("kite_kafka_io.source._METADATA_TIMEOUT_S", 0.3)
     with pytest.raises(BrokerUnreachable, match=r"127\.0\.0\.1:9"):
         TickReader(KafkaSettings(bootstrap="127.0.0.1:9"), until_end=True)
 

@@ -13,14 +13,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contracts import schemas
-from contracts.tick_batch import FIELD_COUNT, TickBatch, Verdict
-from contracts.tick_rows import tick_record
-from kafka_io.codec import AvroCodec
-from kafka_io.errors import MalformedRecord
-from kafka_io.framing import SingleObjectFraming
-from kafka_io.testing import KINDS, batches, full_batch, same_rows
-from kafka_io.tick_codec import RECORD_MAX_BYTES, TickEncoder, decode_ticks, encode_ticks
+from kite_contracts import schemas
+from kite_contracts.tick_batch import FIELD_COUNT, TickBatch, Verdict
+from kite_contracts.tick_rows import tick_record
+from kite_kafka_io.codec import AvroCodec
+from kite_kafka_io.errors import MalformedRecord
+from kite_kafka_io.framing import SingleObjectFraming
+from kite_kafka_io.testing import KINDS, batches, full_batch, same_rows
+from kite_kafka_io.tick_codec import RECORD_MAX_BYTES, TickEncoder, decode_ticks, encode_ticks
 
 PREFIX = SingleObjectFraming().prefix("tick", 1)
 CODEC = AvroCodec()
@@ -187,8 +187,8 @@ def test_the_loops_are_the_same_without_compilation() -> None:
     program = """
 import sys, warnings
 warnings.simplefilter("error")
-from kafka_io.tick_codec import decode_ticks, encode_ticks
-from kafka_io.testing import full_batch
+from kite_kafka_io.tick_codec import decode_ticks, encode_ticks
+from kite_kafka_io.testing import full_batch
 batch = full_batch(20)
 batch.values[3:5] = [[2**63 - 1], [-(2**63) + 1]]
 batch.values[3:5, 5] = 2

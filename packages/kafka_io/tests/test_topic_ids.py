@@ -12,12 +12,12 @@ import pytest
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from kafka_io.delivery import Delivery
-from kafka_io.errors import BrokerUnreachable, UnknownTopic
-from kafka_io.producer import RecordProducer
-from kafka_io.raw_reader import RawReader
-from kafka_io.settings import KafkaSettings
-from kafka_io.topic_check import topic_ids
+from kite_kafka_io.delivery import Delivery
+from kite_kafka_io.errors import BrokerUnreachable, UnknownTopic
+from kite_kafka_io.producer import RecordProducer
+from kite_kafka_io.raw_reader import RawReader
+from kite_kafka_io.settings import KafkaSettings
+from kite_kafka_io.topic_check import topic_ids
 
 
 def wait_for(answers: dict[str, Future[None]]) -> None:

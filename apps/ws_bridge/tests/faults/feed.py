@@ -15,18 +15,18 @@ from pathlib import Path
 import live_stage as stage
 import numpy as np
 
-from broker_zerodha.simulator import SimulatorServer, parse_script
-from broker_zerodha.subscriptions import Plan, Subscription, make_plan
-from contracts.tick_batch import TickMode
+from kite_broker_zerodha.simulator import SimulatorServer, parse_script
+from kite_broker_zerodha.subscriptions import Plan, Subscription, make_plan
+from kite_contracts.tick_batch import TickMode
 from faults.broker import NOTHING
 from faults.outcome import Fault, Outcome
 from faults.proof import Gap
 from faults.scene import Scene, Watcher, rows_above, until, watched
 from faults.shifted import MODULE, OPEN_HOURS, clock_settings
 from faults.wire import Mode, WireProxy
-from ws_bridge.demo import demo_plan
-from ws_bridge.journal import RecordKind, list_segments, read_file
-from ws_bridge.journal.scan import KIND
+from kite_ws_bridge.demo import demo_plan
+from kite_ws_bridge.journal import RecordKind, list_segments, read_file
+from kite_ws_bridge.journal.scan import KIND
 
 CLOSE_CODES = (1000, 1001, 1008, 1011, 1012, 3000)
 DETECTED_S = 8.0

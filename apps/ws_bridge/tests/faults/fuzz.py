@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from broker_zerodha.fuzzing import FuzzResult, fuzz
-from contracts.bounds import tick_bounds
+from kite_broker_zerodha.fuzzing import FuzzResult, fuzz
+from kite_contracts.bounds import tick_bounds
 from faults.outcome import Fault, Outcome
 from faults.scene import Scene
 

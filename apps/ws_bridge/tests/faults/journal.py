@@ -11,13 +11,13 @@ from pathlib import Path
 import live_stage as stage
 import numpy as np
 
-from broker_zerodha.frames import count_slots
+from kite_broker_zerodha.frames import count_slots
 from faults.broker import NOTHING
 from faults.outcome import Fault, Outcome
 from faults.proof import Proof
 from faults.scene import Scene, Watcher, until, watched
-from ws_bridge.journal import RecordKind, list_segments, read_file
-from ws_bridge.journal.scan import END, KIND, START
+from kite_ws_bridge.journal import RecordKind, list_segments, read_file
+from kite_ws_bridge.journal.scan import END, KIND, START
 
 LIMIT = "4MiB"
 TMPFS = "6m"

@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from broker_zerodha.session.events import SHARD_BITS
+from kite_broker_zerodha.session.events import SHARD_BITS
 from faults.outcome import Outcome
-from kafka_io.consumer import RecordReader, TickReader
-from kafka_io.framing import SingleObjectFraming
-from kafka_io.settings import KafkaSettings
-from ws_bridge.read_topics import Mark
-from ws_bridge.readback import ReadBack
-from ws_bridge.topics import Topics
+from kite_kafka_io.consumer import RecordReader, TickReader
+from kite_kafka_io.framing import SingleObjectFraming
+from kite_kafka_io.settings import KafkaSettings
+from kite_ws_bridge.read_topics import Mark
+from kite_ws_bridge.readback import ReadBack
+from kite_ws_bridge.topics import Topics
 
 SILENCE_NS = 20_000_000_000
 """Ten seconds are the shortest stall for the watchdogs; they and the machine need time."""

@@ -13,8 +13,8 @@ import signal
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from devstack.kafka import KafkaServer
-from devstack.layout import layout_of
+from kite_devstack.kafka import KafkaServer
+from kite_devstack.layout import layout_of
 from faults.broker import NOTHING
 from faults.outcome import Fault, Outcome
 from faults.scene import Scene, create_topics, rows_above, until, watched

@@ -13,17 +13,17 @@ from pathlib import Path
 
 import live_stage as stage
 
-from broker_zerodha.simulator import Fault as FeedFault
-from broker_zerodha.simulator import SimulatorOptions, SimulatorServer
-from contracts.topics import load_topics
-from devstack import topics as devstack_topics
-from devstack.kafka import KafkaServer, private_kafka
+from kite_broker_zerodha.simulator import Fault as FeedFault
+from kite_broker_zerodha.simulator import SimulatorOptions, SimulatorServer
+from kite_contracts.topics import load_topics
+from kite_devstack import topics as devstack_topics
+from kite_devstack.kafka import KafkaServer, private_kafka
 from faults.outcome import Outcome
 from faults.proof import Proof, prove
-from kafka_io.settings import KafkaSettings
-from ws_bridge.read_topics import Mark, mark_topics
-from ws_bridge.status_facts import Scrape
-from ws_bridge.topics import Topics
+from kite_kafka_io.settings import KafkaSettings
+from kite_ws_bridge.read_topics import Mark, mark_topics
+from kite_ws_bridge.status_facts import Scrape
+from kite_ws_bridge.topics import Topics
 
 MIB = 1024 * 1024
 SAMPLE_S = 0.2

@@ -50,6 +50,6 @@ def _shift_clock() -> None:
 
 if __name__ == "__main__":
     _shift_clock()
-    from ws_bridge import cli
+    from kite_ws_bridge import cli
 
     cli.main()

@@ -16,13 +16,13 @@ from collections import Counter
 
 import live_stage as stage
 
-from broker_zerodha.simulator import SimulatorServer, parse_script
-from broker_zerodha.subscriptions import Plan, Subscription, make_plan
+from kite_broker_zerodha.simulator import SimulatorServer, parse_script
+from kite_broker_zerodha.subscriptions import Plan, Subscription, make_plan
 from faults.broker import MEMORY_MAX_MIB, NOTHING
 from faults.outcome import Fault, Outcome
 from faults.scene import Scene, Watcher, until, watched
 from faults.shifted import MODULE, OPEN_HOURS, clock_settings
-from ws_bridge.demo import demo_plan
+from kite_ws_bridge.demo import demo_plan
 
 INSTRUMENTS = 9_000
 RATE = 18_000.0

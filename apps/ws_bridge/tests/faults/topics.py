@@ -8,17 +8,17 @@ import signal
 import subprocess
 import sys
 
-from app_kit.testing import import_path
-from broker_zerodha.simulator import parse_script
-from devstack import topics as devstack_topics
-from devstack.kafka import KafkaServer
+from kite_runtime.testing import import_path
+from kite_broker_zerodha.simulator import parse_script
+from kite_devstack import topics as devstack_topics
+from kite_devstack.kafka import KafkaServer
 from faults.outcome import Fault, Outcome
 from faults.scene import Scene, Watcher, create_topics, until, watched
-from kafka_io.offsets import end_offsets
-from kafka_io.settings import KafkaSettings
-from ws_bridge.read_topics import Mark
-from ws_bridge.refused import RefusedStore
-from ws_bridge.topics import FEED_EVENTS, TICKS, TICKS_DLQ
+from kite_kafka_io.offsets import end_offsets
+from kite_kafka_io.settings import KafkaSettings
+from kite_ws_bridge.read_topics import Mark
+from kite_ws_bridge.refused import RefusedStore
+from kite_ws_bridge.topics import FEED_EVENTS, TICKS, TICKS_DLQ
 
 SCRIPT = "120 violation; 140 garbage; 160 unknown-length; 180 truncate; 200 violation; 220 trailing"
 
@@ -79,7 +79,7 @@ def _delete(server: KafkaServer, topic: str) -> None:
 
 
 def _send(scene: Scene) -> int:
-    command = (sys.executable, "-m", "ws_bridge.cli", "refused", "--send")
+    command = (sys.executable, "-m", "kite_ws_bridge.cli", "refused", "--send")
     return subprocess.run(
         [*command, "--journal-dir", str(scene.journal), "--bootstrap", scene.broker.bootstrap],
         env={**os.environ, "PYTHONPATH": import_path()},

@@ -16,19 +16,19 @@ import live_stage as stage
 import numpy as np
 import numpy.typing as npt
 
-from broker_zerodha.frames import count_slots
-from broker_zerodha.simulator import SimulatorServer
+from kite_broker_zerodha.frames import count_slots
+from kite_broker_zerodha.simulator import SimulatorServer
 from faults.outcome import Outcome
 from faults.proof import Gap, Proof
 from faults.scene import Scene
-from kafka_io.consumer import TickReader
-from kafka_io.settings import KafkaSettings
-from ws_bridge.demo import demo_plan
-from ws_bridge.journal import RecordKind, list_segments, read_file
-from ws_bridge.journal.scan import FEED_SESSION, FIRST_SEQ, KIND, TS_RECV_NS
-from ws_bridge.read_topics import Mark
-from ws_bridge.status_facts import Scrape
-from ws_bridge.topics import Topics
+from kite_kafka_io.consumer import TickReader
+from kite_kafka_io.settings import KafkaSettings
+from kite_ws_bridge.demo import demo_plan
+from kite_ws_bridge.journal import RecordKind, list_segments, read_file
+from kite_ws_bridge.journal.scan import FEED_SESSION, FIRST_SEQ, KIND, TS_RECV_NS
+from kite_ws_bridge.read_topics import Mark
+from kite_ws_bridge.status_facts import Scrape
+from kite_ws_bridge.topics import Topics
 
 SHARDS = 3
 INSTRUMENTS = 120

@@ -1,0 +1,100 @@
+"""``consume``: the service that stores dead letters in Postgres."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import orjson
+import typer
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+
+from kite_runtime.console import say
+from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS
+from kite_runtime.health import HealthServer
+from kite_runtime.logs import configure_logs
+from kite_dlq_triage.commands.options import Bootstrap, Root, Topics, settings_of, topics_of
+from kite_dlq_triage.counters import IntakeCounters, IntakeMetrics
+from kite_dlq_triage.service import GROUP, IntakeService
+
+
+def command(
+    topic: Topics = None,
+    group: Annotated[
+        str, typer.Option("--group", metavar="NAME", help="Consumer group; keeps the progress.")
+    ] = GROUP,
+    once: Annotated[bool, typer.Option("--once", help="Store what is there now, and end.")] = False,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            "--port",
+            min=0,
+            max=65_535,
+            help="Port of /metrics, /healthz and /readyz. Default: DLQ_TRIAGE_PORT, else 9465; "
+            "with --once none.",
+        ),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the counts at the end as one JSON object.")
+    ] = False,
+    bootstrap: Bootstrap = None,
+    root: Root = Path(),
+) -> int:
+    """Store dead letters in Postgres, each once, until SIGTERM or Ctrl-C.
+
+    Kafka and Postgres may go and come. Offsets are committed after the rows: nothing is lost. With
+    --once it ends at the end of the topics; exit code 3 says that it stored something.
+    """
+    settings = settings_of(root, bootstrap)
+    kafka, dsn = settings.require_kafka(), settings.require_postgres()
+    configure_logs(quiet=once)
+    counters = IntakeCounters()
+    service = IntakeService(kafka, dsn, topics_of(topic), group=group, once=once, counters=counters)
+    _stop_on_signals(service.stop)
+    if once and port is None:
+        service.run()
+    else:
+        wanted = settings.port if port is None else port
+        other = "--port 9466 or DLQ_TRIAGE_PORT=9466"
+        with HealthServer(
+            wanted, _registry(counters), counters.problems, other_port=other
+        ) as pages:
+            say(f"metrics and health on http://127.0.0.1:{pages.port}")
+            service.run()
+    _report(counters, as_json)
+    return EXIT_FINDINGS if once and counters.stored else EXIT_DONE
+
+
+def _registry(counters: IntakeCounters) -> CollectorRegistry:
+    registry = CollectorRegistry()
+    registry.register(IntakeMetrics(counters))
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    GCCollector(registry=registry)
+    return registry
+
+
+def _stop_on_signals(stop: threading.Event) -> None:
+    """The first SIGTERM or Ctrl-C ends it in order; a second one at once."""
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        stop.set()
+        signal.signal(
+            number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+        )
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, ask)
+
+
+def _report(counters: IntakeCounters, as_json: bool) -> None:
+    names = ("consumed", "stored", "already_there", "refused", "db_errors", "kafka_errors")
+    counts = {name: getattr(counters, name) for name in names}
+    if as_json:
+        print(orjson.dumps({**counts, "by_reason": dict(counters.by_reason)}).decode())
+        return
+    said = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items())
+    say(f"stopped: {said}")

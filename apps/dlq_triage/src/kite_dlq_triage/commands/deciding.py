@@ -1,0 +1,75 @@
+"""``resolve``, ``ignore``, ``reopen`` and ``note``: decisions, appended to failures' histories."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import orjson
+
+from kite_runtime.console import stdout
+from kite_bars_store.failures import Decision, FailureStore
+from kite_dlq_triage.commands.options import Root
+from kite_dlq_triage.commands.storing import Group, Ids, Json, Note, Who, database, selection, user
+
+_DONE = {
+    Decision.RESOLVE: "resolved",
+    Decision.IGNORE: "ignored",
+    Decision.REOPEN: "opened again",
+    Decision.ASSIGN: "assigned",
+    Decision.NOTE: "noted",
+}
+
+
+def decide(
+    decision: Decision,
+    ids: list[str] | None,
+    group: str | None,
+    who: str | None,
+    note: str,
+    *,
+    as_json: bool,
+    root: Path,
+    assignee: str | None = None,
+) -> int:
+    """Append the decision for the failures named, and say how many it changed."""
+    with database(root) as connection:
+        store = FailureStore(connection)
+        chosen = selection(store, ids, group=group)
+        done = store.decide(chosen, decision, user(who), note, assignee=assignee)
+    if as_json:
+        print(orjson.dumps({"changed": done.changed, "unchanged": done.unchanged}).decode())
+        return 0
+    rest = f", {done.unchanged:,} were so already" if done.unchanged else ""
+    stdout.print(f"{done.changed:,} {_DONE[decision]}{rest}")
+    return 0
+
+
+def _deciding(decision: Decision, purpose: str) -> Callable[..., int]:
+    """A command that only appends this decision."""
+
+    def command(
+        ids: Ids = None,
+        group: Group = None,
+        note: Note = "",
+        who: Who = None,
+        as_json: Json = False,
+        root: Root = Path(),
+    ) -> int:
+        return decide(decision, ids, group, who, note, as_json=as_json, root=root)
+
+    command.__doc__ = purpose
+    return command
+
+
+COMMANDS: Final = {
+    "resolve": _deciding(
+        Decision.RESOLVE, "Settle failures: their cause is mended, and nothing is left to do."
+    ),
+    "ignore": _deciding(Decision.IGNORE, "Settle failures that do not matter."),
+    "reopen": _deciding(
+        Decision.REOPEN, "Open failures again, so that they are counted and can be redriven."
+    ),
+    "note": _deciding(Decision.NOTE, "Add a note to the history of failures."),
+}

@@ -1,0 +1,295 @@
+"""``dump``: dead-letter topics into JSON lines; the command meant where none is named."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import Annotated, Final
+
+import orjson
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from kite_runtime.console import say, stderr, stdout
+from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS, EXIT_INTERRUPTED, UsageError
+from kite_runtime.logs import configure_logs
+from kite_contracts.reasons import ReasonCode
+from kite_dlq_triage.classify import Classifier
+from kite_dlq_triage.commands.options import (
+    Bootstrap,
+    From,
+    Partitions,
+    Root,
+    Topics,
+    Until,
+    settings_of,
+    topics_of,
+)
+from kite_dlq_triage.dump import dump
+from kite_dlq_triage.dump_file import STDOUT, DumpFile
+from kite_dlq_triage.helpers import JOBS, JOBS_MAX, Helper, Piece, count_of, helping, share
+from kite_dlq_triage.opening import open_work
+from kite_dlq_triage.places import span_of
+from kite_dlq_triage.stopping import Stop, stop_on_signals
+from kite_dlq_triage.summary import Summary
+from kite_dlq_triage.work import DumpOptions, RecordWork, Work, reason_filter
+from kite_kafka_io.raw_reader import RawReader
+from kite_kafka_io.registry import open_framing
+from kite_kafka_io.settings import KafkaSettings
+from kite_kafka_io.spans import Ranges, find_ranges, match_topics
+
+LOOK_S: Final = 0.05
+_HINTS_MAX: Final = 5
+_TIMES: Final = ("first", "last")
+
+
+def command(
+    topic: Topics = None,
+    dump_to: Annotated[
+        str | None,
+        typer.Option(
+            "--dump",
+            "-o",
+            metavar="FILE",
+            help="Write one JSON object a line to FILE, or to standard output for -. "
+            "Without it only the summary is printed.",
+        ),
+    ] = None,
+    start: From = None,
+    until: Until = None,
+    partition: Partitions = None,
+    reason: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--reason", metavar="CODE", help="Only this reason code; may be given several times."
+        ),
+    ] = None,
+    group: Annotated[
+        str | None,
+        typer.Option(
+            "--group",
+            metavar="NAME",
+            help="Consumer group: begin where it left off, and save the progress when the dump "
+            "is safe. --from then counts only where the group has no progress.",
+        ),
+    ] = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on with what comes, until Ctrl-C.")
+    ] = False,
+    jobs: Annotated[
+        int,
+        typer.Option(
+            "--jobs",
+            "-j",
+            min=1,
+            max=JOBS_MAX,
+            help="Processes that read a large topic; the lines keep the order of each partition.",
+        ),
+    ] = JOBS,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the summary as one JSON object.")
+    ] = False,
+    bootstrap: Bootstrap = None,
+    root: Root = Path(),
+) -> int:
+    """Read dead-letter topics up to where they end now, classify each record, write JSON lines.
+
+    Then a summary by reason and topic. Exit code 3 when there was something, 0 when there was not.
+    """
+    configure_logs(quiet=True)
+    options = DumpOptions(_reasons(reason), commit_each=follow and group is not None)
+    _check(dump_to, until, follow, group)
+    kafka = settings_of(root, bootstrap).require_kafka()
+    # Lines on standard output are read as they come, and a group's progress is one process's.
+    alone = follow or group is not None or dump_to == STDOUT
+    with helping(1 if alone else jobs) as helpers:
+        names = match_topics(kafka, topics_of(topic))
+        span = span_of(partition, start, until, topics=len(names), now_ns=time.time_ns())
+        task = Piece(kafka, names, span, {}, options, None)
+        # From here on there is a part to tell of; preparing the loops takes seconds.
+        with stop_on_signals() as stop:
+            out = DumpFile(dump_to) if dump_to is not None else None
+            try:
+                summary, stopped = _read(task, out, helpers, stop, group, follow)
+            finally:
+                if out is not None:
+                    out.close()
+    report(summary, names, as_json=as_json, to_stderr=dump_to == STDOUT)
+    if stopped:
+        _say_stopped(out, summary)
+        return EXIT_INTERRUPTED
+    if out is not None and dump_to != STDOUT:
+        say(f"{summary.lines:,} lines in {dump_to}")
+    return EXIT_FINDINGS if summary.count else EXIT_DONE
+
+
+def _read(
+    task: Piece,
+    out: DumpFile | None,
+    helpers: list[Helper],
+    stop: Stop,
+    group: str | None,
+    follow: bool,
+) -> tuple[Summary, bool]:
+    """Read everything, with the helpers if it is worth it; whether somebody stopped it."""
+    kafka, names = task.kafka, task.topics
+    ranges = None
+    if not (follow and group is not None):
+        ranges = find_ranges(kafka, names, task.span, group=group, follow=follow)
+    pieces = share(task, ranges, helpers, out.part if out is not None else None)
+    with (
+        _group_reader(task, group, follow, ranges) as reader,
+        _work(task, reader, pieces[0].ranges or ranges, out) as work,
+    ):
+        total = None if follow else count_of(ranges)
+        say(_beginning(total, names, kafka, follow))
+        with _progress(total) as show:
+
+            def progress(read: int) -> None:
+                for helper in helpers:
+                    helper.look()
+                    if stop:
+                        helper.stop()
+                show(read + sum(helper.read for helper in helpers))
+
+            summary = dump(work, stop, progress)
+            busy = helpers[: len(pieces) - 1]
+            while sum(helper.look(LOOK_S) for helper in busy) < len(busy):
+                progress(summary.read)
+        for helper, piece in zip(busy, pieces[1:], strict=True):
+            summary.merge(helper.result())
+            if out is not None and piece.part is not None:
+                out.append(piece.part)
+        stopped = bool(stop) and not follow
+        if not stopped:
+            if out is not None:
+                out.finish()
+            if reader is not None:
+                reader.commit()
+    return summary, stopped
+
+
+def _group_reader(
+    task: Piece, group: str | None, follow: bool, ranges: Ranges | None
+) -> AbstractContextManager[RawReader | None]:
+    """The reader of a group, whose progress is saved at the end; None where there is no group."""
+    if group is None:
+        return nullcontext()
+    return RawReader(
+        task.kafka, task.topics, span=task.span, group=group, follow=follow, ranges=ranges
+    )
+
+
+def _work(
+    task: Piece, reader: RawReader | None, ranges: Ranges | None, out: DumpFile | None
+) -> AbstractContextManager[Work]:
+    if reader is not None or ranges is None:
+        assert reader is not None, "only a group's follower has no ranges"
+        classifier = Classifier(open_framing(task.kafka))
+        return nullcontext(RecordWork(reader, classifier, out, task.options))
+    return open_work(task.kafka, task.topics, task.span, ranges, out, task.options, say)
+
+
+def report(summary: Summary, topics: list[str], *, as_json: bool, to_stderr: bool) -> None:
+    """Print the summary: to standard output, unless the lines went there."""
+    if as_json:
+        found = {
+            "topics": topics,
+            "read": summary.read,
+            "count": summary.count,
+            "classified_by_decoding": summary.decoded,
+            "with_header_problems": summary.with_problems,
+            "reasons": summary.rows(),
+        }
+        print(orjson.dumps(found).decode(), file=sys.stderr if to_stderr else sys.stdout)
+        return
+    console = stderr if to_stderr else stdout
+    if not summary.count:
+        console.print(f"no dead letters in {', '.join(topics)} ({summary.read:,} records read)")
+        return
+    _print_table(console, summary)
+
+
+def _print_table(console: Console, summary: Summary) -> None:
+    table = Table(title=f"{summary.count:,} dead letters", title_justify="left")
+    table.add_column("reason", no_wrap=True)
+    table.add_column("topic", overflow="fold")
+    table.add_column("count", justify="right", no_wrap=True)
+    table.add_column("first (UTC)", overflow="fold")
+    table.add_column("last (UTC)", overflow="fold")
+    table.add_column("owner", overflow="fold")
+    rows = summary.rows()
+    for row in rows:
+        times = [str(row[name] or "").removesuffix("Z").replace("T", " ") for name in _TIMES]
+        table.add_row(row["reason"], row["topic"], f"{row['count']:,}", *times, row["owner"])
+    console.print(table)
+    for code in list(dict.fromkeys(row["reason"] for row in rows))[:_HINTS_MAX]:
+        console.print(f"{code}: {ReasonCode(code).action}", soft_wrap=True, markup=False)
+    if summary.decoded:
+        console.print(f"{summary.decoded:,} classified by decoding: no header said why")
+    if summary.with_problems:
+        console.print(
+            f"{summary.with_problems:,} with headers that cannot be read as they should: "
+            "see `problems` of their lines",
+            soft_wrap=True,
+        )
+
+
+def _check(dump_to: str | None, until: str | None, follow: bool, group: str | None) -> None:
+    if follow and dump_to is None:
+        raise UsageError("--follow writes lines as they come: say where, --dump FILE or --dump -")
+    if follow and until is not None:
+        raise UsageError("--follow has no end: leave out --until, or --follow")
+    if group is None or dump_to in (None, STDOUT):
+        return
+    part = Path(f"{dump_to}.part")
+    if part.exists() and part.stat().st_size:
+        raise UsageError(
+            f"{part} is left from a dump that was cut short, and the group's progress may be "
+            "behind it: move it away first"
+        )
+
+
+def _reasons(codes: list[str] | None) -> frozenset[str]:
+    chosen = reason_filter(codes)
+    unknown = sorted(chosen - set(map(str, ReasonCode)))
+    if unknown:
+        raise UsageError(
+            f"--reason {', '.join(unknown)} is no reason code; `dlq_triage reasons` lists them"
+        )
+    return chosen
+
+
+def _beginning(total: int | None, names: Sequence[str], kafka: KafkaSettings, follow: bool) -> str:
+    where = f"{', '.join(names)} at {kafka.bootstrap}"
+    if follow:
+        return f"following {where}; Ctrl-C ends it"
+    return f"reading up to {total or 0:,} records of {where}"
+
+
+def _say_stopped(out: DumpFile | None, summary: Summary) -> None:
+    if out is None or out.part is None:
+        say("stopped before the end: the summary tells of what was read")
+    else:
+        say(f"stopped before the end: {summary.lines:,} whole lines are in {out.part}")
+
+
+@contextmanager
+def _progress(total: int | None) -> Iterator[Callable[[int], None]]:
+    """A bar on standard error where a person looks."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(
+        *columns, console=stderr, transient=True, disable=not stderr.is_terminal
+    ) as progress:
+        task = progress.add_task("records", total=total)
+        yield lambda count: progress.update(task, completed=count)

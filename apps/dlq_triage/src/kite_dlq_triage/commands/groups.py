@@ -1,0 +1,134 @@
+"""``groups``: what failed, by cause."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+import typer
+from rich.table import Table
+
+from kite_runtime.console import say, stdout
+from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS
+from kite_bars_store.failures import FailureStore, Group, GroupFilter, Overview
+from kite_bars_store.failures.store import GROUPS_MAX
+from kite_dlq_triage.commands.options import Root
+from kite_dlq_triage.commands.storing import (
+    Json,
+    Reason,
+    Since,
+    State,
+    Topic,
+    Until,
+    code,
+    database,
+    moment,
+    times,
+)
+
+
+def command(
+    reason: Reason = None,
+    topic: Topic = None,
+    status: State = None,
+    since: Since = None,
+    until: Until = None,
+    text: Annotated[
+        str | None,
+        typer.Option("--text", metavar="TEXT", help="Only groups whose message has this."),
+    ] = None,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, max=GROUPS_MAX, help="So many groups at most.")
+    ] = 50,
+    as_json: Json = False,
+    root: Root = Path(),
+) -> int:
+    """List the groups of failures of one cause, those with most open ones first.
+
+    Exit code 3 when a group listed has open failures.
+    """
+    first, last = times(since, until)
+    chosen = GroupFilter(
+        reason=None if reason is None else code(reason),
+        topic=topic,
+        status=status,
+        since=first,
+        until=last,
+        text=text,
+    )
+    with database(root) as connection:
+        store = FailureStore(connection)
+        found = store.groups(chosen, limit=limit)
+        overview = store.overview()
+    if as_json:
+        print(orjson.dumps([group_object(group) for group in found]).decode())
+    else:
+        if found:
+            stdout.print(_table(found))
+        say(_summary(found, overview, limit))
+    return EXIT_FINDINGS if any(group.open for group in found) else EXIT_DONE
+
+
+def group_object(group: Group) -> dict[str, object]:
+    """One group as machines read it."""
+    return {
+        "fingerprint": group.fingerprint,
+        "reason": group.reason,
+        "message": group.message,
+        "error_path": group.error_path,
+        "origin_topic": group.origin_topic,
+        "contract": group.contract,
+        "topics": group.topics,
+        "first_seen": group.first_seen,
+        "last_seen": group.last_seen,
+        "sample_id": group.sample_id,
+        "last_id": group.last_id,
+        "total": group.total,
+        "open": group.open,
+        "resolved": group.resolved,
+        "ignored": group.ignored,
+        "redriven": group.redriven,
+        "quarantined": group.quarantined,
+        "assignees": group.assignees,
+    }
+
+
+def _table(groups: list[Group]) -> Table:
+    table = Table()
+    for column in (
+        "group",
+        "reason",
+        "open",
+        "total",
+        "first seen",
+        "last seen",
+        "whose",
+        "message",
+    ):
+        right = column in ("open", "total")
+        table.add_column(column, justify="right" if right else "left", overflow="fold")
+    for group in groups:
+        where = f" at {group.error_path}" if group.error_path else ""
+        table.add_row(
+            group.fingerprint,
+            group.reason,
+            f"{group.open:,}",
+            f"{group.total:,}",
+            moment(group.first_seen),
+            moment(group.last_seen),
+            ", ".join(group.assignees),
+            f"{group.message}{where}",
+        )
+    return table
+
+
+def _summary(groups: list[Group], overview: Overview, limit: int) -> str:
+    states = ", ".join(f"{n:,} {status}" for status, n in overview.by_status.items() if n)
+    more = " (there may be more: --limit)" if len(groups) == limit else ""
+    since = (
+        f"; the oldest open one is of {moment(overview.oldest_open)} UTC"
+        if (overview.oldest_open)
+        else ""
+    )
+    return f"{len(groups):,} groups{more}; stored: {states or 'nothing'}{since}"

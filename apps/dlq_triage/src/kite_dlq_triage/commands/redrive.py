@@ -1,0 +1,208 @@
+"""``redrive``: sends failures back where they belong, or says what it would do."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Final
+
+import typer
+
+from kite_runtime.console import say
+from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS, EXIT_INTERRUPTED, UsageError
+from kite_runtime.logs import configure_logs
+from kite_bars_store.failures import FailureStore, RedriveLedger, Selection, Status
+from kite_contracts.topics import load_topics
+from kite_dlq_triage.commands.options import Bootstrap, Root, settings_of
+from kite_dlq_triage.commands.redrive_output import Progress, print_step, print_summary
+from kite_dlq_triage.commands.storing import (
+    Group,
+    Ids,
+    Json,
+    Note,
+    Reason,
+    Since,
+    Topic,
+    Until,
+    Who,
+    database,
+    selection,
+    user,
+)
+from kite_dlq_triage.redrive import Action, Planner, Redriver, Report, Rules, Step, Targets
+from kite_dlq_triage.redrive.mending import Mender
+from kite_dlq_triage.redrive.outbox import Outbox
+from kite_dlq_triage.redrive.pace import Pace
+from kite_dlq_triage.redrive.plan import ATTEMPTS_MAX, STALE_AFTER_S
+from kite_dlq_triage.redrive.transform_files import load_function, load_mapping
+from kite_dlq_triage.redrive.transforms import Transform, TransformInvalid, from_settings
+from kite_kafka_io.registry import open_framing
+from kite_kafka_io.settings import KafkaSettings
+
+RATE: Final = 1_000.0
+
+
+def command(
+    ids: Ids = None,
+    group: Group = None,
+    reason: Reason = None,
+    topic: Topic = None,
+    since: Since = None,
+    until: Until = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Do it. Without it nothing is written anywhere.")
+    ] = False,
+    transform: Annotated[
+        str | None,
+        typer.Option(
+            "--transform",
+            metavar="FILE.py:FUNCTION",
+            help="A known fix, run on each record: dict or bytes in; dict, bytes or None out.",
+        ),
+    ] = None,
+    mapping: Annotated[
+        Path | None,
+        typer.Option("--mapping", metavar="FILE.toml", help="A known fix as [[change]] tables."),
+    ] = None,
+    put: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="/PATH=VALUE",
+            help="A known fix: set this field; may be given several times.",
+        ),
+    ] = None,
+    attempts: Annotated[
+        int,
+        typer.Option(
+            "--max-attempts", min=1, max=100, help="Tries in all; the next one is quarantined."
+        ),
+    ] = ATTEMPTS_MAX,
+    stale_after: Annotated[
+        float,
+        typer.Option(
+            "--stale-after",
+            min=0,
+            metavar="SECONDS",
+            help="Ticks older than this go to the repair topic and never to the live one.",
+        ),
+    ] = STALE_AFTER_S,
+    rate: Annotated[
+        float, typer.Option("--rate", min=0, help="Records a second at most; 0 is no limit.")
+    ] = RATE,
+    topics_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--topics-file",
+            metavar="FILE",
+            help="Another topics.toml: its topics with a dead-letter topic are the allow-list.",
+        ),
+    ] = None,
+    note: Note = "",
+    who: Who = None,
+    as_json: Json = False,
+    bootstrap: Bootstrap = None,
+    root: Root = Path(),
+) -> int:
+    """Say of each open failure what a redrive would do: where it goes, why it may, what changes.
+
+    With --yes do it: each is held against today's contract, sent once, and settled. Stopped or
+    killed, run it again: what is in doubt is sent first, under the same ids. Exit code 3 says that
+    some were refused or quarantined.
+    """
+    configure_logs(quiet=True)
+    settings = settings_of(root, bootstrap)
+    fix = _transform(transform, mapping, put)
+    kafka = settings.require_kafka() if yes else settings.kafka
+    framing = open_framing(kafka) if kafka is not None else None
+    planner = Planner(
+        Targets(load_topics(topics_file)), Mender(framing, fix), Rules(attempts, stale_after)
+    )
+    with database(root) as connection:
+        store = FailureStore(connection)
+        chosen = selection(
+            store, ids, group=group, reason=reason, topic=topic, since=since, until=until
+        )
+        if not ids:  # of ids that are settled a person is told so
+            chosen = replace(chosen, status=Status.OPEN)
+        redriver = Redriver(store, RedriveLedger(connection), planner)
+        if not yes:
+            return _preview(redriver, chosen, as_json)
+        assert kafka is not None
+        return _execute(redriver, chosen, kafka, user(who), note, fix, rate, as_json)
+
+
+def _transform(
+    function: str | None, mapping: Path | None, settings: list[str] | None
+) -> Transform | None:
+    if sum(each is not None for each in (function, mapping, settings or None)) > 1:
+        raise UsageError("give one of --transform, --mapping and --set, not several")
+    if function is not None:
+        return load_function(function)
+    if mapping is not None:
+        return load_mapping(mapping)
+    try:
+        return from_settings(settings) if settings else None
+    except TransformInvalid as exc:
+        raise UsageError(str(exc)) from exc
+
+
+def _preview(redriver: Redriver, chosen: Selection, as_json: bool) -> int:
+    report = Report()
+    for step in redriver.preview(chosen):
+        report.add(step)
+        print_step(step, as_json, done=False)
+    doubt = redriver.ledger.count_reserved()
+    if doubt:
+        say(f"{doubt:,} records of an earlier redrive are in doubt; --yes sends them first")
+    print_summary(report, as_json, done=False)
+    return _exit_code(report)
+
+
+def _execute(
+    redriver: Redriver,
+    chosen: Selection,
+    kafka: KafkaSettings,
+    who: str,
+    note: str,
+    fix: Transform | None,
+    rate: float,
+    as_json: bool,
+) -> int:
+    stop = threading.Event()
+    _stop_on_signals(stop)
+    outbox = Outbox(kafka, Pace(rate), stop.wait)
+    progress = Progress(redriver.store.count(chosen))
+
+    def heard(step: Step) -> None:
+        print_step(step, as_json, done=True)
+        progress.step()
+
+    try:
+        report = redriver.execute(
+            chosen, outbox, who, note=note, transform=fix, heard=heard, stopped=stop.is_set
+        )
+    finally:
+        outbox.close()
+    print_summary(report, as_json, done=True)
+    return EXIT_INTERRUPTED if report.stopped else _exit_code(report)
+
+
+def _exit_code(report: Report) -> int:
+    if report.actions[Action.REFUSE] or report.actions[Action.QUARANTINE]:
+        return EXIT_FINDINGS
+    return EXIT_DONE
+
+
+def _stop_on_signals(stop: threading.Event) -> None:
+    """The first SIGTERM or Ctrl-C ends it after the record it is at."""
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        stop.set()
+        signal.signal(number, signal.SIG_DFL)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, ask)

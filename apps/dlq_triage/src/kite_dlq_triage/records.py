@@ -1,0 +1,194 @@
+"""What triage makes of one record of a dead-letter topic (pure)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from kite_kafka_io.raw_reader import RawRecord
+
+
+class Dialect(StrEnum):
+    """Whose headers a record carries."""
+
+    KITE = "kite"
+    """Ours, ``dlq.*``: the DeadLetter contract."""
+    CONNECT = "connect"
+    """Kafka Connect, ``__connect.errors.*``."""
+    SPRING = "spring"
+    """Spring for Apache Kafka, ``kafka_dlt-*``: numbers are big-endian binary."""
+    STREAMS = "streams"
+    """Kafka Streams (KIP-1034), ``__streams.errors.*``."""
+    SHARE_GROUP = "share-group"
+    """Share groups (KIP-1191), ``__dlq.errors.*``."""
+    NONE = "none"
+    """None that we know."""
+
+
+class ReasonSource(StrEnum):
+    """Where the reason of a record comes from."""
+
+    HEADER = "header"
+    """A header says it: our code, or an exception whose class has one meaning."""
+    DECODED = "decoded"
+    """The bytes were decoded and held against the contracts again."""
+    NONE = "none"
+    """Neither says anything: UNCLASSIFIED."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """What the bytes turned out to be.
+
+    ``form`` is ``record`` (Avro), ``packet`` or ``frame`` (Kite's wire, each packet as a Tick
+    record), ``json`` or ``text``. ``contract`` names what wrote them, such as ``tick.v1``.
+    ``records`` are in JSON form, but for bytes, which ``json_lines.to_json`` turns into base64.
+    """
+
+    form: str
+    contract: str | None
+    records: list[Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """What the records of one kind of failure share, as their headers say or their bytes show.
+
+    ``reason`` is always a code of ``kite_contracts.reasons``. ``component`` is who gave up: a connector,
+    a consumer group. ``problems`` tell of headers that could not be read as they should.
+    """
+
+    dialect: Dialect = Dialect.NONE
+    reason: str = "UNCLASSIFIED"
+    reason_source: ReasonSource = ReasonSource.NONE
+    error_path: str | None = None
+    exception: str | None = None
+    component: str | None = None
+    origin_topic: str | None = None
+    origin_partition: int | None = None
+    feed_session: int | None = None
+    contract: str | None = None
+    unit: str | None = None
+    attempt: int = 1
+    problems: tuple[str, ...] = ()
+    unsaid: tuple[int, ...] = field(default=(), compare=False)
+    """Positions of the headers that the fields do not say, or not wholly."""
+
+
+class ClassifiedRecord(NamedTuple):
+    """One dead letter: the record as it lies in Kafka (``raw``) and what is known of it.
+
+    ``message`` is for a person, '' where nobody said anything. ``fingerprint`` is 16 hex digits,
+    equal for failures of one cause. ``origin_*`` name where it came from, as its headers say.
+    ``decoded`` is there only if classifying needed it: ``Classifier.decoded`` gives it always.
+    """
+
+    raw: RawRecord
+    failure: Failure
+    message: str
+    fingerprint: str
+    origin_offset: int | None
+    feed_seq: int | None
+    first_failure_ns: int | None
+    decoded: Decoded | None = None
+
+    @property
+    def topic(self) -> str:
+        """The dead-letter topic that it lies in."""
+        return self.raw.topic
+
+    @property
+    def partition(self) -> int:
+        """Where it lies there."""
+        return self.raw.partition
+
+    @property
+    def offset(self) -> int:
+        """Where it lies there."""
+        return self.raw.offset
+
+    @property
+    def ts_ns(self) -> int | None:
+        """When it was written there, in whole milliseconds."""
+        return self.raw.ts_ns
+
+    @property
+    def key(self) -> bytes | None:
+        """The record's key."""
+        return self.raw.key
+
+    @property
+    def value(self) -> bytes | None:
+        """The bytes that failed; None is a null value, which is not the same as no bytes."""
+        return self.raw.value
+
+    @property
+    def headers(self) -> list[tuple[str, bytes | None]]:
+        """All headers as they are."""
+        return self.raw.headers
+
+    @property
+    def dialect(self) -> Dialect:
+        """Whose headers it carries."""
+        return self.failure.dialect
+
+    @property
+    def reason(self) -> str:
+        """A code of ``kite_contracts.reasons``."""
+        return self.failure.reason
+
+    @property
+    def reason_source(self) -> ReasonSource:
+        """Where the reason comes from."""
+        return self.failure.reason_source
+
+    @property
+    def error_path(self) -> str | None:
+        """JSON Pointer to the field at fault."""
+        return self.failure.error_path
+
+    @property
+    def exception(self) -> str | None:
+        """The class of the exception, as other tools tell it."""
+        return self.failure.exception
+
+    @property
+    def component(self) -> str | None:
+        """Who gave up: a connector, a consumer group."""
+        return self.failure.component
+
+    @property
+    def origin_topic(self) -> str | None:
+        """The topic that it was read from; None for what never was in Kafka."""
+        return self.failure.origin_topic
+
+    @property
+    def origin_partition(self) -> int | None:
+        """The partition that it was read from."""
+        return self.failure.origin_partition
+
+    @property
+    def feed_session(self) -> int | None:
+        """The feed session of a packet."""
+        return self.failure.feed_session
+
+    @property
+    def contract(self) -> str | None:
+        """What it was held against, such as ``tick.v1``."""
+        return self.failure.contract
+
+    @property
+    def unit(self) -> str | None:
+        """What the bytes are: ``packet``, ``frame-tail``, ``record`` or ``journal``."""
+        return self.failure.unit
+
+    @property
+    def attempt(self) -> int:
+        """How often it was tried, from 1."""
+        return self.failure.attempt
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong with its headers."""
+        return self.failure.problems + self.raw.problems

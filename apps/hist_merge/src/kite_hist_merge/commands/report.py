@@ -1,0 +1,107 @@
+"""``report``: what was merged in a span, as one page of HTML."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kite_runtime.console import stdout
+from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS
+from kite_bars_store.bars import BarSurvey
+from kite_bars_store.database import snapshot
+from kite_hist_merge.commands.options import (
+    Days,
+    From,
+    Root,
+    Stores,
+    To,
+    a_symbol,
+    days_of,
+    open_stores,
+    progress_bar,
+    settings_of,
+)
+from kite_hist_merge.errors import NotFound, OutputUnusable
+from kite_hist_merge.naming import symbol_of
+from kite_hist_merge.report import Report, render
+from kite_hist_merge.reporting import gather
+
+
+def command(
+    first: From,
+    last: To,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="The page. Default: report.html."),
+    ] = None,
+    symbols: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--symbols",
+            metavar="EXCHANGE:SYMBOL",
+            parser=a_symbol,
+            help="Only this instrument, such as NSE:SBIN; may be repeated. Default: all that have "
+            "bars in the span.",
+        ),
+    ] = None,
+    root: Root = Path(),
+) -> int:
+    """Write one page of HTML on the golden minutes of a span: coverage by instrument and day,
+    missing minutes by cause, verdicts, conflicts by size, quality flags, revisions that wait.
+
+    The page needs nothing but itself. Exit code 3 when there are conflicts, unexplained minutes or
+    revisions to decide on.
+    """
+    days = days_of(first, last)
+    path = root / "report.html" if out is None else out
+    with (
+        open_stores(settings_of(root)) as stores,
+        snapshot(stores.connection, "reading for a report"),
+        progress_bar() as bar,
+    ):
+        chosen = _symbols(stores, days, symbols)
+        task = bar.add_task("reading", total=(last - first).days + 1)
+        report = gather(stores, chosen, days, lambda _: bar.advance(task))
+    write_page(path, render(report))
+    stdout.print(_told(report, path), markup=False, soft_wrap=True)
+    return EXIT_FINDINGS if report.has_findings else EXIT_DONE
+
+
+def _symbols(stores: Stores, days: Days, symbols: list[str] | None) -> list[str]:
+    """What is reported on, sorted."""
+    survey = BarSurvey(stores.connection)
+    if symbols is not None:
+        names = survey.names()
+        return sorted({symbol_of(each, names) for each in symbols})
+    found = [each.name for each in survey.instruments(days.since, days.until)]
+    if not found:
+        raise NotFound(
+            f"there are no golden minutes from {days.first} to {days.last}: `daily` merges some"
+        )
+    return sorted(found)
+
+
+def write_page(path: Path, page: str) -> None:
+    """The file is whole or as it was. Raises OutputUnusable."""
+    waiting = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            waiting.write_text(page, "utf-8")
+            waiting.replace(path)
+        finally:
+            waiting.unlink(missing_ok=True)
+    except OSError as exc:
+        raise OutputUnusable(path, exc) from exc
+
+
+def _told(report: Report, path: Path) -> str:
+    bars, lacking = int(report.bars.sum()), int(report.lacking().sum())
+    return (
+        f"{path}: {bars:,} bars of {len(report.symbols):,} instruments; "
+        f"{lacking:,} minutes lack ({report.missing.unexplained:,} unexplained), "
+        f"{report.conflict_count:,} conflicts, {len(report.revisions):,} revisions wait"
+    )

@@ -1,0 +1,140 @@
+"""What two sources say, merged and compared without a database. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+
+from kite_bars_store.bars import MergeRules, SourceBars, Verdict
+from kite_bars_store.bars.chunks import Chunk, chunks
+from kite_bars_store.bars.columns import PRICES, Columns, concat, take
+from kite_bars_store.bars.grid import Sessions, calendar_sessions, session_table
+from kite_bars_store.bars.merging import Setting, merge
+from kite_bars_store.bars.quality import rescaled
+from kite_bars_store.bars.verdicts import Flag
+from kite_bars_store.bars.words import word_keys
+from kite_contracts.sessions import SessionCalendar
+
+
+@dataclass
+class Comparison:
+    """Counts of bars; of prices the largest difference. ``tick`` is what was taken for one."""
+
+    bars: Counter[str] = field(default_factory=Counter)
+    """By source."""
+    volume: Counter[str] = field(default_factory=Counter)
+    """By source, of all its bars."""
+    common: int = 0
+    ohlc_equal: int = 0
+    ohlc_volume_equal: int = 0
+    within_one_tick: int = 0
+    volume_equal: int = 0
+    largest_difference: Decimal = Decimal(0)
+    verdicts: Counter[str] = field(default_factory=Counter)
+    flags: Counter[str] = field(default_factory=Counter)
+    won: Counter[str] = field(default_factory=Counter)
+    """Golden bars by the source whose prices they have."""
+    golden: int = 0
+    outside: int = 0
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "bars": dict(self.bars),
+            "volume": dict(self.volume),
+            "common": self.common,
+            "ohlc_equal": self.ohlc_equal,
+            "ohlc_volume_equal": self.ohlc_volume_equal,
+            "within_one_tick": self.within_one_tick,
+            "volume_equal": self.volume_equal,
+            "largest_difference": str(self.largest_difference),
+            "golden": self.golden,
+            "outside": self.outside,
+            "verdicts": dict(self.verdicts),
+            "flags": dict(self.flags),
+            "won": dict(self.won),
+        }
+
+
+def compare(
+    said: Sequence[SourceBars],
+    rules: MergeRules,
+    calendar: SessionCalendar,
+    total: Comparison | None = None,
+) -> Comparison:
+    """Merge the bars as the store would, and compare the first two sources by precedence.
+
+    ``said`` are screened and of one interval; of a source that is there twice the first counts.
+    What is found is added to ``total``. Raises RulesFaulty for a source without a rank.
+    """
+    found = Comparison() if total is None else total
+    once = {each.source: each for each in reversed(said)}
+    sources = sorted(once.values(), key=lambda each: rules.rank(each.source))
+    keys = sorted({(i.exchange, i.tradingsymbol) for each in sources for i in each.instruments})
+    ids = {key: at for at, key in enumerate(keys, 1)}
+    sessions = calendar_sessions(calendar, rules.phases)
+    for each in sources:
+        found.bars[each.source] += len(each.bars)
+        found.volume[each.source] += int(each.bars.volume.sum())
+    for chunk in chunks(sources, ids, rules):
+        _add(found, chunk, rules, sessions)
+    return found
+
+
+def _add(found: Comparison, chunk: Chunk, rules: MergeRules, sessions: Sessions) -> None:
+    words = _words(chunk)
+    tables = {each: session_table(chunk.grid, each, sessions) for each in set(chunk.exchanges)}
+    setting = Setting(
+        chunk.grid,
+        [rules.limits_of(each) for each in chunk.exchanges],
+        [tables[each] for each in chunk.exchanges],
+    )
+    golden = merge(words, setting, rules)
+    found.golden += len(golden.bars["cell"])
+    found.outside += len(golden.outside)
+    for number, count in zip(*np.unique(golden.bars["verdict"], return_counts=True), strict=True):
+        found.verdicts[Verdict(int(number)).name] += int(count)
+    for rank, count in zip(*np.unique(golden.bars["batch"], return_counts=True), strict=True):
+        found.won[rules.sources[int(rank) - 1]] += int(count)
+    for flag in Flag:
+        count = int(np.count_nonzero(golden.bars["flags"] & int(flag)))
+        if count:
+            found.flags[str(flag.name)] += count
+    if len(chunk.parts) > 1:
+        _add_pairs(found, chunk)
+
+
+def _words(chunk: Chunk) -> Columns:
+    """The bars of all sources as the merge wants them; a source's batch is its rank, from 1."""
+    rows = concat([part.columns for part in chunk.parts])
+    rows = take(rows, np.argsort(word_keys(rows), kind="stable"))
+    rows["batch"] = rows["rank"] + 1
+    rows["held"] = np.zeros(len(rows["cell"]), np.bool_)
+    return rows
+
+
+def _add_pairs(found: Comparison, chunk: Chunk) -> None:
+    one, other = (part.columns for part in chunk.parts[:2])
+    _, first, second = np.intersect1d(one["cell"], other["cell"], return_indices=True)
+    one, other = take(one, first), take(other, second)
+    scale = np.maximum(one["scale"], other["scale"])
+    tick = rescaled(one["tick"], one["scale"], scale)
+    gaps = np.zeros(len(scale), np.int64)
+    for name in PRICES:
+        gap = rescaled(one[name], one["scale"], scale) - rescaled(
+            other[name], other["scale"], scale
+        )
+        gaps = np.maximum(gaps, np.abs(gap))
+    same = one["volume"] == other["volume"]
+    found.common += len(gaps)
+    found.ohlc_equal += int((gaps == 0).sum())
+    found.ohlc_volume_equal += int(((gaps == 0) & same).sum())
+    found.within_one_tick += int((gaps <= tick).sum())
+    found.volume_equal += int(same.sum())
+    for each in np.unique(scale).tolist():
+        largest = Decimal(int(gaps[scale == each].max())).scaleb(-each)
+        found.largest_difference = max(found.largest_difference, largest)

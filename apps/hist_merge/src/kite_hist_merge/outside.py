@@ -1,0 +1,105 @@
+"""Bars outside the session: kept as observations, never golden, each with its cause. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+
+from kite_bars_store.bars import INTERVALS, SourceBars
+from kite_bars_store.bars.grid import CLOSED, Sessions, calendar_sessions
+from kite_bars_store.bars.quality import Bools
+from kite_bars_store.bars.screening import FIRST_NS, LAST_NS
+from kite_contracts.errors import UnknownContractError
+from kite_contracts.sessions import PhaseName, SessionCalendar
+from kite_contracts.sessions.model import MINUTE_NS, day_of, ist
+
+EXAMPLES_MAX: Final = 10
+_DAY_NS: Final = 1440 * MINUTE_NS
+_IST_NS: Final = 330 * MINUTE_NS
+_DAYS: Final = 1 << 20
+
+
+@dataclass
+class OutsideBars:
+    """Counts by cause (`kite_contracts.sessions.CauseKind`), and a sentence for each of the first."""
+
+    causes: Counter[str] = field(default_factory=Counter)
+    examples: list[str] = field(default_factory=list)
+
+    def add(self, other: OutsideBars) -> None:
+        self.causes.update(other.causes)
+        self.examples += other.examples[: EXAMPLES_MAX - len(self.examples)]
+
+
+class SessionJudge:
+    """Tells bars of the session from others, by the same rule as the golden bars."""
+
+    def __init__(self, calendar: SessionCalendar, phases: Sequence[PhaseName]) -> None:
+        self._calendar = calendar
+        self._sessions: Sessions = calendar_sessions(calendar, phases)
+
+    def outside(self, said: Sequence[SourceBars]) -> OutsideBars:
+        """What lies outside; a bar of two sources counts once."""
+        found: dict[tuple[str, str, int], tuple[str, str]] = {}
+        for bars in said:
+            for row in np.flatnonzero(self.is_outside(bars)).tolist():
+                instrument = bars.instruments[int(bars.bars.instrument[row])]
+                ts_ns = int(bars.bars.ts_open_ns[row])
+                key = (instrument.exchange, instrument.tradingsymbol, ts_ns)
+                if key not in found:
+                    found[key] = self._cause(instrument.exchange, ts_ns, bars.interval)
+        examples = [
+            f"{exchange}:{symbol} {ist(ts_ns):%Y-%m-%d %H:%M}: {sentence}"
+            for (exchange, symbol, ts_ns), (_, sentence) in list(found.items())[:EXAMPLES_MAX]
+        ]
+        return OutsideBars(Counter(kind for kind, _ in found.values()), examples)
+
+    def is_outside(self, bars: SourceBars) -> Bools:
+        """Of each bar whether it is outside."""
+        return self.judged(bars)[0]
+
+    def judged(self, bars: SourceBars) -> tuple[Bools, Bools]:
+        """Of each bar whether it is outside, and whether its day has a session at all.
+
+        A time that no calendar knows counts as inside: the store refuses it.
+        """
+        times = bars.bars.ts_open_ns
+        sane = (times >= FIRST_NS) & (times < LAST_NS) & (bars.bars.instrument >= 0)
+        sane &= bars.bars.instrument < len(bars.instruments)
+        outside, has_session = np.zeros(len(times), np.bool_), np.ones(len(times), np.bool_)
+        if not sane.any():
+            return outside, has_session
+        exchanges = sorted({each.exchange for each in bars.instruments})
+        own = np.array([exchanges.index(each.exchange) for each in bars.instruments], np.int64)
+        local = times[sane] + _IST_NS
+        keys = own[bars.bars.instrument[sane]] * _DAYS + local // _DAY_NS
+        unique, inverse = np.unique(keys, return_inverse=True)
+        tables = np.stack([self._table(exchanges, key) for key in unique.tolist()])
+        open_days: Bools = np.any(tables, axis=1)
+        has_session[sane] = open_days[inverse]
+        if INTERVALS[bars.interval] == 1440:
+            outside[sane] = ~open_days[inverse]
+        else:
+            outside[sane] = ~tables[inverse, local % _DAY_NS // MINUTE_NS]
+        return outside, has_session
+
+    def _table(self, exchanges: Sequence[str], key: int) -> Bools:
+        number, days = divmod(key, _DAYS)
+        day = day_of(days * _DAY_NS - _IST_NS)
+        is_open: Bools = self._sessions(exchanges[number], day) != CLOSED
+        return is_open
+
+    def _cause(self, exchange: str, ts_ns: int, interval: str) -> tuple[str, str]:
+        try:
+            if INTERVALS[interval] == 1440:
+                ts_ns += _DAY_NS // 2
+            cause = self._calendar.cause(exchange, ts_ns)
+        except UnknownContractError:
+            cause = None
+        if cause is None:
+            return "outside-session", f"outside the session of {day_of(ts_ns)}"
+        return str(cause.kind), cause.sentence

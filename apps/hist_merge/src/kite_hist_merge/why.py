@@ -1,0 +1,200 @@
+"""Why a golden bar is as it is, in sentences. Pure.
+
+The numbers in them are those of ``configs/merge.toml``; what decides is the same as in
+``kite_bars_store.bars.merging``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final, Protocol
+
+from kite_bars_store.bars import Field, Flag, Limits, MergeRules, Verdict
+
+_POINTS: Final = 10_000
+_PRICES: Final = ("open", "high", "low", "close")
+FLAGS: Final = {
+    Flag.OFF_TICK: "a price is no multiple of the tick, as after an adjustment",
+    Flag.JUMP: "open or close lies far from the close before it on that day",
+    Flag.CUMULATIVE_VOLUME: "the volume of a source looks cumulative",
+    Flag.FLAT: "one price and no volume: a source pads a minute without a trade like this",
+    Flag.REVISION_RATIO: "a source restated it by a ratio, which waits for `accept` or `reject`",
+}
+"""What each flag tells a person."""
+
+MEANINGS: Final = {
+    Verdict.AGREED: "both sources say the same",
+    Verdict.WITHIN_TOLERANCE: "they differ by no more than the rules allow",
+    Verdict.AGREED_NO_TRADE: "one source pads the minute flat, the other has bars before and after",
+    Verdict.HEALED: "fetched to close a gap of the feed; no other source has it",
+    Verdict.BROKER_ONLY: "only the broker has it",
+    Verdict.VENDOR_ONLY: "only a vendor has it",
+    Verdict.LIVE_ONLY: "only the live feed has it",
+    Verdict.CONFLICT_BROKER_WON: "they differ by more than the rules allow; the broker precedes",
+    Verdict.CONFLICT_VENDOR_WON: "they differ by more than the rules allow; the vendor precedes",
+    Verdict.CONFLICT_LIVE_WON: "they differ by more than the rules allow; the live feed precedes",
+}
+"""What each verdict tells a person."""
+
+
+class Said(Protocol):
+    """One source's word on a bar; prices are times ``10**price_scale``."""
+
+    @property
+    def source(self) -> str: ...
+    @property
+    def open(self) -> int: ...
+    @property
+    def high(self) -> int: ...
+    @property
+    def low(self) -> int: ...
+    @property
+    def close(self) -> int: ...
+    @property
+    def volume(self) -> int: ...
+    @property
+    def oi(self) -> int | None: ...
+    @property
+    def price_scale(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The verdict on a bar and the two words that it is about; ``tick`` 0: not known."""
+
+    verdict: Verdict
+    flags: Flag
+    from_other: Field
+    won: Said
+    other: Said | None
+    tick: Decimal
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far apart two words are in one field. ``ticks`` is None where the tick is not known, and
+    for volume and open interest; ``is_beyond``: further than the rules allow."""
+
+    field: str
+    won: Decimal
+    other: Decimal
+    ticks: Decimal | None
+    bps: Decimal
+    is_beyond: bool
+
+    def __str__(self) -> str:
+        apart = f"{self.bps:.1f} bps"
+        if self.ticks is not None:
+            apart = f"{_ticks(self.ticks)}, {apart}"
+        return f"{self.field} {self.won:f} against {self.other:f} ({apart})"
+
+
+def price(value: int, scale: int) -> Decimal:
+    """A scaled integer as the decimal that it stands for."""
+    return Decimal(value).scaleb(-scale)
+
+
+def _ticks(count: Decimal) -> str:
+    whole = count == count.to_integral_value()
+    return f"{count:.0f} tick{'' if count == 1 else 's'}" if whole else f"{count:.1f} ticks"
+
+
+def differences(won: Said, other: Said, tick: Decimal, limits: Limits) -> list[Difference]:
+    """The fields in which the two differ, with by how much; as the merge judges them."""
+    found = []
+    for name in _PRICES:
+        ours = price(getattr(won, name), won.price_scale)
+        theirs = price(getattr(other, name), other.price_scale)
+        gap = abs(ours - theirs)
+        if gap:
+            bps = gap * _POINTS / max(abs(ours), Decimal(1).scaleb(-won.price_scale))
+            far = gap > limits.price_ticks * tick and bps > limits.price_bps
+            ticks = gap / tick if tick else None
+            found.append(Difference(name, ours, theirs, ticks, bps, far))
+    for name in ("volume", "oi"):
+        first, second = getattr(won, name), getattr(other, name)
+        if first is None or second is None or first == second:
+            continue
+        apart = Decimal(abs(first - second))
+        bps = apart * _POINTS / max(first, second, 1)
+        far = apart > limits.volume_units and bps > limits.volume_bps
+        found.append(Difference(name, Decimal(first), Decimal(second), None, bps, far))
+    return found
+
+
+def why(judged: Judged, rules: MergeRules, limits: Limits) -> list[str]:
+    """The verdict in sentences: what differs by how much, which rule decided, what was mixed in."""
+    won, other = judged.won, judged.other
+    if other is None:
+        return [_alone(judged)]
+    apart = differences(won, other, judged.tick, limits)
+    lines = [_together(judged, other, apart, rules, limits)]
+    if judged.from_other:
+        lines.append(_mixed(judged, other, rules))
+    return lines
+
+
+def flag_lines(flags: Flag) -> list[str]:
+    """A sentence for each flag."""
+    return [f"{flag.name}: {FLAGS[flag]}" for flag in Flag if flag & flags]
+
+
+def _alone(judged: Judged) -> str:
+    source = judged.won.source
+    if judged.verdict is Verdict.AGREED_NO_TRADE:
+        return (
+            f"{source} pads it flat with no volume, and another source has bars before and after "
+            "it but none here: nothing was traded"
+        )
+    if judged.verdict is Verdict.HEALED:
+        return f"{source} was asked for it to close a gap of the feed; no other source has it"
+    return f"only {source} has it, so nothing could be compared"
+
+
+def _together(
+    judged: Judged,
+    other: Said,
+    apart: Sequence[Difference],
+    rules: MergeRules,
+    limits: Limits,
+) -> str:
+    won = judged.won
+    if not apart:
+        return f"{won.source} and {other.source} say the same"
+    beyond = [each for each in apart if each.is_beyond]
+    told = "; ".join(map(str, beyond or apart))
+    allowed = ", ".join(_allowed(beyond or apart, limits))
+    order = ", ".join(rules.sources)
+    if beyond:
+        return (
+            f"{won.source} differs from {other.source} in {told}, which is more than {allowed}; "
+            f"{won.source} won, because precedence is {order}"
+        )
+    return (
+        f"{won.source} differs from {other.source} in {told}, which is within {allowed}; "
+        f"{won.source} counts, because precedence is {order}"
+    )
+
+
+def _allowed(apart: Sequence[Difference], limits: Limits) -> Iterator[str]:
+    if any(each.field in _PRICES for each in apart):
+        yield f"price_ticks = {limits.price_ticks} or price_bps = {limits.price_bps}"
+    if any(each.field not in _PRICES for each in apart):
+        yield f"volume_units = {limits.volume_units} or volume_bps = {limits.volume_bps}"
+
+
+def _mixed(judged: Judged, other: Said, rules: MergeRules) -> str:
+    reasons = []
+    for bit in Field:
+        if not bit & judged.from_other:
+            continue
+        name = str(bit.name).lower()
+        if name in rules.fields:
+            reasons.append(f"{name} ([field] {name} = {', '.join(rules.fields[name])})")
+        elif bit is Field.VOLUME:
+            reasons.append(f"volume (that of {judged.won.source} looks cumulative)")
+        else:
+            reasons.append(f"{name} ({judged.won.source} has none)")
+    return f"from {other.source}: {', '.join(reasons)}"

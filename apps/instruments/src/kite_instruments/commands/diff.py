@@ -1,0 +1,154 @@
+"""``diff``: what is new, gone, renamed, moved, reused or changed between two masters."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+from rich.table import Table
+
+from kite_runtime.console import say, stdout
+from kite_runtime.errors import UsageError
+from kite_instruments.commands.options import Exchanges, Root, open_store, settings_of, today
+from kite_instruments.comparing import (
+    KINDS,
+    Compared,
+    compare_days,
+    compare_files,
+    is_date,
+    last_two_days,
+    lines,
+)
+from kite_instruments.shown import as_csv, as_json, text_of
+
+_CSV: Final = (
+    *("kind", "exchange", "tradingsymbol", "instrument_token", "exchange_token", "name", "expiry"),
+    *("strike", "tick_size", "lot_size", "instrument_type", "segment", "differs"),
+)
+_BEFORE: Final = _CSV[1:-1]
+_MEANINGS: Final = {
+    "added": "new contracts",
+    "expired": "gone, after their expiry",
+    "removed": "gone, before their expiry",
+    "renamed": "the same contract under another symbol",
+    "moved": "the same symbol on another token",
+    "reused": "the token names another contract now",
+    "changed": "other terms: lot, tick, name …",
+}
+
+
+def a_kind(text: str) -> str:
+    """A kind of change. Raises BadParameter."""
+    if text not in KINDS:
+        raise typer.BadParameter(f"{text!r} is none of {', '.join(KINDS)}")
+    return text
+
+
+def command(
+    first: Annotated[
+        str | None, typer.Argument(metavar="[A]", help="A day, or a dump file.")
+    ] = None,
+    second: Annotated[
+        str | None, typer.Argument(metavar="[B]", help="A later day, or another dump file.")
+    ] = None,
+    exchange: Exchanges = None,
+    kind: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--kind",
+            metavar="KIND",
+            parser=a_kind,
+            help=f"One of {' '.join(KINDS)}; may be " "repeated.",
+        ),
+    ] = None,
+    limit: Annotated[
+        int, typer.Option("--limit", min=0, help="Rows a kind in the table; 0 shows all.")
+    ] = 10,
+    root: Root = Path(),
+    json_lines: Annotated[
+        bool, typer.Option("--json", help="Print JSON: one change a line.")
+    ] = False,
+    csv_rows: Annotated[bool, typer.Option("--csv", help="Print CSV: one change a row.")] = False,
+) -> int:
+    """Compare two days of the history, two files, or without arguments the last two days.
+
+    Contracts are matched by token first: a token that keeps its underlying, expiry and type under
+    another symbol is renamed; one whose contract is another is reused. Compared are the exchanges
+    that both have.
+    """
+    if json_lines and csv_rows:
+        raise UsageError("--json and --csv exclude each other: give one of them")
+    compared = _compare(first, second, exchange or [], root)
+    if compared.left_out:
+        say(f"{', '.join(compared.left_out)} is in one of the two alone and left out")
+    kinds = kind or list(KINDS)
+    found = lines(compared.changes, kinds)
+    if json_lines:
+        for line in found:
+            shown = as_json({name: line[name] for name in line if name != "before"})
+            before = line["before"] and as_json(line["before"])
+            sys.stdout.write(json.dumps({**shown, "before": before}, ensure_ascii=False) + "\n")
+    elif csv_rows:
+        header = [*_CSV, *(f"{name}_before" for name in _BEFORE)]
+        sys.stdout.write(as_csv(header, (_csv_row(line) for line in found)))
+    else:
+        _print_tables(found, kinds, limit)
+    counts = compared.changes.counts()
+    summary = ", ".join(f"{counts[name]:,} {name}" for name in KINDS)
+    before, after = compared.labels
+    (say if json_lines or csv_rows else print)(f"{before} → {after}: {summary}")
+    return 0
+
+
+def _compare(first: str | None, second: str | None, exchanges: list[str], root: Path) -> Compared:
+    if first is not None and second is None:
+        raise UsageError(f"{first} alone is no comparison: give two days, two files, or nothing")
+    days = [is_date(text) for text in (first, second) if text is not None]
+    if first is not None and second is not None and not any(days):
+        compared, refused = compare_files(Path(first), Path(second), exchanges, today())
+        if refused:
+            say(f"{refused:,} rows break the contract and are left out")
+        return compared
+    if not all(days):
+        raise UsageError(f"{first} and {second} are a day and a file: give two of one kind")
+    with open_store(settings_of(root)) as store:
+        one, other = last_two_days(store) if not days else (days[0], days[1])
+        assert one is not None and other is not None  # noqa: PT018 (checked above)
+        return compare_days(store, one, other, exchanges)
+
+
+def _csv_row(line: dict[str, Any]) -> list[Any]:
+    before = line["before"] or {}
+    return [*(line[name] for name in _CSV), *(before.get(name) for name in _BEFORE)]
+
+
+def _print_tables(found: list[dict[str, Any]], kinds: list[str], limit: int) -> None:
+    for kind in KINDS:
+        rows = [line for line in found if line["kind"] == kind]
+        if kind not in kinds or not rows:
+            continue
+        table = Table(title=f"{kind}: {len(rows):,} ({_MEANINGS[kind]})", title_justify="left")
+        for name in ("exchange", "symbol", "token", "expiry", "strike", "lot", "what differs"):
+            table.add_column(name, no_wrap=name in ("symbol", "token"))
+        for line in rows[: limit or None]:
+            table.add_row(
+                *(line["exchange"], line["tradingsymbol"], str(line["instrument_token"])),
+                *(text_of(line["expiry"]), text_of(line["strike"]), text_of(line["lot_size"])),
+                _difference(line),
+            )
+        stdout.print(table)
+        if limit and len(rows) > limit:
+            say(f"{len(rows) - limit:,} more: --limit 0, --json or --csv shows them")
+
+
+def _difference(line: dict[str, Any]) -> str:
+    before = line["before"] or {}
+    short = {"tradingsymbol": "was", "instrument_token": "token was", "strike": "strike was"}
+    return ", ".join(
+        f"{short.get(name, name + ' was')} {text_of(value) or 'none'}"
+        for name, value in before.items()
+        if name not in ("exchange_token",)
+    )

@@ -1,0 +1,83 @@
+"""Options and preparations that several commands share, each with its help once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+import typer
+from rich.progress import Progress
+
+from kite_runtime.console import stderr
+from kite_bars_store.database import connect
+from kite_bars_store.instruments import InstrumentStore
+from kite_instruments.settings import Settings, load_settings
+
+IST = ZoneInfo("Asia/Kolkata")
+
+
+def a_date(text: str) -> date:
+    """A date as it is typed. Raises BadParameter, which Typer shows with the option's name."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is no date such as 2026-08-03") from error
+
+
+def an_exchange(text: str) -> str:
+    """An exchange's name, in either case. Raises BadParameter."""
+    if not (text.isascii() and text.isalnum()):
+        raise typer.BadParameter(f"{text!r} is no exchange such as NFO")
+    return text.upper()
+
+
+Root = Annotated[
+    Path,
+    typer.Option("--root", metavar="DIR", help="Folder with .env, .infra/.env and configs."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON: one object a line.")]
+Exchanges = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--exchange",
+        metavar="NAME",
+        parser=an_exchange,
+        help="Only this exchange; may be repeated.",
+    ),
+]
+AsOf = Annotated[
+    date | None,
+    typer.Option(
+        "--as-of", metavar="DATE", parser=a_date, help="As it was on this day. Default: today."
+    ),
+]
+
+
+def settings_of(root: Path) -> Settings:
+    """The settings of this process. Raises ConfigurationError."""
+    return load_settings(root, os.environ)
+
+
+@contextmanager
+def open_store(settings: Settings) -> Iterator[InstrumentStore]:
+    """The instrument history. Raises SettingError, TryAgain and NotConfigured."""
+    dsn = settings.require_postgres()
+    with closing(connect(dsn, application_name="instruments")) as connection:
+        store = InstrumentStore(connection)
+        store.check()
+        yield store
+
+
+def progress_bar() -> Progress:
+    """A bar on stderr while it lasts; nothing where no terminal is."""
+    return Progress(console=stderr, transient=True, disable=not stderr.is_terminal)
+
+
+def today() -> date:
+    """The day in India."""
+    return datetime.now(UTC).astimezone(IST).date()

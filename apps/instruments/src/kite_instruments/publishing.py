@@ -1,0 +1,148 @@
+"""The current master into its compacted topic: what changed, or all of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from datetime import date
+from itertools import chain
+from typing import Any, Final
+
+import pyarrow as pa  # type: ignore[import-untyped]
+
+from kite_bars_store.instruments import KITE, Batch, InstrumentStore
+from kite_instruments.messages import Message, Progress, Published
+from kite_kafka_io.codec import AvroCodec
+from kite_kafka_io.delivery import Delivery
+from kite_kafka_io.errors import BrokerUnreachable, KafkaIoError, QueueFull
+from kite_kafka_io.producer import RecordProducer
+from kite_kafka_io.registry import open_framing
+from kite_kafka_io.settings import KafkaSettings
+from kite_kafka_io.topic_check import check_topics
+
+SUBJECT: Final = "instrument"
+PATIENCE_S: Final = 60.0
+"""How long the broker may acknowledge nothing."""
+_ROWS_A_BLOCK: Final = 2_000
+_POLL_S: Final = 0.1
+
+
+def publish(
+    store: InstrumentStore,
+    settings: KafkaSettings,
+    topic: str,
+    day: date,
+    *,
+    everything: bool = False,
+    letters: Callable[[tuple[int, ...]], list[Message]] = lambda batches: [],
+    progress: Progress = lambda done, total: None,
+) -> Published:
+    """Publish what no batch before has, as it holds on ``day``, and note that it was done.
+
+    ``everything`` publishes each instrument that holds, also without a new batch. ``letters``
+    gives further messages for the batches that are published now. Raises BrokerUnreachable,
+    UnknownTopic and the other errors of kafka_io; then nothing is noted, and the same call
+    publishes it again.
+    """
+    pending = store.pending(day)
+    rows = store.at(day) if everything else pending.rows
+    further = letters(pending.batch_ids)
+    if not rows.num_rows and not pending.gone and not further:
+        if pending.batch_ids:
+            store.mark_published(pending.batch_ids, topic)
+        return Published(0, 0, pending.batch_ids)
+    check_topics(settings, {topic, *(message[0] for message in further)})
+    framing = open_framing(settings)
+    messages = _messages(rows, pending.gone, topic, _days(store.days(), day), AvroCodec(framing))
+    total = rows.num_rows + len(pending.gone) + len(further)
+    with closing(RecordProducer(settings, framing=framing)) as producer:
+        send(producer, chain(messages, further), total, progress)
+    if pending.batch_ids:
+        store.mark_published(pending.batch_ids, topic, total - len(further))
+    return Published(rows.num_rows, len(pending.gone), pending.batch_ids)
+
+
+def send(
+    producer: RecordProducer, messages: Iterable[Message], total: int, progress: Progress
+) -> None:
+    """Send all and wait until all are acknowledged. Raises KafkaIoError and BrokerUnreachable."""
+    delivery = Delivery()
+    watch = _Watch(producer)
+    for number, (topic, key, value, headers) in enumerate(messages, start=1):
+        while not producer.capacity_left:
+            watch.wait()
+        while True:
+            try:
+                producer.produce_record(topic, key, value, delivery, headers=headers)
+                break
+            except QueueFull:
+                watch.wait()
+        if number % _ROWS_A_BLOCK == 0:
+            producer.poll()
+            progress(producer.counts.acked, total)
+    while not delivery.done:
+        watch.wait()
+        progress(producer.counts.acked, total)
+    if delivery.error is not None:
+        raise KafkaIoError(f"Kafka refused a record ({delivery.error})")
+
+
+class _Watch:
+    """Waits for acknowledgements, but not for ever."""
+
+    def __init__(self, producer: RecordProducer) -> None:
+        self._producer = producer
+        self._acked = -1
+        self._since_s = time.monotonic()
+
+    def wait(self) -> None:
+        """Raises BrokerUnreachable after PATIENCE_S without any."""
+        self._producer.poll(_POLL_S)
+        if self._producer.fatal is not None:
+            raise KafkaIoError(f"Kafka takes no more records ({self._producer.fatal})")
+        if self._producer.counts.acked != self._acked:
+            self._acked, self._since_s = self._producer.counts.acked, time.monotonic()
+        elif time.monotonic() - self._since_s > PATIENCE_S:
+            why = f" ({self._producer.trouble})" if self._producer.trouble else ""
+            raise BrokerUnreachable(f"Kafka acknowledges nothing for {PATIENCE_S:.0f} s{why}")
+
+
+def _messages(
+    rows: pa.Table,
+    gone: Iterable[tuple[str, str]],
+    topic: str,
+    observed_on: dict[str, date],
+    codec: AvroCodec,
+) -> Iterator[Message]:
+    for block in rows.to_batches(max_chunksize=_ROWS_A_BLOCK):
+        for row in block.to_pylist():
+            record = record_of(row, observed_on[row["exchange"]])
+            key = _key(row["exchange"], row["tradingsymbol"])
+            yield topic, key, codec.encode(SUBJECT, record), None
+    for exchange, tradingsymbol in gone:
+        yield topic, _key(exchange, tradingsymbol), None, None
+
+
+def record_of(row: dict[str, Any], observed_on: date) -> dict[str, Any]:
+    """A row of the history as an Instrument record."""
+    expiry = row["expiry"]
+    return {
+        **row,
+        "expiry": None if expiry is None else expiry.isoformat(),
+        "observed_on": observed_on.isoformat(),
+        "source": KITE,
+    }
+
+
+def _key(exchange: str, tradingsymbol: str) -> bytes:
+    return f"{exchange}:{tradingsymbol}".encode()
+
+
+def _days(batches: Iterable[Batch], day: date) -> dict[str, date]:
+    """The day of the newest dump of each exchange."""
+    found: dict[str, date] = {}
+    for batch in batches:
+        if batch.observed_on <= day:
+            found.update(dict.fromkeys(batch.exchanges, batch.observed_on))
+    return found

@@ -1,0 +1,208 @@
+"""One dump into the history: check, compare, record.
+
+A master of all exchanges has 150,000 rows, so nothing that is done with is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow.compute as pc  # type: ignore[import-untyped]
+
+from kite_bars_store.instruments import SCHEMA, InstrumentStore, Snapshot, SyncResult, diff
+from kite_broker_zerodha.errors import NotADump
+from kite_broker_zerodha.instrument_dump import Dump, RefusedRow, parse
+from kite_instruments.counts import compare
+from kite_instruments.errors import DumpRefused
+from kite_instruments.fetching import Fetched
+from kite_instruments.guards import check_day, check_drop, check_exchanges, expired
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A dump that may replace the master of its exchanges.
+
+    ``rows`` are the good ones and those that are ``kept``: instruments whose row was refused stay
+    as they were, because a row that cannot be read does not say that they are gone. ``ended`` are
+    contracts that had expired before ``day``.
+    """
+
+    label: str
+    file_name: str | None
+    day: date
+    exchanges: tuple[str, ...]
+    content_sha256: bytes
+    good: int
+    refused: tuple[RefusedRow, ...]
+    reasons: dict[str, int]
+    ignored: tuple[str, ...]
+    rows: pa.Table
+    kept: int
+    ended: int
+    before: pa.Table
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one dump, counted by symbol. ``batch_id`` is None in a dry run; ``new`` is
+    False when this very dump was recorded before."""
+
+    label: str
+    day: date
+    exchanges: tuple[str, ...]
+    batch_id: int | None
+    new: bool
+    good: int
+    refused: tuple[RefusedRow, ...]
+    reasons: dict[str, int]
+    kept: int
+    added: int
+    changed: int
+    removed: int
+    unchanged: int
+    renamed: int
+    moved: int
+    reused: int
+    content_sha256: bytes
+    took_s: float = 0.0
+
+    @property
+    def read(self) -> int:
+        """Rows of the dump."""
+        return self.good + len(self.refused)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For machines."""
+        return {
+            "source": self.label,
+            "exchanges": list(self.exchanges),
+            "observed_on": self.day.isoformat(),
+            "batch_id": self.batch_id,
+            "new": self.new,
+            "dry_run": self.batch_id is None,
+            "rows_read": self.read,
+            "rows_good": self.good,
+            "rows_refused": len(self.refused),
+            "refused_by_reason": self.reasons,
+            "kept": self.kept,
+            "added": self.added,
+            "changed": self.changed,
+            "removed": self.removed,
+            "unchanged": self.unchanged,
+            "renamed": self.renamed,
+            "moved": self.moved,
+            "token_reused": self.reused,
+            "sha256": self.content_sha256.hex(),
+            "took_s": round(self.took_s, 3),
+        }
+
+
+def check(store: InstrumentStore, fetched: Fetched, day: date, drop_max: float) -> Checked:
+    """Read and judge a dump. Raises DumpRefused; nothing is written in any case.
+
+    A file that is older than ``day`` is refused. A download of early morning may still be that of
+    the day before, which ``ended`` tells: those contracts have ended by their expiry anyway.
+    """
+    dump = _read(fetched, day)
+    exchanges = fetched.exchanges or dump.exchanges
+    if fetched.exchanges:
+        dump = dump.only(*exchanges)
+    elif fetched.file_name is None:
+        exchanges = _with_known(store, exchanges)
+    if fetched.file_name is not None:
+        check_day(dump.table, day, fetched.label)
+    for exchange in exchanges:
+        now = int(pc.sum(pc.equal(dump.table["exchange"], exchange)).as_py() or 0)
+        check_drop(exchange, now, store.last_count(exchange, day), drop_max)
+    before = store.at(day, exchanges)
+    kept = kept_rows(before, dump.table, dump.refused)
+    return Checked(
+        label=fetched.label,
+        file_name=fetched.file_name,
+        day=day,
+        exchanges=exchanges,
+        content_sha256=dump.content_sha256,
+        good=dump.table.num_rows,
+        refused=dump.refused,
+        reasons=dump.reasons(),
+        ignored=dump.ignored,
+        rows=pa.concat_tables([dump.table.select(SCHEMA.names).cast(SCHEMA), kept]),
+        kept=kept.num_rows,
+        ended=expired(dump.table, day).num_rows,
+        before=before,
+    )
+
+
+def record(
+    store: InstrumentStore, checked: Checked, parameters: Mapping[str, Any], *, dry_run: bool
+) -> Outcome:
+    """Append the dump, unless ``dry_run``, and say what it changed. Raises StoreError."""
+    compared = compare(checked.before, checked.rows)
+    result: SyncResult | None = None
+    if not dry_run:
+        result = store.record(
+            Snapshot(
+                observed_on=checked.day,
+                exchanges=checked.exchanges,
+                content_sha256=checked.content_sha256,
+                rows=checked.rows,
+                file_name=checked.file_name,
+                rows_refused=len(checked.refused),
+                parameters={**parameters, "kept": checked.kept},
+            )
+        )
+    new = result is None or result.new
+    finer: dict[str, int] = {}
+    if new and compared.before.num_rows:
+        finer = diff(compared.before, compared.after, day=checked.day).counts()
+    return Outcome(
+        label=checked.label,
+        day=checked.day,
+        exchanges=checked.exchanges,
+        batch_id=None if result is None else result.batch.batch_id,
+        new=new,
+        good=checked.good,
+        refused=checked.refused,
+        reasons=checked.reasons,
+        kept=checked.kept,
+        added=compared.added if new else 0,
+        changed=compared.changed if new else 0,
+        removed=compared.removed if new else 0,
+        unchanged=compared.unchanged if new else checked.rows.num_rows,
+        renamed=finer.get("renamed", 0),
+        moved=finer.get("moved", 0),
+        reused=finer.get("reused", 0),
+        content_sha256=checked.content_sha256,
+    )
+
+
+def kept_rows(before: pa.Table, good: pa.Table, refused: tuple[RefusedRow, ...]) -> pa.Table:
+    """The last word on those instruments whose row was refused (pure)."""
+    keys = {(row.exchange, row.tradingsymbol) for row in refused if row.tradingsymbol}
+    symbols = pa.array({symbol for _, symbol in keys}, pa.string())
+    known = before.filter(pc.is_in(before["tradingsymbol"], symbols)).to_pylist()
+    there = good.filter(pc.is_in(good["tradingsymbol"], symbols)).to_pylist()
+    taken = {(row["exchange"], row["tradingsymbol"]) for row in there}
+    rows = [row for row in known if (row["exchange"], row["tradingsymbol"]) in keys - taken]
+    return pa.Table.from_pylist(rows, schema=SCHEMA)
+
+
+def _read(fetched: Fetched, day: date) -> Dump:
+    try:
+        dump = parse(fetched.data, day)
+    except NotADump as error:
+        raise DumpRefused(
+            f"{fetched.label} is refused: {error}; the last good master stays"
+        ) from error
+    check_exchanges(dump.exchanges, fetched.exchanges, fetched.label)
+    return dump
+
+
+def _with_known(store: InstrumentStore, exchanges: tuple[str, ...]) -> tuple[str, ...]:
+    """A download of everything speaks of every exchange that was ever known."""
+    known = {exchange for batch in store.days() for exchange in batch.exchanges}
+    return tuple(sorted({*exchanges, *known}))

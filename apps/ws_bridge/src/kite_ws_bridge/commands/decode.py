@@ -1,0 +1,103 @@
+"""``decode``: frames from a file to JSON lines."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+
+from kite_runtime.console import say
+from kite_runtime.errors import EXIT_FINDINGS, UsageError
+from kite_contracts.bounds import tick_bounds
+from kite_ws_bridge.decode_input import DecodeSummary, decode_objects, hex_frames
+from kite_ws_bridge.errors import NotAJournalFile
+from kite_ws_bridge.journal import RecordKind, read_file
+from kite_ws_bridge.journal.scan import KIND
+
+
+def command(
+    file: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE",
+            help="A journal segment, a file that holds one raw frame, or with --hex a text file; "
+            "- is standard input.",
+        ),
+    ],
+    hex_lines: Annotated[
+        bool, typer.Option("--hex", help="Read one frame a line, in hexadecimal.")
+    ] = False,
+) -> int:
+    """Print each tick of each frame as one JSON object a line.
+
+    Prices are exact decimals as strings, times ISO 8601 in UTC. A packet or line that cannot be
+    read prints an object with its reason, and the exit code is then 3.
+    """
+    summary = DecodeSummary()
+    bounds = tick_bounds()
+    unreadable = 0
+    for found in _frames(file, hex_lines):
+        if isinstance(found, dict):
+            unreadable += 1
+            _print(found)
+            continue
+        for each in decode_objects(found, bounds, summary):
+            _print(each)
+    sys.stdout.flush()
+    faults = summary.faults + unreadable
+    say(
+        f"{summary.frames} frames: {summary.ticks} ticks, {faults} faults, "
+        f"{summary.heartbeats} heartbeats"
+    )
+    return EXIT_FINDINGS if faults else 0
+
+
+def _print(each: dict[str, Any]) -> None:
+    sys.stdout.write(orjson.dumps(each).decode() + "\n")
+
+
+def _frames(file: str, hex_lines: bool) -> Iterator[bytes | dict[str, Any]]:
+    if hex_lines:
+        yield from hex_frames(_lines(file))
+        return
+    if file == "-":
+        yield sys.stdin.buffer.read()
+        return
+    yield from _journal_or_raw(Path(file))
+
+
+def _lines(file: str) -> Iterator[str]:
+    if file == "-":
+        sys.stdin.reconfigure(errors="replace")  # type: ignore[union-attr]
+        yield from sys.stdin
+        return
+    try:
+        with open(file, encoding="utf-8", errors="replace") as lines:
+            yield from lines
+    except OSError as error:
+        raise UsageError(
+            f"{file} cannot be read: {(error.strerror or 'failed').lower()}"
+        ) from error
+
+
+def _journal_or_raw(path: Path) -> Iterator[bytes | dict[str, Any]]:
+    """The frames of a journal segment; of any other file its bytes as one frame."""
+    try:
+        for chunk in read_file(path):
+            for row in range(len(chunk.records)):
+                if chunk.records[row, KIND] == RecordKind.FRAME:
+                    yield chunk.payload(row)
+            for damage in chunk.damage:
+                raw = chunk.buffer[damage.start : damage.end].tobytes()
+                yield {"reason": "JOURNAL_CORRUPT", "message": damage.cause, "raw": raw.hex()}
+    except NotAJournalFile:
+        try:
+            yield path.read_bytes()
+        except OSError as error:
+            raise UsageError(
+                f"{path} cannot be read: {(error.strerror or 'failed').lower()}"
+            ) from error

@@ -1,0 +1,84 @@
+"""``plan``: how the subscription spreads over Kite's connections, without connecting."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from kite_runtime.console import stdout
+from kite_broker_zerodha.subscriptions import describe
+from kite_ws_bridge.commands.options import Root
+from kite_ws_bridge.settings import load_settings
+from kite_ws_bridge.sharding import SHARDS_MAX
+from kite_ws_bridge.subscription_watch import SubscriptionWatch
+
+
+def command(
+    root: Root = Path(),
+    tokens: Annotated[
+        Path | None,
+        typer.Option(
+            "--tokens", metavar="FILE", help="Subscription file. Default: configs/tokens.csv."
+        ),
+    ] = None,
+    universe: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--universe",
+            metavar="FILE",
+            help="Subscribe only to the symbols of this universe file; may be repeated.",
+        ),
+    ] = None,
+    shards: Annotated[
+        int | None,
+        typer.Option(
+            "--shards",
+            metavar="N",
+            min=1,
+            max=SHARDS_MAX,
+            help="Share out in N shards among several bridges. Default: WS_BRIDGE_SHARDS, else one "
+            "bridge carries all.",
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> int:
+    """Show which connection carries how many instruments in which modes. Nothing is sent."""
+    settings = load_settings(root, os.environ)
+    files = tuple(universe) if universe else settings.universe_files
+    source = tokens or settings.tokens_file
+    count = shards or (settings.shards.shards if settings.shards else None)
+    plan = SubscriptionWatch(source, files, count).load()
+    facts = describe(plan)
+    if as_json:
+        print(json.dumps(facts))
+        return 0
+    table = Table(title=f"{facts['tokens']:,} instruments from {source}", title_justify="left")
+    for name in (
+        "connection" if count is None else "shard",
+        "instruments",
+        "free",
+        "modes",
+        "segments",
+        "kB a round",
+    ):
+        table.add_column(name, justify="right" if name != "modes" else "left")
+    for shard in facts["shards"]:
+        table.add_row(
+            str(shard["shard"]),
+            f"{shard['tokens']:,}",
+            f"{shard['free']:,}",
+            _counts(shard["modes"]),
+            _counts(shard["segments"]),
+            f"{shard['bytes_a_round'] / 1000:,.1f}",
+        )
+    stdout.print(table)
+    return 0
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in counts.items())

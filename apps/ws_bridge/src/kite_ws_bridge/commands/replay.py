@@ -1,0 +1,98 @@
+"""``replay``: journal segments into Kafka again."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from kite_runtime.console import say
+from kite_runtime.errors import EXIT_FINDINGS, UsageError
+from kite_runtime.logs import configure_logs
+from kite_broker_zerodha.session.clock import SystemClock
+from kite_kafka_io.framing import Framing
+from kite_kafka_io.registry import open_framing
+from kite_kafka_io.settings import KafkaSettings
+from kite_kafka_io.topic_check import check_topics
+from kite_ws_bridge.bridge import warm_up
+from kite_ws_bridge.commands.options import Bootstrap, Root, kafka_settings
+from kite_ws_bridge.counters import Counters
+from kite_ws_bridge.errors import KafkaUnreachable
+from kite_ws_bridge.journal import read_file
+from kite_ws_bridge.pump import make_pump
+from kite_ws_bridge.replay import ReplayCursor, ReplayReader
+from kite_ws_bridge.topics import TICKS, Topics
+
+PROGRESS_S: Final = 2.0
+UNACKED_S: Final = 60.0
+WAIT_S: Final = 0.01
+
+
+def command(
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="Journal segments, oldest first.")
+    ],
+    speed: Annotated[
+        float,
+        typer.Option(
+            "--speed", min=0, help="1 as recorded, 10 ten times as fast, 0 as fast as possible."
+        ),
+    ] = 1.0,
+    topic: Annotated[str, typer.Option("--topic", help="Where the ticks go.")] = TICKS,
+    bootstrap: Bootstrap = None,
+    root: Root = Path(),
+) -> int:
+    """Publish the frames of journal segments again.
+
+    Ticks keep their feed_session and feed_seq, so a consumer with the duplicate filter drops those
+    that it has had. Feed events in the segments are not sent again.
+    """
+    configure_logs(quiet=True)
+    for path in files:
+        next(read_file(path), None)  # a wrong file is said before anything is sent
+    kafka = kafka_settings(bootstrap, root)
+    topics = Topics(ticks=topic)
+    if topic.endswith((".dlq", "_dlq")):
+        raise UsageError(f"--topic {topic} is for dead letters; give a topic of ticks")
+    check_topics(kafka, (topics.ticks, topics.dead))
+    warm_up()
+    counters = Counters()
+    frames = _publish(files, speed, kafka, open_framing(kafka), topics, counters)
+    say(
+        f"{frames:,} frames: {counters.ticks_acked:,} ticks and {counters.dead_acked:,} "
+        f"dead letters acknowledged in {topics.ticks} and {topics.dead}"
+    )
+    return EXIT_FINDINGS if counters.dead_acked else 0
+
+
+def _publish(
+    files: list[Path],
+    speed: float,
+    kafka: KafkaSettings,
+    framing: Framing,
+    topics: Topics,
+    counters: Counters,
+) -> int:
+    reader = ReplayReader(files, speed, SystemClock())
+    pump = make_pump(reader, ReplayCursor(), kafka, framing, topics, counters)
+    told_s = progress_s = time.monotonic()
+    acked = 0
+    while not (reader.finished and pump.idle):
+        if not pump.step():
+            pump.wait(WAIT_S)
+        pump.collect()
+        now_s = time.monotonic()
+        if counters.ticks_acked > acked or pump.idle:
+            acked, progress_s = counters.ticks_acked, now_s
+        if now_s - progress_s > UNACKED_S:
+            raise KafkaUnreachable(
+                f"Kafka at {kafka.bootstrap} has acknowledged nothing for {UNACKED_S:.0f} s; "
+                "run the same replay again when it answers (consumers drop the repeats)"
+            )
+        if now_s - told_s > PROGRESS_S:
+            told_s = now_s
+            say(f"{reader.frames:,} frames read, {acked:,} ticks acknowledged")
+    pump.close()
+    return reader.frames

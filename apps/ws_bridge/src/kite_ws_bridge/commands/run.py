@@ -1,0 +1,182 @@
+"""``run``: the live bridge. It is what ``ws_bridge`` without a command means."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from kite_runtime.console import say
+from kite_runtime.errors import EXIT_FINDINGS, EXIT_TRY_LATER
+from kite_runtime.logs import configure_logs
+from kite_broker_zerodha.session.clock import SystemClock
+from kite_broker_zerodha.session.liveness import IsOpen
+from kite_broker_zerodha.session.options import SessionOptions
+from kite_kafka_io.errors import BrokerUnreachable
+from kite_kafka_io.registry import open_framing
+from kite_kafka_io.settings import KafkaSettings
+from kite_kafka_io.topic_check import check_topics
+from kite_ws_bridge.bridge_parts import BridgeParts
+from kite_ws_bridge.commands.options import Bootstrap, Root
+from kite_ws_bridge.journal import Journal
+from kite_ws_bridge.live import Outcome, serve
+from kite_ws_bridge.market_hours import SESSIONS, load_market_hours
+from kite_ws_bridge.refused import FOLDER
+from kite_ws_bridge.settings import load_settings
+from kite_ws_bridge.shard_keeper import check_partitions
+from kite_ws_bridge.sharding import SHARDS_MAX
+from kite_ws_bridge.subscription_watch import SubscriptionWatch
+from kite_ws_bridge.topics import SHARDS, Topics
+
+_SECRETS: Final = ("KITE_API_KEY", "KITE_API_SECRET", "KITE_ACCESS_TOKEN")
+
+
+def command(
+    root: Root = Path(),
+    bootstrap: Bootstrap = None,
+    endpoint: Annotated[
+        str | None,
+        typer.Option(
+            "--endpoint",
+            metavar="URL",
+            help="Kite's WebSocket or a simulator's. Default: KITE_WS_URL, else wss://ws.kite.trade.",
+        ),
+    ] = None,
+    tokens: Annotated[
+        Path | None,
+        typer.Option(
+            "--tokens", metavar="FILE", help="Subscription file. Default: configs/tokens.csv."
+        ),
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            "--port",
+            min=0,
+            max=65_535,
+            help="Port of /metrics, /healthz and /readyz. Default: WS_BRIDGE_PORT, else 9464.",
+        ),
+    ] = None,
+    store_and_forward: Annotated[
+        bool,
+        typer.Option(
+            "--store-and-forward",
+            help="Start even if Kafka does not answer, and journal until it does.",
+        ),
+    ] = False,
+    shards: Annotated[
+        int | None,
+        typer.Option(
+            "--shards",
+            metavar="N",
+            min=1,
+            max=SHARDS_MAX,
+            help="Share the instruments out in N shards among the bridges of a group. Default: "
+            "WS_BRIDGE_SHARDS, else this bridge carries all.",
+        ),
+    ] = None,
+    shard_group: Annotated[
+        str | None,
+        typer.Option(
+            "--shard-group",
+            metavar="NAME",
+            help="The group's name. Default: WS_BRIDGE_SHARD_GROUP, else ws_bridge.WS_BRIDGE_NAME.",
+        ),
+    ] = None,
+) -> int:
+    """Run the live bridge until SIGTERM or Ctrl-C.
+
+    Needs Kite credentials (.env, the environment or token.json), a Kafka with the topics, and
+    configs/tokens.csv. Try `demo` or `smoke` without credentials. After SIGTERM it publishes what
+    is journaled, for WS_BRIDGE_DRAIN at most; exit code 75 says that some is left in the journal.
+    """
+    given = _given(bootstrap, endpoint, port, tokens, shards, shard_group)
+    settings = load_settings(root, {**os.environ, **given})
+    credentials = settings.require_credentials()
+    kafka = settings.require_kafka()
+    setup = settings.shards
+    count = None if setup is None else setup.shards
+    watch = SubscriptionWatch(settings.tokens_file, settings.universe_files, count)
+    plan = watch.load()
+    secrets = [settings.env.get(name, "") for name in _SECRETS]
+    configure_logs(secrets=secrets)
+    topics = Topics()
+    is_open = _is_open(settings.root)  # forks, so it comes before every thread
+    _check_kafka(kafka, topics, count, store_and_forward)
+    parts = BridgeParts(
+        feed=settings.name,
+        endpoint=settings.endpoint,
+        credentials=credentials,
+        kafka=kafka,
+        framing=open_framing(kafka),
+        topics=topics,
+        session_options=SessionOptions(is_open=is_open),
+        clock=SystemClock(),
+        dead_letter_limits=settings.dead_letter_limits,
+        shards=count or 0,
+    )
+    with Journal(settings.journal_dir, settings.journal) as journal:
+        outcome = asyncio.run(
+            serve(parts, journal, watch, plan, settings.port, settings.drain_s, setup)
+        )
+    return _report(outcome, settings.journal_dir)
+
+
+def _given(
+    bootstrap: str | None,
+    endpoint: str | None,
+    port: int | None,
+    tokens: Path | None,
+    shards: int | None,
+    shard_group: str | None,
+) -> dict[str, str]:
+    """The options as the variables that they stand for."""
+    options = {
+        "KAFKA_BOOTSTRAP": bootstrap,
+        "KITE_WS_URL": endpoint,
+        "WS_BRIDGE_PORT": None if port is None else str(port),
+        "WS_BRIDGE_TOKENS": None if tokens is None else str(tokens.resolve()),
+        "WS_BRIDGE_SHARDS": None if shards is None else str(shards),
+        "WS_BRIDGE_SHARD_GROUP": shard_group,
+    }
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _check_kafka(
+    kafka: KafkaSettings, topics: Topics, shards: int | None, store_and_forward: bool
+) -> None:
+    names = topics.names if shards is None else (*topics.names, SHARDS)
+    try:
+        found = check_topics(kafka, names)
+        if shards is not None:
+            check_partitions(found[SHARDS], shards)
+    except BrokerUnreachable as error:
+        if not store_and_forward:
+            raise
+        say(f"{error}; journaling until one does")
+
+
+def _is_open(root: Path) -> IsOpen:
+    if not (root / SESSIONS).exists():
+        say(f"{root / SESSIONS} is not there: the session hours are those of the delivered file")
+    return load_market_hours(root)
+
+
+def _report(outcome: Outcome, journal_dir: Path) -> int:
+    say(
+        f"stopped: {outcome.ticks:,} ticks and {outcome.dead_letters:,} dead letters "
+        f"acknowledged, {outcome.frames_lost:,} frames lost, "
+        f"{outcome.bytes_left:,} bytes left in the journal {journal_dir}"
+    )
+    if outcome.refused:
+        say(
+            f"Kafka refused {outcome.refused:,} records for good: they are in "
+            f"{journal_dir / FOLDER}; send them with `ws_bridge refused --send`"
+        )
+    if outcome.bytes_left:
+        return EXIT_TRY_LATER
+    findings = outcome.dead_letters or outcome.frames_lost or outcome.refused
+    return EXIT_FINDINGS if findings else 0

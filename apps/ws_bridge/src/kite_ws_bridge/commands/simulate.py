@@ -1,0 +1,149 @@
+"""``simulate``: serves the Kite simulator, so that any Kite client can connect."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from kite_runtime.console import say
+from kite_runtime.errors import PortTaken, UsageError
+from kite_broker_zerodha.auth import login_url
+from kite_broker_zerodha.errors import ListenFailed
+from kite_broker_zerodha.simulator import Account, RestOptions, SimulatedKite, SimulatorOptions
+from kite_ws_bridge.commands.options import (
+    Faults,
+    Rate,
+    Seed,
+    fault_script,
+    history_script,
+    rest_fault_script,
+)
+
+API_SECRET: Final = "dummy"
+
+
+def command(
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65_535, help="Port; 0 takes any free one.")
+    ] = 8765,
+    rate: Rate = 100.0,
+    ticks: Annotated[
+        int, typer.Option("--ticks", min=0, help="Moves of the market in all; 0 never ends.")
+    ] = 0,
+    frame_packets: Annotated[
+        int, typer.Option("--frame-packets", min=1, max=3_000, help="Packets in a frame, at most.")
+    ] = 100,
+    seed: Seed = 1,
+    faults: Faults = "none",
+    dead_token: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--dead-token",
+            metavar="TOKEN",
+            help="Answer this access token with HTTP 403; may be repeated.",
+        ),
+    ] = None,
+    rest_port: Annotated[
+        int | None,
+        typer.Option(
+            "--rest-port",
+            min=0,
+            max=65_535,
+            help="Port of the REST API; 0 takes any free one.",
+            show_default="the one after --port",
+        ),
+    ] = None,
+    rest_faults: Annotated[
+        str,
+        typer.Option(
+            "--rest-faults",
+            metavar="none|FILE",
+            help="Fault script of the REST API: a file of lines REQUEST KIND [NUMBER].",
+        ),
+    ] = "none",
+    history: Annotated[
+        str,
+        typer.Option(
+            "--history",
+            metavar="none|FILE",
+            help="Changes of the candles that REST serves: a file of lines lost TOKEN FROM UNTIL "
+            "or restated TOKEN EX_DAY RATIO.",
+        ),
+    ] = "none",
+    instruments: Annotated[
+        Path | None,
+        typer.Option(
+            "--instruments",
+            metavar="FILE",
+            help="Serve this instrument master (CSV or CSV.gz with Kite's columns) over REST.",
+            show_default="a seeded one",
+        ),
+    ] = None,
+    redirect_url: Annotated[
+        str | None,
+        typer.Option(
+            "--redirect-url",
+            metavar="URL",
+            help="Where the login page sends the browser, with a request_token.",
+            show_default="it shows the request_token",
+        ),
+    ] = None,
+) -> int:
+    """Serve Kite's WebSocket and REST protocols on this machine until Ctrl-C.
+
+    Any api_key and access token are accepted (dummy, for example), but for those declared dead;
+    once somebody logged in over REST (the API secret is dummy), only the token of that login is.
+    Point a client at the printed addresses: KiteTicker("dummy", "dummy",
+    root="ws://127.0.0.1:8765"), KiteConnect("dummy", "dummy", root="http://127.0.0.1:8766").
+    At the end the counts of what was sent are printed as JSON.
+    """
+    options = SimulatorOptions(
+        port=port,
+        rate_per_s=rate or None,
+        ticks=ticks or None,
+        frame_packets=frame_packets,
+        seed=seed,
+        script=fault_script(faults),
+        dead_tokens=frozenset(dead_token or ()),
+    )
+    following = port + 1 if 0 < port < 65_535 else 0
+    rest = RestOptions(
+        port=following if rest_port is None else rest_port,
+        master_file=instruments,
+        script=rest_fault_script(rest_faults),
+        history=history_script(history),
+        redirect_url=redirect_url,
+    )
+    account = Account(None, API_SECRET, open_until_login=True, dead_tokens=dead_token or ())
+    try:
+        kite = SimulatedKite(options, rest, account)
+    except OSError as error:
+        raise UsageError(
+            f"--instruments {instruments} cannot be read ({error.strerror}): give a CSV file"
+        ) from error
+    asyncio.run(_serve(kite))
+    return 0
+
+
+async def _serve(kite: SimulatedKite) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        async with kite:
+            say(f"Kite simulator at {kite.url}/?api_key=dummy&access_token=dummy")
+            say(f"its REST API at {kite.root}, API secret {API_SECRET}")
+            say(f"its login page at {login_url('dummy', base=kite.login_page)}")
+            await stop.wait()
+            print(json.dumps(kite.feed.ledger.to_dict()))
+    except ListenFailed as error:
+        cause = error.__cause__
+        assert isinstance(cause, OSError)  # ListenFailed says so
+        option = "--port" if error.port == kite.feed.options.port else "--rest-port"
+        raise PortTaken(error.port, cause, f"{option} 8775") from error

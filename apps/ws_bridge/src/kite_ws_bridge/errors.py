@@ -1,0 +1,135 @@
+"""Everything that goes wrong in the bridge, split by what a person does about it.
+
+    AppError (kite_runtime.errors)        1   failed
+    ├── UsageError                   2   wrong call: another argument
+    │   └── NotAJournalFile              the file given is no journal segment
+    ├── ConfigurationError          78   correct a setting or a file, start again
+    │   ├── SettingError                 a variable's value
+    │   ├── PortTaken                    the port of metrics or simulator is in use
+    │   ├── MissingCredentials           Kite's key or token is not set
+    │   ├── SubscriptionFileError        tokens.csv or a universe file
+    │   ├── JournalLocked                another bridge writes this journal
+    │   └── JournalUnusable              the journal folder cannot be made or written
+    ├── TryAgainLater               75   a service is away: start again later
+    │   └── KafkaUnreachable
+    └── JournalError                 1
+        ├── RefusedFileError             a file of refused records holds something else
+        ├── JournalFull                  a record was not stored: count the loss, go on
+        └── RecordTooLarge               a record above the limit: a bug of the caller
+
+The numbers are the exit codes. Each message is one sentence that says what to do.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from kite_runtime.errors import (
+    EXIT_CONFIGURATION,
+    EXIT_FAILED,
+    EXIT_TRY_LATER,
+    EXIT_USAGE,
+    AppError,
+    ConfigurationError,
+    Foreseen,
+    TryAgainLater,
+    UsageError,
+)
+from kite_broker_zerodha.errors import BrokerError
+from kite_broker_zerodha.simulator import ScriptError
+from kite_broker_zerodha.subscriptions import PlanError
+from kite_contracts.errors import ContractError
+from kite_contracts.errors import SettingsError as FileSettingsError
+from kite_kafka_io.errors import BrokerUnreachable, KafkaIoError, RegistryError, UnknownTopic
+from kite_kafka_io.errors import SettingsError as KafkaSettingsError
+
+
+class NotAJournalFile(UsageError):
+    """A file given to ``replay`` or ``decode`` is not there or holds no journal record."""
+
+
+class MissingCredentials(ConfigurationError):
+    """The live bridge needs credentials that are not set."""
+
+    def __init__(self, missing: tuple[str, ...]) -> None:
+        super().__init__(
+            f"no Kite credentials: set {' and '.join(missing)} in .env or the environment "
+            "(`instruments auth` logs in and keeps the token in token.json), or try the bridge "
+            "without any: `ws_bridge demo` and `ws_bridge smoke`"
+        )
+        self.missing = missing
+
+
+class SubscriptionFileError(ConfigurationError):
+    """A subscription file is wrong: names file, line, problem and remedy."""
+
+    def __init__(self, path: Path, line: int | None, problem: str, remedy: str) -> None:
+        place = f"{path}" if line is None else f"{path}, line {line}"
+        super().__init__(f"{place}: {problem}; {remedy}")
+        self.path = path
+        self.line = line
+
+
+class JournalLocked(ConfigurationError):
+    """Another process holds the journal's folder."""
+
+    def __init__(self, directory: Path, holder: str) -> None:
+        who = f"process {holder}" if holder else "another process"
+        super().__init__(
+            f"the journal {directory} belongs to a running bridge ({who}): stop that one, "
+            "or give this one a name of its own, for example WS_BRIDGE_NAME=second (or, where "
+            "both share out one feed's instruments, a WS_BRIDGE_JOURNAL_DIR)"
+        )
+        self.directory = directory
+
+
+class JournalUnusable(ConfigurationError):
+    """The journal's folder cannot be created, read or written."""
+
+    def __init__(self, directory: Path, cause: OSError) -> None:
+        reason = cause.strerror or str(cause)
+        super().__init__(
+            f"the journal folder {directory} cannot be used ({reason.lower()}): "
+            "free or correct it, or set another, for example "
+            "WS_BRIDGE_JOURNAL_DIR=/var/lib/ws_bridge/journal"
+        )
+        self.directory = directory
+
+
+class KafkaUnreachable(TryAgainLater):
+    """No Kafka broker answers."""
+
+
+class JournalError(AppError):
+    """The journal could not do what it was asked."""
+
+
+class RefusedFileError(JournalError):
+    """A file of refused records cannot be read; names file, line and remedy."""
+
+
+class JournalFull(JournalError):
+    """The record was NOT stored: no room, or the disk refuses writes.
+
+    The caller counts the loss and goes on; the next append tries again by itself.
+    """
+
+
+class RecordTooLarge(JournalError):
+    """A payload above ``PAYLOAD_BYTES_MAX``, or a header field outside its range."""
+
+
+FORESEEN: Final[Foreseen] = (
+    (BrokerUnreachable, EXIT_TRY_LATER),
+    (RegistryError, EXIT_TRY_LATER),
+    (KafkaSettingsError, EXIT_CONFIGURATION),
+    (FileSettingsError, EXIT_CONFIGURATION),
+    (UnknownTopic, EXIT_CONFIGURATION),
+    (PlanError, EXIT_CONFIGURATION),
+    (ScriptError, EXIT_USAGE),
+    (BrokerError, EXIT_FAILED),
+    (ContractError, EXIT_FAILED),
+    (KafkaIoError, EXIT_FAILED),
+)
+"""The packages name no exit codes; which failure means what is the app's decision."""

@@ -1,0 +1,87 @@
+"""Reads the subscription files again when they change; a broken version keeps the old plan."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import structlog
+
+from kite_broker_zerodha.subscriptions import (
+    EMPTY_PLAN,
+    SHARDS_MAX,
+    Plan,
+    PlanError,
+    diff,
+    make_plan,
+)
+from kite_ws_bridge.errors import SubscriptionFileError
+from kite_ws_bridge.sharding import shard_plan
+from kite_ws_bridge.subscription_files import load_subscriptions
+
+log = structlog.get_logger()
+
+Stamp = tuple[tuple[int, ...], ...]
+
+
+class SubscriptionWatch:
+    """``changed`` gives a new plan when the files hold one. ``problem`` is why the newest version
+    is not used, None when it is."""
+
+    def __init__(
+        self, tokens_file: Path, universe_files: Sequence[Path], shards: int | None = None
+    ) -> None:
+        """``shards`` shares the instruments out among several bridges."""
+        self._shards = shards
+        self.problem: str | None = None
+        self._tokens_file = tokens_file
+        self._universe_files = tuple(universe_files)
+        self._stamp = self._look()
+        self._homes: dict[int, int] = {}
+        """Token → the shard that carried it last."""
+
+    def load(self) -> Plan:
+        """The plan of the files as they are. Raises SubscriptionFileError and PlanError."""
+        return self._plan(EMPTY_PLAN)
+
+    def changed(self, plan: Plan) -> Plan | None:
+        """The plan of the files if it differs from ``plan``; tokens keep their connections."""
+        stamp = self._look()
+        if stamp == self._stamp:
+            return None
+        self._stamp = stamp
+        try:
+            new = self._plan(plan)
+        except (SubscriptionFileError, PlanError) as error:
+            self.problem = str(error)
+            log.error("the changed subscription is not used", reason=self.problem)
+            return None
+        self.problem = None
+        return new if diff(plan, new) else None
+
+    def _plan(self, previous: Plan) -> Plan:
+        connections = SHARDS_MAX if self._shards is None else self._shards
+        found = load_subscriptions(self._tokens_file, self._universe_files, connections)
+        if self._shards is not None:
+            return shard_plan(found.wishes(), self._shards)
+        plan = make_plan(found.wishes(), previous, self._homes)
+        for number, shard in enumerate(plan.shards):
+            self._homes.update(dict.fromkeys(shard, number))
+        return plan
+
+    def _look(self) -> Stamp:
+        """What tells a file from its next version; empty where there is none.
+
+        A file that was renamed over another may have the size and time of the other (``cp -p``,
+        ``rsync -t``), but never its inode and time of status change.
+        """
+        found: list[tuple[int, ...]] = []
+        for path in (self._tokens_file, *self._universe_files):
+            try:
+                status = path.stat()
+                found.append(
+                    (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)
+                )
+            except OSError:
+                found.append(())
+        return tuple(found)

@@ -1,0 +1,206 @@
+"""The merge: of each bar's words the golden one, and why. A pure function over columns.
+
+*Words* are columns with at most one row a cell and source, sorted by cell, then by rank:
+``cell``, ``rank`` (place of the source by precedence), ``batch``, ``open`` … ``oi``, ``scale``,
+``tick``, ``heal`` (fetched to close a gap), ``held`` (a revision of it waits for a decision).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from kite_bars_store.bars.columns import NO_OI, PRICES, VALUES, Columns, Int64s, run_starts, take
+from kite_bars_store.bars.grid import CLOSED, Grid
+from kite_bars_store.bars.quality import Bools, beyond_points, is_flat, quality_flags, rescaled
+from kite_bars_store.bars.rules import Limits, MergeRules
+from kite_bars_store.bars.verdicts import Field, Flag, Verdict
+
+_OF_PRICES: Final = int(Field.OPEN | Field.HIGH | Field.LOW | Field.CLOSE)
+_TICK_MAX: Final = 10**13
+_ONLY: Final = int(Verdict.BROKER_ONLY)
+_CONFLICT: Final = int(Verdict.CONFLICT_BROKER_WON)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What the words are judged by: the slots, and of each instrument its limits and hours.
+
+    ``session`` has a row an instrument: the session minute of each slot, or CLOSED.
+    """
+
+    grid: Grid
+    limits: Sequence[Limits]
+    session: Sequence[npt.NDArray[np.int16]]
+
+
+@dataclass(frozen=True)
+class Golden:
+    """``bars``: one row a cell, by cell, in the columns of the table. ``outside``: the cells of
+    bars that are outside the session, which are never golden."""
+
+    bars: Columns
+    outside: Int64s
+
+
+def merge(words: Columns, setting: Setting, rules: MergeRules) -> Golden:
+    """The golden bars of ``words``. The order in which sources or batches came does not matter."""
+    instruments = setting.grid.instruments(words["cell"])
+    minutes = _session_minutes(words["cell"], instruments, setting)
+    inside = minutes != CLOSED
+    outside = np.unique(words["cell"][~inside])
+    if len(outside):
+        words, instruments, minutes = take(words, inside), instruments[inside], minutes[inside]
+    days = setting.grid.days(words["cell"])
+    jump_bps = np.array([each.jump_bps for each in setting.limits], np.int64)
+    flags = quality_flags(words, days, jump_bps[instruments], rules.cumulative_after)
+    cells = run_starts(words["cell"])
+    paired = np.zeros(len(cells), np.bool_)
+    paired[:-1] = np.diff(cells) > 1
+    if len(cells):
+        paired[-1] = cells[-1] < len(words["cell"]) - 1
+    won = take(words, cells)
+    # A bar without a counterpart is compared with itself, which costs less than leaving it out.
+    second = np.where(paired, cells + 1, cells)
+    other = take(words, second)
+    bars, differs, beyond = _compare(won, other, instruments[cells], setting.limits)
+    bars["verdict"] = _verdicts(words, cells, days, rules, paired, differs, beyond)
+    both_flags = flags[cells], flags[second]
+    suspect = tuple(each & Flag.CUMULATIVE_VOLUME != 0 for each in both_flags)
+    bars["from_other"] = _take_fields(bars, (won, other), rules, differs, suspect)
+    bars["flags"] = both_flags[0] | both_flags[1] | _held(words, cells)
+    bars["differs"] = differs
+    bars["other_batch"] = np.where(paired, other["batch"], 0)
+    bars["session_minute"] = minutes[cells]
+    return Golden(bars, outside)
+
+
+def _session_minutes(cells: Int64s, instruments: Int64s, setting: Setting) -> npt.NDArray[np.int16]:
+    tables = {id(table): table for table in setting.session}
+    order = {key: n for n, key in enumerate(tables)}
+    stacked = np.stack(list(tables.values())) if tables else np.empty((0, 0), np.int16)
+    row = np.array([order[id(table)] for table in setting.session], np.int64)
+    found: npt.NDArray[np.int16] = stacked[row[instruments], cells % setting.grid.slots]
+    return found
+
+
+def _compare(
+    won: Columns, other: Columns, instruments: Int64s, limits: Sequence[Limits]
+) -> tuple[Columns, npt.NDArray[Any], Bools]:
+    """The winners at the scale of both, which values differ (`Field`), and what is beyond."""
+
+    def limit(name: str) -> Int64s:
+        return np.array([getattr(each, name) for each in limits], np.int64)[instruments]
+
+    scale = np.maximum(won["scale"], other["scale"])
+    bars: Columns = {name: won[name] for name in ("cell", "batch", "volume", "oi")}
+    bars["scale"] = scale
+    tick = np.minimum(rescaled(won["tick"], won["scale"], scale), _TICK_MAX)
+    ticks = limit("price_ticks") * tick
+    points = limit("price_bps")
+    differs = np.zeros(len(scale), np.int16)
+    beyond = np.zeros(len(scale), np.bool_)
+    for bit, name in enumerate(PRICES):
+        bars[name] = rescaled(won[name], won["scale"], scale)
+        other[name] = rescaled(other[name], other["scale"], scale)
+        gap = np.abs(bars[name] - other[name])
+        differs |= (gap > 0).astype(np.int16) << bit
+        beyond |= (gap > ticks) & beyond_points(gap, np.abs(bars[name]), points)
+    units, points = limit("volume_units"), limit("volume_bps")
+    for bit, name in enumerate(("volume", "oi"), len(PRICES)):
+        gap = np.abs(won[name] - other[name])
+        if name == "oi":
+            gap[(won["oi"] == NO_OI) | (other["oi"] == NO_OI)] = 0
+        differs |= (gap > 0).astype(np.int16) << bit
+        most = np.maximum(won[name], other[name])
+        beyond |= (gap > units) & beyond_points(gap, most, points)
+    return bars, differs, beyond
+
+
+def _verdicts(
+    words: Columns,
+    cells: Int64s,
+    days: Int64s,
+    rules: MergeRules,
+    paired: Bools,
+    differs: npt.NDArray[Any],
+    beyond: Bools,
+) -> npt.NDArray[np.int16]:
+    rank = words["rank"][cells]
+    roles = np.array([int(rules.roles[source]) for source in rules.sources], np.int16)
+    role = roles[rank]
+    alone = np.where(words["heal"][cells], int(Verdict.HEALED), _ONLY + role)
+    alone = np.where(_no_trade(words, cells, days, paired), int(Verdict.AGREED_NO_TRADE), alone)
+    both = np.where(differs != 0, int(Verdict.WITHIN_TOLERANCE), int(Verdict.AGREED))
+    both = np.where(beyond, _CONFLICT + role, both)
+    return np.where(paired, both, alone).astype(np.int16)
+
+
+def _no_trade(words: Columns, cells: Int64s, days: Int64s, paired: Bools) -> Bools:
+    """Flat bars of one source between two bars that another source has on that day."""
+    found = ~paired & is_flat(words)[cells]
+    flat = np.flatnonzero(found)
+    if not len(flat):
+        return found
+    place = cells[flat]
+    confirmed = np.zeros(len(flat), np.bool_)
+    for rank in np.unique(words["rank"]):
+        own = np.flatnonzero(words["rank"] == rank)
+        starts = run_starts(days[own])
+        first = words["cell"][own[starts]]
+        last = words["cell"][own[np.append(starts[1:], len(own)) - 1]]
+        known = days[own[starts]]
+        at = np.minimum(np.searchsorted(known, days[place]), len(known) - 1)
+        cell = words["cell"][place]
+        between = (known[at] == days[place]) & (first[at] < cell) & (cell < last[at])
+        confirmed |= between & (words["rank"][place] != rank)
+    found[flat] = confirmed
+    return found
+
+
+def _take_fields(
+    bars: Columns,
+    pair: tuple[Columns, Columns],
+    rules: MergeRules,
+    differs: npt.NDArray[Any],
+    cumulative: tuple[Bools, ...],
+) -> npt.NDArray[np.int16]:
+    """Puts the other's values into ``bars`` where the rules say so; returns which (`Field`).
+
+    Prices that would contradict each other then stay those of the winner.
+    """
+    won, other = pair
+    taken = np.zeros(len(differs), np.int16)
+    for bit, name in enumerate(VALUES):
+        wanted = np.zeros(len(differs), np.bool_)
+        if name in rules.fields:
+            order = np.array(rules.field_ranks(name), np.int64)
+            wanted = (order[other["rank"]] < order[won["rank"]]) & (differs >> bit & 1 == 1)
+        if name == "volume":
+            wanted |= cumulative[0] & ~cumulative[1] & (differs >> bit & 1 == 1)
+        if name == "oi":
+            wanted |= (won["oi"] == NO_OI) & (other["oi"] != NO_OI)
+        if wanted.any():
+            taken |= wanted.astype(np.int16) << bit
+            bars[name] = np.where(wanted, other[name], bars[name])
+    if (taken & _OF_PRICES).any():
+        top = np.maximum(bars["open"], bars["close"])
+        bottom = np.minimum(bars["open"], bars["close"])
+        bad = (bars["high"] < top) | (bars["low"] > bottom)
+        for name in PRICES:
+            own = rescaled(won[name], won["scale"], bars["scale"])
+            bars[name] = np.where(bad, own, bars[name])
+        taken = np.where(bad, taken & ~_OF_PRICES, taken).astype(np.int16)
+    return taken
+
+
+def _held(words: Columns, cells: Int64s) -> npt.NDArray[Any]:
+    """REVISION_RATIO for cells in which any word has a revision that waits."""
+    if not len(cells):
+        return np.zeros(0, np.int32)
+    held = np.logical_or.reduceat(words["held"], cells)
+    return np.where(held, Flag.REVISION_RATIO, 0).astype(np.int32)

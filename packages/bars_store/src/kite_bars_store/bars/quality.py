@@ -1,0 +1,91 @@
+"""What looks odd about one source's bars, seen alone. Pure; nothing is dropped."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from kite_bars_store.bars.columns import PRICES, Columns, Int64s, run_starts
+from kite_bars_store.bars.verdicts import Flag
+
+Bools = npt.NDArray[np.bool_]
+_POINTS: Final = 10_000
+
+
+def quality_flags(words: Columns, days: Int64s, jump_bps: Int64s, after: int) -> npt.NDArray[Any]:
+    """The flags of each word (`Flag`), int32.
+
+    ``words`` are sorted by cell, then source; ``days`` names the instrument's day of each.
+    """
+    flags = np.where(is_flat(words), Flag.FLAT, 0).astype(np.int32)
+    flags |= np.where(_off_tick(words), Flag.OFF_TICK, 0).astype(np.int32)
+    for rank in np.unique(words["rank"]):
+        own = np.flatnonzero(words["rank"] == rank)
+        flags[own[_jumps(words, own, days, jump_bps)]] |= Flag.JUMP
+        flags[own[_cumulative(words["volume"][own], days[own], after)]] |= Flag.CUMULATIVE_VOLUME
+    return flags
+
+
+def is_flat(words: Columns) -> Bools:
+    """One price and no volume: how a source pads a minute without a trade."""
+    flat: Bools = (words["high"] == words["low"]) & (words["volume"] == 0)
+    return flat
+
+
+def beyond_points(difference: Int64s, base: Int64s, points: Int64s) -> Bools:
+    """Whether ``difference`` is more than so many basis points of ``base``, in exact integers."""
+    allowed = base // _POINTS * points + base % _POINTS * points // _POINTS
+    beyond: Bools = difference > allowed
+    return beyond
+
+
+def rescaled(values: Int64s, scale: npt.NDArray[Any], target: npt.NDArray[Any]) -> Int64s:
+    """Prices of ``scale`` decimals as prices of ``target`` decimals, which are not fewer."""
+    if (scale == target).all():
+        return values
+    scaled: Int64s = values * 10 ** (target - scale).astype(np.int64)
+    return scaled
+
+
+def _off_tick(words: Columns) -> Bools:
+    tick = words["tick"]
+    known = tick > 0
+    step = np.where(known, tick, 1)
+    off = np.zeros(len(tick), np.bool_)
+    for name in PRICES:
+        off |= words[name] % step != 0
+    return off & known
+
+
+def _jumps(words: Columns, own: Int64s, days: Int64s, jump_bps: Int64s) -> Bools:
+    """Whose open or close lies far from the close before it on the same day."""
+    found = np.zeros(len(own), np.bool_)
+    now, before = own[1:], own[:-1]
+    scale = np.maximum(words["scale"][now], words["scale"][before])
+    base = rescaled(words["close"][before], words["scale"][before], scale)
+    for name in ("open", "close"):
+        moved = np.abs(rescaled(words[name][now], words["scale"][now], scale) - base)
+        found[1:] |= beyond_points(moved, np.abs(base), jump_bps[now])
+    found[1:] &= days[now] == days[before]
+    return found
+
+
+def _cumulative(volume: Int64s, days: Int64s, after: int) -> Bools:
+    """A volume as large as all before it on that day, or a day of volumes that never fall."""
+    if not len(volume):
+        return np.zeros(0, np.bool_)
+    starts = run_starts(days)
+    run = np.cumsum(np.bincount(starts, minlength=len(days))) - 1
+    total = np.cumsum(volume)
+    before = total - volume
+    before = before - before[starts][run]
+    position = np.arange(len(days)) - starts[run]
+    whole: Bools = (position >= after) & (volume > 0) & (volume >= before) & (before > 0)
+    step = np.diff(volume, prepend=volume[:1])
+    step[starts] = 0
+    falls = np.add.reduceat((step < 0).astype(np.int64), starts)
+    rises = np.add.reduceat((step > 0).astype(np.int64), starts)
+    whole |= ((falls == 0) & (rises >= max(after, 1)))[run]
+    return whole

@@ -1,0 +1,166 @@
+"""What the store of bars answers with."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+
+from kite_bars_store.bars.columns import BarInstrument
+from kite_bars_store.bars.screening import Refusal
+from kite_bars_store.bars.verdicts import Field, Flag, Verdict
+
+
+@dataclass(frozen=True)
+class BatchResult:
+    """One source's bars of one chunk. ``batch_id`` is None when nothing was written, because the
+    very same bars were recorded before."""
+
+    source: str
+    month: date
+    batch_id: int | None
+    added: int
+    revised: int
+    unchanged: int
+    revisions: int
+
+
+@dataclass(frozen=True)
+class GoldenCount:
+    """What happened to golden bars. Verdicts and flags are of the bars looked at again: all of the
+    days in which an observation was appended. ``outside`` the session: never golden."""
+
+    inserted: int = 0
+    updated: int = 0
+    deleted: int = 0
+    outside: int = 0
+    verdicts: Counter[Verdict] = field(default_factory=Counter)
+    flags: Counter[Flag] = field(default_factory=Counter)
+
+    @property
+    def written(self) -> int:
+        return self.inserted + self.updated + self.deleted
+
+    def __add__(self, other: GoldenCount) -> GoldenCount:
+        return GoldenCount(
+            self.inserted + other.inserted,
+            self.updated + other.updated,
+            self.deleted + other.deleted,
+            self.outside + other.outside,
+            self.verdicts + other.verdicts,
+            self.flags + other.flags,
+        )
+
+
+@dataclass(frozen=True)
+class RefusedRow:
+    """A bar that was not kept; ``row`` is its position in the columns of its source."""
+
+    source: str
+    interval: str
+    row: int
+    reason: Refusal
+
+
+@dataclass(frozen=True)
+class MergeResult:
+    """``repeated``: bars that were handed over more than once with the same values."""
+
+    batches: tuple[BatchResult, ...]
+    golden: GoldenCount
+    refused: tuple[RefusedRow, ...]
+    repeated: int
+
+    @property
+    def appended(self) -> int:
+        """Observations written."""
+        return sum(each.added + each.revised for each in self.batches)
+
+    @property
+    def unchanged(self) -> int:
+        return sum(each.unchanged for each in self.batches)
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What a source said of one bar, and when. Prices are times ``10**price_scale``; ``file_name``
+    is None for a download."""
+
+    source: str
+    batch_id: int
+    recorded_at: datetime
+    purpose: str
+    open: int
+    high: int
+    low: int
+    close: int
+    volume: int
+    oi: int | None
+    price_scale: int
+    tick_size: int
+    file_name: str | None
+
+
+@dataclass(frozen=True)
+class GoldenBar:
+    """One golden bar, explained."""
+
+    ts_open: datetime
+    open: int
+    high: int
+    low: int
+    close: int
+    volume: int
+    oi: int | None
+    price_scale: int
+    verdict: Verdict
+    flags: Flag
+    differs: Field
+    from_other: Field
+    batch_id: int
+    other_batch_id: int | None
+
+
+@dataclass(frozen=True)
+class BarStory:
+    """All about one bar: what was observed, by batch, and the golden bar, if there is one."""
+
+    instrument: BarInstrument
+    observations: tuple[Observation, ...]
+    golden: GoldenBar | None
+
+
+@dataclass(frozen=True)
+class RestatedStretch:
+    """A revision by one ratio; ``accepted`` is None while nobody has decided."""
+
+    batch_id: int
+    exchange: str
+    tradingsymbol: str
+    source: str
+    minutes: int
+    first_open: datetime
+    last_open: datetime
+    bars: int
+    ratio: Decimal
+    recorded_at: datetime
+    accepted: bool | None
+    who: str | None
+    note: str | None
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A silence of the live feed; ``state`` is opened, closed or healed, ``to_ts`` None while it
+    lasts. ``tokens`` empty: all of the shard."""
+
+    gap_id: str
+    state: str
+    feed: str
+    shard: int
+    tokens: tuple[int, ...]
+    from_ts: datetime
+    to_ts: datetime | None
+    cause: str
+    happened_at: datetime

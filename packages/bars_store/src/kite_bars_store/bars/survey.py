@@ -1,0 +1,183 @@
+"""Questions about many golden bars at once, for reports and exports. Reads alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Final
+
+import numpy as np
+
+from kite_bars_store.bars.columns import INTERVALS, Columns
+from kite_bars_store.bars.sql import GOLDEN
+from kite_bars_store.bars.verdicts import Field, Verdict
+from kite_bars_store.database import Connection, Cursor, load_statements, read_arrays, transaction
+
+_LOADED: Final = load_statements("kite_bars_store.bars", "survey.sql")
+_JUDGED_FIELDS: Final = (
+    ("ts_open", "timestamptz"),
+    ("instrument_id", "int4"),
+    ("verdict", "int2"),
+    ("flags", "int4"),
+    ("traded", "int2"),
+)
+
+
+@dataclass(frozen=True)
+class Surveyed:
+    """An instrument and the number that it has in the tables."""
+
+    number: int
+    exchange: str
+    tradingsymbol: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.exchange}:{self.tradingsymbol}"
+
+
+@dataclass(frozen=True)
+class SaidBar:
+    """One source's word on a bar. Prices are times ``10**price_scale``."""
+
+    source: str
+    open: int
+    high: int
+    low: int
+    close: int
+    volume: int
+    oi: int | None
+    price_scale: int
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """A golden bar whose sources differ by more than the rules allow; ``won`` precedes.
+
+    ``price_bps`` is the largest of the four differences in basis points of the winner's close,
+    ``volume_bps`` in those of the larger volume; ``tick`` is 0 when it is not known.
+    """
+
+    instrument: int
+    ts_open: datetime
+    verdict: Verdict
+    differs: Field
+    won: SaidBar
+    other: SaidBar
+    tick: Decimal
+    price_bps: Decimal
+    volume_bps: Decimal
+
+
+class BarSurvey:
+    """Answers about the golden bars of ``interval`` (m1 or d1) that open in a span.
+
+    All methods raise ConnectionLost, DatabaseBusy, DatabaseRefused, NotMigrated and
+    StatementFailed; each is one transaction. ``since`` is included, ``until`` is not.
+    """
+
+    def __init__(self, connection: Connection, interval: str = "m1") -> None:
+        self._connection = connection
+        self._minutes = INTERVALS[interval]
+        if self._minutes not in GOLDEN:
+            raise ValueError(f"{interval} is derived: only m1 and d1 are surveyed")
+
+    def names(self) -> list[str]:
+        """Every instrument that ever had a bar, as ``NSE:SBIN``."""
+        with transaction(self._connection, "reading the names of bars") as cursor:
+            return [f"{row[0]}:{row[1]}" for row in cursor.execute(self._sql("names")).fetchall()]
+
+    def instruments(
+        self,
+        since: datetime,
+        until: datetime,
+        symbols: Iterable[str] | None = None,
+        *,
+        observed: bool = False,
+    ) -> list[Surveyed]:
+        """Those with a golden bar in the span, by exchange and symbol; with ``observed`` those of
+        which a source said anything, be it golden now or not."""
+        keys = None if symbols is None else [each.partition(":") for each in symbols]
+        params = {
+            **self._span(since, until),
+            "exchanges": None if keys is None else [key[0] for key in keys],
+            "tradingsymbols": None if keys is None else [key[2] for key in keys],
+        }
+        query = self._sql("with_observations" if observed else "with_golden")
+        with self._reading("looking for instruments with bars") as cursor:
+            return [Surveyed(*row) for row in cursor.execute(query, params).fetchall()]
+
+    def judged(self, instruments: Sequence[Surveyed], since: datetime, until: datetime) -> Columns:
+        """Every golden bar of the span: ``instrument`` (index into the list), ``ts_open``
+        (nanoseconds), ``verdict``, ``flags``, ``traded`` (1: its volume is not 0); int64."""
+        order = np.argsort([each.number for each in instruments])
+        ids = np.array([each.number for each in instruments], np.int64)[order]
+        params = {**self._span(since, until), "ids": ids.tolist()}
+        with self._reading("reading verdicts") as cursor:
+            rows = read_arrays(cursor, self._sql("judged"), _JUDGED_FIELDS, params)
+        rows["instrument"] = order[np.searchsorted(ids, rows.pop("instrument_id"))]
+        return rows
+
+    def conflict_sizes(
+        self,
+        instruments: Sequence[Surveyed],
+        since: datetime,
+        until: datetime,
+        price_edges: Sequence[int],
+        volume_edges: Sequence[int],
+    ) -> list[tuple[int, int, int]]:
+        """(class of the price difference, of the volume difference, how many) of conflicts.
+
+        A class is 0 for no difference, else one more than how many of the edges (ascending, in
+        basis points) the difference reaches.
+        """
+        params = {
+            **self._span(since, until),
+            "ids": [each.number for each in instruments],
+            "price_edges": list(price_edges),
+            "volume_edges": list(volume_edges),
+        }
+        with self._reading("measuring conflicts") as cursor:
+            rows = cursor.execute(self._sql("conflict_sizes"), params).fetchall()
+        return [(row[0], row[1], row[2]) for row in rows]
+
+    def largest_conflicts(
+        self, instruments: Sequence[Surveyed], since: datetime, until: datetime, limit: int
+    ) -> list[Conflict]:
+        """The conflicts with the largest difference in price, then in volume; ``instrument`` is an
+        index into the list."""
+        position = {each.number: row for row, each in enumerate(instruments)}
+        params = {**self._span(since, until), "ids": list(position), "limit": limit}
+        with self._reading("reading conflicts") as cursor:
+            rows = cursor.execute(self._sql("largest_conflicts"), params).fetchall()
+        return [_conflict(row, position[row[0]]) for row in rows]
+
+    @contextmanager
+    def _reading(self, doing: str) -> Iterator[Cursor]:
+        with transaction(self._connection, doing) as cursor:
+            cursor.execute(self._sql("tune"))
+            yield cursor
+
+    def _span(self, since: datetime, until: datetime) -> dict[str, Any]:
+        return {"since": since, "until": until, "minutes": self._minutes}
+
+    def _sql(self, name: str) -> bytes:
+        text = _LOADED[name].replace(b"{conflict_pairs}", _LOADED["conflict_pairs"])
+        return text.replace(b"{golden}", GOLDEN[self._minutes].encode())
+
+
+def _conflict(row: Sequence[Any], instrument: int) -> Conflict:
+    return Conflict(
+        instrument,
+        row[1],
+        Verdict(row[2]),
+        Field(row[3]),
+        SaidBar(row[4], *row[6:13]),
+        SaidBar(row[5], *row[13:20]),
+        row[20].normalize(),
+        row[21],
+        row[22],
+    )

@@ -1,0 +1,186 @@
+"""Kite's REST API on this machine: the HTTP edge of the simulator, in threads of its own."""
+
+from __future__ import annotations
+
+import errno
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from gzip import BadGzipFile
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Event, Thread
+from types import TracebackType
+from typing import Final, Self
+
+from kite_broker_zerodha.auth.grant import IST
+from kite_broker_zerodha.simulator.account import Account
+from kite_broker_zerodha.simulator.history import History
+from kite_broker_zerodha.simulator.history_script import UNCHANGED, HistoryChanges
+from kite_broker_zerodha.simulator.market import opening_price
+from kite_broker_zerodha.simulator.master import Master
+from kite_broker_zerodha.simulator.rest import LOGIN_PATH, PriceOf, RestRequest, RestService
+from kite_broker_zerodha.simulator.rest_faults import RestAnswer, ScriptedFault
+
+BODY_BYTES_MAX: Final = 64 * 1024
+_IDLE_S: Final = 30.0
+
+Now = Callable[[], datetime]
+
+
+def system_now() -> datetime:
+    """The machine's time, aware."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class RestOptions:
+    """What the REST side serves.
+
+    ``seed``          of instruments and prices; the WebSocket side's, where there is one
+    ``day``           whose instruments are listed; None is today in India
+    ``master_file``   a CSV with Kite's columns, packed or not, instead of the seeded master
+    ``script``        faults, see ``rest_faults``
+    ``history``       how its candles differ from those of the seed, see ``history_script``
+    ``redirect_url``  where the login page sends the browser; None shows the request token
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    seed: int = 1
+    day: date | None = None
+    master_file: Path | None = None
+    script: tuple[ScriptedFault, ...] = ()
+    history: HistoryChanges = UNCHANGED
+    redirect_url: str | None = None
+
+
+class RestSimulator:
+    """``with RestSimulator() as kite``: answers at ``kite.root`` until the block ends.
+
+    Needs no event loop. ``price`` tells last prices; None stands still at the opening. Raises
+    OSError when the port is taken or the master file cannot be read.
+    """
+
+    def __init__(
+        self,
+        options: RestOptions | None = None,
+        account: Account | None = None,
+        *,
+        price: PriceOf | None = None,
+        now: Now = system_now,
+    ) -> None:
+        self.options = options or RestOptions()
+        self.account = account or Account()
+        seed = self.options.seed
+        self.service = RestService(
+            self.account,
+            _master(self.options, now),
+            price or (lambda token: opening_price(seed, token)),
+            history=_history(self.options),
+            redirect_url=self.options.redirect_url,
+            script=self.options.script,
+        )
+        self._now = now
+        self._ended = Event()
+        self._server: _Server | None = None
+        self._thread: Thread | None = None
+
+    @property
+    def root(self) -> str:
+        """The address, as ``KiteConnect(root=...)`` and KiteRest take it."""
+        if self._server is None:
+            raise RuntimeError("the simulator is not listening yet")
+        return f"http://{self.options.host}:{self._server.server_address[1]}"
+
+    @property
+    def login_page(self) -> str:
+        """What stands for Kite's login page, as ``auth.login_url(base=...)`` takes it."""
+        return self.root + LOGIN_PATH
+
+    def __enter__(self) -> Self:
+        handler = _handler(self.service, self._now, self._ended)
+        self._server = _Server((self.options.host, self.options.port), handler)
+        self._thread = Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        assert self._server is not None  # set when the block was entered
+        assert self._thread is not None
+        self._ended.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+def _history(options: RestOptions) -> History:
+    history = History(options.seed)
+    history.change(lost=options.history.lost, restated=options.history.restated)
+    return history
+
+
+def _master(options: RestOptions, now: Now) -> Master:
+    if options.master_file is not None:
+        data = options.master_file.read_bytes()
+        try:
+            return Master(data)
+        except (EOFError, zlib.error, BadGzipFile) as error:
+            raise OSError(
+                errno.EINVAL, "not a whole gzip file", str(options.master_file)
+            ) from error
+    return Master.seeded(options.seed, options.day or now().astimezone(IST).date())
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that hangs up is its own business; a traceback would quote its token."""
+
+
+def _handler(service: RestService, now: Now, ended: Event) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        timeout = _IDLE_S
+        server_version = "kite-simulator"
+        sys_version = ""
+
+        def answer(self) -> None:
+            length = self.headers.get("Content-Length", "0")
+            if not length.isdigit() or int(length) > BODY_BYTES_MAX:
+                self.send_error(413)
+                return
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            request = RestRequest(self.command, self.path, headers, self.rfile.read(int(length)))
+            self._write(service.answer(request, now()))
+
+        def _write(self, answer: RestAnswer) -> None:
+            if answer.delay_s:
+                ended.wait(answer.delay_s)
+            if answer.drop:
+                self.close_connection = True
+                return
+            self.send_response(answer.status)
+            self.send_header("Content-Type", answer.content_type)
+            self.send_header("Content-Length", str(len(answer.body)))
+            for name, value in answer.headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+            if answer.cut:
+                self.close_connection = True
+            self.wfile.write(answer.body[: len(answer.body) // 2] if answer.cut else answer.body)
+
+        do_GET = do_POST = do_PUT = do_DELETE = answer
+
+        def log_message(self, *_: object) -> None:
+            """Nothing: request lines hold tokens."""
+
+    return Handler

@@ -1,7 +1,0 @@
-"""Bars: what each source said, and the golden series made from it."""
-
-from contracts.migrations.sql_files import sql_files
-
-revision = "0003"
-down_revision = "0002"
-upgrade, downgrade = sql_files("0003_bars")

@@ -1,0 +1,253 @@
+"""The command line of a schema owner: check, list, show, diff, lock."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Final, NoReturn
+
+import typer
+from rich.console import Console
+from rich.syntax import Syntax
+
+from kite_contracts import checks, tables
+from kite_contracts.breaks import Break
+from kite_contracts.compatibility import breaks
+from kite_contracts.errors import ContractError, SettingsError, UnknownContractError
+from kite_contracts.lock import LOCK_NAME, is_released, lock_contract, read_lock
+from kite_contracts.mapping import load_mapping
+from kite_contracts.settings_env import read_env
+from kite_contracts.store import Contract, SchemaStore, packaged
+from kite_contracts.topics import load_topics
+
+PROGRAM: Final = "kite-contracts"
+EXIT_DONE: Final = 0
+EXIT_FAILED: Final = 1
+EXIT_USAGE: Final = 2
+EXIT_FINDINGS: Final = 3
+EXIT_SETTINGS: Final = 78
+
+SOURCE_DIRECTORY: Final = Path("packages/contracts/src/kite_contracts/schemas")
+"""Where the schemas lie in a checkout; the packaged copy may be read-only."""
+_PIPE_WIDTH: Final = 160
+
+app = typer.Typer(
+    name=PROGRAM,
+    help="The contracts of the market-data topics: look at them, check them, release a version.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Schemas = Annotated[
+    Path | None,
+    typer.Option(
+        "--schemas",
+        help="Directory with the schema files, instead of the packaged ones.",
+        metavar="DIR",
+    ),
+]
+Subject = Annotated[str, typer.Argument(help="Name of the contract, such as tick.")]
+
+
+class _UsageError(ContractError):
+    """The command line makes no sense; exit code 2."""
+
+
+@app.callback()
+def _main(
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error instead of a sentence.")
+    ] = False,
+) -> None:
+    """The option is read before the parser runs; here it is declared and explained."""
+    del debug
+
+
+@app.command()
+def check(schemas: Schemas = None) -> None:
+    """Check every contract: both schemas say the same, examples, compatibility, the lock.
+
+    Exit code 0 when all is well, 1 when something is not.
+    """
+    store = _store(schemas)
+    findings = checks.all_findings(store)
+    load_topics()
+    console = _console()
+    for one in checks.Check:
+        own = [finding for finding in findings if finding.check is one]
+        console.print("ok     " if not own else "FAILED ", one.value, style=None, sep="")
+        for finding in own:
+            console.print(f"         {finding}", soft_wrap=True)
+    names = [one.name for one in store]
+    count = f"{len(findings)} finding" + ("" if len(findings) == 1 else "s")
+    console.print(f"{len(names)} contracts ({', '.join(names)}), {count}.", soft_wrap=True)
+    if findings:
+        raise typer.Exit(EXIT_FAILED)
+
+
+@app.command("list")
+def list_(schemas: Schemas = None) -> None:
+    """List contracts, topics (retention as the settings files here say) and reason codes."""
+    store = _store(schemas)
+    topics = load_topics(environ=read_env(Path.cwd(), os.environ))
+    console = _console()
+    console.print(tables.contracts_table(store, read_lock(store.directory), topics))
+    console.print(tables.topics_table(topics))
+    console.print(tables.reasons_table())
+
+
+@app.command()
+def show(
+    subject: Subject,
+    version: Annotated[
+        str | None, typer.Argument(help="Version, such as v1; the newest if left out.")
+    ] = None,
+    avro: Annotated[
+        bool, typer.Option("--avro", help="Only the Avro schema, as it is in the file.")
+    ] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Only the JSON Schema, as it is in the file.")
+    ] = False,
+    schemas: Schemas = None,
+) -> None:
+    """Show one contract: its fields as a table and its Avro schema."""
+    if avro and json:
+        raise _UsageError("Use --avro or --json, not both.")
+    store = _store(schemas)
+    contract = _contract(store, subject, version)
+    if avro or json:
+        sys.stdout.write((contract.avro_bytes if avro else contract.json_bytes).decode("utf-8"))
+        return
+    console = _console()
+    state = "released" if is_released(contract, read_lock(store.directory)) else "draft"
+    console.print(f"{contract.name} ({state}): {contract.avro.get('doc', '')}", soft_wrap=True)
+    console.print(f"Values start with {contract.single_object_prefix.hex(' ')} (single object).")
+    console.print(tables.fields_table(contract, load_mapping(store.directory, contract)))
+    console.print(Syntax(contract.avro_bytes.decode("utf-8"), "json", background_color="default"))
+
+
+@app.command()
+def diff(
+    subject: Subject,
+    old: Annotated[str, typer.Argument(help="The older version, such as v1.")],
+    new: Annotated[str, typer.Argument(help="The newer version, such as v2.")],
+    schemas: Schemas = None,
+) -> None:
+    """Compare two versions: what differs, and whether they are compatible both ways (FULL).
+
+    Exit code 0 when they are compatible, 3 when they are not.
+    """
+    store = _store(schemas)
+    before, after = _contract(store, subject, old), _contract(store, subject, new)
+    if before.version == after.version:
+        raise _UsageError(f"{old} and {new} are the same version; name two.")
+    if before.version > after.version:
+        raise _UsageError(f"Name the older version first: diff {subject} {new} {old}.")
+    found: list[Break] = breaks(before, after)
+    console = _console()
+    console.print(tables.difference_table(before, after, found))
+    if found:
+        console.print(f"Not compatible: {len(found)} break" + ("." if len(found) == 1 else "s."))
+        raise typer.Exit(EXIT_FINDINGS)
+    console.print(f"Compatible both ways: {after.name} may follow {before.name}.")
+
+
+@app.command()
+def lock(
+    subject: Subject,
+    version: Annotated[str, typer.Argument(help="Version to release, such as v2.")],
+    schemas: Annotated[
+        Path | None,
+        typer.Option(
+            "--schemas",
+            help=f"Directory with the schema files; {SOURCE_DIRECTORY} of this checkout if left "
+            "out.",
+            metavar="DIR",
+        ),
+    ] = None,
+) -> None:
+    """Release a version: check it, then add the SHA-256 of its files to contract.lock."""
+    directory = schemas or _source_directory()
+    store = _store(directory)
+    contract = _contract(store, subject, version)
+    if is_released(contract, read_lock(directory)):
+        lock_contract(directory, contract)  # refuses one that was edited since
+        _console().print(f"{contract.name} is released already; nothing to do.")
+        return
+    findings = [
+        *checks.contract_findings(store, contract),
+        *checks.subject_findings(store, subject),
+        *checks.fingerprint_findings(store),
+    ]
+    if findings:
+        for finding in findings:
+            _console().print(str(finding), soft_wrap=True)
+        raise ContractError(f"{contract.name} is not fit for release; correct what is listed.")
+    lock_contract(directory, contract)
+    _console().print(
+        f"Released {contract.name}: its hashes are in {os.path.relpath(directory / LOCK_NAME)}.",
+        soft_wrap=True,
+    )
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Run the command line and exit: 0, 1 failed, 2 usage, 3 with findings, 78 settings."""
+    words = sys.argv[1:] if arguments is None else arguments
+    try:
+        app(words, prog_name=PROGRAM)
+    except ContractError as exc:
+        if "--debug" in words:
+            raise
+        print(f"error: {exc}", file=sys.stderr)
+        sys.exit(_exit_code(exc))
+    sys.exit(EXIT_DONE)
+
+
+def _exit_code(problem: ContractError) -> int:
+    if isinstance(problem, SettingsError):
+        return EXIT_SETTINGS
+    if isinstance(problem, UnknownContractError | _UsageError):
+        return EXIT_USAGE
+    return EXIT_FAILED
+
+
+def _console() -> Console:
+    """Standard output, text as it is; a pipe gets wide tables, as nothing there wraps them back."""
+    plain = not sys.stdout.isatty() and "COLUMNS" not in os.environ
+    width = _PIPE_WIDTH if plain else None
+    return Console(width=width, highlight=False, markup=False, emoji=False)
+
+
+def _store(directory: Path | None) -> SchemaStore:
+    if directory is None:
+        return packaged()
+    if not directory.is_dir():
+        raise _UsageError(f"There is no directory {directory}; name one with --schemas DIR.")
+    return SchemaStore(directory)
+
+
+def _contract(store: SchemaStore, subject: str, version: str | None) -> Contract:
+    known = store.versions(subject)
+    if version is None:
+        return store.contract(subject, known[-1])
+    digits = version.removeprefix("v")
+    if not (digits.isascii() and digits.isdigit()):
+        raise _UsageError(f"{version!r} is no version; write v1 or 1.")
+    return store.contract(subject, int(digits))
+
+
+def _source_directory() -> Path:
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / SOURCE_DIRECTORY).is_dir():
+            return folder / SOURCE_DIRECTORY
+    raise _UsageError(
+        f"There is no {SOURCE_DIRECTORY} here; name the directory with --schemas DIR."
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,5 +1,0 @@
-"""``python -m devstack``."""
-
-from devstack.cli import main
-
-main()

@@ -1,0 +1,5 @@
+"""``python -m devstack``."""
+
+from kite_devstack.cli import main
+
+main()

@@ -1,0 +1,114 @@
+"""Databases that end with what they were made for, and the schema that a database has."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import time
+import uuid
+from collections.abc import Iterator
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from kite_contracts.migrations import runner
+from kite_devstack.errors import ConfigError, FailedError, UnreachableError
+from kite_devstack.postgres import program
+
+PREFIX = "test-"
+_LEFT_OVER_AFTER_S = 24 * 60 * 60
+_DUMP_TIMEOUT_S = 60.0
+# alembic's own table: which migrations were applied is not part of what they make.
+_NOT_OURS = "alembic_version"
+# What pg_dump says of the session, which differs by version or by run.
+_SESSION_LINES = ("--", "SET ", "SELECT pg_catalog.set_config", "\\restrict", "\\unrestrict")
+
+
+@contextlib.contextmanager
+def database(server: str, template: str = "template1") -> Iterator[str]:
+    """The URL of a new database on ``server``, a copy of ``template``; dropped at the end.
+
+    Raises UnreachableError, and FailedError when the server makes none.
+    """
+    name = unique_name()
+    make = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+    _execute(server, make.format(sql.Identifier(name), sql.Identifier(template)))
+    try:
+        yield make_conninfo(server, dbname=name)
+    finally:
+        drop(server, name)
+
+
+def drop(server: str, name: str) -> None:
+    """Drops a database, also one that somebody is connected to."""
+    _execute(
+        server, sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
+    )
+
+
+def left_over(server: str) -> list[str]:
+    """The databases of tests that were killed a day ago or more."""
+    with psycopg.connect(server) as connection:
+        rows = connection.execute("SELECT datname FROM pg_database").fetchall()
+    return [row[0] for row in rows if is_left_over(row[0])]
+
+
+def unique_name() -> str:
+    """A name nobody else has; it tells when it was made, for tidying up after a crash."""
+    return f"{PREFIX}{int(time.time())}-{uuid.uuid4().hex[:10]}"
+
+
+def is_left_over(name: str) -> bool:
+    """Whether ``name`` is of a test that was killed a day ago or more."""
+    if not name.startswith(PREFIX):
+        return False
+    made = name.removeprefix(PREFIX).partition("-")[0]
+    return made.isdigit() and time.time() - int(made) > _LEFT_OVER_AFTER_S
+
+
+def migrated_schema(server: str) -> str:
+    """The schema that all migrations make, in an empty database that is dropped afterwards."""
+    with database(server) as dsn:
+        runner.upgrade(dsn)
+        return schema_of(dsn)
+
+
+def schema_of(dsn: str) -> str:
+    """The tables, functions and so on of a database as SQL, equal for equal schemas."""
+    done = subprocess.run(
+        [
+            program("pg_dump"),
+            *("--schema-only", "--no-owner", "--no-privileges"),
+            f"--exclude-table={_NOT_OURS}",
+            f"--dbname={dsn}",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=_DUMP_TIMEOUT_S,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise FailedError(f"pg_dump cannot read the schema: {done.stderr.strip()}")
+    return normalised(done.stdout)
+
+
+def normalised(dump: str) -> str:
+    """What pg_dump wrote without its comments, session settings and repeated empty lines. Pure."""
+    kept = [line.rstrip() for line in dump.splitlines() if not line.startswith(_SESSION_LINES)]
+    blocks = "\n".join(kept).split("\n\n")
+    return "".join(block.strip("\n") + "\n\n" for block in blocks if block.strip())[:-1]
+
+
+def _execute(server: str, statement: sql.Composed) -> None:
+    try:
+        with psycopg.connect(server, autocommit=True) as connection:
+            connection.execute(statement)
+    except psycopg.OperationalError as exc:
+        said = str(exc).partition("\n")[0]
+        raise UnreachableError(f"Postgres does not answer: {said}") from exc
+    except psycopg.Error as exc:
+        if exc.sqlstate is None:
+            # libpq could not read the address, and its words may quote a password.
+            raise ConfigError("POSTGRES_DSN is malformed") from None
+        raise FailedError(f"Postgres makes no database for this: {exc}") from exc

@@ -1,0 +1,229 @@
+"""One server process under its supervisor: start, stop, and the faults a test may need.
+
+The supervisor (`kite_devstack.supervisor`) is a process of its own, so that a server outlives the
+command that started it and ends when the last lease is gone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.resources
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kite_devstack import locks
+from kite_devstack.errors import StartError
+from kite_devstack.layout import Layout, ServiceFiles
+
+_POLL_S = 0.05
+
+
+@dataclass(frozen=True)
+class Command:
+    """What a supervisor runs. ``stop_signal`` ends the server in order; times in seconds."""
+
+    argv: list[str]
+    stop_signal: int
+    stop_timeout_s: float
+    tcp_port: int | None = None
+    unix_socket: str | None = None
+    user: int | None = None
+    group: int | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+class Service:
+    """A server named ``name`` in ``layout``; many processes may look at the same one."""
+
+    def __init__(self, name: str, layout: Layout, grace_s: float) -> None:
+        self.name = name
+        self.layout = layout
+        self.grace_s = grace_s
+
+    @property
+    def files(self) -> ServiceFiles:
+        return self.layout.service(self.name)
+
+    @property
+    def running(self) -> bool:
+        """Whether its supervisor lives (the server may be starting or stopping)."""
+        return locks.is_locked(self.files.lock)
+
+    @property
+    def endpoint(self) -> str | None:
+        """What clients connect to, or None while it is not ready."""
+        try:
+            text = self.files.ready.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+        return text if self.running else None
+
+    @property
+    def pid(self) -> int | None:
+        """The server's process id, or None when it does not run."""
+        pids = self._pids()
+        return pids[0] if pids and self.running else None
+
+    def launch(self, command: Command) -> None:
+        """Starts the supervisor, which starts the server.
+
+        The server exists when this returns; whether it becomes ready is for the caller to see.
+        Raises StartError when the process could not be made.
+        """
+        files = self.files
+        files.run.mkdir(parents=True, exist_ok=True)
+        self.layout.leases.mkdir(parents=True, exist_ok=True)
+        self._end_orphan()
+        if files.log.exists():
+            os.replace(files.log, files.log.with_suffix(".log.1"))
+        files.spec.write_text(json.dumps(self._spec(command), indent=1), encoding="utf-8")
+        _place_supervisor(self.layout.supervisor)
+        with files.supervisor_log.open("w") as log:
+            code = subprocess.run(
+                [_plain_python(), "-I", "-S", str(self.layout.supervisor), str(files.spec)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd="/",
+                start_new_session=True,
+                check=False,
+            ).returncode
+        if code != 0:
+            raise StartError(f"{self.name} could not be started: {last_line(files.supervisor_log)}")
+
+    def _spec(self, command: Command) -> dict[str, object]:
+        files = self.files
+        return {
+            "name": self.name,
+            "argv": command.argv,
+            "env": dict(command.env),
+            "cwd": str(files.folder),
+            "log": str(files.log),
+            "user": command.user,
+            "group": command.group,
+            "stop_signal": command.stop_signal,
+            "stop_timeout_s": command.stop_timeout_s,
+            "lock": str(files.lock),
+            "pid_file": str(files.pid),
+            "ready_file": str(files.ready),
+            "stack_lock": str(self.layout.stack_lock),
+            "leases": str(self.layout.leases),
+            "grace_s": self.grace_s,
+            "tcp_port": command.tcp_port,
+            "unix_socket": command.unix_socket,
+        }
+
+    def wait_ready(self, answers: Callable[[], bool], timeout_s: float) -> None:
+        """Returns when ``answers()`` is true; raises StartError if the server ends before."""
+        deadline = time.monotonic() + timeout_s
+        pause = threading.Event()
+        while not answers():
+            if not self.running:
+                raise StartError(f"{self.name} did not start: {last_line(self.files.log)}")
+            if time.monotonic() > deadline:
+                self.stop()
+                raise StartError(
+                    f"{self.name} did not answer within {timeout_s:.0f} s: "
+                    f"{last_line(self.files.log)}"
+                )
+            pause.wait(_POLL_S)
+
+    def publish(self, endpoint: str) -> None:
+        """Says that clients may come to ``endpoint``."""
+        new = self.files.ready.with_suffix(".new")
+        new.write_text(endpoint, encoding="utf-8")
+        os.replace(new, self.files.ready)
+
+    def stop(self) -> None:
+        """Ends the server in order and waits for it; nothing to do when it does not run."""
+        self.files.ready.unlink(missing_ok=True)
+        pids = self._pids()
+        if pids and self.running:
+            signal_process(pids[1], signal.SIGTERM)
+        locks.wait_unlocked(self.files.lock)
+
+    def kill(self) -> None:
+        """SIGKILLs the server, as a fault, and waits until it is gone."""
+        self._signal_server(signal.SIGKILL)
+        locks.wait_unlocked(self.files.lock)
+
+    def suspend(self) -> None:
+        """SIGSTOPs the server: it holds its connections and answers nothing."""
+        self._signal_server(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Ends `suspend`."""
+        self._signal_server(signal.SIGCONT)
+
+    def _signal_server(self, number: int) -> None:
+        if (pid := self.pid) is not None:
+            signal_process(pid, number)
+
+    def _pids(self) -> tuple[int, int] | None:
+        try:
+            server, supervisor = self.files.pid.read_text(encoding="ascii").split()
+        except (FileNotFoundError, ValueError):
+            return None
+        return int(server), int(supervisor)
+
+    def _end_orphan(self) -> None:
+        """Ends a server whose supervisor was killed, where the system did not do it already."""
+        pids = self._pids()
+        if pids is None:
+            return
+        if str(self.files.folder) in command_of(pids[0]):
+            signal_process(pids[0], signal.SIGKILL)
+        self.files.pid.unlink(missing_ok=True)
+
+
+def last_line(log: Path) -> str:
+    """The last line of a log that says something, for the sentence of an error."""
+    try:
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return f"there is no log {log}"
+    telling = [line.strip() for line in lines if line.strip() and not line.startswith("\tat ")]
+    return f"{telling[-1][:300]} ({log})" if telling else f"its log is empty ({log})"
+
+
+def command_of(pid: int) -> str:
+    """The command line of a process, empty when there is none."""
+    return _ps("-p", str(pid), "-o", "command=").strip()
+
+
+def children_of(pid: int) -> list[int]:
+    """The process ids whose parent is ``pid``."""
+    pairs = (line.split() for line in _ps("-A", "-o", "pid=,ppid=").splitlines())
+    return [int(child) for child, parent in pairs if int(parent) == pid]
+
+
+def _ps(*arguments: str) -> str:
+    done = subprocess.run(["ps", *arguments], capture_output=True, text=True, check=False)
+    return done.stdout
+
+
+def _place_supervisor(path: Path) -> None:
+    source = importlib.resources.files("kite_devstack").joinpath("supervisor.py").read_bytes()
+    if not path.exists() or path.read_bytes() != source:
+        new = path.with_suffix(f".{os.getpid()}")
+        new.write_bytes(source)
+        os.replace(new, path)
+
+
+def _plain_python() -> str:
+    """The interpreter itself, not a link of a virtual environment that may go away."""
+    return os.path.realpath(sys.executable)
+
+
+def signal_process(pid: int, number: int) -> None:
+    """Sends a signal; a process that is gone already is no error."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)

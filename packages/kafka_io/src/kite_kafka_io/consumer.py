@@ -1,0 +1,303 @@
+"""Reading: ``TickReader`` for ticks as columns, ``RecordReader`` for single records of any topic.
+
+Both are iterators and context managers. What an iteration gave counts as handled, and is committed
+for the group, when the next one is asked for; after ``break``, call ``commit``.
+"""
+
+from __future__ import annotations
+
+import logging
+from abc import abstractmethod
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Final, Literal, Self, TypeVar
+
+import numpy as np
+from confluent_kafka import Message
+
+from kite_contracts.errors import RecordError
+from kite_contracts.tick_batch import ABSENT, FEED_SEQ, FEED_SESSION, FIELD_COUNT, TickBatch
+from kite_contracts.tick_rows import fill_row, group_of
+from kite_kafka_io.codec import AvroCodec, Decoded
+from kite_kafka_io.columns import TickColumns
+from kite_kafka_io.dead_letters import DeadLetter, read_dead_letter
+from kite_kafka_io.duplicates import DuplicateFilter, Ints, Mask
+from kite_kafka_io.errors import MalformedRecord
+from kite_kafka_io.framing import Framing, SingleObjectFraming
+from kite_kafka_io.message_headers import message_headers
+from kite_kafka_io.settings import KafkaSettings
+from kite_kafka_io.source import Source, Start
+from kite_kafka_io.tick_codec import DecodedTicks, decode_ticks
+
+__all__ = ["DuplicateFilter", "ReceivedRecord", "RecordReader", "TickReader"]
+
+BATCH_ROWS: Final = 1_000
+"""So many messages stay in the processor's cache; of 10,000 each one costs half as much again."""
+WAIT_S: Final = 0.1
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedRecord:
+    """One record of any topic: where it was read, its bytes, and how to understand them."""
+
+    topic: str
+    partition: int
+    offset: int
+    ts_ns: int | None
+    """When it was written, as Kafka tells (whole milliseconds)."""
+    key: bytes | None
+    value: bytes
+    headers: list[tuple[str, bytes | None]]
+    codec: AvroCodec
+
+    def decode(self) -> Decoded:
+        """The record by the schema that wrote it. Raises MalformedRecord or UnknownSchema."""
+        return self.codec.decode(self.value)
+
+    def dead_letter(self) -> DeadLetter:
+        """The dead letter that it is. Raises MalformedRecord if its headers are not ours."""
+        return read_dead_letter(self.value, self.headers)
+
+
+class _Reader(Iterator[Item]):
+    """What both readers share: iteration to the end, commits and closing."""
+
+    _source: Source
+
+    @abstractmethod
+    def poll(self, timeout_s: float) -> Item | None:
+        """The next item, or None if none comes in time."""
+
+    @property
+    def trouble(self) -> str | None:
+        """What librdkafka complained of last, such as brokers that do not answer."""
+        return self._source.trouble
+
+    def _exhausted(self) -> bool:
+        return self._source.finished
+
+    def __next__(self) -> Item:
+        while not self._exhausted():
+            item = self.poll(WAIT_S)
+            if item is not None:
+                return item
+        self._source.commit(wait=True)
+        raise StopIteration
+
+    def commit(self) -> None:
+        """Commit everything that was given out, and wait for it. Raises ReadError."""
+        self._source.commit(wait=True)
+
+    def close(self) -> None:
+        """Leave without committing."""
+        self._source.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class RecordReader(_Reader[ReceivedRecord]):
+    """Records of ``topics`` one at a time; see ``Source`` for which and ``poll`` for waiting."""
+
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        topics: Sequence[str],
+        *,
+        group: str | None = None,
+        start: Start = "latest",
+        until_end: bool = False,
+        from_offsets: Mapping[int, int] | None = None,
+        to_offsets: Mapping[int, int] | None = None,
+        framing: Framing | None = None,
+        logger: logging.Logger | None = None,
+    ) -> None:
+        self._codec = AvroCodec(framing)
+        self._waiting: deque[Message] = deque()
+        self._source = Source(
+            settings,
+            topics,
+            group=group,
+            start=start,
+            until_end=until_end,
+            from_offsets=from_offsets,
+            to_offsets=to_offsets,
+            logger=logger,
+        )
+
+    def _exhausted(self) -> bool:
+        return not self._waiting and self._source.finished
+
+    def poll(self, timeout_s: float) -> ReceivedRecord | None:
+        """The next record, or None if none comes in time. Raises ReadError or UnknownTopic."""
+        if not self._waiting:
+            self._source.commit()
+            self._waiting.extend(self._source.read(BATCH_ROWS, timeout_s))
+        if not self._waiting:
+            return None
+        record = received_record(self._waiting.popleft(), self._codec)
+        self._source.handled((record.topic, record.partition), record.offset)
+        return record
+
+
+class TickReader(_Reader[TickColumns]):
+    """Ticks of one topic as column batches, repeats dropped; see ``Source`` for which ticks.
+
+    A value that is no tick is handed to ``on_malformed`` with the reason; without it the first one
+    is raised as MalformedRecord, because ticks must not go missing in silence. ``duplicates`` may
+    be a filter to go on with, or None to see the repeats too. A batch holds what has arrived, up to
+    ``batch_rows``; with ``linger_s`` it waits that long for more.
+    """
+
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        topic: str = "ticks",
+        *,
+        group: str | None = None,
+        start: Start = "latest",
+        until_end: bool = False,
+        from_offsets: Mapping[int, int] | None = None,
+        to_offsets: Mapping[int, int] | None = None,
+        framing: Framing | None = None,
+        duplicates: DuplicateFilter | Literal["new"] | None = "new",
+        on_malformed: Callable[[ReceivedRecord, MalformedRecord], None] | None = None,
+        batch_rows: int = BATCH_ROWS,
+        linger_s: float = 0.0,
+        logger: logging.Logger | None = None,
+    ) -> None:
+        self.duplicates = DuplicateFilter() if duplicates == "new" else duplicates
+        self._topic = topic
+        self._batch_rows = batch_rows
+        self._linger_s = linger_s
+        self._on_malformed = on_malformed
+        self._codec = AvroCodec(framing)
+        self._framing: Framing = framing if framing is not None else SingleObjectFraming()
+        self._prefix = self._framing.prefix("tick", 1)
+        self._source = Source(
+            settings,
+            [topic],
+            group=group,
+            start=start,
+            until_end=until_end,
+            from_offsets=from_offsets,
+            to_offsets=to_offsets,
+            logger=logger,
+        )
+
+    def poll(self, timeout_s: float) -> TickColumns | None:
+        """The next batch, or None if no tick comes in time; commits the batch before.
+
+        Raises ReadError, UnknownTopic, and MalformedRecord where there is no ``on_malformed``.
+        """
+        self._source.commit()
+        messages = self._source.read(self._batch_rows, timeout_s, self._linger_s)
+        if not messages:
+            return None
+        count = len(messages)
+        partition = np.fromiter(map(Message.partition, messages), np.int64, count)
+        offset = np.fromiter(map(Message.offset, messages), np.int64, count)
+        keep = np.ones(count, np.bool_)
+        decoded = decode_ticks(_values(messages), self._prefix)
+        if decoded.bad:
+            keep = self._second_look(messages, decoded)
+        keep &= self._not_repeated(decoded.batch, partition, keep)
+        if self._source.commits:
+            for number in np.unique(partition).tolist():
+                self._source.handled((self._topic, number), int(offset[partition == number].max()))
+        if not keep.any():
+            return None
+        if keep.all():
+            return TickColumns(decoded.batch, self._topic, partition, offset)
+        return TickColumns(_rows(decoded.batch, keep), self._topic, partition[keep], offset[keep])
+
+    def _not_repeated(self, batch: TickBatch, partition: Ints, keep: Mask) -> Mask:
+        if self.duplicates is None:
+            return keep
+        values = batch.values[: batch.size]
+        if keep.all():
+            return self.duplicates.fresh(partition, values[:, FEED_SESSION], values[:, FEED_SEQ])
+        fresh = keep.copy()
+        fresh[keep] = self.duplicates.fresh(
+            partition[keep], values[keep, FEED_SESSION], values[keep, FEED_SEQ]
+        )
+        return fresh
+
+    def _second_look(self, messages: list[Message], decoded: DecodedTicks) -> Mask:
+        """Read what the compiled loop could not: other versions of the contract, and no ticks."""
+        keep = decoded.error_at < 0
+        for row in np.flatnonzero(~keep).tolist():
+            received = received_record(messages[row], self._codec)
+            try:
+                self._fill(decoded.batch, row, received.decode())
+                keep[row] = True
+            except MalformedRecord as exc:
+                if self._on_malformed is None:
+                    where = f"{received.topic}/{received.partition} offset {received.offset}"
+                    message = f"{where} is no tick: {exc}; on_malformed takes such values"
+                    raise MalformedRecord(message, exc.offset) from exc
+                self._on_malformed(received, exc)
+        return keep
+
+    def _fill(self, batch: TickBatch, row: int, decoded: Decoded) -> None:
+        if decoded.subject != "tick":
+            raise MalformedRecord(f"the value is a {decoded.subject or 'record of another kind'}")
+        try:
+            fill_row(batch, row, decoded.record)
+        except RecordError as exc:
+            raise MalformedRecord(str(exc)) from exc
+        for column in range(FIELD_COUNT):
+            group = group_of(column)
+            if group and not batch.groups[row] & group:
+                batch.values[row, column] = ABSENT
+
+
+def received_record(message: Message, codec: AvroCodec) -> ReceivedRecord:
+    """The parts of a message that librdkafka delivered without an error.
+
+    One with a header name that is not UTF-8 comes without headers; ``RawReader`` tells of it.
+    """
+    _, ts_ms = message.timestamp()
+    headers: Any = message_headers(message) or []
+    return ReceivedRecord(
+        topic=str(message.topic()),
+        partition=int(message.partition() or 0),
+        offset=int(message.offset() or 0),
+        ts_ns=ts_ms * 1_000_000 if ts_ms >= 0 else None,
+        key=_bytes(message.key()),
+        value=_bytes(message.value()) or b"",
+        headers=[(name, _bytes(text)) for name, text in headers],
+        codec=codec,
+    )
+
+
+def _values(messages: list[Message]) -> list[bytes]:
+    """The values, a tombstone's as no bytes."""
+    values: list[Any] = list(map(Message.value, messages))
+    return [value or b"" for value in values] if None in values else values
+
+
+def _bytes(text: str | bytes | None) -> bytes | None:
+    return text.encode() if isinstance(text, str) else text
+
+
+def _rows(batch: TickBatch, keep: Mask) -> TickBatch:
+    """The chosen rows of ``batch`` as a batch of their own."""
+    size = int(np.count_nonzero(keep))
+    chosen = TickBatch(size)
+    chosen.size = size
+    for name in ("values", "mode", "groups", "verdict", "start", "end"):
+        getattr(chosen, name)[:] = getattr(batch, name)[: batch.size][keep]
+    return chosen

@@ -1,0 +1,100 @@
+"""The compiled loops between encoded ticks and librdkafka's messages.
+
+A ``rd_kafka_message_t`` is nine words of eight bytes (``library.Message``); ``err`` and
+``partition`` take the lower half of theirs.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from kite_contracts.compiled import compiled
+from kite_kafka_io.librdkafka.library import Message
+from kite_kafka_io.librdkafka.memory import int32_at, int64_at
+
+Bytes = npt.NDArray[np.uint8]
+Ints = npt.NDArray[np.int64]
+Word = Any
+"""An int64 in machine code; an int or a numpy integer where the loops run without it."""
+
+WORDS: Final = ctypes.sizeof(Message) // 8
+KEY_BYTES: Final = 20
+"""Room for the key of a record: a token in decimal digits."""
+GROUP_FIELDS: Final = 3
+
+_PAYLOAD: Final = Message.payload.offset // 8
+_LENGTH: Final = Message.len.offset // 8
+_KEY: Final = Message.key.offset // 8
+_KEY_LENGTH: Final = Message.key_len.offset // 8
+_OPAQUE: Final = Message.opaque.offset // 8
+_ERROR_OFFSET: Final = Message.err.offset
+_OPAQUE_OFFSET: Final = Message.opaque.offset
+
+
+@compiled
+def lay_out(
+    messages: Ints,
+    keys: Bytes,
+    values: Bytes,
+    ends: Ints,
+    tokens: Ints,
+    opaque: Word,
+) -> None:
+    """Fill ``messages`` (n, WORDS) for the n records that lie end to end in ``values``.
+
+    The key of each is its token in decimal digits, written to ``keys``, ``KEY_BYTES`` for each. The
+    messages point into both arrays.
+    """
+    keys_at, values_at = np.int64(keys.ctypes.data), np.int64(values.ctypes.data)
+    start = np.int64(0)
+    for row in range(ends.shape[0]):
+        last = (row + 1) * KEY_BYTES
+        first = last
+        rest = tokens[row]
+        while True:
+            first -= 1
+            keys[first] = 48 + rest % 10
+            rest //= 10
+            if rest == 0:
+                break
+        message = messages[row]
+        for word in range(WORDS):
+            message[word] = 0
+        message[_PAYLOAD] = values_at + start
+        message[_LENGTH] = ends[row] - start
+        message[_KEY] = keys_at + first
+        message[_KEY_LENGTH] = last - first
+        message[_OPAQUE] = opaque
+        start = ends[row]
+
+
+@compiled
+def group_answers(pointers: Ints, count: Word, groups: Ints) -> Word:
+    """Count neighbours with the same opaque and the same error; how many groups there are.
+
+    ``pointers`` are addresses of ``count`` messages; a group is (opaque, error, how many).
+    """
+    found = np.int64(0)
+    for index in range(count):
+        opaque = int64_at(pointers[index] + _OPAQUE_OFFSET)
+        error = int32_at(pointers[index] + _ERROR_OFFSET)
+        if found > 0 and groups[found - 1, 0] == opaque and groups[found - 1, 1] == error:
+            groups[found - 1, 2] += 1
+        else:
+            groups[found, 0] = opaque
+            groups[found, 1] = error
+            groups[found, 2] = 1
+            found += 1
+    return found
+
+
+def warm_up() -> None:
+    """Compile both loops, or load them, so that the first tick does not wait."""
+    messages, ends = np.zeros((1, WORDS), np.int64), np.ones(1, np.int64)
+    lay_out(messages, np.zeros(KEY_BYTES, np.uint8), np.zeros(1, np.uint8), ends, ends, 1)
+    pointers = np.array([messages.ctypes.data], np.int64)
+    group_answers(pointers, 1, np.zeros((1, GROUP_FIELDS), np.int64))

@@ -1,0 +1,329 @@
+"""What both readers stand on: messages of a topic, from here to there, committed when handled."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Literal
+
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    OFFSET_END,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
+
+from kite_kafka_io.client_log import ClientLog
+from kite_kafka_io.errors import BrokerUnreachable, ReadError, SettingsError, UnknownTopic
+from kite_kafka_io.offsets import committed_offsets, watermarks
+from kite_kafka_io.settings import KafkaSettings
+
+Start = Literal["earliest", "latest"]
+Place = tuple[str, int]
+
+_METADATA_TIMEOUT_S: Final = 15.0
+_PREFETCH_KIB: Final = 32 * 1024
+_PASSING: Final = (
+    KafkaError._TRANSPORT,
+    KafkaError._ALL_BROKERS_DOWN,
+    KafkaError._TIMED_OUT,
+    KafkaError.REQUEST_TIMED_OUT,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.NOT_COORDINATOR,
+)
+_LEFT_TO_OTHERS: Final = (
+    KafkaError.ILLEGAL_GENERATION,
+    KafkaError.UNKNOWN_MEMBER_ID,
+    KafkaError.REBALANCE_IN_PROGRESS,
+    KafkaError._ASSIGNMENT_LOST,
+)
+
+
+class Source:
+    """Messages of ``topics``. Three ways to say which:
+
+    * ``group`` alone: as a member of the consumer group, for ever, from what it has committed.
+    * no ``group``: all partitions, from ``start`` or ``from_offsets``.
+    * with ``until_end`` or ``to_offsets`` (exclusive): all partitions, up to there. ``until_end``
+      takes the ends when reading starts. With a ``group``, from what it has committed.
+    * ``ranges``: exactly these partitions from their first offset to their end (exclusive; None
+      goes on for ever), whatever else is said.
+
+    Only committed transactions are read. ``trouble`` is librdkafka's last complaint, ``config``
+    overrides librdkafka properties.
+    """
+
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        topics: Sequence[str],
+        *,
+        group: str | None = None,
+        start: Start = "latest",
+        until_end: bool = False,
+        from_offsets: Mapping[int, int] | None = None,
+        to_offsets: Mapping[int, int] | None = None,
+        ranges: Mapping[Place, tuple[int, int | None]] | None = None,
+        config: Mapping[str, Any] | None = None,
+        logger: logging.Logger | None = None,
+    ) -> None:
+        if (from_offsets is not None or to_offsets is not None) and len(topics) != 1:
+            raise ValueError("offsets need exactly one topic")
+        self.trouble: str | None = None
+        self._topics = list(topics)
+        self._settings = settings
+        self._group = group
+        if ranges is None:
+            self._bounded = until_end or to_offsets is not None
+        else:
+            self._bounded = all(end is not None for _, end in ranges.values())
+        self._ends: dict[Place, int] = {}
+        self._open: set[Place] = set()
+        self._handled: dict[Place, int] = {}
+        log = ClientLog(logger if logger is not None else logging.getLogger(__name__))
+        properties = {
+            **consumer_config(settings, group=group, bounded=self._bounded, start=start),
+            **(config or {}),
+            "error_cb": self._on_error,
+        }
+        try:
+            self._consumer = Consumer(properties, logger=log)
+        except (KafkaException, ValueError, TypeError) as exc:
+            raise SettingsError(f"the Kafka settings are refused: {exc}") from exc
+        try:
+            if ranges is not None:
+                self._assign_ranges(ranges)
+            elif group is not None and not self._bounded and from_offsets is None:
+                self._consumer.subscribe(self._topics)
+            else:
+                self._assign(start, from_offsets, to_offsets)
+        except BaseException:
+            self._consumer.close()
+            raise
+
+    @property
+    def finished(self) -> bool:
+        """Whether the end was reached; never for a source without one."""
+        return self._bounded and not self._open
+
+    def read(self, count: int, timeout_s: float, linger_s: float = 0.0) -> list[Message]:
+        """Up to ``count`` messages, in the order of each partition.
+
+        Waits ``timeout_s`` for the first one, and ``linger_s`` for those after it. Raises ReadError
+        or UnknownTopic when reading cannot go on.
+        """
+        if self.finished:
+            return []
+        try:
+            # consume(count) alone would wait for all of them.
+            messages = self._consumer.consume(1, timeout_s)
+            if messages and count > 1:
+                messages += self._consumer.consume(count - 1, linger_s)
+        except (KafkaException, RuntimeError) as exc:
+            raise ReadError(f"reading {', '.join(self._topics)} failed: {exc}") from exc
+        if any(map(Message.error, messages)):
+            messages = [message for message in messages if self._is_message(message)]
+        return self._before_the_end(messages) if self._bounded else messages
+
+    @property
+    def commits(self) -> bool:
+        """Whether what is handled matters; without a group nothing is committed."""
+        return self._group is not None
+
+    def handled(self, place: Place, offset: int) -> None:
+        """Note that the messages of ``place`` up to ``offset`` (inclusive) were handled."""
+        self._handled[place] = offset + 1
+
+    def commit(self, *, wait: bool = False) -> None:
+        """Commit what was handled; without a group there is nothing to commit.
+
+        With ``wait`` it raises BrokerUnreachable while no broker answers, and keeps what it noted
+        for the next call; and ReadError if Kafka refuses. Partitions that were given to another
+        member of the group are left to it: it reads again what was not committed.
+        """
+        if self._group is None or not self._handled:
+            return
+        handled, self._handled = self._handled, {}
+        offsets = [TopicPartition(*place, offset) for place, offset in handled.items()]
+        try:
+            if wait:
+                self._consumer.commit(offsets=offsets, asynchronous=False)
+            else:
+                self._consumer.commit(offsets=offsets, asynchronous=True)
+        except KafkaException as exc:
+            error = exc.args[0]
+            if error.code() in _LEFT_TO_OTHERS:
+                self.trouble = error.str()
+                return
+            message = f"the offsets are not committed: {error.str()}"
+            if error.code() in _PASSING:
+                self._handled = {**handled, **self._handled}
+                raise BrokerUnreachable(message) from exc
+            raise ReadError(message) from exc
+
+    def lag(self) -> int:
+        """How many offsets lie between what was read and the ends, as of the last answers.
+
+        Only of partitions that were read from; some offsets may be no records.
+        """
+        try:
+            places = self._consumer.position(self._consumer.assignment())
+        except (KafkaException, RuntimeError) as exc:
+            raise ReadError(f"the positions are not to be had: {exc}") from exc
+        lag = 0
+        for place in places:
+            _, high = self._consumer.get_watermark_offsets(place, cached=True)
+            if place.offset >= 0 and high > place.offset:
+                lag += high - place.offset
+        return lag
+
+    def close(self) -> None:
+        """Leave the group. What was handled and not committed is read again by the next one."""
+        self._consumer.close()
+
+    def _assign(
+        self,
+        start: Start,
+        from_offsets: Mapping[int, int] | None,
+        to_offsets: Mapping[int, int] | None,
+    ) -> None:
+        places = [place for topic in self._topics for place in self._partitions(topic)]
+        asked = from_offsets or {}
+        begin = {
+            (topic, number): asked.get(
+                number, OFFSET_BEGINNING if start == "earliest" else OFFSET_END
+            )
+            for topic, number in places
+        }
+        if from_offsets is None and self._group is not None:
+            begin.update(self._committed(places))
+        if self._bounded:
+            for place in places:
+                self._bound(place, begin, to_offsets)
+        self._open = set(self._ends)
+        chosen = self._open if self._bounded else begin
+        self._consumer.assign([TopicPartition(*place, begin[place]) for place in sorted(chosen)])
+
+    def _assign_ranges(self, ranges: Mapping[Place, tuple[int, int | None]]) -> None:
+        wanted = {
+            place: first for place, (first, end) in ranges.items() if end is None or first < end
+        }
+        self._ends = {place: end for place in wanted if (end := ranges[place][1]) is not None}
+        self._open = set(self._ends)
+        self._consumer.assign([TopicPartition(*place, first) for place, first in wanted.items()])
+
+    def _bound(
+        self, place: Place, begin: dict[Place, int], to_offsets: Mapping[int, int] | None
+    ) -> None:
+        """Set where ``place`` ends, and turn a symbolic start into an offset."""
+        ends_s = time.monotonic() + _METADATA_TIMEOUT_S
+        low, high = watermarks(self._consumer, TopicPartition(*place), self._settings, ends_s)
+        first = {OFFSET_BEGINNING: low, OFFSET_END: high}.get(begin[place], begin[place])
+        begin[place] = first
+        end = high if to_offsets is None else min(to_offsets.get(place[1], 0), high)
+        if first < end:
+            self._ends[place] = end
+
+    def _partitions(self, topic: str) -> list[Place]:
+        try:
+            found = self._consumer.list_topics(topic, timeout=_METADATA_TIMEOUT_S).topics[topic]
+        except KafkaException as exc:
+            raise BrokerUnreachable(
+                f"no Kafka broker answers at {self._settings.bootstrap}"
+            ) from exc
+        if found.error is not None or not found.partitions:
+            raise _unknown(topic, self._settings)
+        return [(topic, number) for number in sorted(found.partitions)]
+
+    def _committed(self, places: list[Place]) -> dict[Place, int]:
+        try:
+            return committed_offsets(self._consumer, places, _METADATA_TIMEOUT_S)
+        except KafkaException as exc:
+            message = f"the group's offsets are not to be had: {exc.args[0].str()}"
+            if exc.args[0].code() in _PASSING:
+                raise BrokerUnreachable(message) from exc
+            raise ReadError(message) from exc
+
+    def _before_the_end(self, messages: list[Message]) -> list[Message]:
+        """Leave out what came after the end, and note the partitions that are there."""
+        last: dict[Any, Message]
+        if len(self._ends) == 1:
+            last = {place: messages[-1] for place in self._ends} if messages else {}
+        elif len(self._topics) == 1:
+            last = dict(zip(map(Message.partition, messages), messages, strict=True))
+        else:
+            last = {(message.topic(), message.partition()): message for message in messages}
+        beyond = False
+        for message in last.values():
+            place, offset = _place(message)
+            if offset >= self._ends[place] - 1:
+                self._open.discard(place)
+                beyond |= offset >= self._ends[place]
+        if not beyond:
+            return messages
+        return [each for each in messages if _place(each)[1] < self._ends[_place(each)[0]]]
+
+    def _is_message(self, message: Message) -> bool:
+        """Whether it is no error; notes the ends, and raises what cannot be mended."""
+        error = message.error()
+        if error is None:
+            return True
+        place, offset = _place(message)
+        if error.code() == KafkaError._PARTITION_EOF:
+            # The last offsets may be no messages: marks of transactions, or compacted away.
+            if offset >= self._ends.get(place, 0):
+                self._open.discard(place)
+        else:
+            self.trouble = passing_trouble(error, place[0], self._settings)
+        return False
+
+    def _on_error(self, error: KafkaError) -> None:
+        self.trouble = error.str()
+
+
+def _place(message: Message) -> tuple[Place, int]:
+    return (str(message.topic()), int(message.partition() or 0)), int(message.offset() or 0)
+
+
+def consumer_config(
+    settings: KafkaSettings, *, group: str | None, bounded: bool, start: Start
+) -> dict[str, Any]:
+    """What every reader sets; ``bounded`` readers begin at offsets and have an end."""
+    return {
+        **settings.client_config(),
+        "group.id": group if group is not None else "kafka-io-no-group",
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "partition.assignment.strategy": "cooperative-sticky",
+        "isolation.level": "read_committed",
+        # Offsets that were asked for and are gone must not be passed over in silence.
+        "auto.offset.reset": "error" if bounded else start,
+        "enable.partition.eof": bounded,
+        "queued.max.messages.kbytes": _PREFETCH_KIB,
+        "fetch.queue.backoff.ms": 10,
+    }
+
+
+def passing_trouble(error: KafkaError, topic: str, settings: KafkaSettings) -> str:
+    """What an error that came instead of a message says, if reading goes on by itself.
+
+    Raises UnknownTopic and ReadError where it does not.
+    """
+    if error.code() in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC):
+        raise _unknown(topic, settings)
+    if error.code() not in _PASSING and not error.retriable():
+        raise ReadError(f"reading {topic} failed: {error.str()}")
+    return str(error.str())
+
+
+def _unknown(topic: str, settings: KafkaSettings) -> UnknownTopic:
+    return UnknownTopic(
+        f"topic {topic} does not exist at {settings.bootstrap}; create it with make up"
+    )

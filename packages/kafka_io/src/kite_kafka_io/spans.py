@@ -1,0 +1,161 @@
+"""Which part of some topics to read: partitions, from where, to where, by offset or by time."""
+
+from __future__ import annotations
+
+import fnmatch
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from kite_kafka_io.client_log import ClientLog
+from kite_kafka_io.errors import BrokerUnreachable, UnknownTopic
+from kite_kafka_io.offsets import committed_offsets, watermarks
+from kite_kafka_io.settings import KafkaSettings
+from kite_kafka_io.source import Place
+
+_TIMEOUT_S: Final = 15.0
+_WILDCARDS: Final = frozenset("*?[")
+_NS_PER_MS: Final = 1_000_000
+
+Ranges = dict[Place, tuple[int, int | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A part of each topic. None is no limit; ``until_*`` are exclusive; times are epoch ns.
+
+    ``from_ns`` and ``until_ns`` are held against the records' own time stamps, which need not rise.
+    Kafka keeps whole milliseconds.
+    """
+
+    partitions: frozenset[int] | None = None
+    from_offset: int | None = None
+    from_ns: int | None = None
+    until_offset: int | None = None
+    until_ns: int | None = None
+
+    def takes(self, ts_ns: int | None) -> bool:
+        """Whether a record of this time is in the span; one without a time always is."""
+        if ts_ns is None:
+            return True
+        low, high = self.from_ns, self.until_ns
+        return (low is None or ts_ns >= low) and (high is None or ts_ns < high)
+
+
+def match_topics(settings: KafkaSettings, patterns: Sequence[str]) -> list[str]:
+    """The topics that these names and shell patterns (``*.dlq``) mean, sorted, each once.
+
+    Kafka's own topics (``__*``) are left out. Raises UnknownTopic for a name that is not there and
+    when nothing matches, and BrokerUnreachable.
+    """
+    consumer = _consumer(settings)
+    try:
+        known = sorted(consumer.list_topics(timeout=_TIMEOUT_S).topics)
+    except KafkaException as exc:
+        raise BrokerUnreachable(f"no Kafka broker answers at {settings.bootstrap}") from exc
+    finally:
+        consumer.close()
+    found: set[str] = set()
+    for pattern in patterns:
+        if pattern in known:
+            found.add(pattern)
+        elif _WILDCARDS.isdisjoint(pattern):
+            raise UnknownTopic(
+                f"topic {pattern} does not exist at {settings.bootstrap}; create it with make up"
+            )
+        else:
+            names = fnmatch.filter(known, pattern)
+            found.update(name for name in names if not name.startswith("__"))
+    if not found:
+        raise UnknownTopic(f"no topic at {settings.bootstrap} matches {', '.join(patterns)}")
+    return sorted(found)
+
+
+def find_ranges(
+    settings: KafkaSettings,
+    topics: Sequence[str],
+    span: Span,
+    *,
+    group: str | None = None,
+    follow: bool = False,
+    timeout_s: float | None = None,
+) -> Ranges:
+    """First offset and end (exclusive) of each partition in the span, as things are now.
+
+    With ``follow`` the ends are None. What a ``group`` has committed is where it goes on; the span
+    says where it begins. ``timeout_s`` is how long each question may take (15 s). Raises
+    BrokerUnreachable and UnknownTopic.
+    """
+    limit_s = _TIMEOUT_S if timeout_s is None else timeout_s
+    consumer = _consumer(settings, group)
+    try:
+        places = [
+            place
+            for topic in topics
+            for place in _partitions(consumer, topic, settings, limit_s)
+            if span.partitions is None or place[1] in span.partitions
+        ]
+        committed = committed_offsets(consumer, places, limit_s) if group is not None else {}
+        return {
+            place: _range(consumer, place, span, committed.get(place), settings, follow, limit_s)
+            for place in places
+        }
+    except KafkaException as exc:
+        error = exc.args[0]
+        raise BrokerUnreachable(f"Kafka at {settings.bootstrap}: {error.str()}") from exc
+    finally:
+        consumer.close()
+
+
+def _range(
+    consumer: Consumer,
+    place: Place,
+    span: Span,
+    committed: int | None,
+    settings: KafkaSettings,
+    follow: bool,
+    limit_s: float,
+) -> tuple[int, int | None]:
+    low, high = watermarks(consumer, TopicPartition(*place), settings, time.monotonic() + limit_s)
+    first = low
+    if committed is not None:
+        first = max(low, committed)
+    elif span.from_offset is not None:
+        first = min(max(low, span.from_offset), high)
+    elif span.from_ns is not None:
+        first = _offset_at(consumer, place, span.from_ns, high, limit_s)
+    if follow:
+        return first, None
+    # By time nothing is cut off at the end: a later record may have an earlier time.
+    return first, high if span.until_offset is None else min(span.until_offset, high)
+
+
+def _offset_at(consumer: Consumer, place: Place, from_ns: int, high: int, limit_s: float) -> int:
+    """The first record that is not older; the end where there is none."""
+    from_ms = -(-from_ns // _NS_PER_MS)
+    asked = TopicPartition(*place, max(0, from_ms))
+    found = consumer.offsets_for_times([asked], timeout=limit_s)[0].offset
+    return found if 0 <= found < high else high
+
+
+def _partitions(
+    consumer: Consumer, topic: str, settings: KafkaSettings, limit_s: float
+) -> list[Place]:
+    found = consumer.list_topics(topic, timeout=limit_s).topics[topic]
+    if found.error is not None or not found.partitions:
+        where = settings.bootstrap
+        raise UnknownTopic(f"topic {topic} does not exist at {where}; create it with make up")
+    return [(topic, number) for number in sorted(found.partitions)]
+
+
+def _consumer(settings: KafkaSettings, group: str | None = None) -> Consumer:
+    config = {
+        **settings.client_config(),
+        "group.id": group if group is not None else "kafka-io-no-group",
+        "enable.auto.commit": False,
+    }
+    return Consumer(config, logger=ClientLog(logging.getLogger(__name__)))

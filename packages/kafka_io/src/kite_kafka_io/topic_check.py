@@ -1,0 +1,103 @@
+"""Whether Kafka is there and has the topics, before anything is sent or read."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+from uuid import UUID
+
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka.admin import AdminClient
+
+from kite_kafka_io.client_log import ClientLog
+from kite_kafka_io.errors import BrokerUnreachable, SettingsError, UnknownTopic
+from kite_kafka_io.settings import KafkaSettings
+
+_64_BITS: Final = 2**64 - 1
+
+
+def check_topics(
+    settings: KafkaSettings,
+    names: Iterable[str],
+    timeout_s: float = 10.0,
+    *,
+    logger: logging.Logger | None = None,
+) -> dict[str, int]:
+    """The number of partitions of each topic in ``names``.
+
+    Raises BrokerUnreachable if no broker answers within ``timeout_s`` seconds, UnknownTopic for the
+    first topic that does not exist, and SettingsError if librdkafka refuses the settings.
+    """
+    complaints: list[str] = []
+    client = _client(settings, complaints, logger)
+    try:
+        topics = client.list_topics(timeout=timeout_s).topics
+    except KafkaException as exc:
+        client.poll(0)
+        why = f" ({complaints[0]})" if complaints else ""
+        raise BrokerUnreachable(f"no Kafka broker answers at {settings.bootstrap}{why}") from exc
+    found: dict[str, int] = {}
+    for name in names:
+        if name not in topics or topics[name].error is not None:
+            raise UnknownTopic(
+                f"topic {name} does not exist at {settings.bootstrap}; create it with make up"
+            )
+        found[name] = len(topics[name].partitions)
+    return found
+
+
+def topic_ids(
+    settings: KafkaSettings,
+    names: Sequence[str],
+    timeout_s: float = 10.0,
+    *,
+    logger: logging.Logger | None = None,
+) -> dict[str, UUID]:
+    """The id that Kafka gave each topic when it was created; a topic made anew has another one.
+
+    All zero where the broker tells none. Raises what ``check_topics`` raises.
+    """
+    if not names:
+        return {}
+    complaints: list[str] = []
+    client = _client(settings, complaints, logger)
+    asked = client.describe_topics(
+        TopicCollection(topic_names=list(names)), request_timeout=timeout_s
+    )
+    found: dict[str, UUID] = {}
+    for name, answer in asked.items():
+        try:
+            found[name] = _uuid(answer.result(timeout=timeout_s).topic_id)
+        except KafkaException as exc:
+            error = exc.args[0]
+            if error.code() in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC):
+                raise UnknownTopic(
+                    f"topic {name} does not exist at {settings.bootstrap}; create it with make up"
+                ) from exc
+            raise BrokerUnreachable(
+                f"no Kafka broker at {settings.bootstrap} describes {name}: {error.str()}"
+            ) from exc
+        except TimeoutError as exc:
+            raise BrokerUnreachable(f"no Kafka broker answers at {settings.bootstrap}") from exc
+    return found
+
+
+def _uuid(topic_id: Any) -> UUID:
+    high, low = topic_id.get_most_significant_bits(), topic_id.get_least_significant_bits()
+    return UUID(int=(high & _64_BITS) << 64 | (low & _64_BITS))
+
+
+def _client(
+    settings: KafkaSettings, complaints: list[str], logger: logging.Logger | None
+) -> AdminClient:
+    log = ClientLog(logger if logger is not None else logging.getLogger(__name__))
+    config: dict[str, Any] = {
+        **settings.client_config(),
+        "error_cb": lambda error: complaints.append(error.str()),
+        "topic.metadata.refresh.interval.ms": -1,
+    }
+    try:
+        return AdminClient(config, logger=log)
+    except (KafkaException, ValueError, TypeError) as exc:
+        raise SettingsError(f"the Kafka settings are refused: {exc}") from exc

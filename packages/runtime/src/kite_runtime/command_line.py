@@ -1,0 +1,151 @@
+"""The entry point of an app: every error is one sentence and its exit code, never a trace."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Final, NoReturn
+
+import typer
+from typer.core import TyperCommand, TyperGroup, TyperOption
+from typer.exceptions import Abort, TyperException
+
+from kite_runtime.console import complain, reader_may_leave
+from kite_runtime.errors import (
+    EXIT_DONE,
+    EXIT_INTERRUPTED,
+    EXIT_USAGE,
+    Foreseen,
+    Interrupted,
+    exit_code_of,
+    is_foreseen,
+)
+
+EXIT_CODES: Final = (
+    "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done with findings to look at, "
+    "75 try again later ({away} away), 78 configuration. --debug anywhere shows the trace "
+    "of an error."
+)
+_HELP: Final = ("-h", "--help")
+
+
+def make_app(name: str, purpose: str, *, away: str, no_args_is_help: bool = True) -> typer.Typer:
+    """A Typer app in this repository's form; ``away`` names the services whose absence is a 75."""
+    return typer.Typer(
+        name=name,
+        help=purpose,
+        epilog=EXIT_CODES.format(away=away),
+        no_args_is_help=no_args_is_help,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": list(_HELP)},
+    )
+
+
+def with_any_reader(command: Callable[..., int]) -> Callable[..., int]:
+    """The same command; its output may be piped into one that reads only the beginning, and Ctrl-C
+    ends it with a sentence."""
+
+    @wraps(command)
+    def call(*arguments: Any, **options: Any) -> int:
+        try:
+            with reader_may_leave():
+                return command(*arguments, **options)
+        except KeyboardInterrupt:
+            raise Interrupted from None
+        return EXIT_DONE
+
+    return call
+
+
+def with_default(arguments: list[str], default: str | None) -> list[str]:
+    """The arguments with ``default`` in front where they name no command and ask for no help."""
+    first = arguments[0] if arguments else ""
+    if default is None or first in _HELP or (first and not first.startswith("-")):
+        return arguments
+    return [default, *arguments]
+
+
+class _Once:
+    """Refuses an option of one value that is given again: Typer keeps the last one in silence."""
+
+    def parse_args(self: Any, ctx: Any, args: list[str]) -> list[str]:
+        given = list(args)
+        rest: list[str] = super().parse_args(ctx, args)  # type: ignore[misc]
+        options = [each for each in self.make_parser(ctx).parse_args(given)[2] if _is_single(each)]
+        for option in options:
+            if options.count(option) > 1:
+                name = max(option.opts, key=len)
+                raise TyperException(f"{name} is given {options.count(option)} times; it takes one")
+        return rest
+
+
+class _Command(_Once, TyperCommand):
+    """A command whose options of one value are given once."""
+
+
+class _Group(_Once, TyperGroup):
+    """A group whose options of one value are given once."""
+
+
+def _is_single(parameter: object) -> bool:
+    """Whether it is an option with one value; flags may be repeated."""
+    return isinstance(parameter, TyperOption) and not (
+        parameter.multiple or parameter.is_flag or parameter.count
+    )
+
+
+def refuse_repetition(app: typer.Typer) -> None:
+    """Make the app and its groups refuse an option of one value that is given twice."""
+    app.info.cls = _Group
+    for command in app.registered_commands:
+        command.cls = _Command
+    for group in app.registered_groups:
+        if group.typer_instance is not None:
+            refuse_repetition(group.typer_instance)
+
+
+def run(app: typer.Typer, *, foreseen: Foreseen = (), default: str | None = None) -> NoReturn:
+    """Run the app on this process's arguments and exit.
+
+    A command returns its exit code. An option is given once, unless it is declared as a list or is
+    a flag. ``foreseen`` are the packages' errors that the app explains,
+    ``default`` is the command meant where none is named. ``--debug`` anywhere shows an error's
+    trace.
+    """
+    program = app.info.name or sys.argv[0]
+    given = sys.argv[1:]
+    debug = "--debug" in given
+    arguments = with_default([each for each in given if each != "--debug"], default)
+    refuse_repetition(app)
+    try:
+        code = app(arguments, standalone_mode=False)
+    except (KeyboardInterrupt, Abort):
+        sys.exit(complain(program, Interrupted(), EXIT_INTERRUPTED))
+    except TyperException as error:
+        sys.exit(complain(program, f"{_text(error)}; see --help", EXIT_USAGE))
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        sys.exit(
+            complain(program, _sentence(program, error, foreseen), exit_code_of(error, foreseen))
+        )
+    sys.exit(code if isinstance(code, int) else EXIT_DONE)
+
+
+def _text(error: TyperException) -> str:
+    """What Typer says of wrong usage, without the full stop that ends its sentences."""
+    text = error.format_message() if hasattr(error, "format_message") else str(error)
+    return str(text).rstrip(".")
+
+
+def _sentence(program: str, error: Exception, foreseen: Foreseen) -> str:
+    """What to tell the user; an error that nobody foresaw is a defect and says so."""
+    if is_foreseen(error, foreseen):
+        return str(error)
+    return (
+        f"unexpected {type(error).__name__}: {error}; this is a defect of {program}, "
+        "--debug shows where"
+    )

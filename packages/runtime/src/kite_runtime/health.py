@@ -1,0 +1,82 @@
+"""``/metrics``, ``/healthz`` and ``/readyz`` on a port of the process's own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+from prometheus_client import CollectorRegistry, make_wsgi_app
+
+from kite_runtime.errors import PortTaken
+
+StartResponse = Callable[..., Any]
+
+
+class _Quiet(WSGIRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:
+        """Scrapes every few seconds would drown the log."""
+
+
+class HealthServer:
+    """Serves the three pages from a thread of its own.
+
+    ``problems`` is asked at each ``/readyz`` and returns what is wrong, empty when ready;
+    ``/healthz`` says that the process answers. ``other_port`` is the setting by which a person
+    chooses another port, such as ``WS_BRIDGE_PORT=9465``. Raises PortTaken.
+    """
+
+    def __init__(
+        self,
+        port: int,
+        registry: CollectorRegistry,
+        problems: Callable[[], list[str]],
+        *,
+        other_port: str,
+    ) -> None:
+        self._metrics = make_wsgi_app(registry)
+        self._problems = problems
+        try:
+            self._server: WSGIServer = make_server(
+                "127.0.0.1", port, self._answer, handler_class=_Quiet
+            )
+        except OSError as error:
+            raise PortTaken(port, error, other_port) from error
+        self.port: int = self._server.server_port
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, name="health", daemon=True
+        )
+
+    def __enter__(self) -> HealthServer:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def _answer(self, environ: dict[str, Any], start: StartResponse) -> Iterable[bytes]:
+        path = environ.get("PATH_INFO", "/")
+        if path == "/metrics":
+            answer: Iterable[bytes] = self._metrics(environ, start)
+            return answer
+        if path == "/healthz":
+            return _text(start, "200 OK", "ok\n")
+        if path == "/readyz":
+            found = self._problems()
+            status = "503 Service Unavailable" if found else "200 OK"
+            return _text(start, status, "\n".join(found or ["ready"]) + "\n")
+        return _text(start, "404 Not Found", "ask for /metrics, /healthz or /readyz\n")
+
+
+def _text(start: StartResponse, status: str, body: str) -> Iterable[bytes]:
+    start(status, [("Content-Type", "text/plain; charset=utf-8")])
+    return [body.encode()]

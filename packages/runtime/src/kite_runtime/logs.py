@@ -1,0 +1,81 @@
+"""Logs: one line an event on stderr, JSON where no person is looking, secrets redacted."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Iterable, Mapping, MutableMapping
+from typing import Any, Final
+
+import structlog
+
+from kite_contracts.redaction import redact
+
+SAME_LOGGER_S: Final = 10.0
+_LEVELS: Final = {True: logging.ERROR, False: logging.INFO}
+
+
+def configure_logs(*, quiet: bool = False, secrets: Iterable[str] = ()) -> None:
+    """Send structlog and the standard library's logging to stderr.
+
+    ``quiet`` leaves out what is not at least an error. ``secrets`` are struck out wherever they
+    would appear.
+    """
+    struck = tuple(secret for secret in secrets if secret)
+
+    def strike(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
+        return {key: _clean(value, struck) for key, value in event.items()}
+
+    terminal = sys.stderr.isatty()
+    renderer: Any = (
+        structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer()
+    )
+    before: list[Any] = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        strike,
+    ]
+    structlog.configure(
+        processors=[*before, renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[quiet]),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, *before],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    handler.addFilter(_Seldom())
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    if quiet:  # the command's own sentence says what a person needs
+        logging.getLogger("kafka_io").setLevel(logging.CRITICAL)
+
+
+class _Seldom(logging.Filter):
+    """One line a logger in ten seconds: an outage repeats itself many times a second."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._next_s: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        now_s = time.monotonic()
+        if now_s < self._next_s.get(record.name, 0.0):
+            return False
+        self._next_s[record.name] = now_s + SAME_LOGGER_S
+        return True
+
+
+def _clean(value: Any, secrets: tuple[str, ...]) -> Any:
+    if isinstance(value, str):
+        return redact(value, secrets)
+    if isinstance(value, Mapping):
+        return {key: _clean(each, secrets) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_clean(each, secrets) for each in value]
+    return value
