@@ -20,7 +20,7 @@ import numpy as np
 from benchmarks.measure import NotMeasured
 from benchmarks.ways import SESSION
 from kite_broker_zerodha.frames import count_slots, frame_index
-from kite_broker_zerodha.session.clock import SystemClock
+from kite_runtime.clock import SystemClock
 from kite_broker_zerodha.session.events import Connected
 from kite_kafka_io.framing import SingleObjectFraming
 from kite_kafka_io.settings import KafkaSettings

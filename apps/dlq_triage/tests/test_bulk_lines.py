@@ -21,7 +21,7 @@ from mixed_letters import mixed_letters, produce
 
 from kite_broker_zerodha.fuzzing import random_packet
 from kite_broker_zerodha.packets import PacketKind
-from kite_contracts.code_cache import sources_behind
+from kite_runtime.code_cache import sources_behind
 from kite_dlq_triage import bulk_work, opening
 from kite_dlq_triage.bulk_work import OUT_BYTES, BulkWork, warm_up
 from kite_dlq_triage.classify import Classifier
@@ -29,7 +29,7 @@ from kite_dlq_triage.dump import dump
 from kite_dlq_triage.dump_file import LinePart, PieceFile
 from kite_dlq_triage.form_loops import find
 from kite_dlq_triage.line_loops import write_lines
-from kite_dlq_triage.stopping import Stop
+from kite_runtime.stopping import Stop
 from kite_dlq_triage.summary import Summary
 from kite_dlq_triage.work import DumpOptions, RecordMaker
 from kite_kafka_io.dead_letters import DeadLetter
@@ -386,7 +386,7 @@ def test_kept_machine_code_depends_on_every_layout_the_loop_reads() -> None:
     behind = sources_behind("kite_dlq_triage.line_loops")
     assert {
         "kite_broker_zerodha.packets",
-        "kite_contracts.compiled",
+        "kite_runtime.compiled",
         "kite_dlq_triage.form_loops",
         "kite_kafka_io.librdkafka.gathering",
         "kite_kafka_io.librdkafka.memory",

@@ -21,7 +21,7 @@ from kite_broker_zerodha.rest import CALLS_A_SECOND, CallKind
 from kite_broker_zerodha.simulator import Lost, Restated, RestFault, RestSimulator
 from kite_contracts.sessions import IST, SessionCalendar
 from kite_hist_merge.backfill_plan import CALLS_A_SECOND_MAX, Work, plan_of, span_of_days
-from kite_hist_merge.checkpoint import Checkpoint
+from kite_runtime.checkpoint import Checkpoint
 from kite_hist_merge.commands.backfill import CLIENTS
 from kite_hist_merge.universe import Listed
 

@@ -11,7 +11,7 @@ import pytest
 from dumps import future, option, row, table, weeks
 
 from kite_instruments.exporting import TOKENS_FILE, Export, Member, difference, make, union
-from kite_instruments.files import write_whole
+from kite_runtime.files import write_whole
 from kite_instruments.universes import parse
 
 DAY = date(2026, 8, 12)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from kite_broker_zerodha.session.clock import SystemClock
+from kite_runtime.clock import SystemClock
 from kite_broker_zerodha.session.credentials import FixedCredentials
 from kite_broker_zerodha.simulator import SimulatorOptions, SimulatorServer
 from kite_broker_zerodha.subscriptions import Plan

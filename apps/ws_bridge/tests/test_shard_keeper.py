@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from kite_runtime.errors import SettingError
-from kite_broker_zerodha.session.clock import SystemClock
+from kite_runtime.clock import SystemClock
 from kite_kafka_io.group import Membership
 from kite_ws_bridge.counters import Counters
 from kite_ws_bridge.shard_keeper import ShardKeeper, check_partitions

@@ -20,7 +20,7 @@ from kite_broker_zerodha.session.messages import (
     parse_text,
 )
 from kite_broker_zerodha.subscriptions import diff_shard
-from kite_contracts.redaction import RedactingFilter, redact
+from kite_runtime.redaction import RedactingFilter, redact
 from kite_contracts.tick_batch import TickMode
 
 

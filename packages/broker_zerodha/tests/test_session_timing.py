@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kite_broker_zerodha.session.backoff import Backoff
+from kite_runtime.backoff import Backoff
 from kite_broker_zerodha.session.events import FeedSessions
 from kite_broker_zerodha.session.liveness import (
     NS_PER_S,

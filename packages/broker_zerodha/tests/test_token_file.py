@@ -23,7 +23,7 @@ from kite_broker_zerodha.auth import (
 )
 from kite_broker_zerodha.auth.grant import IST
 from kite_broker_zerodha.errors import CredentialsError
-from kite_broker_zerodha.secret import Secret
+from kite_runtime.secrets import Secret
 from kite_broker_zerodha.session import Credentials, TokenFile
 
 MINTED = datetime(2026, 1, 5, 3, 0, tzinfo=UTC)

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from kite_contracts import code_cache, compiled
+from kite_runtime import code_cache, compiled
 
 PROGRAM = """
 from loops import total
 print(total(4), sum(total.stats.cache_hits.values()))
 """
 LOOPS = """
-from kite_contracts.compiled import compiled
+from kite_runtime.compiled import compiled
 from factors.values import FACTOR
 
 @compiled

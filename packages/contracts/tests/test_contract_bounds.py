@@ -11,7 +11,7 @@ from contract_records import Schema, tick_rows
 from hypothesis import example, given, settings
 
 from kite_contracts.bounds import check_row, compile_bounds, tick_bounds
-from kite_contracts.compiled import compiled
+from kite_runtime.compiled import compiled
 from kite_contracts.errors import SchemaError, UnknownContractError
 from kite_contracts.schemas import json_schema
 from kite_contracts.tick_batch import (

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kite_contracts.errors import SettingsError
-from kite_contracts.settings_env import parse_env, read_env
+from kite_runtime.env_files import parse_env, read_env
 
 
 def write(root: Path, name: str, text: str) -> None:

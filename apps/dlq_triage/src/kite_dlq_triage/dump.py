@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from kite_dlq_triage.stopping import Stop
+from kite_runtime.stopping import Stop
 from kite_dlq_triage.summary import Summary
 from kite_dlq_triage.work import Work
 from kite_kafka_io.errors import BrokerUnreachable

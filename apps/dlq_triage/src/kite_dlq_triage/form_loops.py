@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from kite_contracts.compiled import compiled
+from kite_runtime.compiled import compiled
 from kite_dlq_triage.text_loops import Ints, Word
 from kite_kafka_io.librdkafka.calls import copy_bytes
 from kite_kafka_io.librdkafka.gathering import (

@@ -20,7 +20,7 @@ from kite_runtime.errors import AppError
 from kite_dlq_triage.dump import dump
 from kite_dlq_triage.dump_file import PieceFile
 from kite_dlq_triage.opening import open_work
-from kite_dlq_triage.stopping import Stop
+from kite_runtime.stopping import Stop
 from kite_dlq_triage.summary import Summary
 from kite_dlq_triage.work import DumpOptions
 from kite_kafka_io.errors import BrokerUnreachable, KafkaIoError

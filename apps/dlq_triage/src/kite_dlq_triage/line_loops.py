@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from kite_contracts.compiled import compiled
+from kite_runtime.compiled import compiled
 from kite_dlq_triage.form_loops import (
     FEED_SESSION,
     FIRST_AT,

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from kite_broker_zerodha.packets import DEFAULT_PRICE_SCALE, PRICE_SCALES, PacketKind, Wire
-from kite_contracts.compiled import compiled
+from kite_runtime.compiled import compiled
 from kite_dlq_triage.packet_texts import FULL_EVENT_AT, INDEX_EVENT_AT, TRADED_AT, WIRES
 from kite_dlq_triage.text_loops import Bytes, Word, put_number
 from kite_kafka_io.librdkafka.memory import byte_at

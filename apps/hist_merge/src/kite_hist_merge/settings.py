@@ -14,9 +14,9 @@ from typing import Final
 import platformdirs
 
 from kite_runtime.errors import ConfigurationError, SettingError
-from kite_runtime.values import Values
-from kite_broker_zerodha.secret import Secret
-from kite_contracts.settings_env import read_env
+from kite_runtime.settings import Values
+from kite_runtime.secrets import Secret
+from kite_runtime.env_files import read_env
 from kite_kafka_io.settings import KafkaSettings
 
 KITE_ROOT: Final = "https://api.kite.trade"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kite_runtime.console import say
-from kite_hist_merge.checkpoint import Checkpoint
+from kite_runtime.checkpoint import Checkpoint
 from kite_hist_merge.sources.protocol import Window
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from kite_runtime.console import say
 from kite_broker_zerodha.auth import StoredToken, read_token
 from kite_broker_zerodha.errors import CredentialsError
-from kite_broker_zerodha.secret import Secret
+from kite_runtime.secrets import Secret
 from kite_instruments.errors import LoginDead
 from kite_instruments.settings import Settings
 

@@ -6,7 +6,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from kite_broker_zerodha.session.clock import Clock
+from kite_runtime.clock import Clock
 from kite_broker_zerodha.session.credentials import CredentialSource
 from kite_broker_zerodha.session.options import SessionOptions
 from kite_kafka_io.breaker import BreakerLimits

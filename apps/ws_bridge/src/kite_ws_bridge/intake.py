@@ -16,7 +16,7 @@ import orjson
 import structlog
 
 from kite_broker_zerodha.frames import count_slots
-from kite_broker_zerodha.session.clock import Clock
+from kite_runtime.clock import Clock
 from kite_broker_zerodha.session.events import (
     AuthExpired,
     AuthRestored,

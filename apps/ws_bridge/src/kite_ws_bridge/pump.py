@@ -20,7 +20,7 @@ import structlog
 
 from kite_broker_zerodha.frames import FRAME_INDEX, decode_frames
 from kite_broker_zerodha.packets import MAX_FRAME_ROWS
-from kite_broker_zerodha.session.clock import Clock, SystemClock
+from kite_runtime.clock import Clock, SystemClock
 from kite_contracts.bounds import TickBounds, tick_bounds
 from kite_contracts.tick_batch import TickBatch, Verdict
 from kite_kafka_io.codec import AvroCodec

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from kite_broker_zerodha.frames import FRAME_INDEX
-from kite_broker_zerodha.session.clock import Clock
+from kite_runtime.clock import Clock
 from kite_ws_bridge.journal import START, Chunk, Position, read_file
 
 PACED_BYTES: Final = 16 * 1024

@@ -15,7 +15,7 @@ from typing import Final
 import platformdirs
 
 from kite_runtime.errors import SettingError
-from kite_runtime.values import Values
+from kite_runtime.settings import Values
 from kite_broker_zerodha.session.credentials import (
     ACCESS_TOKEN,
     API_KEY,
@@ -25,7 +25,7 @@ from kite_broker_zerodha.session.credentials import (
     TokenFile,
 )
 from kite_broker_zerodha.subscriptions import SHARDS_MAX as KITE_CONNECTIONS
-from kite_contracts.settings_env import read_env
+from kite_runtime.env_files import read_env
 from kite_kafka_io.breaker import BreakerLimits
 from kite_kafka_io.settings import KafkaSettings
 from kite_ws_bridge.errors import MissingCredentials

@@ -23,7 +23,7 @@ from typing import Any, Final, Protocol, TypeVar
 import structlog
 
 from kite_runtime.errors import SettingError
-from kite_broker_zerodha.session.clock import Clock
+from kite_runtime.clock import Clock
 from kite_kafka_io.errors import BrokerUnreachable
 from kite_kafka_io.group import GroupMember, Membership
 from kite_ws_bridge.counters import Counters

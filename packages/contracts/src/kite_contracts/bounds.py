@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from kite_contracts.compiled import compiled
+from kite_runtime.compiled import compiled
 from kite_contracts.errors import SchemaError
 from kite_contracts.schemas import json_schema
 from kite_contracts.shape import Node, json_nodes

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from kite_contracts.errors import ContractError, DatabaseAwayError, SettingsError
-from kite_contracts.settings_env import LOCAL_STACK_FILE, read_env
+from kite_runtime.env_files import LOCAL_STACK_FILE, read_env
 from kite_contracts.topics import load_topics
 from kite_devstack import databases, leases, stack, tables, topics
 from kite_devstack.errors import (

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from kite_contracts.compiled import compiled
+from kite_runtime.compiled import compiled
 from kite_contracts.tick_batch import (
     ABSENT,
     DEPTH,

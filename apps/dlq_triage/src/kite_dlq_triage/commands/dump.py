@@ -35,7 +35,7 @@ from kite_dlq_triage.dump_file import STDOUT, DumpFile
 from kite_dlq_triage.helpers import JOBS, JOBS_MAX, Helper, Piece, count_of, helping, share
 from kite_dlq_triage.opening import open_work
 from kite_dlq_triage.places import span_of
-from kite_dlq_triage.stopping import Stop, stop_on_signals
+from kite_runtime.stopping import Stop, stop_on_signals
 from kite_dlq_triage.summary import Summary
 from kite_dlq_triage.work import DumpOptions, RecordWork, Work, reason_filter
 from kite_kafka_io.raw_reader import RawReader

@@ -17,7 +17,7 @@ from kite_runtime.errors import EXIT_DONE, Interrupted
 from kite_bars_store.bars.survey import BarSurvey
 from kite_contracts.sessions import IST
 from kite_hist_merge.backfill_plan import Plan, Work, plan_of, span_of_days
-from kite_hist_merge.checkpoint import Checkpoint, checkpoint_path
+from kite_runtime.checkpoint import Checkpoint, checkpoint_path
 from kite_hist_merge.commands.merging import Order, Run, Vendor, an_interval, ended, refused_folder
 from kite_hist_merge.commands.options import (
     AsJson,

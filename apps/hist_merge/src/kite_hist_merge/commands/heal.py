@@ -16,7 +16,7 @@ from kite_runtime.console import say
 from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS, Interrupted
 from kite_bars_store.bars import BarColumns, Gap, GapLedger, MergeResult, SourceBars
 from kite_bars_store.bars.columns import Int64s, take
-from kite_hist_merge.checkpoint import Checkpoint, checkpoint_path
+from kite_runtime.checkpoint import Checkpoint, checkpoint_path
 from kite_hist_merge.commands.merging import refused_folder
 from kite_hist_merge.commands.options import (
     AsJson,

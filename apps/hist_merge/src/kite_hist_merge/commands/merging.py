@@ -15,7 +15,7 @@ from kite_runtime.console import say
 from kite_runtime.errors import Interrupted, TryAgainLater, UsageError
 from kite_bars_store.bars import SourceBars
 from kite_contracts.sessions import IST, SessionCalendar
-from kite_hist_merge.checkpoint import Checkpoint, checkpoint_path
+from kite_runtime.checkpoint import Checkpoint, checkpoint_path
 from kite_hist_merge.commands.options import Days, Stores, now, progress_bar, today
 from kite_hist_merge.doubts import Doubts
 from kite_hist_merge.feed_files import files_of

@@ -18,7 +18,7 @@ from kite_instruments import kite
 from kite_instruments.commands.options import Root, open_store, settings_of, today
 from kite_instruments.errors import ExportFailed, LoginDead, NotFound, OutputUnusable, UniverseError
 from kite_instruments.exporting import TOKENS_FILE, difference, make
-from kite_instruments.files import read_if_there, write_whole
+from kite_runtime.files import read_if_there, write_whole
 from kite_instruments.settings import Settings
 from kite_instruments.universes import Universe, parse
 

@@ -38,7 +38,7 @@ from kite_instruments.commands.options import (
 from kite_instruments.dead_letters import as_lines, key_of, letter_of
 from kite_instruments.errors import DumpRefused, NotPublished
 from kite_instruments.fetching import Fetched, fetch, read_file
-from kite_instruments.files import write_whole
+from kite_runtime.files import write_whole
 from kite_instruments.messages import Message
 from kite_instruments.settings import Settings
 from kite_instruments.summary import show, tell_published

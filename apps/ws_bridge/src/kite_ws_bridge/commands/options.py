@@ -18,7 +18,7 @@ from kite_broker_zerodha.simulator import (
     parse_rest_script,
     parse_script,
 )
-from kite_contracts.settings_env import read_env
+from kite_runtime.env_files import read_env
 from kite_kafka_io.settings import KafkaSettings
 
 Bootstrap = Annotated[

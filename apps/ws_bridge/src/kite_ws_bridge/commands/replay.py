@@ -11,7 +11,7 @@ import typer
 from kite_runtime.console import say
 from kite_runtime.errors import EXIT_FINDINGS, UsageError
 from kite_runtime.logs import configure_logs
-from kite_broker_zerodha.session.clock import SystemClock
+from kite_runtime.clock import SystemClock
 from kite_kafka_io.framing import Framing
 from kite_kafka_io.registry import open_framing
 from kite_kafka_io.settings import KafkaSettings

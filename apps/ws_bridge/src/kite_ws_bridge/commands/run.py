@@ -12,7 +12,7 @@ import typer
 from kite_runtime.console import say
 from kite_runtime.errors import EXIT_FINDINGS, EXIT_TRY_LATER
 from kite_runtime.logs import configure_logs
-from kite_broker_zerodha.session.clock import SystemClock
+from kite_runtime.clock import SystemClock
 from kite_broker_zerodha.session.liveness import IsOpen
 from kite_broker_zerodha.session.options import SessionOptions
 from kite_kafka_io.errors import BrokerUnreachable

@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from kite_contracts.compiled import compiled
+from kite_runtime.compiled import compiled
 from kite_ws_bridge.journal.layout import ANY_STAMP, HEADER_BYTES, MAGIC, PAYLOAD_BYTES_MAX
 
 Bytes = npt.NDArray[np.uint8]

@@ -11,7 +11,7 @@ from typing import Final
 from urllib.parse import urlencode
 
 from kite_broker_zerodha.errors import CredentialsError
-from kite_broker_zerodha.secret import Secret
+from kite_runtime.secrets import Secret
 
 KITE_LOGIN: Final = "https://kite.zerodha.com/connect/login"
 KITE_VERSION: Final = "3"

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 from kite_broker_zerodha.errors import LoginNotFinished
-from kite_broker_zerodha.secret import Secret
+from kite_runtime.secrets import Secret
 
 REQUEST_CHARS_MAX: Final = 4096
 """A redirect of Kite has some 150 characters."""

@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from kite_broker_zerodha.auth.grant import IST, Grant, expires_at
 from kite_broker_zerodha.errors import CredentialsError
-from kite_broker_zerodha.secret import Secret
+from kite_runtime.secrets import Secret
 
 TOKEN_FILE_BYTES_MAX: Final = 64 * 1024
 

@@ -4,7 +4,7 @@ Reading order: ``messages``, ``credentials``, ``backoff``, ``liveness``, ``event
 ``options``, ``transport``, ``session``.
 """
 
-from kite_broker_zerodha.session.clock import Clock, SystemClock
+from kite_runtime.clock import Clock, SystemClock
 from kite_broker_zerodha.session.credentials import (
     Credentials,
     CredentialsError,

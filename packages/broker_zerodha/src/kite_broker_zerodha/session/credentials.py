@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 from kite_broker_zerodha.auth.token_file import read_token
 from kite_broker_zerodha.errors import CredentialsError
-from kite_broker_zerodha.secret import Secret
+from kite_runtime.secrets import Secret
 
 API_KEY: Final = "KITE_API_KEY"
 ACCESS_TOKEN: Final = "KITE_ACCESS_TOKEN"

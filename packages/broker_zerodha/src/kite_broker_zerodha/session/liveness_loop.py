@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from kite_contracts.compiled import compiled
+from kite_runtime.compiled import compiled
 
 _Ints = npt.NDArray[np.int64]
 

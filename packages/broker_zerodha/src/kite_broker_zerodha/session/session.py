@@ -17,7 +17,7 @@ import numpy.typing as npt
 from websockets.exceptions import ConnectionClosed
 
 from kite_broker_zerodha.errors import AuthRefused, CredentialsError
-from kite_broker_zerodha.session.clock import Clock, SystemClock
+from kite_runtime.clock import Clock, SystemClock
 from kite_broker_zerodha.session.credentials import Credentials, CredentialSource
 from kite_broker_zerodha.session.events import (
     AuthExpired,
@@ -44,7 +44,7 @@ from kite_broker_zerodha.session.transport import (
     open_connection,
 )
 from kite_broker_zerodha.subscriptions import ShardPlan, diff_shard
-from kite_contracts.redaction import redact
+from kite_runtime.redaction import redact
 
 CLOCK_JUMP_NS: Final = 1_000_000_000
 """Wall and monotonic clock apart by more than this between two looks: the clock was set."""

@@ -25,7 +25,7 @@ from kite_broker_zerodha.simulator.ledger import ConnectionLedger, Ledger
 from kite_broker_zerodha.simulator.market import Market, cut
 from kite_broker_zerodha.simulator.options import SimulatorOptions
 from kite_broker_zerodha.wire import HEARTBEAT, encode_frame
-from kite_contracts.redaction import redacting_logger
+from kite_runtime.redaction import redacting_logger
 
 _SLOW_PIECES: Final = 8
 _UNPACED_TICKS_A_SECOND: Final = 1000.0

@@ -17,7 +17,7 @@ from kite_contracts.errors import (
     UnknownRevisionError,
 )
 from kite_contracts.migrations import chain, runner
-from kite_contracts.settings_env import read_env
+from kite_runtime.env_files import read_env
 
 PROGRAM: Final = "migrate"
 VARIABLE: Final = "POSTGRES_DSN"

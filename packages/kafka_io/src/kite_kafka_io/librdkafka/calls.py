@@ -12,7 +12,7 @@ import ctypes
 from collections.abc import Callable
 from typing import Any
 
-import kite_contracts.compiled  # noqa: F401 - sets numba up, so it comes first
+import kite_runtime.compiled  # noqa: F401 - sets numba up, so it comes first
 
 from numba import types  # isort: skip
 from numba.core import cgutils  # isort: skip

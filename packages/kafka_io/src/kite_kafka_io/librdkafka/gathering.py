@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from kite_contracts.compiled import compiled
+from kite_runtime.compiled import compiled
 from kite_kafka_io.librdkafka.calls import call, copy_bytes
 from kite_kafka_io.librdkafka.library import Message
 from kite_kafka_io.librdkafka.memory import byte_at, int32_at, int64_at

@@ -20,14 +20,14 @@ os.environ.setdefault(
 )
 os.environ.setdefault(
     "NUMBA_CACHE_LOCATOR_CLASSES",
-    "kite_contracts.code_cache.ContentLocator,UserProvidedCacheLocator,UserWideCacheLocator",
+    "kite_runtime.code_cache.ContentLocator,UserProvidedCacheLocator,UserWideCacheLocator",
 )
 
 import numba  # noqa: E402
 from numba.core.dispatcher import Dispatcher  # noqa: E402
 
 # numba imports it by the name above too, which no packager would notice.
-from kite_contracts.code_cache import ContentCache  # noqa: E402
+from kite_runtime.code_cache import ContentCache  # noqa: E402
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
