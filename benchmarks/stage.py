@@ -11,7 +11,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from benchmarks.measure import NotMeasured
-from kite_broker_zerodha.simulator.market import Market
+from kite_simulator.market import Market
 from kite_broker_zerodha.wire import encode_frame
 from kite_kafka_io.settings import KafkaSettings
 

@@ -10,7 +10,7 @@ import pytest
 from hist_merge_calls import load
 
 from kite_runtime.testing import CommandLine, Place
-from kite_broker_zerodha.simulator import RestSimulator
+from kite_simulator import RestSimulator
 from kite_contracts.sessions import SessionCalendar
 from kite_devstack.testing import (  # noqa: F401
     fresh_dsn,

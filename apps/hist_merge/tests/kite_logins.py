@@ -6,7 +6,7 @@ from datetime import date
 
 from kite_runtime.testing import Finished, Place
 from kite_broker_zerodha.rest import KiteRest
-from kite_broker_zerodha.simulator import RestSimulator
+from kite_simulator import RestSimulator
 
 
 def log_in(kite: RestSimulator, place: Place) -> None:

@@ -18,7 +18,7 @@ from kite_runtime.testing import Place
 from kite_bars_store.bars import BarInstrument, BarStore, load_rules
 from kite_bars_store.database import connect
 from kite_broker_zerodha.rest import CALLS_A_SECOND, CallKind
-from kite_broker_zerodha.simulator import Lost, Restated, RestFault, RestSimulator
+from kite_simulator import Lost, Restated, RestFault, RestSimulator
 from kite_contracts.sessions import IST, SessionCalendar
 from kite_hist_merge.backfill_plan import CALLS_A_SECOND_MAX, Work, plan_of, span_of_days
 from kite_runtime.checkpoint import Checkpoint

@@ -11,7 +11,7 @@ import pytest
 from kite_logins import history_calls, log_in
 
 from kite_runtime.testing import Place
-from kite_broker_zerodha.simulator import RestSimulator
+from kite_simulator import RestSimulator
 
 MONTHS = 4
 

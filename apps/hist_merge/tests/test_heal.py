@@ -18,7 +18,7 @@ from kite_logins import history_calls, log_in, retries
 from kite_runtime.testing import Place
 from kite_bars_store.bars import BarInstrument, BarStore, Gap, GapLedger, Verdict, load_rules
 from kite_bars_store.database import Connection, connect
-from kite_broker_zerodha.simulator import RestFault, RestSimulator
+from kite_simulator import RestFault, RestSimulator
 from kite_contracts.sessions import IST, SessionCalendar
 from kite_contracts.sessions.model import MINUTE_NS
 from kite_hist_merge.gap_events import gap_of

@@ -11,7 +11,7 @@ from kite_bars_store.bars import NO_OI, BarInstrument
 from kite_broker_zerodha.errors import AuthRefused
 from kite_broker_zerodha.rest import KiteRest, Pace, Retries
 from kite_broker_zerodha.rest.limits import CallKind
-from kite_broker_zerodha.simulator import Account, RestFault, RestOptions, RestSimulator
+from kite_simulator import Account, RestFault, RestOptions, RestSimulator
 from kite_contracts.sessions import IST, SessionCalendar
 from kite_hist_merge.sources.kite_history import KiteHistory
 from kite_hist_merge.sources.protocol import RefusedLine, Window

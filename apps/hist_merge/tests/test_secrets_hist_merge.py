@@ -21,7 +21,7 @@ from kite_runtime.testing import (
     write_env,
     write_token_file,
 )
-from kite_broker_zerodha.simulator import RestSimulator
+from kite_simulator import RestSimulator
 from kite_hist_merge.cli import app
 
 NOBODY: Final = "127.0.0.1:9"

@@ -14,7 +14,7 @@ import pytest
 from kite_runtime.testing import SECRETS, Place, traces
 from kite_broker_zerodha.auth import Grant, write_token
 from kite_runtime.secrets import Secret
-from kite_broker_zerodha.simulator import RestFault, RestSimulator
+from kite_simulator import RestFault, RestSimulator
 
 
 @pytest.fixture()

@@ -8,8 +8,8 @@ import pytest
 from dumps import IST, dump, future, option, row
 
 from kite_runtime.testing import Place
-from kite_broker_zerodha.simulator import RestSimulator
-from kite_broker_zerodha.simulator.master import Master
+from kite_simulator import RestSimulator
+from kite_simulator.master import Master
 
 TODAY = datetime.now(IST).date()
 EARLY = TODAY - timedelta(days=400)

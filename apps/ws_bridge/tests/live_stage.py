@@ -16,7 +16,7 @@ from pathlib import Path
 
 from kite_runtime.testing import import_path
 from kite_broker_zerodha.frames import count_slots
-from kite_broker_zerodha.simulator import SimulatorServer
+from kite_simulator import SimulatorServer
 from kite_broker_zerodha.subscriptions import Plan
 from kite_kafka_io.consumer import RecordReader
 from kite_kafka_io.framing import SingleObjectFraming

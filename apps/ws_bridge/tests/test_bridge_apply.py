@@ -12,7 +12,7 @@ import pytest
 
 from kite_runtime.clock import SystemClock
 from kite_broker_zerodha.session.credentials import FixedCredentials
-from kite_broker_zerodha.simulator import SimulatorOptions, SimulatorServer
+from kite_simulator import SimulatorOptions, SimulatorServer
 from kite_broker_zerodha.subscriptions import Plan
 from kite_contracts.tick_batch import TickMode
 from kite_kafka_io.framing import SingleObjectFraming

@@ -12,14 +12,8 @@ import pytest
 from bridge_cases import frames_of
 
 from kite_runtime.testing import CommandLine
-from kite_broker_zerodha.simulator import (
-    Fault,
-    FaultKind,
-    SimulatorOptions,
-    SimulatorServer,
-    parse_script,
-)
-from kite_broker_zerodha.simulator import Ledger as SimulatorLedger
+from kite_simulator import Fault, FaultKind, SimulatorOptions, SimulatorServer, parse_script
+from kite_simulator import Ledger as SimulatorLedger
 from kite_kafka_io.framing import SingleObjectFraming
 from kite_kafka_io.settings import KafkaSettings
 from kite_ws_bridge import demo

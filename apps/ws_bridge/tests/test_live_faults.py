@@ -13,7 +13,7 @@ from pathlib import Path
 import live_stage as stage
 import pytest
 
-from kite_broker_zerodha.simulator import SimulatorOptions, SimulatorServer
+from kite_simulator import SimulatorOptions, SimulatorServer
 from kite_contracts.topics import load_topics
 from kite_devstack import topics as devstack_topics
 from kite_devstack.kafka import KafkaServer, private_kafka

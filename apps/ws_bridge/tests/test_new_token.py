@@ -16,7 +16,7 @@ import live_stage as stage
 from kite_broker_zerodha.auth import Grant, write_token
 from kite_broker_zerodha.rest import KiteRest
 from kite_runtime.secrets import Secret
-from kite_broker_zerodha.simulator import Account, SimulatedKite, SimulatorOptions
+from kite_simulator import Account, SimulatedKite, SimulatorOptions
 from kite_kafka_io.consumer import RecordReader
 from kite_kafka_io.settings import KafkaSettings
 from kite_ws_bridge.read_topics import Mark, mark_topics

@@ -15,7 +15,7 @@ from operating_page import metric_table
 from prometheus_client.parser import text_string_to_metric_families
 from promql import PromQlError, metrics_of
 
-from kite_broker_zerodha.simulator import SimulatorOptions, SimulatorServer
+from kite_simulator import SimulatorOptions, SimulatorServer
 from kite_kafka_io.mock_broker import MockBroker
 
 ROOT = Path(__file__).parents[3]

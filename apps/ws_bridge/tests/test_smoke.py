@@ -13,7 +13,7 @@ import pytest
 from kite_runtime.testing import CommandLine
 from kite_broker_zerodha.packets import PacketKind
 from kite_broker_zerodha.session.events import GapClosed, GapOpened
-from kite_broker_zerodha.simulator import FaultKind, parse_script
+from kite_simulator import FaultKind, parse_script
 from kite_broker_zerodha.wire import encode_packet
 from kite_contracts.reasons import ReasonCode
 from kite_contracts.validate import explain

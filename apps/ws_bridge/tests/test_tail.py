@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from kite_runtime.testing import CommandLine, Finished
-from kite_broker_zerodha.simulator import parse_script
+from kite_simulator import parse_script
 from kite_kafka_io.delivery import Delivery
 from kite_kafka_io.framing import SingleObjectFraming
 from kite_kafka_io.mock_broker import MockBroker

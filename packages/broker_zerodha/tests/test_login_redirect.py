@@ -27,7 +27,7 @@ from kite_broker_zerodha.auth import (
 )
 from kite_broker_zerodha.auth.redirect import Reply, reply_to
 from kite_broker_zerodha.errors import CredentialsError, ListenFailed, LoginNotFinished
-from kite_broker_zerodha.simulator import Account, RestOptions, RestSimulator
+from kite_simulator import Account, RestOptions, RestSimulator
 
 GOOD = "/?action=login&type=login&status=success&request_token=CANARYtoken"
 

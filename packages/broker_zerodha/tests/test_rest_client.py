@@ -25,7 +25,7 @@ from kite_broker_zerodha.errors import (
 )
 from kite_broker_zerodha.rest import KiteRest, Retries
 from kite_broker_zerodha.rest import transport as rest_transport
-from kite_broker_zerodha.simulator import Account, RestFault, RestOptions, RestSimulator
+from kite_simulator import Account, RestFault, RestOptions, RestSimulator
 
 NOW = datetime(2026, 1, 5, 3, 0, tzinfo=UTC)
 DAY = date(2026, 1, 5)

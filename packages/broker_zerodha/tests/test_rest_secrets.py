@@ -15,7 +15,7 @@ from certificates import self_signed
 
 from kite_broker_zerodha.errors import BrokerError, KiteUnavailable
 from kite_broker_zerodha.rest import KiteRest, Retries
-from kite_broker_zerodha.simulator import Account, RestFault, RestOptions, RestSimulator
+from kite_simulator import Account, RestFault, RestOptions, RestSimulator
 
 KEY, SECRET, TOKEN = "CANARYkey1", "CANARYsecret1", "CANARYtoken1"
 WRONG, BAD = "CANARYwrong", "CANARY bad"

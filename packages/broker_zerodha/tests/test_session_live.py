@@ -34,7 +34,7 @@ from kite_broker_zerodha.session import (
     TokenFile,
 )
 from kite_broker_zerodha.session.testing import PATIENCE_S, START_NS, ManualClock, Recorder
-from kite_broker_zerodha.simulator import SimulatorOptions, SimulatorServer, parse_script
+from kite_simulator import SimulatorOptions, SimulatorServer, parse_script
 from kite_contracts.tick_batch import TickMode
 
 pytestmark = pytest.mark.asyncio

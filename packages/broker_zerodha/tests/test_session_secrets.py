@@ -24,7 +24,7 @@ from kite_broker_zerodha.session import (
 )
 from kite_broker_zerodha.session.testing import PATIENCE_S, ManualClock, Recorder
 from kite_broker_zerodha.session.transport import ConnectFailed, open_connection
-from kite_broker_zerodha.simulator import SimulatorOptions, SimulatorServer
+from kite_simulator import SimulatorOptions, SimulatorServer
 from kite_contracts.tick_batch import TickMode
 
 pytestmark = pytest.mark.asyncio
@@ -127,7 +127,7 @@ async def answering(answer: bytes) -> str:
 async def test_no_secret_in_events_errors_reprs_or_logs_of_any_level(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    loggers = ("", "websockets", "broker_zerodha.websocket", "kite_broker_zerodha.simulator", "asyncio")
+    loggers = ("", "websockets", "broker_zerodha.websocket", "kite_simulator", "asyncio")
     for name in loggers:
         caplog.set_level(logging.DEBUG, name)
     heard = Recorder()

@@ -18,8 +18,8 @@ from kite_broker_zerodha.session import (
     SessionOptions,
 )
 from kite_broker_zerodha.session.testing import Recorder
-from kite_broker_zerodha.simulator import Account, RestOptions, SimulatedKite, SimulatorOptions
-from kite_broker_zerodha.simulator.account import LoginRefused
+from kite_simulator import Account, RestOptions, SimulatedKite, SimulatorOptions
+from kite_simulator.account import LoginRefused
 from kite_contracts.tick_batch import TickMode
 
 QUIET = SimulatorOptions(heartbeat_s=3600, settle_s=0.02, rate_per_s=200)

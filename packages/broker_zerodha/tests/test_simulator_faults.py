@@ -9,8 +9,8 @@ import pytest
 
 from kite_broker_zerodha.packets import PacketKind
 from kite_broker_zerodha.reference import decode_frame
-from kite_broker_zerodha.simulator.faults import Fault, FaultKind, ScriptError, parse_script, spoil
-from kite_broker_zerodha.simulator.market import Market
+from kite_simulator.faults import Fault, FaultKind, ScriptError, parse_script, spoil
+from kite_simulator.market import Market
 from kite_contracts.bounds import tick_bounds
 from kite_contracts.tick_batch import TickMode, Verdict
 

@@ -18,7 +18,7 @@ from kiteconnect import exceptions as official
 from kite_broker_zerodha.errors import AuthRefused, InputRefused, KiteUnavailable
 from kite_broker_zerodha.rest import Candles, KiteRest, Pace, Retries, spans
 from kite_broker_zerodha.rest.limits import CallKind
-from kite_broker_zerodha.simulator import (
+from kite_simulator import (
     Account,
     Lost,
     Restated,
@@ -28,8 +28,8 @@ from kite_broker_zerodha.simulator import (
     ScriptError,
     parse_history_script,
 )
-from kite_broker_zerodha.simulator.history import History
-from kite_broker_zerodha.simulator.market import Market
+from kite_simulator.history import History
+from kite_simulator.market import Market
 from kite_contracts.sessions import IST, SessionCalendar
 
 DAY = date(2026, 1, 5)

@@ -21,7 +21,7 @@ from kite_broker_zerodha.packets import is_tradable
 from kite_broker_zerodha.reference import Row, decode_frame
 from kite_broker_zerodha.session import Connected, FixedCredentials, KiteSession
 from kite_broker_zerodha.session.testing import Recorder
-from kite_broker_zerodha.simulator import SimulatorOptions, SimulatorServer, parse_script
+from kite_simulator import SimulatorOptions, SimulatorServer, parse_script
 from kite_contracts.tick_batch import ABSENT, TickMode
 
 pytestmark = pytest.mark.asyncio

@@ -9,8 +9,8 @@ import pytest
 
 from kite_broker_zerodha.packets import PacketKind, Segment, price_scale_of
 from kite_broker_zerodha.reference import Row, decode_frame
-from kite_broker_zerodha.simulator.book import ClientBook, Feed
-from kite_broker_zerodha.simulator.market import START_EPOCH_S, Market
+from kite_simulator.book import ClientBook, Feed
+from kite_simulator.market import START_EPOCH_S, Market
 from kite_broker_zerodha.wire import encode_frame
 from kite_contracts.bounds import tick_bounds
 from kite_contracts.tick_batch import TickMode

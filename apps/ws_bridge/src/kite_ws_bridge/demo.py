@@ -12,8 +12,8 @@ from typing import Final
 from kite_runtime.clock import SystemClock
 from kite_broker_zerodha.session.credentials import FixedCredentials
 from kite_broker_zerodha.session.options import SessionOptions
-from kite_broker_zerodha.simulator import Fault, FaultKind, SimulatorOptions, SimulatorServer
-from kite_broker_zerodha.simulator import Ledger as SimulatorLedger
+from kite_simulator import Fault, FaultKind, SimulatorOptions, SimulatorServer
+from kite_simulator import Ledger as SimulatorLedger
 from kite_broker_zerodha.subscriptions import Plan, Subscription, make_plan
 from kite_contracts.reasons import reason_of
 from kite_contracts.tick_batch import TickMode, Verdict

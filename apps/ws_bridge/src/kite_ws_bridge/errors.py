@@ -37,7 +37,7 @@ from kite_runtime.errors import (
     UsageError,
 )
 from kite_broker_zerodha.errors import BrokerError
-from kite_broker_zerodha.simulator import ScriptError
+from kite_simulator import ScriptError
 from kite_broker_zerodha.subscriptions import PlanError
 from kite_contracts.errors import ContractError
 from kite_contracts.errors import SettingsError as FileSettingsError

@@ -15,7 +15,7 @@ from pathlib import Path
 import live_stage as stage
 import numpy as np
 
-from kite_broker_zerodha.simulator import SimulatorServer, parse_script
+from kite_simulator import SimulatorServer, parse_script
 from kite_broker_zerodha.subscriptions import Plan, Subscription, make_plan
 from kite_contracts.tick_batch import TickMode
 from faults.broker import NOTHING

@@ -9,7 +9,7 @@ from functools import partial
 
 import live_stage as stage
 
-from kite_broker_zerodha.simulator import SimulatorServer
+from kite_simulator import SimulatorServer
 from faults.broker import NOTHING
 from faults.outcome import Fault, Outcome
 from faults.scene import Scene, until

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import live_stage as stage
 
-from kite_broker_zerodha.simulator import Fault as FeedFault
-from kite_broker_zerodha.simulator import SimulatorOptions, SimulatorServer
+from kite_simulator import Fault as FeedFault
+from kite_simulator import SimulatorOptions, SimulatorServer
 from kite_contracts.topics import load_topics
 from kite_devstack import topics as devstack_topics
 from kite_devstack.kafka import KafkaServer, private_kafka

@@ -16,7 +16,7 @@ from collections import Counter
 
 import live_stage as stage
 
-from kite_broker_zerodha.simulator import SimulatorServer, parse_script
+from kite_simulator import SimulatorServer, parse_script
 from kite_broker_zerodha.subscriptions import Plan, Subscription, make_plan
 from faults.broker import MEMORY_MAX_MIB, NOTHING
 from faults.outcome import Fault, Outcome

@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 from kite_runtime.testing import import_path
-from kite_broker_zerodha.simulator import parse_script
+from kite_simulator import parse_script
 from kite_devstack import topics as devstack_topics
 from kite_devstack.kafka import KafkaServer
 from faults.outcome import Fault, Outcome

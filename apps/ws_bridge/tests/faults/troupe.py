@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kite_broker_zerodha.frames import count_slots
-from kite_broker_zerodha.simulator import SimulatorServer
+from kite_simulator import SimulatorServer
 from faults.outcome import Outcome
 from faults.proof import Gap, Proof
 from faults.scene import Scene

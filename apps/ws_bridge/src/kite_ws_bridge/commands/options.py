@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from kite_runtime.errors import SettingError, UsageError
-from kite_broker_zerodha.simulator import (
+from kite_simulator import (
     Fault,
     HistoryChanges,
     ScriptedFault,

@@ -14,7 +14,7 @@ from kite_runtime.console import say
 from kite_runtime.errors import PortTaken, UsageError
 from kite_broker_zerodha.auth import login_url
 from kite_broker_zerodha.errors import ListenFailed
-from kite_broker_zerodha.simulator import Account, RestOptions, SimulatedKite, SimulatorOptions
+from kite_simulator import Account, RestOptions, SimulatedKite, SimulatorOptions
 from kite_ws_bridge.commands.options import (
     Faults,
     Rate,

@@ -28,9 +28,9 @@ from kite_broker_zerodha.session.events import (
     Subscribed,
     TextMessage,
 )
-from kite_broker_zerodha.simulator import Fault, FaultKind, Market
-from kite_broker_zerodha.simulator.faults import Outgoing, spoil
-from kite_broker_zerodha.simulator.market import START_EPOCH_S, cut
+from kite_simulator import Fault, FaultKind, Market
+from kite_simulator.faults import Outgoing, spoil
+from kite_simulator.market import START_EPOCH_S, cut
 from kite_broker_zerodha.subscriptions import Plan
 from kite_contracts.reasons import ReasonCode
 from kite_contracts.tick_batch import TickMode

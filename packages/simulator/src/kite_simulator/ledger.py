@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kite_broker_zerodha.packets import PacketKind
-from kite_broker_zerodha.simulator.faults import Fault, Outgoing
+from kite_simulator.faults import Fault, Outgoing
 
 
 @dataclass(slots=True)

@@ -18,11 +18,11 @@ from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
 from kite_broker_zerodha.auth.grant import IST
 from kite_broker_zerodha.packets import price_scale_of
-from kite_broker_zerodha.simulator.account import Account, LoginRefused
-from kite_broker_zerodha.simulator.candles import candle_answer
-from kite_broker_zerodha.simulator.history import History
-from kite_broker_zerodha.simulator.master import Master
-from kite_broker_zerodha.simulator.rest_faults import (
+from kite_simulator.account import Account, LoginRefused
+from kite_simulator.candles import candle_answer
+from kite_simulator.history import History
+from kite_simulator.master import Master
+from kite_simulator.rest_faults import (
     RestAnswer,
     RestFault,
     ScriptedFault,

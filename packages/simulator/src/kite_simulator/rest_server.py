@@ -15,13 +15,13 @@ from types import TracebackType
 from typing import Final, Self
 
 from kite_broker_zerodha.auth.grant import IST
-from kite_broker_zerodha.simulator.account import Account
-from kite_broker_zerodha.simulator.history import History
-from kite_broker_zerodha.simulator.history_script import UNCHANGED, HistoryChanges
-from kite_broker_zerodha.simulator.market import opening_price
-from kite_broker_zerodha.simulator.master import Master
-from kite_broker_zerodha.simulator.rest import LOGIN_PATH, PriceOf, RestRequest, RestService
-from kite_broker_zerodha.simulator.rest_faults import RestAnswer, ScriptedFault
+from kite_simulator.account import Account
+from kite_simulator.history import History
+from kite_simulator.history_script import UNCHANGED, HistoryChanges
+from kite_simulator.market import opening_price
+from kite_simulator.master import Master
+from kite_simulator.rest import LOGIN_PATH, PriceOf, RestRequest, RestService
+from kite_simulator.rest_faults import RestAnswer, ScriptedFault
 
 BODY_BYTES_MAX: Final = 64 * 1024
 _IDLE_S: Final = 30.0

@@ -16,7 +16,7 @@ from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any, Final
 
-from kite_broker_zerodha.simulator.faults import ScriptError
+from kite_simulator.faults import ScriptError
 
 _HTML: Final = b"<html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>\r\n"
 _COUNT_MAX: Final = 10_000

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from kite_broker_zerodha.simulator.market import Market
+from kite_simulator.market import Market
 from kite_broker_zerodha.subscriptions import SHARD_TOKENS_MAX, TOKEN_MAX
 from kite_contracts.tick_batch import TickMode
 

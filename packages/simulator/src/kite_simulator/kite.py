@@ -9,10 +9,10 @@ from types import TracebackType
 from typing import Self
 
 from kite_broker_zerodha.errors import ListenFailed
-from kite_broker_zerodha.simulator.account import Account
-from kite_broker_zerodha.simulator.options import SimulatorOptions
-from kite_broker_zerodha.simulator.rest_server import RestOptions, RestSimulator
-from kite_broker_zerodha.simulator.server import SimulatorServer
+from kite_simulator.account import Account
+from kite_simulator.options import SimulatorOptions
+from kite_simulator.rest_server import RestOptions, RestSimulator
+from kite_simulator.server import SimulatorServer
 
 
 class SimulatedKite:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import ssl
 from dataclasses import dataclass
 
-from kite_broker_zerodha.simulator.faults import Fault
-from kite_broker_zerodha.simulator.market import START_EPOCH_S
+from kite_simulator.faults import Fault
+from kite_simulator.market import START_EPOCH_S
 from kite_broker_zerodha.subscriptions import SHARD_TOKENS_MAX, SHARDS_MAX
 
 

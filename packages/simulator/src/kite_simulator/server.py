@@ -18,12 +18,12 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from kite_broker_zerodha.packets import PacketKind
-from kite_broker_zerodha.simulator.account import Account
-from kite_broker_zerodha.simulator.book import ClientBook, Feed, Updates
-from kite_broker_zerodha.simulator.faults import Fault, FaultKind, Outgoing, spoil
-from kite_broker_zerodha.simulator.ledger import ConnectionLedger, Ledger
-from kite_broker_zerodha.simulator.market import Market, cut
-from kite_broker_zerodha.simulator.options import SimulatorOptions
+from kite_simulator.account import Account
+from kite_simulator.book import ClientBook, Feed, Updates
+from kite_simulator.faults import Fault, FaultKind, Outgoing, spoil
+from kite_simulator.ledger import ConnectionLedger, Ledger
+from kite_simulator.market import Market, cut
+from kite_simulator.options import SimulatorOptions
 from kite_broker_zerodha.wire import HEARTBEAT, encode_frame
 from kite_runtime.redaction import redacting_logger
 
@@ -134,7 +134,7 @@ class SimulatorServer:
             ping_interval=None,
             close_timeout=0.5,
             ssl=self.options.ssl_context,
-            logger=redacting_logger("kite_broker_zerodha.simulator"),
+            logger=redacting_logger("kite_simulator"),
         )
         self._port = next(iter(self._server.sockets)).getsockname()[1]
         self._market_task = asyncio.create_task(self._trade())

@@ -18,15 +18,9 @@ from itertools import product
 from typing import Final, NamedTuple
 
 from kite_broker_zerodha.packets import Segment, price_scale_of
-from kite_broker_zerodha.simulator import symbols
-from kite_broker_zerodha.simulator.expiries import (
-    THURSDAY,
-    TUESDAY,
-    contract_name,
-    monthlies,
-    weeklies,
-)
-from kite_broker_zerodha.simulator.market import opening_price, tick_of
+from kite_simulator import symbols
+from kite_simulator.expiries import THURSDAY, TUESDAY, contract_name, monthlies, weeklies
+from kite_simulator.market import opening_price, tick_of
 
 COLUMNS: Final = tuple(
     "instrument_token,exchange_token,tradingsymbol,name,last_price,expiry,strike,tick_size,"

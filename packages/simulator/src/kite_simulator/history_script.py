@@ -13,8 +13,8 @@ from datetime import date, datetime
 from fractions import Fraction
 from typing import Final
 
-from kite_broker_zerodha.simulator.faults import ScriptError
-from kite_broker_zerodha.simulator.history import Lost, Restated
+from kite_simulator.faults import ScriptError
+from kite_simulator.history import Lost, Restated
 from kite_contracts.sessions import IST
 
 
