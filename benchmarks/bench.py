@@ -26,7 +26,7 @@ from benchmarks import codec, live, others, page, pipelines, reading
 from benchmarks.measure import Figure, NotMeasured, say
 from benchmarks.record import Part, load_record, machine, save_record
 from kite_devstack.errors import DevstackError
-from kite_ws_bridge.bridge import warm_up
+from kite_live_feed.bridge import warm_up
 
 EXIT_FAILED = 1
 EXIT_MISSED = 3

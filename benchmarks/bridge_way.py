@@ -24,14 +24,14 @@ from kite_runtime.clock import SystemClock
 from kite_broker_zerodha.session.events import Connected
 from kite_kafka_io.framing import SingleObjectFraming
 from kite_kafka_io.settings import KafkaSettings
-from kite_ws_bridge.counters import Counters
-from kite_ws_bridge.intake import Intake
-from kite_ws_bridge.journal import Chunk, Journal, JournalOptions, Position
-from kite_ws_bridge.journal.chunk import make_chunk
-from kite_ws_bridge.journal.layout import RecordKind
-from kite_ws_bridge.journal.scan import COLUMNS, FRAME_COLUMNS, KIND
-from kite_ws_bridge.pump import make_pump
-from kite_ws_bridge.topics import Topics
+from kite_live_feed.counters import Counters
+from kite_live_feed.intake import Intake
+from kite_live_feed.journal import Chunk, Journal, JournalOptions, Position
+from kite_live_feed.journal.chunk import make_chunk
+from kite_live_feed.journal.layout import RecordKind
+from kite_live_feed.journal.scan import COLUMNS, FRAME_COLUMNS, KIND
+from kite_live_feed.pump import make_pump
+from kite_live_feed.topics import Topics
 
 SHARD = 0
 WAIT_S = 0.001

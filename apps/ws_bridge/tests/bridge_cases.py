@@ -10,10 +10,10 @@ import orjson
 from kite_broker_zerodha.packets import PacketKind
 from kite_broker_zerodha.session.events import Connected
 from kite_broker_zerodha.wire import encode_frame, encode_packet
-from kite_ws_bridge.counters import Counters
-from kite_ws_bridge.intake import Intake
-from kite_ws_bridge.journal import Chunk, Journal, JournalOptions
-from kite_ws_bridge.journal.scan import SHARD
+from kite_live_feed.counters import Counters
+from kite_live_feed.intake import Intake
+from kite_live_feed.journal import Chunk, Journal, JournalOptions
+from kite_live_feed.journal.scan import SHARD
 
 START_NS = 1_795_000_000_000_000_000
 SESSION = START_NS & ~15

@@ -11,7 +11,8 @@ from collections.abc import Callable
 def load() -> Callable[[], object]:
     """The entry point, with the compiled loops in memory."""
     from kite_contracts.bounds import tick_bounds
-    from kite_ws_bridge import bridge, cli, decode_input, journal
+    from kite_live_feed import bridge, journal
+    from kite_ws_bridge import cli, decode_input
 
     bridge.warm_up()
     journal.warm_up()

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
-from kite_ws_bridge.journal import Chunk, Record, RecordKind
-from kite_ws_bridge.journal.layout import pack_record
-from kite_ws_bridge.journal.scan import END, FEED_SESSION, FIRST_SEQ, KIND, SHARD, START, TS_RECV_NS
-from kite_ws_bridge.journal.segments import segment_path
+from kite_live_feed.journal import Chunk, Record, RecordKind
+from kite_live_feed.journal.layout import pack_record
+from kite_live_feed.journal.scan import END, FEED_SESSION, FIRST_SEQ, KIND, SHARD, START, TS_RECV_NS
+from kite_live_feed.journal.segments import segment_path
 
 STAMP = 0x12345678
 NS = st.integers(-(2**63), 2**63 - 1)

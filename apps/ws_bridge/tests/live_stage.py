@@ -21,12 +21,12 @@ from kite_broker_zerodha.subscriptions import Plan
 from kite_kafka_io.consumer import RecordReader
 from kite_kafka_io.framing import SingleObjectFraming
 from kite_kafka_io.settings import KafkaSettings
-from kite_ws_bridge.demo import demo_plan
-from kite_ws_bridge.journal import RecordKind, list_segments, read_file
-from kite_ws_bridge.journal.scan import FEED_SESSION, FIRST_SEQ, KIND
-from kite_ws_bridge.read_topics import Mark, read_back
-from kite_ws_bridge.readback import ReadBack
-from kite_ws_bridge.topics import Topics
+from kite_live_feed.rehearsal.demo import demo_plan
+from kite_live_feed.journal import RecordKind, list_segments, read_file
+from kite_live_feed.journal.scan import FEED_SESSION, FIRST_SEQ, KIND
+from kite_live_feed.proof.read_topics import Mark, read_back
+from kite_live_feed.proof.readback import ReadBack
+from kite_live_feed.topics import Topics
 
 FEED = "fault-test"
 INSTRUMENTS = 40

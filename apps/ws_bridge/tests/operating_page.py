@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from kite_ws_bridge.counters import Counters
-from kite_ws_bridge.metrics import BridgeMetrics
+from kite_live_feed.counters import Counters
+from kite_live_feed.metrics import BridgeMetrics
 
 BEGIN: Final = "<!-- metrics: written by apps/ws_bridge/tests/operating_page.py -->"
 END: Final = "<!-- /metrics -->"

@@ -18,7 +18,7 @@ import pytest
 
 from kite_runtime.testing import CommandLine, Running
 from kite_kafka_io.mock_broker import MockBroker
-from kite_ws_bridge.journal import Journal
+from kite_live_feed.journal import Journal
 
 KEY, TOKEN = "dummykey", "CANARYtoken"
 NOBODY = "127.0.0.1:9"

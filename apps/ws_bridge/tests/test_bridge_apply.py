@@ -18,11 +18,11 @@ from kite_contracts.tick_batch import TickMode
 from kite_kafka_io.framing import SingleObjectFraming
 from kite_kafka_io.mock_broker import MockBroker
 from kite_kafka_io.settings import KafkaSettings
-from kite_ws_bridge.bridge import Bridge
-from kite_ws_bridge.bridge_parts import BridgeParts
-from kite_ws_bridge.demo import SESSION_OPTIONS
-from kite_ws_bridge.journal import Journal
-from kite_ws_bridge.topics import Topics
+from kite_live_feed.bridge import Bridge
+from kite_live_feed.bridge_parts import BridgeParts
+from kite_live_feed.rehearsal.demo import SESSION_OPTIONS
+from kite_live_feed.journal import Journal
+from kite_live_feed.topics import Topics
 
 FIRST = {256265: TickMode.FULL}
 SECOND = {265: TickMode.FULL}
@@ -151,7 +151,7 @@ def test_an_acknowledgement_wakes_the_bridge(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not the look that it takes now and then in any case."""
-    monkeypatch.setattr("kite_ws_bridge.bridge.LOOK_S", 3600.0)
+    monkeypatch.setattr("kite_live_feed.bridge.LOOK_S", 3600.0)
 
     async def play(broker: MockBroker) -> None:
         with Journal(tmp_path / "journal") as journal:

@@ -11,7 +11,7 @@ from bridge_cases import Stage, events_of
 from kite_contracts.validate import explain
 from kite_kafka_io.breaker import BreakerLimits
 from kite_kafka_io.codec import AvroCodec
-from kite_ws_bridge.dead_letter_watch import DeadLetterWatch
+from kite_live_feed.dead_letter_alarm import DeadLetterWatch
 from kite_ws_bridge.settings import load_settings
 
 NS = 1_000_000_000

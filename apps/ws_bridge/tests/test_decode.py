@@ -11,7 +11,7 @@ import pytest
 from bridge_cases import Stage
 
 from kite_runtime.testing import CommandLine, Finished
-from kite_ws_bridge.journal import list_segments
+from kite_live_feed.journal import list_segments
 
 INFY, NIFTY, USDINR, MCX_SPREAD = 408065, 256265, 1000 << 8 | 3, 2000 << 8 | 7
 TRADED, SEEN = 1_767_584_699, 1_767_584_700

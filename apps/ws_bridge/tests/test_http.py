@@ -16,8 +16,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from kite_runtime.errors import PortTaken
 from kite_runtime.health import HealthServer
-from kite_ws_bridge.counters import Counters, ShardView
-from kite_ws_bridge.metrics import BridgeMetrics
+from kite_live_feed.counters import Counters, ShardView
+from kite_live_feed.metrics import BridgeMetrics
 
 TIMEOUT_S = 10.0
 

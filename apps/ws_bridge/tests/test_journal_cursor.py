@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kite_ws_bridge.journal import START, AckCursor, Position
-from kite_ws_bridge.journal.cursor import SLOT_BYTES
+from kite_live_feed.journal import START, AckCursor, Position
+from kite_live_feed.journal.cursor import SLOT_BYTES
 
 
 def reopened(path: Path) -> AckCursor:

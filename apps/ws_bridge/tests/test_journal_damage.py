@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from journal_cases import STAMP, found_in, frame, records, segment_file
 
-from kite_ws_bridge.journal import (
+from kite_live_feed.journal import (
     Damage,
     JournalReader,
     JournalWriter,
@@ -19,7 +19,7 @@ from kite_ws_bridge.journal import (
     list_segments,
     read_file,
 )
-from kite_ws_bridge.journal.layout import HEADER_BYTES, pack_record
+from kite_live_feed.journal.layout import HEADER_BYTES, pack_record
 
 CHUNK_SIZES = st.sampled_from([1, 64, 200, 4096])
 

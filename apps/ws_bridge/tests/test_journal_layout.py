@@ -10,15 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from journal_cases import STAMP, records
 
-from kite_ws_bridge.journal import Record, RecordTooLarge
-from kite_ws_bridge.journal.layout import (
+from kite_live_feed.journal import Record, RecordTooLarge
+from kite_live_feed.journal.layout import (
     ANY_STAMP,
     HEADER_BYTES,
     PAYLOAD_BYTES_MAX,
     pack_record,
     unpack_record,
 )
-from kite_ws_bridge.journal.scan import COLUMNS, END, KIND, LOST, PAYLOAD_CRC, START, scan
+from kite_live_feed.journal.scan import COLUMNS, END, KIND, LOST, PAYLOAD_CRC, START, scan
 
 
 def test_the_header_is_what_the_documentation_says() -> None:

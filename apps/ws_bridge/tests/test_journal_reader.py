@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from journal_cases import found_in, frame, segment_file
 
-from kite_ws_bridge.errors import NotAJournalFile
-from kite_ws_bridge.journal import (
+from kite_live_feed.errors import NotAJournalFile
+from kite_live_feed.journal import (
     START,
     Journal,
     JournalOptions,

@@ -13,7 +13,7 @@ import pytest
 from journal_cases import found_in, frame
 
 from kite_runtime.testing import import_path
-from kite_ws_bridge.journal import (
+from kite_live_feed.journal import (
     Journal,
     JournalFull,
     JournalLocked,
@@ -25,8 +25,8 @@ from kite_ws_bridge.journal import (
     RecordTooLarge,
     list_segments,
 )
-from kite_ws_bridge.journal.layout import PAYLOAD_BYTES_MAX
-from kite_ws_bridge.journal.writer import RETRY_NS
+from kite_live_feed.journal.layout import PAYLOAD_BYTES_MAX
+from kite_live_feed.journal.writer import RETRY_NS
 
 SMALL = JournalOptions(segment_bytes=4096, max_bytes=5 * 4096, retain_s=3600.0, sync="never")
 
@@ -300,7 +300,7 @@ def test_a_real_file_size_limit(tmp_path: Path) -> None:
     code = """
 import resource, sys
 from pathlib import Path
-from kite_ws_bridge.journal import Journal, JournalFull, JournalOptions
+from kite_live_feed.journal import Journal, JournalFull, JournalOptions
 time = [10**18]
 journal = Journal(Path(sys.argv[1]), JournalOptions(65536, 10**6, sync="never"), lambda: time[0])
 writer = journal.writer
@@ -351,7 +351,7 @@ def test_one_bridge_a_folder(tmp_path: Path) -> None:
 
 def test_two_processes_on_one_folder(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from kite_ws_bridge.journal import *\n"
+        "import sys; from pathlib import Path; from kite_live_feed.journal import *\n"
         "try: JournalWriter(Path(sys.argv[1]))\n"
         "except JournalLocked as exc: sys.exit(str(exc))\n"
     )

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kite_ws_bridge.ledger import Ledger
-from kite_ws_bridge.readback import ReadBack
+from kite_live_feed.proof.ledger import Ledger
+from kite_live_feed.proof.readback import ReadBack
 
 SESSION, FRAMES, TICKS = 16, 4, 8
 REASONS = Counter({"DECODE_TRUNCATED": 1, "SEMANTIC_RANGE": 1})

@@ -18,8 +18,8 @@ from kite_contracts.topics import load_topics
 from kite_devstack import topics as devstack_topics
 from kite_devstack.kafka import KafkaServer, private_kafka
 from kite_kafka_io.settings import KafkaSettings
-from kite_ws_bridge.read_topics import Mark, mark_topics
-from kite_ws_bridge.topics import Topics
+from kite_live_feed.proof.read_topics import Mark, mark_topics
+from kite_live_feed.topics import Topics
 
 TICKS = 12_000
 RATE = 3_000.0

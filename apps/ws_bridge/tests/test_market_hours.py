@@ -15,8 +15,8 @@ from kite_runtime.testing import PATIENCE_S, import_path
 from kite_broker_zerodha.packets import Segment
 from kite_contracts.errors import SettingsError
 from kite_contracts.sessions import IST, Holidays, SessionCalendar
-from kite_ws_bridge import market_hours
-from kite_ws_bridge.market_hours import SESSIONS, load_market_hours, make_is_open
+from kite_live_feed import market_hours
+from kite_live_feed.market_hours import SESSIONS, load_market_hours, make_is_open
 
 ROOT = Path(__file__).parents[3]
 HOLIDAYS = Holidays(
@@ -88,7 +88,7 @@ def test_the_libraries_of_the_calendar_stay_out_of_the_process(tmp_path: Path) -
     """They take 80 MB, and are loaded before the loop runs, not when it first asks."""
     program = (
         "import sys\nfrom pathlib import Path\n"
-        "from kite_ws_bridge.market_hours import load_market_hours\n"
+        "from kite_live_feed.market_hours import load_market_hours\n"
         f"is_open = load_market_hours(Path({str(tmp_path)!r}))\n"
         f"assert not is_open({token(Segment.NSE)}, {ns('2024-08-15 12:00')})\n"
         "assert not {'pandas', 'exchange_calendars'} & set(sys.modules)"

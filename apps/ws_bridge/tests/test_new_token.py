@@ -19,8 +19,8 @@ from kite_runtime.secrets import Secret
 from kite_simulator import Account, SimulatedKite, SimulatorOptions
 from kite_kafka_io.consumer import RecordReader
 from kite_kafka_io.settings import KafkaSettings
-from kite_ws_bridge.read_topics import Mark, mark_topics
-from kite_ws_bridge.topics import Topics
+from kite_live_feed.proof.read_topics import Mark, mark_topics
+from kite_live_feed.topics import Topics
 
 TICKS = 4_000
 LOGINS = 2

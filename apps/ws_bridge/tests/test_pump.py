@@ -25,14 +25,14 @@ from kite_kafka_io.errors import ProducerFatal, QueueFull
 from kite_kafka_io.framing import SingleObjectFraming
 from kite_kafka_io.producer import RecordProducer
 from kite_kafka_io.settings import KafkaSettings
-from kite_ws_bridge.journal import Journal, JournalOptions, Position, list_segments
-from kite_ws_bridge.journal.layout import HEADER_BYTES
-from kite_ws_bridge.pump import PRODUCER_RETRY_S, SIDE_RETRY_S, Pump
-from kite_ws_bridge.read_topics import Mark, mark_topics, read_back
-from kite_ws_bridge.readback import ReadBack
-from kite_ws_bridge.refused import RefusedStore
-from kite_ws_bridge.sharding import Fence
-from kite_ws_bridge.topics import Topics
+from kite_live_feed.journal import Journal, JournalOptions, Position, list_segments
+from kite_live_feed.journal.layout import HEADER_BYTES
+from kite_live_feed.pump import PRODUCER_RETRY_S, SIDE_RETRY_S, Pump
+from kite_live_feed.proof.read_topics import Mark, mark_topics, read_back
+from kite_live_feed.proof.readback import ReadBack
+from kite_live_feed.refused import RefusedStore
+from kite_live_feed.shards import Fence
+from kite_live_feed.topics import Topics
 
 DEADLINE_S = 30.0
 OPTIONS = JournalOptions(segment_bytes=1 << 20, max_bytes=1 << 24, sync="never")

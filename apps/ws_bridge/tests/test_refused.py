@@ -19,11 +19,11 @@ from kite_kafka_io.delivery import Delivery
 from kite_kafka_io.errors import UnknownTopic
 from kite_kafka_io.producer import RecordProducer
 from kite_kafka_io.settings import KafkaSettings
-from kite_ws_bridge.errors import RefusedFileError
-from kite_ws_bridge.in_flight import Content
-from kite_ws_bridge.pump import REFUSED_FOR_S, SIDE_RETRY_S
-from kite_ws_bridge.refused import RefusedStore, read_refused
-from kite_ws_bridge.topics import Topics
+from kite_live_feed.errors import RefusedFileError
+from kite_live_feed.in_flight import Content
+from kite_live_feed.pump import REFUSED_FOR_S, SIDE_RETRY_S
+from kite_live_feed.refused import RefusedStore, read_refused
+from kite_live_feed.topics import Topics
 
 HEADERS = st.lists(st.tuples(st.text(max_size=9), st.none() | st.binary(max_size=9)), max_size=3)
 CONTENTS = st.builds(Content, st.none() | st.binary(max_size=9), st.binary(max_size=50), HEADERS)

@@ -30,7 +30,7 @@ from kite_runtime.testing import (
 from kite_kafka_io.consumer import RecordReader
 from kite_kafka_io.mock_broker import MockBroker
 from kite_kafka_io.settings import KafkaSettings
-from kite_ws_bridge.topics import Topics
+from kite_live_feed.topics import Topics
 
 NOBODY = "127.0.0.1:9"
 

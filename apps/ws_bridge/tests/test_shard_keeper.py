@@ -13,9 +13,9 @@ import pytest
 from kite_runtime.errors import SettingError
 from kite_runtime.clock import SystemClock
 from kite_kafka_io.group import Membership
-from kite_ws_bridge.counters import Counters
-from kite_ws_bridge.shard_keeper import ShardKeeper, check_partitions
-from kite_ws_bridge.sharding import Fence, GroupSetup, ShardNote, Takeover
+from kite_live_feed.counters import Counters
+from kite_live_feed.shard_keeper import ShardKeeper, check_partitions
+from kite_live_feed.shards import Fence, GroupSetup, ShardNote, Takeover
 
 DEADLINE_S = 30.0
 

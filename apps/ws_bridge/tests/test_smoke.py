@@ -22,13 +22,13 @@ from kite_kafka_io.consumer import RecordReader
 from kite_kafka_io.errors import MalformedRecord, UnknownSchema
 from kite_kafka_io.framing import SingleObjectFraming
 from kite_kafka_io.settings import KafkaSettings
-from kite_ws_bridge.demo import demo_plan
-from kite_ws_bridge.smoke.bars import MINUTE_NS, BarBuilder
-from kite_ws_bridge.smoke.feed import Frame, SmokeFeed
-from kite_ws_bridge.smoke.letters import identity
-from kite_ws_bridge.smoke.run import SmokeOptions, SmokeResult, run_smoke
-from kite_ws_bridge.smoke.stages import stage_letters
-from kite_ws_bridge.topics import Topics
+from kite_live_feed.rehearsal.demo import demo_plan
+from kite_live_feed.rehearsal.smoke.bars import MINUTE_NS, BarBuilder
+from kite_live_feed.rehearsal.smoke.feed import Frame, SmokeFeed
+from kite_live_feed.rehearsal.smoke.letters import identity
+from kite_live_feed.rehearsal.smoke.run import SmokeOptions, SmokeResult, run_smoke
+from kite_live_feed.rehearsal.smoke.stages import stage_letters
+from kite_live_feed.topics import Topics
 
 ALL = parse_script("all")
 OPTIONS = SmokeOptions(ticks=8_700, instruments=40, seed=3, script=ALL)

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from kite_broker_zerodha.subscriptions import Plan, make_plan
 from kite_contracts.tick_batch import TickMode
-from kite_ws_bridge.errors import SubscriptionFileError
-from kite_ws_bridge.subscription_files import (
+from kite_live_feed.errors import SubscriptionFileError
+from kite_live_feed.subscription_files import (
     TOKENS_MAX,
     Instrument,
     load_subscriptions,

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from kite_broker_zerodha.subscriptions import Plan
 from kite_contracts.tick_batch import TickMode
-from kite_ws_bridge.errors import SubscriptionFileError
+from kite_live_feed.errors import SubscriptionFileError
 from kite_ws_bridge.subscription_watch import SubscriptionWatch
 
 HEADER = "instrument_token,mode,exchange,tradingsymbol\n"

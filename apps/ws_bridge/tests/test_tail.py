@@ -21,8 +21,8 @@ from kite_kafka_io.mock_broker import MockBroker
 from kite_kafka_io.producer import RecordProducer
 from kite_kafka_io.settings import KafkaSettings
 from kite_ws_bridge.commands import tail
-from kite_ws_bridge.smoke.run import SmokeOptions, run_smoke
-from kite_ws_bridge.topics import Topics
+from kite_live_feed.rehearsal.smoke.run import SmokeOptions, run_smoke
+from kite_live_feed.topics import Topics
 
 SCRIPT = parse_script("3 violation; 5 trailing; 7 drop")
 

@@ -15,7 +15,7 @@ from kite_ws_bridge.commands import (
     tail,
 )
 from kite_ws_bridge.commands import run as live
-from kite_ws_bridge.errors import FORESEEN
+from kite_live_feed.errors import FORESEEN
 
 app = make_app(
     "ws_bridge",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from rich.table import Table
 
 from kite_runtime.console import stdout
-from kite_ws_bridge.counters import Counters
-from kite_ws_bridge.ledger import Ledger
+from kite_live_feed.counters import Counters
+from kite_live_feed.proof.ledger import Ledger
 
 
 def ledger_table(title: str, ledger: Ledger) -> Table:

@@ -15,9 +15,9 @@ from kite_broker_zerodha.subscriptions import (
     diff,
     make_plan,
 )
-from kite_ws_bridge.errors import SubscriptionFileError
-from kite_ws_bridge.sharding import shard_plan
-from kite_ws_bridge.subscription_files import load_subscriptions
+from kite_live_feed.errors import SubscriptionFileError
+from kite_live_feed.shards import shard_plan
+from kite_live_feed.subscription_files import load_subscriptions
 
 log = structlog.get_logger()
 

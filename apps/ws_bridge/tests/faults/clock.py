@@ -18,7 +18,7 @@ from faults.broker import NOTHING
 from faults.outcome import Fault, Outcome
 from faults.scene import Scene, until, watched
 from faults.shifted import MODULE, OPEN_HOURS, clock_settings, jump
-from kite_ws_bridge.demo import demo_plan
+from kite_live_feed.rehearsal.demo import demo_plan
 
 HOUR_S = 3600.0
 IST = ZoneInfo("Asia/Kolkata")

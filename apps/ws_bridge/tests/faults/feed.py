@@ -24,9 +24,9 @@ from faults.proof import Gap
 from faults.scene import Scene, Watcher, rows_above, until, watched
 from faults.shifted import MODULE, OPEN_HOURS, clock_settings
 from faults.wire import Mode, WireProxy
-from kite_ws_bridge.demo import demo_plan
-from kite_ws_bridge.journal import RecordKind, list_segments, read_file
-from kite_ws_bridge.journal.scan import KIND
+from kite_live_feed.rehearsal.demo import demo_plan
+from kite_live_feed.journal import RecordKind, list_segments, read_file
+from kite_live_feed.journal.scan import KIND
 
 CLOSE_CODES = (1000, 1001, 1008, 1011, 1012, 3000)
 DETECTED_S = 8.0

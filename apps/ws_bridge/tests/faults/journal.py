@@ -16,8 +16,8 @@ from faults.broker import NOTHING
 from faults.outcome import Fault, Outcome
 from faults.proof import Proof
 from faults.scene import Scene, Watcher, until, watched
-from kite_ws_bridge.journal import RecordKind, list_segments, read_file
-from kite_ws_bridge.journal.scan import END, KIND, START
+from kite_live_feed.journal import RecordKind, list_segments, read_file
+from kite_live_feed.journal.scan import END, KIND, START
 
 LIMIT = "4MiB"
 TMPFS = "6m"

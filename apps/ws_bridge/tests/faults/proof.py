@@ -20,9 +20,9 @@ from faults.outcome import Outcome
 from kite_kafka_io.consumer import RecordReader, TickReader
 from kite_kafka_io.framing import SingleObjectFraming
 from kite_kafka_io.settings import KafkaSettings
-from kite_ws_bridge.read_topics import Mark
-from kite_ws_bridge.readback import ReadBack
-from kite_ws_bridge.topics import Topics
+from kite_live_feed.proof.read_topics import Mark
+from kite_live_feed.proof.readback import ReadBack
+from kite_live_feed.topics import Topics
 
 SILENCE_NS = 20_000_000_000
 """Ten seconds are the shortest stall for the watchdogs; they and the machine need time."""

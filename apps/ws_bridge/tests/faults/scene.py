@@ -21,9 +21,9 @@ from kite_devstack.kafka import KafkaServer, private_kafka
 from faults.outcome import Outcome
 from faults.proof import Proof, prove
 from kite_kafka_io.settings import KafkaSettings
-from kite_ws_bridge.read_topics import Mark, mark_topics
+from kite_live_feed.proof.read_topics import Mark, mark_topics
 from kite_ws_bridge.status_facts import Scrape
-from kite_ws_bridge.topics import Topics
+from kite_live_feed.topics import Topics
 
 MIB = 1024 * 1024
 SAMPLE_S = 0.2

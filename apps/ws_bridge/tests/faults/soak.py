@@ -22,7 +22,7 @@ from faults.broker import MEMORY_MAX_MIB, NOTHING
 from faults.outcome import Fault, Outcome
 from faults.scene import Scene, Watcher, until, watched
 from faults.shifted import MODULE, OPEN_HOURS, clock_settings
-from kite_ws_bridge.demo import demo_plan
+from kite_live_feed.rehearsal.demo import demo_plan
 
 INSTRUMENTS = 9_000
 RATE = 18_000.0

@@ -16,9 +16,9 @@ from faults.outcome import Fault, Outcome
 from faults.scene import Scene, Watcher, create_topics, until, watched
 from kite_kafka_io.offsets import end_offsets
 from kite_kafka_io.settings import KafkaSettings
-from kite_ws_bridge.read_topics import Mark
-from kite_ws_bridge.refused import RefusedStore
-from kite_ws_bridge.topics import FEED_EVENTS, TICKS, TICKS_DLQ
+from kite_live_feed.proof.read_topics import Mark
+from kite_live_feed.refused import RefusedStore
+from kite_live_feed.topics import FEED_EVENTS, TICKS, TICKS_DLQ
 
 SCRIPT = "120 violation; 140 garbage; 160 unknown-length; 180 truncate; 200 violation; 220 trailing"
 

@@ -23,12 +23,12 @@ from faults.proof import Gap, Proof
 from faults.scene import Scene
 from kite_kafka_io.consumer import TickReader
 from kite_kafka_io.settings import KafkaSettings
-from kite_ws_bridge.demo import demo_plan
-from kite_ws_bridge.journal import RecordKind, list_segments, read_file
-from kite_ws_bridge.journal.scan import FEED_SESSION, FIRST_SEQ, KIND, TS_RECV_NS
-from kite_ws_bridge.read_topics import Mark
+from kite_live_feed.rehearsal.demo import demo_plan
+from kite_live_feed.journal import RecordKind, list_segments, read_file
+from kite_live_feed.journal.scan import FEED_SESSION, FIRST_SEQ, KIND, TS_RECV_NS
+from kite_live_feed.proof.read_topics import Mark
 from kite_ws_bridge.status_facts import Scrape
-from kite_ws_bridge.topics import Topics
+from kite_live_feed.topics import Topics
 
 SHARDS = 3
 INSTRUMENTS = 120

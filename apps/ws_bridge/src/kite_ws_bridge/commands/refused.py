@@ -23,8 +23,8 @@ from kite_kafka_io.errors import QueueFull, RecordTooLarge
 from kite_kafka_io.producer import RecordProducer
 from kite_kafka_io.topic_check import check_topics
 from kite_ws_bridge.commands.options import Bootstrap, Root
-from kite_ws_bridge.errors import KafkaUnreachable
-from kite_ws_bridge.refused import RefusedRecord, RefusedStore, read_refused
+from kite_live_feed.errors import KafkaUnreachable
+from kite_live_feed.refused import RefusedRecord, RefusedStore, read_refused
 from kite_ws_bridge.settings import load_settings
 
 DEADLINE_S: Final = 30.0

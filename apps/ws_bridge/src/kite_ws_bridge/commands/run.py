@@ -19,17 +19,17 @@ from kite_kafka_io.errors import BrokerUnreachable
 from kite_kafka_io.registry import open_framing
 from kite_kafka_io.settings import KafkaSettings
 from kite_kafka_io.topic_check import check_topics
-from kite_ws_bridge.bridge_parts import BridgeParts
+from kite_live_feed.bridge_parts import BridgeParts
 from kite_ws_bridge.commands.options import Bootstrap, Root
-from kite_ws_bridge.journal import Journal
-from kite_ws_bridge.live import Outcome, serve
-from kite_ws_bridge.market_hours import SESSIONS, load_market_hours
-from kite_ws_bridge.refused import FOLDER
+from kite_live_feed.journal import Journal
+from kite_ws_bridge.service import Outcome, serve
+from kite_live_feed.market_hours import SESSIONS, load_market_hours
+from kite_live_feed.refused import FOLDER
 from kite_ws_bridge.settings import load_settings
-from kite_ws_bridge.shard_keeper import check_partitions
-from kite_ws_bridge.sharding import SHARDS_MAX
+from kite_live_feed.shard_keeper import check_partitions
+from kite_live_feed.shards import SHARDS_MAX
 from kite_ws_bridge.subscription_watch import SubscriptionWatch
-from kite_ws_bridge.topics import SHARDS, Topics
+from kite_live_feed.topics import SHARDS, Topics
 
 _SECRETS: Final = ("KITE_API_KEY", "KITE_API_SECRET", "KITE_ACCESS_TOKEN")
 

@@ -16,8 +16,8 @@ from kite_runtime.logs import configure_logs
 from kite_kafka_io.registry import open_framing
 from kite_ws_bridge.commands.options import Bootstrap, Root, Seed, fault_script, kafka_settings
 from kite_ws_bridge.console import report_ledger
-from kite_ws_bridge.smoke.run import SmokeOptions, SmokeResult, run_smoke
-from kite_ws_bridge.topics import Topics
+from kite_live_feed.rehearsal.smoke.run import SmokeOptions, SmokeResult, run_smoke
+from kite_live_feed.topics import Topics
 
 
 def command(

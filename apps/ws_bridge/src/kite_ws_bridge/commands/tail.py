@@ -21,7 +21,7 @@ from kite_kafka_io.registry import open_framing
 from kite_kafka_io.source import Start
 from kite_ws_bridge.commands.options import Bootstrap, Root, kafka_settings
 from kite_ws_bridge.tick_json import tick_object
-from kite_ws_bridge.topics import TICKS
+from kite_live_feed.topics import TICKS
 
 ROWS_SHOWN: Final = 30
 _COLUMNS: Final = {

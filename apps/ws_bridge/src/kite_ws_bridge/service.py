@@ -1,0 +1,152 @@
+"""The live bridge as a service: signals, subscription files, metrics and the orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+import structlog
+from prometheus_client import CollectorRegistry
+
+from kite_runtime.health import HealthServer
+from kite_broker_zerodha.subscriptions import Plan
+from kite_kafka_io.group import GroupMember, Membership
+from kite_live_feed.bridge import Bridge
+from kite_live_feed.bridge_parts import BridgeParts
+from kite_live_feed.journal import Journal
+from kite_live_feed.metrics import BridgeMetrics
+from kite_live_feed.shard_keeper import ShardKeeper
+from kite_live_feed.shards import GroupSetup
+from kite_ws_bridge.subscription_watch import SubscriptionWatch
+from kite_live_feed.topics import SHARDS
+
+log = structlog.get_logger()
+
+WATCH_S: Final = 2.0
+ANSWER_S: Final = 2.0
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended: acknowledged ticks and dead letters, and journal bytes left for the next."""
+
+    ticks: int
+    dead_letters: int
+    frames_lost: int
+    refused: int
+    """Records that Kafka refused for good and that were put aside."""
+    bytes_left: int
+
+
+async def serve(
+    parts: BridgeParts,
+    journal: Journal,
+    watch: SubscriptionWatch,
+    plan: Plan,
+    port: int,
+    drain_s: float,
+    setup: GroupSetup | None = None,
+) -> Outcome:
+    """Run until SIGTERM or Ctrl-C, then publish what is journaled within ``drain_s`` seconds.
+
+    With ``setup`` it carries the shards that the group gives it, and hands them over at the end.
+
+    A second signal ends the draining at once; the journal keeps the rest. Raises PortTaken.
+    """
+    bridge = Bridge(parts, journal, plan)
+    stop, hurry = asyncio.Event(), asyncio.Event()
+
+    def on_signal(name: str) -> None:
+        (hurry if stop.is_set() else stop).set()
+        log.info("stopping", signal=name)
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal, number.name)
+
+    def problems() -> list[str]:
+        found = bridge.problems()
+        if watch.problem is not None:
+            found.append(f"the subscription files are not used: {watch.problem}")
+        return found
+
+    keeper = None if setup is None else join_group(bridge, parts, journal, setup)
+    registry = CollectorRegistry()
+    registry.register(BridgeMetrics(bridge.counters, in_loop(loop, bridge.refresh, None)))
+    asked = in_loop(loop, problems, [f"the bridge has not answered for {ANSWER_S:.0f} s"])
+    with HealthServer(port, registry, asked, other_port="WS_BRIDGE_PORT=9465") as health:
+        log.info("metrics and health", address=f"http://127.0.0.1:{health.port}")
+        watching = asyncio.create_task(_follow_files(bridge, watch))
+        try:
+            if keeper is not None:
+                keeper.start()
+            try:
+                await bridge.run(stop)
+            finally:
+                watching.cancel()
+                with suppress(asyncio.CancelledError):
+                    await watching
+            left = await bridge.drain(drain_s, hurry.is_set)
+        finally:
+            if keeper is not None:
+                await keeper.leave()
+    counters = bridge.counters
+    return Outcome(
+        counters.ticks_acked,
+        counters.dead_acked,
+        counters.frames_lost,
+        counters.refused.total(),
+        left,
+    )
+
+
+def join_group(
+    bridge: Bridge, parts: BridgeParts, journal: Journal, setup: GroupSetup
+) -> ShardKeeper:
+    """Who keeps the bridge's place in the group; not started yet."""
+
+    def join(membership: Membership) -> GroupMember:
+        return GroupMember(
+            parts.kafka, SHARDS, setup.group, membership, session_timeout_s=setup.timeout_s
+        )
+
+    keeper = ShardKeeper(bridge, setup, join, journal.recovery.frames, parts.clock)
+    bridge.group = keeper
+    return keeper
+
+
+def in_loop(
+    loop: asyncio.AbstractEventLoop, function: Callable[[], Answer], otherwise: Answer
+) -> Callable[[], Answer]:
+    """``function`` for another thread: called in the loop, whose objects change under no reader.
+
+    A loop that is busy for longer than ANSWER_S gives ``otherwise``.
+    """
+
+    async def call() -> Answer:
+        return function()
+
+    def ask() -> Answer:
+        answer = asyncio.run_coroutine_threadsafe(call(), loop)
+        try:
+            return answer.result(ANSWER_S)
+        except TimeoutError:
+            answer.cancel()
+            return otherwise
+
+    return ask
+
+
+async def _follow_files(bridge: Bridge, watch: SubscriptionWatch) -> None:
+    while True:
+        await asyncio.sleep(WATCH_S)
+        new = watch.changed(bridge.plan)
+        if new is not None:
+            log.info("the subscription changed", tokens=new.tokens)
+            await bridge.apply(new)

@@ -1,0 +1,303 @@
+"""The intake: everything that the socket says goes into the journal first.
+
+It numbers the packets of each feed session, turns session events into ``FeedEvent`` records, and
+makes a full journal an alarm and a counted, announced loss.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+import structlog
+
+from kite_broker_zerodha.frames import count_slots
+from kite_runtime.clock import Clock
+from kite_broker_zerodha.session.events import (
+    AuthExpired,
+    AuthRestored,
+    Connected,
+    Disconnected,
+    GapCause,
+    GapClosed,
+    GapOpened,
+    SessionEvent,
+    Stale,
+    Subscribed,
+    TextMessage,
+)
+from kite_kafka_io.breaker import BreakerState
+from kite_live_feed.counters import Counters
+from kite_live_feed.feed_events import feed_event
+from kite_live_feed.journal import JournalFull, JournalWriter, RecordKind
+
+log = structlog.get_logger()
+
+_FRAME: Final = RecordKind.FRAME
+"""A constant of the module: in Python 3.11 a member of an enum is looked up slowly."""
+_LEVELS: Final = {
+    "AUTH_EXPIRED": logging.ERROR,
+    "LOSS": logging.ERROR,
+    "DEAD_LETTERS_HIGH": logging.ERROR,
+    "DISCONNECTED": logging.WARNING,
+    "GAP_OPENED": logging.WARNING,
+    "STALE": logging.WARNING,
+}
+
+
+class Intake:
+    """The listener of the Kite sessions. Calls are quick: one append to the journal each."""
+
+    def __init__(
+        self,
+        *,
+        feed: str,
+        writer: JournalWriter,
+        counters: Counters,
+        clock: Clock,
+        wake: Callable[[], None],
+        tokens_of: Callable[[int], tuple[int, ...]],
+    ) -> None:
+        self._feed = feed
+        self._writer = writer
+        self._counters = counters
+        self._clock = clock
+        self._wake = wake
+        self._tokens_of = tokens_of
+        self._session: dict[int, int] = {}
+        self._next_seq: dict[int, int] = {}
+        self._last_frame_ns: dict[int, int] = {}
+        self._losses: dict[int, _Loss] = {}
+        self._connected: set[int] = set()
+        self._gaps: dict[tuple[int, int], str] = {}
+        """Open gaps: (shard, from_ns) → cause."""
+
+    @property
+    def connected(self) -> frozenset[int]:
+        """The shards whose connection is up."""
+        return frozenset(self._connected)
+
+    def announce_stop(self) -> None:
+        """Open a gap for every shard that has been heard; the next run closes it.
+
+        A loss that could not be announced yet, because the journal is still full, is tried once
+        more, and said in the log in any case.
+        """
+        self.announce_loss()
+        for shard, from_ns in sorted(self._last_frame_ns.items()):
+            self._record("GAP_OPENED", shard, from_ns=from_ns, cause=GapCause.RESTART)
+
+    def announce_loss(self) -> None:
+        """Try once more to tell of a loss that could not be told yet."""
+        if self._losses:
+            self._announce_losses(self._clock.now_ns())
+
+    def hand_over(self, shard: int) -> int | None:
+        """Open the gap that the shard's next owner closes; where it begins, None if unheard of.
+
+        A gap that is open already is the one: the next owner goes on with it.
+        """
+        begins = [from_ns for of, from_ns in self._gaps if of == shard]
+        last_ns = self._last_frame_ns.pop(shard, None)
+        if begins:
+            for from_ns in begins:
+                del self._gaps[shard, from_ns]
+            self._counters.gaps_open = Counter(self._gaps.values())
+            return min(begins)
+        if last_ns is not None:
+            self._record("GAP_OPENED", shard, from_ns=last_ns, cause=GapCause.HANDOVER)
+            self._gaps.pop((shard, last_ns), None)
+            self._counters.gaps_open = Counter(self._gaps.values())
+        return last_ns
+
+    def yield_shard(self, shard: int) -> None:
+        """The shard is no longer this bridge's: gone, or taken by another, whose gap event covers
+        the silences of this one."""
+        self._last_frame_ns.pop(shard, None)
+        for of, from_ns in list(self._gaps):
+            if of == shard:
+                self._close(shard, from_ns)
+
+    def open_uncarried(self, shard: int, from_ns: int) -> None:
+        """Tell that nobody carries the shard; the gap is the one that its next owner closes."""
+        if (shard, from_ns) not in self._gaps:
+            self._record("GAP_OPENED", shard, from_ns=from_ns, cause=GapCause.HANDOVER)
+
+    def _close(self, shard: int, from_ns: int) -> None:
+        cause = self._gaps[shard, from_ns]
+        now_ns = self._clock.now_ns()
+        self._record("GAP_CLOSED", shard, from_ns=from_ns, to_ns=now_ns, cause=cause)
+
+    def on_dead_letters(self, alarm: bool, state: BreakerState, since_ns: int) -> None:
+        """Journal that too much becomes dead letters, or no longer does; told with shard 0."""
+        now_ns = self._clock.now_ns()
+        self._record(
+            "DEAD_LETTERS_HIGH" if alarm else "DEAD_LETTERS_NORMAL",
+            0,
+            ts_ns=now_ns,
+            from_ns=max(0, since_ns),
+            to_ns=None if alarm else now_ns,
+            cause=state.reason,
+            detail=str(state),
+            count=state.dead,
+        )
+
+    def on_frame(self, shard: int, payload: bytes, ts_recv_ns: int) -> None:
+        """Journal one binary frame; it is safe once this returns."""
+        counters = self._counters
+        counters.frames_received += 1
+        counters.bytes_received += len(payload)
+        packets = count_slots(payload)
+        session = self._session[shard]
+        first_seq = self._next_seq[shard]
+        try:
+            self._writer.append(_FRAME, shard, payload, ts_recv_ns, session, first_seq)
+        except JournalFull as full:
+            self._lose(shard, packets, ts_recv_ns, full)
+            return
+        self._next_seq[shard] = first_seq + packets
+        self._last_frame_ns[shard] = ts_recv_ns
+        counters.frames_journaled += 1
+        counters.packets_journaled += packets
+        counters.session_packets[session] = first_seq + packets
+        if self._losses:
+            self._announce_losses(ts_recv_ns)
+        self._wake()
+
+    def on_event(self, event: SessionEvent) -> None:
+        """Journal one session event as a ``FeedEvent``, and keep the books."""
+        match event:
+            case Connected():
+                self._session[event.shard] = event.feed_session
+                self._next_seq[event.shard] = 0
+                self._counters.session_packets[event.feed_session] = 0
+                self._connected.add(event.shard)
+                self._record("CONNECTED", event.shard, ts_ns=event.ts_ns)
+            case Disconnected():
+                self._counters.reconnects += event.shard in self._connected
+                self._connected.discard(event.shard)
+                self._record(
+                    "DISCONNECTED",
+                    event.shard,
+                    ts_ns=event.ts_ns,
+                    cause=None if event.code is None else str(event.code),
+                    detail=event.reason,
+                )
+            case GapOpened():
+                self._record(
+                    "GAP_OPENED",
+                    event.shard,
+                    tokens=event.tokens,
+                    from_ns=event.from_ns,
+                    cause=event.cause,
+                )
+            case GapClosed():
+                self._record(
+                    "GAP_CLOSED",
+                    event.shard,
+                    tokens=event.tokens,
+                    from_ns=event.from_ns,
+                    to_ns=event.to_ns,
+                    cause=event.cause,
+                )
+            case Subscribed():
+                self._record(
+                    "SUBSCRIBED", event.shard, tokens=event.tokens, detail=event.mode.name.lower()
+                )
+            case Stale():
+                self._record("STALE", event.shard, tokens=event.tokens, from_ns=event.from_ns)
+            case AuthExpired():
+                self._counters.auth_expired = True
+                self._counters.auth_problem = event.detail
+                self._record("AUTH_EXPIRED", event.shard, ts_ns=event.ts_ns, detail=event.detail)
+            case AuthRestored():
+                self._counters.auth_expired = False
+                self._record("AUTH_RESTORED", event.shard, ts_ns=event.ts_ns)
+            case TextMessage():
+                self._counters.text_messages[event.kind] += 1
+                log.info("message from Kite", kind=event.kind, data=event.data)
+
+    def _lose(self, shard: int, packets: int, ts_recv_ns: int, full: JournalFull) -> None:
+        self._counters.frames_lost += 1
+        self._counters.packets_lost += packets
+        if not self._losses:
+            log.error("the journal is full: frames are being lost", reason=str(full))
+        loss = self._losses.setdefault(shard, _Loss(ts_recv_ns))
+        loss.frames += 1
+        loss.packets += packets
+
+    def _announce_losses(self, now_ns: int) -> None:
+        """Tell of every loss; one that finds no room is told with the next frame that does."""
+        log.warning(
+            "the journal has room again",
+            frames_lost=sum(loss.frames for loss in self._losses.values()),
+            packets=sum(loss.packets for loss in self._losses.values()),
+        )
+        for shard, loss in sorted(self._losses.items()):
+            about: dict[str, Any] = {"from_ns": loss.since_ns, "cause": "journal full"}
+            if (
+                self._record("GAP_OPENED", shard, **about)
+                and self._record("GAP_CLOSED", shard, **about, to_ns=now_ns)
+                and self._record("LOSS", shard, **about, to_ns=now_ns, count=loss.frames)
+            ):
+                del self._losses[shard]
+
+    def _record(self, kind: str, shard: int, *, ts_ns: int | None = None, **fields: Any) -> bool:
+        """Journal one feed event; False when there was no room and only the log has it."""
+        if kind.startswith("GAP"):
+            self._count_gap(kind, shard, fields)
+        record = feed_event(
+            self._feed,
+            kind,
+            self._clock.now_ns() if ts_ns is None else ts_ns,
+            shard,
+            feed_session=self._session.get(shard),
+            **fields,
+        )
+        self._log(record)
+        try:
+            self._writer.append(
+                RecordKind.EVENT, shard, orjson.dumps(record), record["ts_ns"], 0, 0
+            )
+        except JournalFull:
+            log.error("the journal is full: a feed event is only in this log", **record)
+            return False
+        self._counters.events_journaled += 1
+        self._counters.events_by_type[kind] += 1
+        self._wake()
+        return True
+
+    def _count_gap(self, kind: str, shard: int, fields: dict[str, Any]) -> None:
+        if not fields.get("tokens"):
+            fields["tokens"] = self._tokens_of(shard)
+        gap = (shard, fields["from_ns"])
+        if kind == "GAP_OPENED":
+            self._counters.gaps_opened += 1
+            self._gaps[gap] = str(fields["cause"])
+        else:
+            self._counters.gaps_closed += 1
+            self._gaps.pop(gap, None)
+        self._counters.gaps_open = Counter(self._gaps.values())
+
+    def _log(self, record: dict[str, Any]) -> None:
+        """One line an event; three thousand tokens are told by their number."""
+        told = {
+            name: value
+            for name, value in record.items()
+            if value is not None and name not in ("feed", "tokens", "ts_ns", "gap_id")
+        }
+        level = _LEVELS.get(record["type"], logging.INFO)
+        log.log(level, "feed event", tokens=len(record["tokens"]), **told)
+
+
+@dataclass
+class _Loss:
+    """What one shard has lost since the journal filled, and was not announced yet."""
+
+    since_ns: int
+    frames: int = 0
+    packets: int = 0

@@ -1,0 +1,50 @@
+"""A journal as the bridge uses it: one writer, its acknowledged position, and readers behind it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from kite_live_feed.journal.cursor import AckCursor
+from kite_live_feed.journal.options import JournalOptions
+from kite_live_feed.journal.reader import JournalReader
+from kite_live_feed.journal.recovery import Recovery
+from kite_live_feed.journal.scan import warm_up
+from kite_live_feed.journal.writer import JournalWriter
+
+
+class Journal:
+    """Opens a folder for writing and reading; a context manager.
+
+    ``writer`` stores, ``reader`` starts at what is not acknowledged yet, ``cursor`` is advanced
+    when Kafka has it, ``recovery`` tells what the last run left.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        options: JournalOptions | None = None,
+        now_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        """Raises JournalLocked and JournalUnusable."""
+        warm_up()
+        self.writer = JournalWriter(directory, options, now_ns)
+        self.cursor: AckCursor = self.writer.cursor
+        self.recovery: Recovery = self.writer.recovery
+        self.reader = self.new_reader()
+
+    def new_reader(self) -> JournalReader:
+        """Another reader that starts at the acknowledged position."""
+        return JournalReader(self.writer.directory, self.cursor.position, self.writer)
+
+    def close(self) -> None:
+        """Seal, sync and release the folder; a second call does nothing."""
+        self.reader.close()
+        self.writer.close()
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()

@@ -1,0 +1,57 @@
+"""Segment files: their names, which of them there are, and where their data end."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from kite_live_feed.journal.layout import ANY_STAMP
+
+_NAME: Final = re.compile(r"([0-9]{12})-([0-9a-f]{8})\.journal")
+_BLOCK_BYTES: Final = 1024 * 1024
+
+
+class Segment(NamedTuple):
+    """One segment file. Names sort as numbers do; numbers grow and are never used twice."""
+
+    number: int
+    stamp: int
+    path: Path
+
+
+def segment_path(directory: Path, number: int, stamp: int) -> Path:
+    """The file of a segment, for example ``000000000012-9f3ac1d2.journal``."""
+    return directory / f"{number:012d}-{stamp:08x}.journal"
+
+
+def segment_at(path: Path) -> Segment:
+    """The segment in a file; number 0 and any stamp where the name does not tell."""
+    match = _NAME.fullmatch(path.name)
+    if match is None:
+        return Segment(0, ANY_STAMP, path)
+    return Segment(int(match[1]), int(match[2], 16), path)
+
+
+def list_segments(directory: Path) -> list[Segment]:
+    """The segments of a folder, oldest first. Raises OSError."""
+    names = sorted(name for name in os.listdir(directory) if _NAME.fullmatch(name))
+    return [segment_at(directory / name) for name in names]
+
+
+def used_bytes(fd: int, size: int) -> int:
+    """Where the trailing zeros of a file of ``size`` bytes begin.
+
+    A preallocated file ends in zeros that nobody wrote. A record may end in zeros too, so the
+    true end is here or behind.
+    """
+    end = size
+    while end > 0:
+        start = max(0, end - _BLOCK_BYTES)
+        data = os.pread(fd, end - start, start)
+        used = len(data.rstrip(b"\0"))
+        if used:
+            return start + used
+        end = start
+    return 0

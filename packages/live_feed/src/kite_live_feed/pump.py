@@ -1,0 +1,377 @@
+"""The pump: from the journal to acknowledged Kafka records.
+
+It reads the journal from the acknowledged position, decodes and checks a chunk at a time, publishes
+good rows to ``ticks`` and the rest to ``ticks.dlq``, and moves the position forward when Kafka has
+acknowledged every record of a chunk. A crash, an outage and a failed producer are one case to it:
+go back to the position and publish again. Consumers drop the repeats by
+``(feed_session, feed_seq)``.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final, Protocol
+
+import numpy as np
+import orjson
+import structlog
+
+from kite_broker_zerodha.frames import FRAME_INDEX, decode_frames
+from kite_broker_zerodha.packets import MAX_FRAME_ROWS
+from kite_runtime.clock import Clock, SystemClock
+from kite_contracts.bounds import TickBounds, tick_bounds
+from kite_contracts.tick_batch import TickBatch, Verdict
+from kite_kafka_io.codec import AvroCodec
+from kite_kafka_io.dead_letters import DeadLetter
+from kite_kafka_io.errors import ProducerFatal
+from kite_kafka_io.framing import Framing
+from kite_kafka_io.producer import RecordProducer
+from kite_kafka_io.settings import KafkaSettings
+from kite_live_feed.counters import Counters
+from kite_live_feed.dead_letters import letter_of_damage, letter_of_row
+from kite_live_feed.in_flight import ChunkInFlight, Content, SideRecord
+from kite_live_feed.journal import Chunk, Position
+from kite_live_feed.refused import RefusedStore
+from kite_live_feed.shards import Fence, Frames, newest_frames, superseded
+from kite_live_feed.topics import Topics
+
+log = structlog.get_logger()
+
+CHUNK_BYTES: Final = 256 * 1024
+SMALL_BYTES: Final = 32 * 1024
+PACE_S: Final = 0.001
+"""The rest after a chunk of less than ``SMALL_BYTES``: requests to Kafka for a few ticks each would
+cost both sides more than the ticks (docs/performance.md)."""
+PRODUCER_RETRY_S: Final = 1.0
+SIDE_RETRY_S: Final = 0.5
+REFUSED_FOR_S: Final = 30.0
+"""So long a dead letter or an event is sent again before it is put aside."""
+TS_RECV: Final = FRAME_INDEX.index("ts_recv_ns")
+
+
+class ChunkSource(Protocol):
+    """Where chunks come from: the journal's reader, or files that are replayed."""
+
+    def read_chunk(self, max_bytes: int) -> Chunk | None:
+        """The next chunk, or None when there is none yet."""
+
+    def seek(self, position: Position) -> None:
+        """Go back to an acknowledged position."""
+
+
+class Acknowledged(Protocol):
+    """The acknowledged position."""
+
+    @property
+    def position(self) -> Position:
+        """Everything before it is in Kafka."""
+
+    def advance(self, position: Position) -> bool:
+        """Everything before ``position`` is in Kafka now."""
+
+
+class Pump:
+    """Moves the journal into Kafka. Not thread-safe: one loop calls :meth:`step` and the rest."""
+
+    def __init__(
+        self,
+        *,
+        reader: ChunkSource,
+        cursor: Acknowledged,
+        open_producer: Callable[[], RecordProducer],
+        bounds: TickBounds,
+        topics: Topics,
+        encode_event: Callable[[dict[str, Any]], bytes],
+        counters: Counters,
+        clock: Clock,
+        on_batch: Callable[[TickBatch], None] | None = None,
+        refused: RefusedStore | None = None,
+        sharded: bool = False,
+        pace_s: float = 0.0,
+    ) -> None:
+        """``on_batch`` sees every decoded batch, for liveness per instrument. ``refused`` takes
+        what Kafka refuses for good; without it such a record is sent again for ever. ``sharded``
+        keeps the books of shards that change hands. The pump rests ``pace_s`` after a small chunk.
+        """
+        self._reader = reader
+        self._cursor = cursor
+        self._open_producer = open_producer
+        self._bounds = bounds
+        self._topics = topics
+        self._encode_event = encode_event
+        self._on_batch = on_batch
+        self._counters = counters
+        self._clock = clock
+        self._chunks: deque[ChunkInFlight] = deque()
+        self._with_side: deque[ChunkInFlight] = deque()
+        """Those of them that have dead letters or events: most have none."""
+        self._batch = TickBatch(MAX_FRAME_ROWS)  # any frame fits; memory is touched as used
+        self._producer: RecordProducer | None = None
+        self._producer_due = 0.0
+        self._side_due = 0.0
+        self._refused = refused
+        self._sharded = sharded
+        self.acked_ns: dict[int, int] = {}
+        """Shard → receive time of its last frame that Kafka has; kept for a sharded bridge."""
+        self.fences: frozenset[Fence] = frozenset()
+        """What lies behind them is another bridge's to publish."""
+        self.held_up = False
+        """The last step found no room in the producer."""
+        self._pace_s = pace_s
+        self._rested_s = 0.0
+        """When the rest after a small chunk is over."""
+        self._given_up: set[str] = set()
+        """Topics that refuse for good: their records are put aside at the first refusal."""
+
+    @property
+    def oldest_recv_ns(self) -> int:
+        """Receive time of the oldest frame on its way to Kafka, 0 when there is none."""
+        return next((chunk.oldest_recv_ns for chunk in self._chunks if chunk.frames), 0)
+
+    @property
+    def rest_s(self) -> float:
+        """How long the next step must wait: frames that come meanwhile are published together."""
+        return max(0.0, self._rested_s - self._clock.monotonic_s())
+
+    @property
+    def idle(self) -> bool:
+        """True when nothing of what was handed to Kafka is unacknowledged."""
+        return not self._chunks
+
+    def step(self) -> bool:
+        """Publish one chunk of the journal; False where there was none, or it was not the time.
+
+        Without room for one it is ``held_up``, until there are acknowledgements.
+        """
+        producer = self._ready_producer()
+        if producer is None or producer.fatal is not None or self.rest_s > 0:
+            return False
+        self.held_up = producer.capacity_left == 0
+        chunk = None if self.held_up else self._reader.read_chunk(CHUNK_BYTES)
+        if chunk is None:
+            return False
+        if chunk.buffer.size < SMALL_BYTES:
+            self._rested_s = self._clock.monotonic_s() + self._pace_s
+        try:
+            self._publish(producer, chunk)
+        except ProducerFatal as error:
+            self._start_over(producer, str(error))
+        return True
+
+    def collect(self) -> None:
+        """Take in acknowledgements and failures, and move the acknowledged position."""
+        producer = self._producer
+        if producer is None:
+            return
+        producer.poll(0)
+        self._counters.in_flight = producer.in_flight
+        if producer.fatal is not None:
+            self._start_over(producer, producer.fatal)
+            return
+        try:
+            self._retry_side_records()
+        except ProducerFatal as error:
+            self._start_over(producer, str(error))
+            return
+        if self._chunks and self._chunks[0].done:
+            self._acknowledge()
+
+    def _acknowledge(self) -> None:
+        """Move the position behind all chunks that are done: one write for all of them."""
+        now_ns, chunks = self._clock.now_ns(), self._chunks
+        while chunks and chunks[0].done:
+            chunk = chunks.popleft()
+            position = chunk.position
+            chunk.book(self._counters, now_ns)
+            self.acked_ns.update(chunk.newest_ns)
+            if chunk.side:
+                self._with_side.popleft()
+                self._welcome(chunk)
+        self._cursor.advance(position)
+
+    def wait(self, timeout_s: float) -> None:
+        """Block until an acknowledgement arrives or the time is up."""
+        if self._producer is not None:
+            self._producer.poll(timeout_s)
+
+    def close(self) -> int:
+        """Leave Kafka; returns how many chunks are unacknowledged. The journal keeps them."""
+        if self._producer is not None:
+            self._producer.close()
+            self._producer = None
+        return len(self._chunks)
+
+    def _ready_producer(self) -> RecordProducer | None:
+        if self._producer is None and self._clock.monotonic_s() >= self._producer_due:
+            self._producer = self._open_producer()
+        return self._producer
+
+    def _start_over(self, producer: RecordProducer, reason: str) -> None:
+        log.warning("the producer failed; publishing again from the journal", reason=reason)
+        producer.close()
+        self._producer = None
+        self._producer_due = self._clock.monotonic_s() + PRODUCER_RETRY_S
+        self._counters.producer_restarts += 1
+        self._chunks.clear()
+        self._with_side.clear()
+        self._reader.seek(self._cursor.position)
+
+    def _retry_side_records(self) -> None:
+        if not self._with_side:
+            return
+        now = self._clock.monotonic_s()
+        if now < self._side_due:
+            return
+        failed = [record for chunk in self._with_side for record in chunk.failed_side_records()]
+        if failed:
+            self._side_due = now + SIDE_RETRY_S
+            log.warning(
+                "dead letters or events were refused; sending them again",
+                count=len(failed),
+                reason=failed[0].delivery.error,
+            )
+        for record in failed:
+            if not self._put_aside(record, now):
+                record.attempt()
+
+    def _put_aside(self, record: SideRecord, now_s: float) -> bool:
+        """Count a refusal; True when the record is in the file of refused ones now."""
+        if record.no_room:
+            return False
+        self._counters.side_refusals += 1
+        if record.refused_since_s is None:
+            record.refused_since_s = now_s
+        overdue = now_s - record.refused_since_s >= REFUSED_FOR_S
+        if self._refused is None or not (overdue or record.topic in self._given_up):
+            return False
+        error = record.delivery.error or ""
+        record.aside = self._refused.put(
+            record.topic, record.content(), error, self._clock.now_ns()
+        )
+        if not record.aside:
+            log.error("a refused record is not put aside", reason=self._refused.problem)
+            return False
+        self._counters.refused[record.topic] += 1
+        if record.topic not in self._given_up:
+            self._given_up.add(record.topic)
+            log.error(
+                "Kafka refuses records for good; they are put aside until `ws_bridge refused "
+                "--send`",
+                topic=record.topic,
+                folder=str(self._refused.directory),
+                reason=error,
+            )
+        return True
+
+    def _welcome(self, chunk: ChunkInFlight) -> None:
+        """A topic that takes records again gets its whole half minute the next time."""
+        if self._given_up:
+            self._given_up -= {each.topic for each in chunk.side if not each.aside}
+
+    def _publish(self, producer: RecordProducer, chunk: Chunk) -> None:
+        entry = ChunkInFlight(chunk.position_after)
+        self._chunks.append(entry)
+        frames = self._of_this_bridge(chunk.frames)
+        if len(frames):
+            entry.oldest_recv_ns = int(frames[0, TS_RECV])
+            entry.frames = len(frames)
+            if self._sharded:
+                entry.newest_ns = newest_frames(frames)
+            self._publish_frames(producer, chunk, frames, entry)
+        for event in chunk.events:
+            record = orjson.loads(event)
+            key, value = f"{record['feed']}-{record['shard']}".encode(), self._encode_event(record)
+            topic = self._topics.events
+            send = partial(producer.produce_record, topic, key, value)
+            self._send(entry, SideRecord(send, topic, partial(Content, key, value, [])))
+        for damage in chunk.damage:
+            self._counters.journal_damage += 1
+            letter = letter_of_damage(damage, chunk.buffer, self._clock.now_ns())
+            self._send_dead(producer, letter, entry)
+
+    def _of_this_bridge(self, frames: Frames) -> Frames:
+        """Without the frames that another bridge has taken over; the journal keeps them."""
+        if not self.fences or not len(frames):
+            return frames
+        behind = superseded(frames, self.fences)
+        self._counters.frames_superseded += int(np.count_nonzero(behind))
+        return frames[~behind]
+
+    def _publish_frames(
+        self, producer: RecordProducer, chunk: Chunk, frames: Frames, entry: ChunkInFlight
+    ) -> None:
+        batch, done = self._batch, 0
+        while done < len(frames):
+            taken = decode_frames(chunk.buffer, frames[done:], batch, self._bounds)
+            done += taken
+            entry.packets += batch.size
+            taken_ticks = producer.produce_ticks(batch, entry.delivery)
+            entry.ticks += taken_ticks
+            self._counters.ticks_published += taken_ticks
+            if self._on_batch is not None:
+                self._on_batch(batch)
+            if taken_ticks < batch.size:
+                self._send_faults(producer, chunk, batch, entry)
+
+    def _send_faults(
+        self, producer: RecordProducer, chunk: Chunk, batch: TickBatch, entry: ChunkInFlight
+    ) -> None:
+        for row in np.flatnonzero(batch.verdict[: batch.size] != Verdict.OK).tolist():
+            letter = letter_of_row(batch, row, chunk.buffer)
+            self._send_dead(producer, letter, entry)
+
+    def _send_dead(
+        self, producer: RecordProducer, letter: DeadLetter, entry: ChunkInFlight
+    ) -> None:
+        self._counters.dead_published += 1
+        send = partial(producer.produce_dead, letter)
+        content = lambda: Content(letter.key(), letter.raw, letter.headers())  # noqa: E731
+        self._send(entry, SideRecord(send, self._topics.dead, content, letter.reason))
+
+    def _send(self, entry: ChunkInFlight, record: SideRecord) -> None:
+        if not entry.side:
+            self._with_side.append(entry)
+        entry.side.append(record)
+        record.attempt()
+
+
+def make_pump(
+    reader: ChunkSource,
+    cursor: Acknowledged,
+    kafka: KafkaSettings,
+    framing: Framing,
+    topics: Topics,
+    counters: Counters,
+    on_batch: Callable[[TickBatch], None] | None = None,
+    refused: RefusedStore | None = None,
+    sharded: bool = False,
+    wake_by: int | None = None,
+) -> Pump:
+    """A pump into the real Kafka, with the machine's clock. A byte is written to the file
+    descriptor ``wake_by`` when there is something to :meth:`~Pump.collect`."""
+    codec = AvroCodec(framing)
+
+    def open_producer() -> RecordProducer:
+        producer = RecordProducer(
+            kafka, framing=framing, ticks_topic=topics.ticks, dead_topic=topics.dead
+        )
+        if wake_by is not None:
+            producer.wake_by(wake_by)
+        return producer
+
+    return Pump(
+        reader=reader,
+        cursor=cursor,
+        open_producer=open_producer,
+        bounds=tick_bounds(),
+        topics=topics,
+        encode_event=lambda record: codec.encode("feed_event", record),
+        counters=counters,
+        clock=SystemClock(),
+        on_batch=on_batch,
+        refused=refused,
+        sharded=sharded,
+        pace_s=PACE_S,
+    )

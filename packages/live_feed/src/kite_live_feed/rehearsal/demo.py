@@ -1,0 +1,158 @@
+"""The demo: simulator → bridge → Kafka → consumer, and the ledger that compares their books."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from kite_runtime.clock import SystemClock
+from kite_broker_zerodha.session.credentials import FixedCredentials
+from kite_broker_zerodha.session.options import SessionOptions
+from kite_simulator import Fault, FaultKind, SimulatorOptions, SimulatorServer
+from kite_simulator import Ledger as SimulatorLedger
+from kite_broker_zerodha.subscriptions import Plan, Subscription, make_plan
+from kite_contracts.reasons import reason_of
+from kite_contracts.tick_batch import TickMode, Verdict
+from kite_kafka_io.framing import Framing
+from kite_kafka_io.settings import KafkaSettings
+from kite_live_feed.bridge import Bridge
+from kite_live_feed.bridge_parts import BridgeParts
+from kite_live_feed.journal import Journal, JournalOptions
+from kite_live_feed.journal.options import MIB
+from kite_live_feed.proof.ledger import Ledger
+from kite_live_feed.proof.read_topics import mark_topics, read_back
+from kite_live_feed.topics import Topics
+
+FEED: Final = "demo"
+POLL_S: Final = 0.05
+DRAIN_S: Final = 30.0
+SESSION_OPTIONS: Final = SessionOptions(
+    stall_s=2.0, auth_retry_s=0.5, backoff_first_s=0.1, backoff_cap_s=1.0, proxy=False
+)
+"""Shorter than live, so that a demo with faults takes seconds; the five-second watchdog stays."""
+
+_SEGMENTS: Final = (1, 2, 1, 2, 3, 7, 6, 1, 2, 4)
+"""Exchange segments of the demo's instruments in turn: NSE, NFO, CDS, MCX, BCD, BSE."""
+_MODES: Final = (TickMode.FULL, TickMode.FULL, TickMode.QUOTE, TickMode.FULL, TickMode.LTP)
+_INDICES: Final = (256265, 265)
+"""NIFTY 50 and SENSEX."""
+
+
+@dataclass(frozen=True)
+class DemoOptions:
+    """What the demo does; the same seed and options send the same frames."""
+
+    ticks: int = 20_000
+    rate_per_s: float | None = 2_000.0
+    instruments: int = 60
+    seed: int = 1
+    script: tuple[Fault, ...] = ()
+
+
+def demo_plan(instruments: int) -> Plan:
+    """A subscription with all packet kinds: two indices and instruments of six segments."""
+    wishes = [Subscription(token, TickMode.FULL) for token in _INDICES[:instruments]]
+    wishes += [
+        Subscription(
+            (1000 + number) << 8 | _SEGMENTS[number % len(_SEGMENTS)],
+            _MODES[number % len(_MODES)],
+        )
+        for number in range(instruments - len(wishes))
+    ]
+    return make_plan(wishes)
+
+
+async def run_demo(
+    options: DemoOptions,
+    kafka: KafkaSettings,
+    framing: Framing,
+    topics: Topics,
+    journal_dir: Path,
+    watch: Callable[[Bridge], None],
+) -> Ledger:
+    """Run it and return the ledger. ``watch`` is called while the bridge runs, for a live view.
+
+    Raises BrokerUnreachable and UnknownTopic.
+    """
+    plan = demo_plan(options.instruments)
+    mark = mark_topics(kafka, topics.names)
+    simulator_options = SimulatorOptions(
+        seed=options.seed,
+        ticks=options.ticks,
+        rate_per_s=options.rate_per_s,
+        frame_packets=30,
+        expected_tokens=plan.tokens,
+        script=options.script,
+    )
+    journal_options = JournalOptions(segment_bytes=16 * MIB, max_bytes=256 * MIB, sync="never")
+    with Journal(journal_dir, journal_options) as journal:
+        async with SimulatorServer(simulator_options) as simulator:
+            parts = BridgeParts(
+                feed=FEED,
+                endpoint=simulator.url,
+                credentials=FixedCredentials("dummy", "dummy"),
+                kafka=kafka,
+                framing=framing,
+                topics=topics,
+                session_options=SESSION_OPTIONS,
+                clock=SystemClock(),
+            )
+            bridge = Bridge(parts, journal, plan)
+            await _run_until_published(bridge, simulator, watch)
+        left = await bridge.drain(DRAIN_S)
+    if left:
+        raise TimeoutError(f"{left} journal bytes were not acknowledged within {DRAIN_S:.0f} s")
+    counters = bridge.counters
+    return Ledger(
+        sent_frames=simulator.ledger.frames,
+        sent_packets=simulator.ledger.rows,
+        journaled_frames=counters.frames_journaled,
+        journaled_packets=counters.packets_journaled,
+        decoded_packets=counters.packets_decoded,
+        published=counters.ticks_acked,
+        dead_lettered=counters.dead_acked,
+        read_back=await asyncio.to_thread(
+            read_back, kafka, framing, topics, mark, dict(counters.session_packets), FEED
+        ),
+        expected_reasons=expected_reasons(simulator.ledger),
+        expected_events=expected_events(counters.events_by_type, options.script),
+        lost_before_journal=counters.frames_lost,
+    )
+
+
+def expected_reasons(sent: SimulatorLedger) -> Counter[str]:
+    """The dead letters that the simulator's spoiled frames must cause, by reason code."""
+    reasons: Counter[str] = Counter()
+    for name, count in sent.bad.items():
+        verdict = 1 if name == "out_of_bounds" else int(Verdict[name.upper()])
+        reasons[str(reason_of(verdict))] += count
+    return reasons
+
+
+def expected_events(recorded: Counter[str], script: tuple[Fault, ...]) -> Counter[str]:
+    """What ``feed.events`` must hold: all that the bridge recorded, and an alarm for each 403."""
+    expected = Counter(recorded)
+    forbidden = sum(fault.kind is FaultKind.FORBID for fault in script)
+    expected["AUTH_EXPIRED"] = expected["AUTH_RESTORED"] = forbidden
+    return expected
+
+
+async def _run_until_published(
+    bridge: Bridge, simulator: SimulatorServer, watch: Callable[[Bridge], None]
+) -> None:
+    stop = asyncio.Event()
+    running = asyncio.create_task(bridge.run(stop))
+    try:
+        while not running.done():
+            watch(bridge)
+            arrived = bridge.counters.frames_journaled >= simulator.ledger.frames
+            if simulator.finished.is_set() and arrived and bridge.settled:
+                break
+            await asyncio.sleep(POLL_S)
+    finally:
+        stop.set()
+        await running
