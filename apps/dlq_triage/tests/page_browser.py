@@ -21,8 +21,8 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 
-from kite_dlq_triage.page.guard import Guard
-from kite_dlq_triage.page.server import listen
+from kite_dead_letters.page.guard import Guard
+from kite_dead_letters.page.server import listen
 
 WAIT_S: Final = 20.0
 WIDTH: Final = 1360

@@ -21,7 +21,7 @@ from kite_contracts.migrations import runner
 from kite_devstack import stack
 from kite_devstack.databases import database
 from kite_devstack.reporter import ConsoleReporter
-from kite_dlq_triage.page.calls import Site
+from kite_dead_letters.page.calls import Site
 from kite_kafka_io.settings import KafkaSettings
 
 LETTERS: Final = 2_000

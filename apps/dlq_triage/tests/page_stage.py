@@ -13,17 +13,17 @@ from starlette.testclient import TestClient
 
 from kite_bars_store.database import connect
 from kite_bars_store.failures import FailureRecord, FailureStore
-from kite_dlq_triage.classify import Classifier
-from kite_dlq_triage.page.access import Access
-from kite_dlq_triage.page.app import make_app
-from kite_dlq_triage.page.calls import Site
-from kite_dlq_triage.page.database import Database
-from kite_dlq_triage.page.decoding import Reader
-from kite_dlq_triage.page.guard import Guard, Names, names_of
-from kite_dlq_triage.page.redriving import Desk
-from kite_dlq_triage.page.rendering import Pages
-from kite_dlq_triage.redrive import Targets
-from kite_dlq_triage.stored import to_store
+from kite_dead_letters.classify import Classifier
+from kite_dead_letters.page.access import Access
+from kite_dead_letters.page.app import make_app
+from kite_dead_letters.page.calls import Site
+from kite_dead_letters.page.database import Database
+from kite_dead_letters.page.decoding import Reader
+from kite_dead_letters.page.guard import Guard, Names, names_of
+from kite_dead_letters.page.redriving import Desk
+from kite_dead_letters.page.rendering import Pages
+from kite_dead_letters.redrive import Targets
+from kite_dead_letters.stored import to_store
 from kite_kafka_io.raw_reader import RawRecord
 from kite_kafka_io.settings import KafkaSettings
 

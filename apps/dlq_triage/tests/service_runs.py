@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from kite_dlq_triage.service import IntakeService
+from kite_dead_letters.service import IntakeService
 
 DEADLINE_S: Final = 90.0
 

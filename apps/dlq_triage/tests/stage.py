@@ -15,7 +15,7 @@ from kite_broker_zerodha.fuzzing import random_packet
 from kite_broker_zerodha.packets import PacketKind
 from kite_contracts.topics import TopicSpec
 from kite_devstack.databases import unique_name
-from kite_dlq_triage.redrive import Targets
+from kite_dead_letters.redrive import Targets
 from kite_kafka_io.dead_letters import DeadLetter
 from kite_kafka_io.delivery import Delivery
 from kite_kafka_io.producer import RecordProducer

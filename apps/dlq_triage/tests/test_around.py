@@ -9,8 +9,8 @@ from uuid import UUID
 
 import pytest
 
-from kite_dlq_triage import around
-from kite_dlq_triage.around import Around, read_around
+from kite_dead_letters import around
+from kite_dead_letters.around import Around, read_around
 from kite_kafka_io.errors import BrokerUnreachable
 from kite_kafka_io.raw_reader import RawRecord
 from kite_kafka_io.settings import KafkaSettings

@@ -22,16 +22,16 @@ from mixed_letters import mixed_letters, produce
 from kite_broker_zerodha.fuzzing import random_packet
 from kite_broker_zerodha.packets import PacketKind
 from kite_runtime.code_cache import sources_behind
-from kite_dlq_triage import bulk_work, opening
-from kite_dlq_triage.bulk_work import OUT_BYTES, BulkWork, warm_up
-from kite_dlq_triage.classify import Classifier
-from kite_dlq_triage.dump import dump
-from kite_dlq_triage.dump_file import LinePart, PieceFile
-from kite_dlq_triage.form_loops import find
-from kite_dlq_triage.line_loops import write_lines
+from kite_dead_letters import bulk_work, opening
+from kite_dead_letters.bulk_work import OUT_BYTES, BulkWork, warm_up
+from kite_dead_letters.classify import Classifier
+from kite_dead_letters.dump.dump import dump
+from kite_dead_letters.dump.dump_file import LinePart, PieceFile
+from kite_dead_letters.form_loops import find
+from kite_dead_letters.line_loops import write_lines
 from kite_runtime.stopping import Stop
-from kite_dlq_triage.summary import Summary
-from kite_dlq_triage.work import DumpOptions, RecordMaker
+from kite_dead_letters.dump.summary import Summary
+from kite_dead_letters.work import DumpOptions, RecordMaker
 from kite_kafka_io.dead_letters import DeadLetter
 from kite_kafka_io.librdkafka import gathering
 from kite_kafka_io.librdkafka.consumer_client import Batch
@@ -383,11 +383,11 @@ def test_it_says_what_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_kept_machine_code_depends_on_every_layout_the_loop_reads() -> None:
-    behind = sources_behind("kite_dlq_triage.line_loops")
+    behind = sources_behind("kite_dead_letters.line_loops")
     assert {
         "kite_broker_zerodha.packets",
         "kite_runtime.compiled",
-        "kite_dlq_triage.form_loops",
+        "kite_dead_letters.form_loops",
         "kite_kafka_io.librdkafka.gathering",
         "kite_kafka_io.librdkafka.memory",
     } <= behind.keys()

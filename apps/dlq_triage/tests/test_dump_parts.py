@@ -12,9 +12,9 @@ from mixed_letters import mixed_letters, produce
 from test_dump import triage
 
 from kite_runtime.errors import UsageError
-from kite_dlq_triage.dump_file import DumpFile, PieceFile
-from kite_dlq_triage.errors import DumpFailed
-from kite_dlq_triage.helpers import WORTH_RECORDS, cut
+from kite_dead_letters.dump.dump_file import DumpFile, PieceFile
+from kite_dead_letters.errors import DumpFailed
+from kite_dead_letters.helpers import WORTH_RECORDS, cut
 from kite_dlq_triage.places import span_of
 from kite_kafka_io.spans import Ranges, Span
 

@@ -18,9 +18,9 @@ from kite_runtime.errors import EXIT_TRY_LATER, exit_code_of
 from kite_bars_store.database import connect
 from kite_bars_store.errors import DatabaseUnreachable, NotMigrated, StatementFailed
 from kite_bars_store.failures import FailureStore, Selection, Stored
-from kite_dlq_triage.counters import IntakeCounters, IntakeMetrics
-from kite_dlq_triage.errors import FORESEEN
-from kite_dlq_triage.service import BACKOFF_MAX_S, IntakeService, backoff_s
+from kite_dead_letters.counters import IntakeCounters, IntakeMetrics
+from kite_dead_letters.errors import FORESEEN
+from kite_dead_letters.service import BACKOFF_MAX_S, IntakeService, backoff_s
 from kite_kafka_io.errors import BrokerUnreachable, UnknownTopic
 from kite_kafka_io.settings import KafkaSettings
 

@@ -11,7 +11,7 @@ from page_stage import TOPIC, Browser, browser, failures, make_site, store_mixed
 from kite_bars_store.failures import FailureRecord, Group, Selection, Status
 from kite_contracts.reasons import ReasonCode
 from kite_devstack.databases import database
-from kite_dlq_triage.page import changing, reading
+from kite_dead_letters.page import changing, reading
 
 HOSTILE = "<script>alert(1)</script>\"'&{{ 7*7 }}"
 

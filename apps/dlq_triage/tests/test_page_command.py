@@ -20,7 +20,7 @@ import pytest
 
 from kite_runtime.testing import call, import_path
 from kite_dlq_triage import cli
-from kite_dlq_triage.page.server import listen
+from kite_dead_letters.page.server import listen
 
 SERVE: Final = [sys.executable, "-m", cli.__name__, "serve"]
 OWN_TOKEN: Final = "my-own-token-of-26-letters"

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from page_stage import ADDRESS, COOKIE, TOKEN, app_of, browser, make_site
 from starlette.testclient import TestClient
 
-from kite_dlq_triage.page.access import SESSION_S, SESSIONS_MAX, Access, cookie_name, make_token
-from kite_dlq_triage.page.guard import BODY_BYTES_MAX, Names, is_local, names_of, same_origin
+from kite_dead_letters.page.access import SESSION_S, SESSIONS_MAX, Access, cookie_name, make_token
+from kite_dead_letters.page.guard import BODY_BYTES_MAX, Names, is_local, names_of, same_origin
 
 NOWHERE = "postgresql://kite@127.0.0.1:9/kite"
 """Nothing here needs the database."""

@@ -15,8 +15,8 @@ from selenium.webdriver.common.keys import Keys
 from stage import Stage, open_stage, packet_letter
 
 from kite_bars_store.failures import FailureRecord, Selection, Status
-from kite_dlq_triage.classify import Classifier
-from kite_dlq_triage.stored import to_store
+from kite_dead_letters.classify import Classifier
+from kite_dead_letters.stored import to_store
 from kite_kafka_io.settings import KafkaSettings
 
 MENDABLE = 3

@@ -14,11 +14,11 @@ from typer.testing import CliRunner
 
 from kite_runtime.testing import import_path
 from kite_contracts.reasons import ReasonCode
-from kite_dlq_triage.classify import Classifier
+from kite_dead_letters.classify import Classifier
 from kite_dlq_triage.cli import make
 from kite_dlq_triage.commands.reasons import page
-from kite_dlq_triage.json_lines import LineMaker
-from kite_dlq_triage.records import Dialect
+from kite_dead_letters.json_lines import LineMaker
+from kite_dead_letters.records import Dialect
 from kite_kafka_io.raw_reader import RawRecord
 
 

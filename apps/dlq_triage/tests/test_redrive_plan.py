@@ -19,12 +19,12 @@ from kite_runtime.errors import UsageError
 from kite_bars_store.failures import Failure, FailureRecord, Run, Status
 from kite_broker_zerodha.packet_records import packet_record
 from kite_contracts.topics import load_topics
-from kite_dlq_triage.redrive import Action, Planner, Rules, Step, Targets
-from kite_dlq_triage.redrive.mending import Mender
-from kite_dlq_triage.redrive.pace import Pace
-from kite_dlq_triage.redrive.pointers import MISSING, PointerError, differences, get, put, remove
-from kite_dlq_triage.redrive.transform_files import load_function, load_mapping
-from kite_dlq_triage.redrive.transforms import (
+from kite_dead_letters.redrive import Action, Planner, Rules, Step, Targets
+from kite_dead_letters.redrive.mending import Mender
+from kite_dead_letters.redrive.pace import Pace
+from kite_dead_letters.redrive.pointers import MISSING, PointerError, differences, get, put, remove
+from kite_dead_letters.redrive.transform_files import load_function, load_mapping
+from kite_dead_letters.redrive.transforms import (
     Transform,
     TransformFailed,
     TransformInvalid,

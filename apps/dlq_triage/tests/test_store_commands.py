@@ -250,7 +250,7 @@ def test_neighbours_in_the_topic(
     assert "around it in the topic" in table
     assert "not stored" in table
 
-    monkeypatch.setattr("kite_dlq_triage.around.ANSWER_S", 2.0)
+    monkeypatch.setattr("kite_dead_letters.around.ANSWER_S", 2.0)
     with closing(socket.create_server(("127.0.0.1", 0))) as silent:
         no_answer = f"127.0.0.1:{silent.getsockname()[1]}"
         for bootstrap in ("", "127.0.0.1:9", no_answer):

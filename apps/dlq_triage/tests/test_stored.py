@@ -6,9 +6,9 @@ from uuid import uuid4
 
 from mixed_letters import mixed_letters
 
-from kite_dlq_triage.classify import Classifier
-from kite_dlq_triage.records import Dialect
-from kite_dlq_triage.stored import to_raw, to_store, without_content
+from kite_dead_letters.classify import Classifier
+from kite_dead_letters.records import Dialect
+from kite_dead_letters.stored import to_raw, to_store, without_content
 from kite_kafka_io.raw_reader import RawRecord
 from kite_kafka_io.redrives import ATTEMPT, FIRST_FAILURE_NS, REDRIVE_ID, REDRIVEN_FROM
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import typer
 
 from kite_runtime.command_line import make_app, run, with_any_reader, with_default
-from kite_dlq_triage.errors import FORESEEN
+from kite_dead_letters.errors import FORESEEN
 
 if TYPE_CHECKING:  # what import_module loads, for those who read imports
     from kite_dlq_triage.commands import (  # noqa: F401

@@ -17,8 +17,8 @@ from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS
 from kite_runtime.health import HealthServer
 from kite_runtime.logs import configure_logs
 from kite_dlq_triage.commands.options import Bootstrap, Root, Topics, settings_of, topics_of
-from kite_dlq_triage.counters import IntakeCounters, IntakeMetrics
-from kite_dlq_triage.service import GROUP, IntakeService
+from kite_dead_letters.counters import IntakeCounters, IntakeMetrics
+from kite_dead_letters.service import GROUP, IntakeService
 
 
 def command(

@@ -32,13 +32,13 @@ from kite_dlq_triage.commands.storing import (
     selection,
     user,
 )
-from kite_dlq_triage.redrive import Action, Planner, Redriver, Report, Rules, Step, Targets
-from kite_dlq_triage.redrive.mending import Mender
-from kite_dlq_triage.redrive.outbox import Outbox
-from kite_dlq_triage.redrive.pace import Pace
-from kite_dlq_triage.redrive.plan import ATTEMPTS_MAX, STALE_AFTER_S
-from kite_dlq_triage.redrive.transform_files import load_function, load_mapping
-from kite_dlq_triage.redrive.transforms import Transform, TransformInvalid, from_settings
+from kite_dead_letters.redrive import Action, Planner, Redriver, Report, Rules, Step, Targets
+from kite_dead_letters.redrive.mending import Mender
+from kite_dead_letters.redrive.outbox import Outbox
+from kite_dead_letters.redrive.pace import Pace
+from kite_dead_letters.redrive.plan import ATTEMPTS_MAX, STALE_AFTER_S
+from kite_dead_letters.redrive.transform_files import load_function, load_mapping
+from kite_dead_letters.redrive.transforms import Transform, TransformInvalid, from_settings
 from kite_kafka_io.registry import open_framing
 from kite_kafka_io.settings import KafkaSettings
 

@@ -15,15 +15,15 @@ from kite_runtime.console import say
 from kite_runtime.errors import SettingError
 from kite_runtime.logs import configure_logs
 from kite_dlq_triage.commands.options import Bootstrap, Root, settings_of
-from kite_dlq_triage.page import server
-from kite_dlq_triage.page.access import TOKEN_LENGTH_MIN, Access, cookie_name, make_token
-from kite_dlq_triage.page.app import make_app
-from kite_dlq_triage.page.calls import Site
-from kite_dlq_triage.page.database import Database
-from kite_dlq_triage.page.decoding import Reader
-from kite_dlq_triage.page.guard import is_local, names_of
-from kite_dlq_triage.page.redriving import Desk
-from kite_dlq_triage.page.rendering import Pages
+from kite_dead_letters.page import server
+from kite_dead_letters.page.access import TOKEN_LENGTH_MIN, Access, cookie_name, make_token
+from kite_dead_letters.page.app import make_app
+from kite_dead_letters.page.calls import Site
+from kite_dead_letters.page.database import Database
+from kite_dead_letters.page.decoding import Reader
+from kite_dead_letters.page.guard import is_local, names_of
+from kite_dead_letters.page.redriving import Desk
+from kite_dead_letters.page.rendering import Pages
 from kite_dlq_triage.settings import TriageSettings
 from kite_kafka_io.registry import open_framing
 

@@ -1,0 +1,259 @@
+"""The headers of five dead-letter producers in one form (pure).
+
+Sources: the DeadLetter contract (ours); Kafka Connect's ``DeadLetterQueueReporter``; Spring's
+``KafkaHeaders`` (big-endian binary numbers); KIP-1034 (Kafka Streams); KIP-1191 (share groups).
+
+Where a header is there twice the first one counts, because it tells of the first failure. Nothing
+here raises for any headers: what cannot be read is left out and told as a problem.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from kite_dead_letters.records import Dialect
+from kite_kafka_io.redrives import ATTEMPT, FIRST_FAILURE_NS
+
+TEXT_CHARS_MAX: Final = 4_000
+"""A message is cut here; the header itself stays whole."""
+VARYING: Final = ("origin_offset", "feed_seq", "first_failure_ns")
+"""Numbers that differ from record to record, and the message, which may; all else repeats."""
+MESSAGE: Final = "message"
+
+_INT_BYTES: Final = 4
+_LONG_BYTES: Final = 8
+_LONG_MAX: Final = 2**63 - 1
+_DIGITS_MAX: Final = 19
+_SHOWN_CHARS: Final = 40
+
+_OF_A_REDRIVE: Final = frozenset((ATTEMPT, FIRST_FAILURE_NS))
+
+Parse = Callable[[bytes], "str | int"]
+
+
+def text(content: bytes) -> str:
+    """Text for people and for Postgres, which takes no NUL: faulty bytes as ``\\xNN``, and cut."""
+    found = _written(content)
+    return found if len(found) <= TEXT_CHARS_MAX else found[:TEXT_CHARS_MAX] + "…"
+
+
+def _written(content: bytes) -> str:
+    """``text`` before it is cut; of what is longer at least one sign more than is shown."""
+    try:
+        found = content.decode()
+    except UnicodeDecodeError:
+        # A sign has four bytes at most.
+        found = content[: 4 * (TEXT_CHARS_MAX + 1)].decode(errors="backslashreplace")
+    if "\0" in found:
+        found = found[: TEXT_CHARS_MAX + 1].replace("\0", r"\x00")
+    return found
+
+
+def decimal(content: bytes) -> int:
+    """A whole number from 0 that fits 64 bits. Raises ValueError."""
+    if not content.isdigit() or len(content) > _DIGITS_MAX or (found := int(content)) > _LONG_MAX:
+        raise ValueError("no number")
+    return found
+
+
+def binary(content: bytes) -> int:
+    """A big-endian int or long, as Spring writes them, or a decimal. Raises ValueError.
+
+    Four or eight digits are taken for a decimal: as binary they would be partition 808 million.
+    """
+    if content.isdigit():
+        return decimal(content)
+    found = int.from_bytes(content, "big", signed=True)
+    if len(content) not in (_INT_BYTES, _LONG_BYTES) or found < 0:
+        raise ValueError("no number")
+    return found
+
+
+def _fields(prefix: str, parsed: dict[str, tuple[str, Parse]]) -> dict[str, tuple[str, Parse]]:
+    return {prefix + name: field for name, field in parsed.items()}
+
+
+FIELDS: Final = MappingProxyType(
+    {
+        Dialect.KITE: _fields(
+            "dlq.",
+            {
+                "reason": ("reason", text),
+                "message": ("message", text),
+                "error_path": ("error_path", text),
+                "origin_topic": ("origin_topic", text),
+                "origin_partition": ("origin_partition", decimal),
+                "origin_offset": ("origin_offset", decimal),
+                "feed_session": ("feed_session", decimal),
+                "feed_seq": ("feed_seq", decimal),
+                "contract": ("contract", text),
+                "first_failure_ns": ("first_failure_ns", decimal),
+                "attempt": ("attempt", decimal),
+                "unit": ("unit", text),
+            },
+        ),
+        Dialect.CONNECT: _fields(
+            "__connect.errors.",
+            {
+                "topic": ("origin_topic", text),
+                "partition": ("origin_partition", decimal),
+                "offset": ("origin_offset", decimal),
+                "connector.name": ("component", text),
+                "task.id": ("", text),
+                "stage": ("", text),
+                "class.name": ("", text),
+                "exception.class.name": ("exception", text),
+                "exception.message": ("message", text),
+                "exception.stacktrace": ("", text),
+            },
+        ),
+        Dialect.SPRING: {
+            **_fields(
+                "kafka_dlt-",
+                {
+                    # The listener wraps every exception in one of its own; the cause says more.
+                    "exception-cause-fqcn": ("exception", text),
+                    "exception-fqcn": ("exception", text),
+                    "exception-message": ("message", text),
+                    "exception-stacktrace": ("", text),
+                    "original-topic": ("origin_topic", text),
+                    "original-partition": ("origin_partition", binary),
+                    "original-offset": ("origin_offset", binary),
+                    "original-timestamp": ("", binary),
+                    "original-timestamp-type": ("", text),
+                    "original-consumer-group": ("component", text),
+                },
+            ),
+            "kafka_deliveryAttempt": ("attempt", binary),
+            "retry_topic-attempts": ("attempt", binary),
+        },
+        Dialect.STREAMS: _fields(
+            "__streams.errors.",
+            {
+                "exception": ("exception", text),
+                "message": ("message", text),
+                "stacktrace": ("", text),
+                "topic": ("origin_topic", text),
+                "partition": ("origin_partition", decimal),
+                "offset": ("origin_offset", decimal),
+            },
+        ),
+        Dialect.SHARE_GROUP: _fields(
+            "__dlq.errors.",
+            {
+                "topic": ("origin_topic", text),
+                "partition": ("origin_partition", decimal),
+                "offset": ("origin_offset", decimal),
+                "group": ("component", text),
+                "delivery.count": ("attempt", decimal),
+                "message": ("message", text),
+            },
+        ),
+    }
+)
+"""Per dialect: header → the field that it fills ('' for none) and how it is read. Where two headers
+fill one field, the earlier line wins."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One header of a layout: its position, its name, the field that it fills, how it is read."""
+
+    index: int
+    name: str
+    field: str
+    parse: Parse
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What a sequence of header names means, whatever their values are.
+
+    ``steady`` are the fields that repeat, ``varying`` those of ``VARYING``, None where there is no
+    such header. ``others`` are the positions of headers that fill no field: those of others, those
+    without a field, and those that are there again.
+    """
+
+    dialect: Dialect
+    steady: tuple[Place, ...]
+    message: Place | None
+    varying: tuple[Place | None, Place | None, Place | None]
+    others: tuple[int, ...]
+    problems: tuple[str, ...]
+
+
+def layout_of(names: Sequence[str]) -> Layout:
+    """Which dialect these headers are, and where its fields stand.
+
+    Ours wins over the others, because it says most; then the order of ``Dialect``. What a redrive
+    has left on a record says nothing of who dead-lettered it again.
+    """
+    told = [name for name in names if name not in _OF_A_REDRIVE]
+    for dialect, known in FIELDS.items():
+        if any(name in known for name in told):
+            return _layout(dialect, known, names)
+    return Layout(Dialect.NONE, (), None, (None, None, None), tuple(range(len(names))), ())
+
+
+def _layout(dialect: Dialect, known: dict[str, tuple[str, Parse]], names: Sequence[str]) -> Layout:
+    first: dict[str, int] = {}
+    problems: list[str] = []
+    for index, name in enumerate(names):
+        if name not in known:
+            continue
+        if name in first:
+            problems.append(f"the header {name} is there again; the first one counts")
+        first.setdefault(name, index)
+    places: dict[str, Place] = {}
+    for name, (field, parse) in known.items():
+        if field and name in first:
+            places.setdefault(field, Place(first[name], name, field, parse))
+    said = {place.index for place in places.values()}
+    others = tuple(index for index in range(len(names)) if index not in said)
+    offset, seq, first_ns = (places.pop(field, None) for field in VARYING)
+    message = places.pop(MESSAGE, None)
+    return Layout(
+        dialect,
+        tuple(places.values()),
+        message,
+        (offset, seq, first_ns),
+        others,
+        tuple(dict.fromkeys(problems)),
+    )
+
+
+def read_field(place: Place, content: bytes | None) -> tuple[str | int | None, str | None]:
+    """The field, and why it does not say all that the header does, if it does not.
+
+    A header without a value is as good as none.
+    """
+    if content is None:
+        return None, None
+    try:
+        found = place.parse(content)
+    except ValueError:
+        shown = text(content)[:_SHOWN_CHARS]
+        return None, f"the header {place.name} holds no number: {shown}"
+    return found, text_problem(place.name, content) if place.parse is text else None
+
+
+def text_problem(name: str, content: bytes) -> str | None:
+    """Why ``text`` of this header is not the whole of it, or None."""
+    if len(_written(content)) > TEXT_CHARS_MAX:
+        return f"the header {name} is cut from {len(content)} bytes"
+    if not _is_utf8(content):
+        return f"the header {name} is not UTF-8"
+    if b"\0" in content:
+        return rf"the header {name} holds a NUL, shown as \x00"
+    return None
+
+
+def _is_utf8(content: bytes) -> bool:
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -1,0 +1,145 @@
+"""The file of a dump: there under its name only when it is whole.
+
+Lines go to ``NAME.part``, which is renamed at the end. Whatever happens on the way, the part holds
+whole lines only.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Protocol, Self
+
+from kite_dead_letters.errors import DumpFailed
+
+STDOUT: Final = "-"
+LinePart = bytes | memoryview
+"""Whole lines, or parts of one that follow each other in one ``write``."""
+
+
+class Lines(Protocol):
+    """Where lines go."""
+
+    def write(self, lines: Sequence[LinePart]) -> None:
+        """Write whole lines. Raises DumpFailed."""
+
+    def sync(self) -> None:
+        """Put everything written on the disk. Raises DumpFailed."""
+
+
+class PieceFile:
+    """A new file of whole lines. Raises DumpFailed."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._whole_bytes = 0
+        try:
+            self._file = path.open("wb", buffering=0)
+        except OSError as error:
+            raise DumpFailed(path, error) from error
+
+    def write(self, lines: Sequence[LinePart]) -> None:
+        """Write whole lines; if the disk takes only some, none of them is in the file."""
+        data = memoryview(lines[0] if len(lines) == 1 else b"".join(lines))
+        try:
+            written = 0
+            while written < len(data):
+                written += self._file.write(data[written:])
+        except OSError as error:
+            self._cut()
+            raise DumpFailed(self.path, error) from error
+        self._whole_bytes += len(data)
+
+    def append(self, piece: Path) -> None:
+        """Move the lines of another file to the end of this one."""
+        try:
+            with piece.open("rb") as source:
+                left = os.fstat(source.fileno()).st_size
+                while left:
+                    left -= os.copy_file_range(source.fileno(), self._file.fileno(), left)
+            self._whole_bytes = self._file.tell()
+        except OSError as error:
+            self._cut()
+            raise DumpFailed(self.path, error) from error
+
+    def sync(self) -> None:
+        """Put everything written on the disk."""
+        try:
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise DumpFailed(self.path, error) from error
+
+    def close(self) -> None:
+        """Leave it with whole lines."""
+        if not self._file.closed:
+            self._cut()
+            self._file.close()
+
+    def _cut(self) -> None:
+        with suppress(OSError):  # a pipe or a device cannot be cut; the first error is told
+            self._file.truncate(self._whole_bytes)
+            self._file.seek(self._whole_bytes)
+
+
+class DumpFile:
+    """Writes lines to ``name``, or to standard output for ``-``. Raises DumpFailed."""
+
+    def __init__(self, name: str) -> None:
+        self._target = Path(name)
+        self.part = None if name == STDOUT else Path(f"{name}.part")
+        self._piece = None if self.part is None else PieceFile(self.part)
+
+    def write(self, lines: Sequence[LinePart]) -> None:
+        """Write whole lines."""
+        if self._piece is not None:
+            self._piece.write(lines)
+            return
+        try:
+            sys.stdout.buffer.write(b"".join(lines))
+            sys.stdout.buffer.flush()
+        except BrokenPipeError:
+            raise  # the reader has seen enough
+        except OSError as error:
+            raise DumpFailed(Path("standard output"), error) from error
+
+    def append(self, piece: Path) -> None:
+        """Move the lines of a helper's file to the end of the dump; the file is removed."""
+        if self._piece is not None and piece.exists():
+            self._piece.append(piece)
+        piece.unlink(missing_ok=True)
+
+    def sync(self) -> None:
+        """Put everything written on the disk."""
+        if self._piece is not None:
+            self._piece.sync()
+
+    def finish(self) -> None:
+        """The dump is whole: give it its name, which may replace an older dump."""
+        if self._piece is None:
+            return
+        self._piece.sync()
+        self._piece.close()
+        try:
+            self._piece.path.replace(self._target)
+        except OSError as error:
+            raise DumpFailed(self._target, error) from error
+
+    def close(self) -> None:
+        """Leave the part as it is, with whole lines."""
+        if self._piece is not None:
+            self._piece.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -1,0 +1,116 @@
+"""Redrives from the page: what would be done, and doing exactly that."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Final
+
+from kite_runtime.errors import TryAgainLater
+from kite_bars_store.database import Connection
+from kite_bars_store.failures import FailureStore, RedriveLedger, Selection
+from kite_contracts.topics import load_topics
+from kite_dead_letters.page.database import Database
+from kite_dead_letters.page.errors import NotPossibleHere
+from kite_dead_letters.redrive import Action, Planner, Redriver, Report, Step, Targets
+from kite_dead_letters.redrive.mending import Mender
+from kite_dead_letters.redrive.outbox import Outbox
+from kite_dead_letters.redrive.pace import Pace
+from kite_kafka_io.errors import KafkaIoError
+from kite_kafka_io.framing import Framing
+from kite_kafka_io.settings import KafkaSettings
+
+RECORDS_MAX: Final = 1000
+"""Records of one dry run or redrive: a person at a browser waits for it."""
+SHOWN_MAX: Final = 100
+RATE: Final = 500.0
+"""Records a second at most, so that a live topic's readers are not flooded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Records of a dry run with one and the same outcome."""
+
+    action: Action
+    target: str | None
+    why: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a redrive would do. ``steps`` are the first ones, ``lines`` sum up all of them.
+
+    ``up_to`` is the id of the last one; ``more``: there are failures behind it.
+    """
+
+    steps: list[Step]
+    lines: list[Line]
+    up_to: int
+    more: bool
+
+    @property
+    def total(self) -> int:
+        """How many failures were looked at."""
+        return sum(line.count for line in self.lines)
+
+    @property
+    def sent(self) -> int:
+        """How many records would be produced, quarantined ones included."""
+        return sum(line.count for line in self.lines if line.target is not None)
+
+
+@dataclass(frozen=True)
+class Desk:
+    """Dry runs and redrives over the database; ``kafka`` None leaves only dry runs. Thread-safe.
+
+    ``targets`` are the topics that records may go to; the default is made from topics.toml.
+    Set ``ending`` to end a redrive early: what is in doubt then is sent first by the next one.
+    """
+
+    database: Database
+    kafka: KafkaSettings | None
+    framing: Framing | None
+    targets: Targets = field(default_factory=lambda: Targets(load_topics()))
+    ending: threading.Event = field(default_factory=threading.Event)
+
+    def preview(self, chosen: Selection) -> Preview:
+        """Decide for each failure, and do nothing. Raises StoreError."""
+        with self.database.connection() as opened:
+            return _previewed(self._redriver(opened), chosen)
+
+    def execute(self, chosen: Selection, who: str, note: str) -> Report:
+        """Do it. Raises NotPossibleHere and StoreError; called again it goes on where it was."""
+        if self.kafka is None:
+            raise NotPossibleHere("KAFKA_BOOTSTRAP is not set: nothing can be sent back")
+        outbox = Outbox(self.kafka, Pace(RATE), self.ending.wait)
+        try:
+            with self.database.connection() as opened:
+                return self._redriver(opened).execute(
+                    chosen, outbox, who, note=note, stopped=self.ending.is_set
+                )
+        except (TryAgainLater, KafkaIoError) as exc:
+            raise NotPossibleHere(str(exc)) from exc
+        finally:
+            outbox.close()
+
+    def _redriver(self, opened: Connection) -> Redriver:
+        planner = Planner(self.targets, Mender(self.framing))
+        return Redriver(FailureStore(opened), RedriveLedger(opened), planner)
+
+
+def _previewed(redriver: Redriver, chosen: Selection) -> Preview:
+    found: Iterator[Step] = redriver.preview(chosen)
+    counts: Counter[tuple[Action, str | None, str]] = Counter()
+    steps: list[Step] = []
+    up_to = 0
+    for step in islice(found, RECORDS_MAX):
+        counts[step.action, step.target, step.why] += 1
+        up_to = step.failure.failure_id
+        if len(steps) < SHOWN_MAX:
+            steps.append(step)
+    lines = [Line(*key, count) for key, count in counts.most_common()]
+    return Preview(steps, lines, up_to, next(found, None) is not None)

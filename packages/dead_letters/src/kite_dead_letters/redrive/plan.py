@@ -1,0 +1,159 @@
+"""What would become of one failure, and why: the whole decision (pure)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final
+
+from kite_bars_store.failures import Entry, Failure, FailureRecord, Headers, Run, Status
+from kite_bars_store.failures.ledger import redrive_id
+from kite_dead_letters.redrive.mending import TICK, Change, Mended, Mender, Unfit, key_of
+from kite_dead_letters.redrive.targets import Target, Targets
+from kite_kafka_io.redrives import ATTEMPT, FIRST_FAILURE_NS, REDRIVE_ID, REDRIVEN_FROM
+
+ATTEMPTS_MAX: Final = 3
+STALE_AFTER_S: Final = 60.0
+_NS_PER_S: Final = 1_000_000_000
+_ERROR_PREFIXES: Final = (
+    b"dlq.",
+    b"__connect.errors.",
+    b"kafka_dlt-",
+    b"__streams.errors.",
+    b"__dlq.errors.",
+)
+
+
+class Action(StrEnum):
+    """What is done with a failure."""
+
+    REDRIVE = "redrive"
+    REPAIR = "repair"
+    QUARANTINE = "quarantine"
+    REFUSE = "refuse"
+    SKIP = "skip"
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """``attempts_max`` is the last try that goes to a target; the one after is quarantined.
+
+    ``stale_after_s`` is the age at which a tick is too old for the live topic.
+    """
+
+    attempts_max: int = ATTEMPTS_MAX
+    stale_after_s: float = STALE_AFTER_S
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What is to be done with one failure. ``why`` is one sentence for a person."""
+
+    failure: Failure
+    action: Action
+    why: str
+    target: str | None = None
+    attempt: int = 0
+    mended: Mended | None = None
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """What the transform changes."""
+        return self.mended.changes if self.mended is not None else ()
+
+
+@dataclass(frozen=True)
+class Planner:
+    """Decides for each failure by allow-list, attempts, contract and age."""
+
+    targets: Targets
+    mender: Mender = field(default_factory=Mender)
+    rules: Rules = field(default_factory=Rules)
+
+    def step(self, failure: Failure, sent: int, now_ns: int) -> Step:
+        """``sent`` is how often the ledger says it was sent already; the time is epoch ns."""
+        record = failure.record
+        attempt = record.attempt + sent + 1
+        if failure.status is not Status.OPEN:
+            why = f"it is {failure.status}; reopen it to redrive it"
+            return Step(failure, Action.SKIP, why)
+        target = self.targets.find(record)
+        if isinstance(target, str):
+            return Step(failure, Action.REFUSE, target)
+        if attempt > self.rules.attempts_max:
+            return self._quarantined(failure, target, attempt)
+        try:
+            mended = self.mender.mend(record, target.subject)
+        except Unfit as exc:
+            return Step(failure, Action.REFUSE, str(exc))
+        age_s = _age_s(mended, now_ns)
+        if age_s is None or age_s <= self.rules.stale_after_s:
+            return Step(failure, Action.REDRIVE, target.why, target.topic, attempt, mended)
+        old = f"it is {age_s:,.0f} s old, and {target.topic} takes what is at most "
+        old += f"{self.rules.stale_after_s:g} s old"
+        if target.repair is None:
+            return Step(failure, Action.REFUSE, f"{old}; there is no repair topic")
+        return Step(failure, Action.REPAIR, old, target.repair, attempt, mended)
+
+    def entry(self, step: Step, run: Run, position: int) -> Entry:
+        """The record to produce for a step that has a target. Raises Unfit."""
+        assert step.target is not None
+        record, mended = step.failure.record, step.mended
+        identity = redrive_id(
+            record.topic, record.topic_id, record.partition, record.offset, step.attempt
+        )
+        kind, key, value = "quarantined", record.key, record.value
+        headers = list(record.headers)
+        if mended is not None:
+            kind = "redriven"
+            key = key_of(mended.subject, mended.record, record.key)
+            value = self.mender.encode(mended.subject, _numbered(mended, run, position))
+            headers = [each for each in headers if not each[0].startswith(_ERROR_PREFIXES)]
+        return Entry(
+            redrive_id=identity,
+            failure_id=step.failure.failure_id,
+            run_id=run.run_id,
+            position=position,
+            attempt=step.attempt,
+            kind=kind,
+            target=step.target,
+            key=key,
+            value=value,
+            headers=headers + _headers(record, identity, step.attempt, mended is not None),
+        )
+
+    def _quarantined(self, failure: Failure, target: Target, attempt: int) -> Step:
+        why = f"it was tried {attempt - 1} times, and {self.rules.attempts_max} are allowed"
+        if target.quarantine is None:
+            return Step(failure, Action.REFUSE, f"{why}; {target.topic} has no quarantine")
+        if target.quarantine == failure.record.topic:
+            return Step(failure, Action.REFUSE, f"{why}; it is in {target.quarantine} already")
+        return Step(failure, Action.QUARANTINE, why, target.quarantine, attempt)
+
+
+def _age_s(mended: Mended, now_ns: int) -> float | None:
+    """How old a tick is, by when it was received; other records have no age."""
+    if mended.subject != TICK:
+        return None
+    received_ns: int = mended.record["ts_recv_ns"]
+    return (now_ns - received_ns) / _NS_PER_S
+
+
+def _numbered(mended: Mended, run: Run, position: int) -> dict[str, Any]:
+    """A tick comes under the run's feed session, where its number is above all before it.
+
+    With its own number readers would drop it, because they have seen higher ones.
+    """
+    if mended.subject != TICK:
+        return mended.record
+    return {**mended.record, "feed_session": run.feed_session, "feed_seq": position}
+
+
+def _headers(record: FailureRecord, identity: bytes, attempt: int, redriven: bool) -> Headers:
+    place = f"{record.topic}/{record.partition}/{record.offset}"
+    added: dict[str, str] = {REDRIVE_ID: identity.hex(), REDRIVEN_FROM: place}
+    if redriven:
+        added[ATTEMPT] = str(attempt)
+        if record.first_failure_ns is not None:
+            added[FIRST_FAILURE_NS] = str(record.first_failure_ns)
+    return [(name.encode(), text.encode()) for name, text in added.items()]

@@ -1,0 +1,89 @@
+"""Between a classified record and the row that Postgres keeps of it (pure)."""
+
+from __future__ import annotations
+
+from typing import Final
+from uuid import UUID
+
+from kite_bars_store.failures import NO_TOPIC_ID, FailureRecord
+from kite_dead_letters.records import ClassifiedRecord
+from kite_kafka_io.raw_reader import RawRecord
+from kite_kafka_io.redrives import ATTEMPT
+
+_ATTEMPT_DIGITS_MAX: Final = 9
+
+
+def to_store(found: ClassifiedRecord, topic_id: UUID = NO_TOPIC_ID) -> FailureRecord:
+    """The record with all that is known of it.
+
+    A redriven record that failed again says which try it was, whoever dead-lettered it.
+    """
+    raw, failure = found.raw, found.failure
+    return FailureRecord(
+        topic=raw.topic,
+        topic_id=topic_id,
+        partition=raw.partition,
+        offset=raw.offset,
+        ts_ns=raw.ts_ns,
+        key=raw.key,
+        value=raw.value,
+        headers=[(name.encode(errors="surrogateescape"), content) for name, content in raw.headers],
+        dialect=failure.dialect,
+        reason=failure.reason,
+        reason_source=failure.reason_source,
+        message=found.message,
+        fingerprint=found.fingerprint,
+        error_path=failure.error_path,
+        exception=failure.exception,
+        component=failure.component,
+        origin_topic=failure.origin_topic,
+        origin_partition=failure.origin_partition,
+        origin_offset=found.origin_offset,
+        feed_session=failure.feed_session,
+        feed_seq=found.feed_seq,
+        contract=failure.contract,
+        unit=failure.unit,
+        attempt=max(failure.attempt, _redriven_attempt(raw)),
+        first_failure_ns=found.first_failure_ns,
+        problems=found.problems,
+    )
+
+
+def to_raw(stored: FailureRecord) -> RawRecord:
+    """The record as it lay in Kafka, to be looked at again."""
+    return RawRecord(
+        topic=stored.topic,
+        partition=stored.partition,
+        offset=stored.offset,
+        ts_ns=stored.ts_ns,
+        key=stored.key,
+        value=stored.value,
+        headers=[(name.decode(errors="surrogateescape"), value) for name, value in stored.headers],
+    )
+
+
+def without_content(stored: FailureRecord, why: str) -> FailureRecord:
+    """What is left to store of a record that Postgres does not take: where it lies, and why."""
+    return FailureRecord(
+        topic=stored.topic,
+        topic_id=stored.topic_id,
+        partition=stored.partition,
+        offset=stored.offset,
+        ts_ns=stored.ts_ns,
+        key=None,
+        value=None,
+        headers=[],
+        dialect=stored.dialect,
+        reason=stored.reason,
+        reason_source=stored.reason_source,
+        message="the record is in Kafka only: Postgres does not take it",
+        fingerprint=stored.fingerprint,
+        problems=(why,),
+    )
+
+
+def _redriven_attempt(raw: RawRecord) -> int:
+    for name, content in raw.headers:
+        if name == ATTEMPT and content and content.isdigit():
+            return int(content) if len(content) <= _ATTEMPT_DIGITS_MAX else 0
+    return 0
