@@ -41,9 +41,9 @@ from kite_devstack import stack
 from kite_devstack.databases import database
 from kite_devstack.reporter import ConsoleReporter
 from kite_hist_merge.commands.options import Days, Stores
-from kite_hist_merge.minutes.missing import days_between
-from kite_hist_merge.report import render
-from kite_hist_merge.reporting import gather
+from kite_bars_store.bars.missing.missing import days_between
+from kite_bars_store.report import render
+from kite_bars_store.report.gather import gather
 
 FIRST, LAST = date(2026, 1, 1), date(2026, 2, 20)
 LIQUID: Final = (

@@ -21,9 +21,9 @@ from kite_bars_store.database import Connection, connect
 from kite_simulator import RestFault, RestSimulator
 from kite_contracts.sessions import IST, SessionCalendar
 from kite_contracts.sessions.model import MINUTE_NS
-from kite_hist_merge.gap_events import gap_of
-from kite_hist_merge.healing import needs_of
-from kite_hist_merge.universe import Listed
+from kite_bar_history.gap_events import gap_of
+from kite_bar_history.healing import needs_of
+from kite_bar_history.universe import Listed
 from kite_kafka_io.codec import AvroCodec
 
 MONDAY = datetime(2026, 6, 1, tzinfo=IST)

@@ -9,8 +9,8 @@ import pytest
 
 from kite_broker_zerodha.errors import AuthRefused
 from kite_contracts.sessions import IST
-from kite_hist_merge.sources.protocol import Reading, RefusedLine, Window
-from kite_hist_merge.sources.read_ahead import ReadAhead
+from kite_bar_history.protocol import Reading, RefusedLine, Window
+from kite_bar_history.read_ahead import ReadAhead
 
 START = datetime(2026, 6, 1, tzinfo=IST)
 WINDOWS = [

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from kite_contracts.sessions import Holidays, SessionCalendar
 from kite_contracts.sessions.model import MINUTE_NS, midnight_ns
-from kite_hist_merge.minutes.missing import (
+from kite_bars_store.bars.missing.missing import (
     Cause,
     Held,
     Missing,

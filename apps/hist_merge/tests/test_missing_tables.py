@@ -9,8 +9,8 @@ from merged_bars import DAY, MANDM, bar_store, merge_the_usual, quiet_calendar, 
 from kite_runtime.testing import Place
 from kite_bars_store.bars import Gap, GapLedger
 from kite_bars_store.instruments import Batch, Validity
-from kite_hist_merge.minutes.coverage import missing_minutes, silences_of, watch
-from kite_hist_merge.minutes.missing import Cause, Silence
+from kite_bars_store.bars.missing.coverage import missing_minutes, silences_of, watch
+from kite_bars_store.bars.missing.missing import Cause, Silence
 
 JUNE, JULY = date(2026, 6, 1), date(2026, 7, 1)
 

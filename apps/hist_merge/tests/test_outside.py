@@ -8,7 +8,7 @@ import pytest
 
 from kite_bars_store.bars import BarColumns, BarInstrument, SourceBars, load_rules
 from kite_contracts.sessions import IST, SessionCalendar
-from kite_hist_merge.outside import SessionJudge
+from kite_bars_store.bars.out_of_session import SessionJudge
 
 SBIN = BarInstrument("NSE", "SBIN")
 

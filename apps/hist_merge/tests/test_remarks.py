@@ -9,9 +9,9 @@ import pytest
 
 from kite_bars_store.bars import BarInstrument
 from kite_contracts.sessions import SessionCalendar
-from kite_hist_merge.minutes.missing import Cause
-from kite_hist_merge.remarks import remarks, remarks_on_missing
-from kite_hist_merge.universe import Listed
+from kite_bars_store.bars.missing.missing import Cause
+from kite_bar_history.notices import remarks, remarks_on_missing
+from kite_bar_history.universe import Listed
 
 KNOWN = Listed(BarInstrument("NSE", "SBIN", 2, 5), "NSE")
 UNKNOWN = Listed(BarInstrument("NSE", "INFY", 2, 0), "NSE")

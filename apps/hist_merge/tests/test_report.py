@@ -22,11 +22,11 @@ from kite_bars_store.bars import (
 )
 from kite_contracts.sessions.model import MINUTE_NS, midnight_ns
 from kite_hist_merge.commands.options import Days
-from kite_hist_merge.minutes.missing import Held, Watched, days_between, explain
-from kite_hist_merge.report import Report, render
-from kite_hist_merge.report.charts import chart, class_names
-from kite_hist_merge.report.heatmap import ROWS_MAX, heatmap, percent
-from kite_hist_merge.reporting import closed_days
+from kite_bars_store.bars.missing.missing import Held, Watched, days_between, explain
+from kite_bars_store.report import Report, render
+from kite_bars_store.report.charts import chart, class_names
+from kite_bars_store.report.heatmap import ROWS_MAX, heatmap, percent
+from kite_bars_store.report.gather import closed_days
 
 VOID = {"meta", "br", "link", "img"}
 OPTIONAL = {"li", "tr", "th", "td"}

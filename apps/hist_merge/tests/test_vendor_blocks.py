@@ -15,14 +15,14 @@ from pyarrow import parquet
 from vendor_frames import LAYOUTS, frame_of, roster
 from vendor_made_up import kite_text, vendor_line, vendor_text
 
-from kite_hist_merge.sources.protocol import RefusedLine, Window
-from kite_hist_merge.sources.vendor.blocks import BlockReader, BlockReading, Matrix
-from kite_hist_merge.sources.vendor.detection import fitting
-from kite_hist_merge.sources.vendor.files import Asked, VendorFiles
-from kite_hist_merge.sources.vendor.input import CutShort, blocks_of, lines_at
-from kite_hist_merge.sources.vendor.lines import read_line
-from kite_hist_merge.sources.vendor.spool import Spool
-from kite_hist_merge.sources.vendor.values import Fault
+from kite_bar_history.protocol import RefusedLine, Window
+from kite_bar_history.vendor_files.blocks import BlockReader, BlockReading, Matrix
+from kite_bar_history.vendor_files.detection import fitting
+from kite_bar_history.vendor_files.files import Asked, VendorFiles
+from kite_bar_history.vendor_files.input import CutShort, blocks_of, lines_at
+from kite_bar_history.vendor_files.lines import read_line
+from kite_bar_history.vendor_files.spool import Spool
+from kite_bar_history.vendor_files.values import Fault
 
 LAYOUT = LAYOUTS["bar-end-text"]
 GOOD = [f"{vendor_line('SBIN', at)}\n".encode() for at in range(200)]

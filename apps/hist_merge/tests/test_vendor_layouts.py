@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from kite_hist_merge.errors import VendorFileError
-from kite_hist_merge.sources.vendor.layouts import default_text, load_layouts, parse_layouts
+from kite_bar_history.errors import VendorFileError
+from kite_bar_history.vendor_files.layouts import default_text, load_layouts, parse_layouts
 
 HERE = Path("vendor.toml")
 GOOD = """

@@ -7,8 +7,8 @@ from vendor_frames import LAYOUTS, frame_of
 
 from kite_bars_store.bars import NO_OI
 from kite_contracts.sessions.model import ist
-from kite_hist_merge.sources.vendor.lines import read_line
-from kite_hist_merge.sources.vendor.values import Fault
+from kite_bar_history.vendor_files.lines import read_line
+from kite_bar_history.vendor_files.values import Fault
 
 TEXT = frame_of(LAYOUTS["bar-end-text"])
 KITE = frame_of(LAYOUTS["kite"], "date,open,high,low,close,volume", "SBIN")

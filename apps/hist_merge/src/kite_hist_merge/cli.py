@@ -14,7 +14,7 @@ from kite_hist_merge.commands import (
     revisions,
     show,
 )
-from kite_hist_merge.errors import FORESEEN
+from kite_bar_history.errors import FORESEEN
 
 app = make_app(
     "hist_merge",

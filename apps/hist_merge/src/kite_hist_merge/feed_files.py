@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kite_runtime.errors import UsageError
-from kite_hist_merge.errors import FileUnusable
+from kite_bar_history.errors import FileUnusable
 
 
 def files_of(paths: Sequence[Path]) -> list[Path]:

@@ -8,9 +8,9 @@ from pathlib import Path
 from kite_bars_store.bars import BarSurvey
 from kite_hist_merge.commands.options import Days, Stores, progress_bar
 from kite_hist_merge.commands.report import write_page
-from kite_hist_merge.exporting import Wish, export, pieces
-from kite_hist_merge.report import render
-from kite_hist_merge.reporting import gather
+from kite_bars_store.bars.export import Wish, export, pieces
+from kite_bars_store.report import render
+from kite_bars_store.report.gather import gather
 
 
 def hand_on(

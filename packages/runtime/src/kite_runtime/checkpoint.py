@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import IO, Any, Final, Self
 
 from kite_runtime.errors import TryAgainLater
-from kite_hist_merge.errors import OutputUnusable
+from kite_bar_history.errors import OutputUnusable
 
 _VERSION: Final = 1
 

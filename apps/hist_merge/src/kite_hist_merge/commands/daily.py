@@ -27,7 +27,7 @@ from kite_hist_merge.commands.options import (
     open_stores,
     settings_of,
 )
-from kite_hist_merge.summary import print_summary
+from kite_bar_history.summary import print_summary
 
 
 def command(

@@ -24,8 +24,8 @@ from kite_hist_merge.commands.options import (
     open_stores,
     settings_of,
 )
-from kite_hist_merge.errors import NotFound
-from kite_hist_merge.exporting import Done, State, Wish, export, pieces
+from kite_bar_history.errors import NotFound
+from kite_bars_store.bars.export import Done, State, Wish, export, pieces
 
 _MIB: Final = 1 << 20
 

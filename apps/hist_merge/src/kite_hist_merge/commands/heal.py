@@ -27,19 +27,19 @@ from kite_hist_merge.commands.options import (
     progress_bar,
     settings_of,
 )
-from kite_hist_merge.gap_events import collect_gaps
-from kite_hist_merge.healing import Call, Needs, needs_of
-from kite_hist_merge.outside import SessionJudge
+from kite_bar_history.gap_events import collect_gaps
+from kite_bar_history.healing import Call, Needs, needs_of
+from kite_bars_store.bars.out_of_session import SessionJudge
 from kite_hist_merge.plan_tables import pace, print_facts, show_table
-from kite_hist_merge.refused import RefusedFiles
-from kite_hist_merge.running import merge_windows
+from kite_bar_history.refused import RefusedFiles
+from kite_bar_history.run import merge_windows
 from kite_hist_merge.settings import Settings
-from kite_hist_merge.sources.kite_history import KiteHistory
-from kite_hist_merge.sources.kite_login import logged_in
-from kite_hist_merge.sources.protocol import Reading, Window
+from kite_bar_history.kite_history import KiteHistory
+from kite_hist_merge.kite_login import logged_in
+from kite_bar_history.protocol import Reading, Window
 from kite_hist_merge.stopping import stop_between_steps
-from kite_hist_merge.summary import RunSummary, print_summary
-from kite_hist_merge.universe import Listed, Named, read_tokens, resolve
+from kite_bar_history.summary import RunSummary, print_summary
+from kite_bar_history.universe import Listed, Named, read_tokens, resolve
 
 PlanOnly = Annotated[
     bool,

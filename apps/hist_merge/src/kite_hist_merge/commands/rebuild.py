@@ -17,7 +17,7 @@ from kite_bars_store.bars import GoldenCount
 from kite_bars_store.database import transaction
 from kite_hist_merge.commands.options import AsJson, Root, Stores, open_stores, settings_of
 from kite_hist_merge.commands.show import Recorded
-from kite_hist_merge.errors import NotFound
+from kite_bar_history.errors import NotFound
 
 
 def a_month(text: str) -> date:

@@ -44,19 +44,19 @@ from kite_hist_merge.commands.options import (
     settings_of,
     today,
 )
-from kite_hist_merge.comparing import Comparison, compare
-from kite_hist_merge.comparison_lines import comparison_lines
-from kite_hist_merge.doubts import Doubts
+from kite_bars_store.bars.comparing import Comparison, compare
+from kite_bar_history.comparison_lines import comparison_lines
+from kite_bars_store.bars.anomalies import Doubts
 from kite_hist_merge.feed_files import files_of
 from kite_hist_merge.handing_on import hand_on
-from kite_hist_merge.outside import SessionJudge
+from kite_bars_store.bars.out_of_session import SessionJudge
 from kite_hist_merge.settings import Settings
-from kite_hist_merge.sources.protocol import RefusedLine, Window
-from kite_hist_merge.sources.vendor.files import Asked, VendorFiles
-from kite_hist_merge.sources.vendor.layouts import Layout
-from kite_hist_merge.sources.vendor.spool import Spool
-from kite_hist_merge.sources.vendor.values import OpenRoster
-from kite_hist_merge.summary import RunSummary, finding_lines, print_summary
+from kite_bar_history.protocol import RefusedLine, Window
+from kite_bar_history.vendor_files.files import Asked, VendorFiles
+from kite_bar_history.vendor_files.layouts import Layout
+from kite_bar_history.vendor_files.spool import Spool
+from kite_bar_history.vendor_files.values import OpenRoster
+from kite_bar_history.summary import RunSummary, finding_lines, print_summary
 
 FILES_MAX: Final = 2
 

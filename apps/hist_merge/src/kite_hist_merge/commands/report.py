@@ -24,10 +24,10 @@ from kite_hist_merge.commands.options import (
     progress_bar,
     settings_of,
 )
-from kite_hist_merge.errors import NotFound, OutputUnusable
-from kite_hist_merge.naming import symbol_of
-from kite_hist_merge.report import Report, render
-from kite_hist_merge.reporting import gather
+from kite_bar_history.errors import NotFound, OutputUnusable
+from kite_bar_history.naming import symbol_of
+from kite_bars_store.report import Report, render
+from kite_bars_store.report.gather import gather
 
 
 def command(

@@ -17,8 +17,8 @@ from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS, UsageError
 from kite_bars_store.bars import BarSurvey, GoldenCount, RestatedStretch
 from kite_contracts.sessions import IST
 from kite_hist_merge.commands.options import AsJson, Root, open_stores, settings_of
-from kite_hist_merge.errors import NotFound
-from kite_hist_merge.naming import symbol_of
+from kite_bar_history.errors import NotFound
+from kite_bar_history.naming import symbol_of
 
 _INTERVALS: Final = {1: "m1", 1440: "d1"}
 

@@ -21,8 +21,8 @@ from kite_bars_store.database import snapshot
 from kite_contracts.errors import UnknownContractError
 from kite_contracts.sessions import IST, SessionCalendar
 from kite_hist_merge.commands.options import AsJson, Root, a_time, open_stores, settings_of
-from kite_hist_merge.naming import symbol_of
-from kite_hist_merge.telling import Asked, tell
+from kite_bar_history.naming import symbol_of
+from kite_bars_store.bars.telling import Asked, tell
 
 AROUND: Final = 2
 """Bars shown on each side."""

@@ -1,0 +1,178 @@
+"""The source ``kite``: minutes and days of Kite's history, as whole bars alone.
+
+Kite gives the running bar, too, and goes on changing it for some seconds after its end. So a bar
+counts from ``SETTLED_S`` after its end on. Open interest is asked for where there can be any: for
+stocks and indices Kite tells 0, which is not the same as none.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from kite_bars_store.bars import BarColumns, SourceBars
+from kite_bars_store.bars.columns import Int64s
+from kite_broker_zerodha.errors import InputRefused
+from kite_broker_zerodha.spans import spans
+from kite_contracts.sessions import IST, SessionCalendar
+from kite_contracts.sessions.model import midnight_ns
+from kite_bar_history.refused import PLAIN_HEADER
+from kite_bar_history.protocol import Reading, RefusedLine, Window
+from kite_bar_history.universe import Listed
+
+if TYPE_CHECKING:
+    from kite_broker_zerodha.rest import Candles, KiteRest
+
+SOURCE: Final = "kite"
+SETTLED_S: Final = 10
+"""Source: Kite's staff, https://kite.trade/forum/discussion/6011."""
+INTERVALS: Final = {"m1": "minute", "d1": "day"}
+NO_TOKEN: Final = "NO_TOKEN"
+REQUEST_REFUSED: Final = "REQUEST_REFUSED"
+
+_WITHOUT_OI: Final = ("NSE", "BSE", "INDICES")
+_COLUMNS: Final = ("ts_open_ns", "open", "high", "low", "close", "volume", "oi")
+_MINUTE_NS: Final = 60_000_000_000
+
+
+class KiteHistory:
+    """Kite's candles, one call for each instrument and ``rest.spans`` of its window.
+
+    ``purpose`` goes with the bars: history or heal. ``calls`` counts the calls. `read` raises
+    AuthRefused and KiteUnavailable; what Kite refuses of one instrument is a refused line.
+    """
+
+    def __init__(
+        self,
+        kite: KiteRest,
+        calendar: SessionCalendar,
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        purpose: str = "history",
+    ) -> None:
+        self._kite = kite
+        self._calendar = calendar
+        self._now = now
+        self._purpose = purpose
+        self.calls = 0
+
+    @property
+    def name(self) -> str:
+        return SOURCE
+
+    def read(self, window: Window) -> Reading:
+        """The whole bars of the window; what is still to come is not asked for."""
+        parts: list[Int64s] = []
+        refused: list[RefusedLine] = []
+        tokens: dict[str, int] = {}
+        found: list[Listed] = []
+        until = min(window.until, self._now())
+        if window.since < until:
+            for each in window.listed:
+                if each.token is None:
+                    refused.append(_no_token(each))
+                    continue
+                tokens[each.instrument.name] = each.token
+                own = [
+                    self._whole(candles, each, window.interval, len(found))
+                    for candles in self._candles(each, each.token, window, until, refused)
+                ]
+                if any(part.shape[1] for part in own):
+                    parts += own
+                    found.append(each)
+        if not parts:
+            return Reading((), refused)
+        table = np.concatenate(parts, axis=1)
+        bars = SourceBars(
+            SOURCE,
+            window.interval,
+            [each.instrument for each in found],
+            BarColumns(*(np.ascontiguousarray(column) for column in table)),
+            self._purpose,
+            rows_refused=len(refused),
+            parameters={
+                "from": _text(window.since),
+                "to": _text(until),
+                "tokens": tokens,
+            },
+        )
+        return Reading((bars,), refused)
+
+    def _candles(
+        self,
+        listed: Listed,
+        token: int,
+        window: Window,
+        until: datetime,
+        refused: list[RefusedLine],
+    ) -> Iterable[Candles]:
+        name, interval = listed.instrument.name, INTERVALS[window.interval]
+        for since, end in spans(interval, window.since, until):
+            place = f"kite {name} {interval} from {_text(since)} to {_text(end)}"
+            self.calls += 1
+            try:
+                candles = self._kite.historical(
+                    *(token, interval, since, end),
+                    oi=listed.segment not in _WITHOUT_OI,
+                    price_scale=listed.instrument.price_scale,
+                )
+            except InputRefused as error:
+                message = f"{place}: {error}"
+                refused.append(RefusedLine(SOURCE, 0, REQUEST_REFUSED, message, name))
+                continue
+            refused.extend(
+                RefusedLine(
+                    *(place, each.number, str(each.reason), each.message),
+                    _plain(listed, each.raw),
+                    PLAIN_HEADER,
+                )
+                for each in candles.refused
+            )
+            yield candles
+
+    def _whole(self, candles: Candles, listed: Listed, interval: str, number: int) -> Int64s:
+        """The bars that have ended, as rows of BarColumns."""
+        settled_ns = int((self._now() - timedelta(seconds=SETTLED_S)).timestamp() * 1e9)
+        opens = candles.ts_open_ns
+        if interval == "m1":
+            keep = opens + _MINUTE_NS <= settled_ns
+        else:
+            keep = opens < self._first_running_day_ns(listed, settled_ns)
+        columns = [getattr(candles, name)[keep] for name in _COLUMNS]
+        return np.stack([np.full(int(keep.sum()), number, np.int64), *columns])
+
+    def _first_running_day_ns(self, listed: Listed, settled_ns: int) -> int:
+        """The beginning of the first day whose bar may still change: today, until it closes."""
+        today = datetime.fromtimestamp(settled_ns // 10**9, IST).date()
+        phases = self._calendar.day(listed.segment, today).phases
+        over = bool(phases) and phases[-1].closes_ns <= settled_ns
+        return midnight_ns(today + timedelta(days=int(over)))
+
+
+def _no_token(listed: Listed) -> RefusedLine:
+    name = listed.instrument.name
+    return RefusedLine(
+        *(SOURCE, 0, NO_TOKEN),
+        f"Kite's token of {name} is not known: run `instruments sync`",
+        name,
+    )
+
+
+def _plain(listed: Listed, raw: str) -> str:
+    """A refused candle as a line of the layout ``plain``, as far as it has the form of one."""
+    try:
+        candle = json.loads(raw)
+    except ValueError:
+        return raw
+    if not isinstance(candle, list) or any(isinstance(each, list | dict) for each in candle):
+        return raw
+    values = ["" if each is None else str(each) for each in candle]
+    return ",".join((listed.instrument.exchange, listed.instrument.tradingsymbol, *values))
+
+
+def _text(time: datetime) -> str:
+    return time.astimezone(IST).isoformat(timespec="seconds")

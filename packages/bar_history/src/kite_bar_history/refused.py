@@ -1,0 +1,125 @@
+"""Lines that are no bars: counted by reason, and kept so that they can be mended and fed again."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from kite_bars_store.bars import NO_OI, RefusedRow, SourceBars
+from kite_contracts.sessions import IST
+from kite_bar_history.errors import OutputUnusable
+from kite_bar_history.protocol import RefusedLine
+
+PLAIN_HEADER: Final = "exchange,tradingsymbol,time,open,high,low,close,volume,oi"
+"""The columns of `plain`: the layout ``plain`` of configs/vendor.toml."""
+
+MESSAGES: Final = {
+    "UNKNOWN_INSTRUMENT": "nobody knows this instrument",
+    "TIME_OUT_OF_RANGE": "the time is before 1990 or after 2100",
+    "TIME_NOT_ALIGNED": "the time is not the beginning of a bar",
+    "PRICE_OUT_OF_RANGE": "a price is larger than anything that is traded",
+    "OHLC_CONTRADICTS": "open, high, low and close contradict one another",
+    "NEGATIVE_VOLUME": "the volume is negative",
+    "NEGATIVE_OI": "the open interest is negative",
+    "VOLUME_OUT_OF_RANGE": "volume or open interest is larger than anything that is traded",
+    "DUPLICATE_DIFFERS": "the same bar is there again with other values, so neither counts",
+}
+"""What each reason of the store means, for people."""
+
+
+def not_kept(refused: Iterable[RefusedRow], said: Sequence[SourceBars]) -> list[RefusedLine]:
+    """The bars that the store did not keep, as lines of the layout ``plain``."""
+    by_key = {(each.source, each.interval): each for each in said}
+    lines = []
+    for row in refused:
+        bars = by_key[row.source, row.interval]
+        place = bars.file_name or f"{row.source} {row.interval}"
+        reason = str(row.reason)
+        raw = plain(bars, row.row)
+        lines.append(RefusedLine(place, row.row + 1, reason, MESSAGES[reason], raw, PLAIN_HEADER))
+    return lines
+
+
+def plain(bars: SourceBars, row: int) -> str:
+    """One bar as a line of `PLAIN_HEADER`."""
+    columns = bars.bars
+    index = int(columns.instrument[row])
+    known = 0 <= index < len(bars.instruments)
+    instrument = bars.instruments[index] if known else None
+    scale = 0 if instrument is None else instrument.price_scale
+    names = ("", "") if instrument is None else (instrument.exchange, instrument.tradingsymbol)
+    prices = [
+        decimal(int(getattr(columns, name)[row]), scale)
+        for name in ("open", "high", "low", "close")
+    ]
+    oi = int(columns.oi[row])
+    values = (*names, stamp(int(columns.ts_open_ns[row])), *prices, str(int(columns.volume[row])))
+    return ",".join((*values, "" if oi == NO_OI else str(oi)))
+
+
+def decimal(value: int, scale: int) -> str:
+    """A scaled price as an exact decimal."""
+    sign, digits = ("-" if value < 0 else ""), str(abs(value)).rjust(scale + 1, "0")
+    return f"{sign}{digits[:-scale]}.{digits[-scale:]}" if scale else f"{sign}{digits}"
+
+
+def stamp(ts_ns: int) -> str:
+    """A time in India with its offset; far outside the range that dates have, the bare number."""
+    try:
+        return datetime.fromtimestamp(ts_ns // 10**9, UTC).astimezone(IST).isoformat()
+    except (OverflowError, ValueError, OSError):
+        return str(ts_ns)
+
+
+class RefusedFiles:
+    """Writes refused lines as they come, a file for each file they came from, in its layout.
+
+    Beside each lies ``NAME.reasons.csv`` with place, line, reason and message, line by line.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._names: dict[str, Path] = {}
+
+    @property
+    def folder(self) -> Path | None:
+        """Where they lie; None as long as there are none."""
+        return self._folder if self._names else None
+
+    def __call__(self, lines: Sequence[RefusedLine]) -> None:
+        """Append the lines. Raises OutputUnusable."""
+        try:
+            for place in dict.fromkeys(line.place for line in lines):
+                self._append(place, [line for line in lines if line.place == place])
+        except OSError as exc:
+            raise OutputUnusable(self._folder, exc) from exc
+
+    def _append(self, place: str, lines: Sequence[RefusedLine]) -> None:
+        fresh = place not in self._names
+        if fresh:
+            self._names[place] = self._name(place, lines[0].header)
+        path = self._names[place]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8", errors="surrogateescape", newline="") as file:
+            if fresh and lines[0].header:
+                file.write(f"{lines[0].header}\n")
+            file.writelines(f"{line.raw}\n" for line in lines)
+        reasons = path.with_name(f"{path.name}.reasons.csv")
+        with reasons.open("a", encoding="utf-8", errors="replace", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            if fresh:
+                writer.writerow(("place", "line", "reason", "message"))
+            writer.writerows((each.place, each.line, each.reason, each.message) for each in lines)
+
+    def _name(self, place: str, header: str) -> Path:
+        """A name by which the layout is found again; two of one name get folders of their own."""
+        bare = re.sub(r"\.(gz|zst)$", "", re.sub(r"[^\w.+&-]", "_", Path(place).name))
+        if header == PLAIN_HEADER and not bare.endswith(".csv"):
+            bare += ".csv"
+        taken = set(self._names.values())
+        folders = (self._folder, *(self._folder / str(n) for n in range(2, len(taken) + 3)))
+        return next(folder / bare for folder in folders if folder / bare not in taken)

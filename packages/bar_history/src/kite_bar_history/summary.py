@@ -1,0 +1,220 @@
+"""What a run did, added up over its windows: for people and as JSON. Pure but for printing."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from kite_runtime.console import stdout
+from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS
+from kite_bars_store.bars import GoldenCount, MergeResult
+from kite_bars_store.bars.out_of_session import OutsideBars
+from kite_bar_history.protocol import RefusedLine
+
+EXAMPLES_MAX: Final = 5
+
+
+@dataclass(frozen=True)
+class FileReport:
+    """A vendor's file: by which layout it was read, what was in it, or why nothing was taken."""
+
+    path: Path
+    layout: str | None
+    rows: int = 0
+    """Lines with bars, refused ones included."""
+    not_asked: int = 0
+    """Bars of other instruments or days than those asked for."""
+    reason: str | None = None
+    """Why the whole file was refused: a code; None when it was read."""
+    message: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "path": str(self.path),
+            "layout": self.layout,
+            "rows": self.rows,
+            "not_asked": self.not_asked,
+            "reason": self.reason,
+            "message": self.message,
+        }
+
+
+@dataclass
+class RunSummary:
+    """Counts of bars, except where another unit is named."""
+
+    dry_run: bool = False
+    stopped: bool = False
+    """By Ctrl-C, before all windows were merged."""
+    windows: int = 0
+    read: Counter[str] = field(default_factory=Counter)
+    """By source."""
+    added: int = 0
+    revised: int = 0
+    unchanged: int = 0
+    repeated: int = 0
+    revisions: int = 0
+    """Stretches restated by one ratio, which wait for a decision."""
+    golden: GoldenCount = field(default_factory=GoldenCount)
+    refused: Counter[str] = field(default_factory=Counter)
+    """Lines by reason."""
+    examples: list[RefusedLine] = field(default_factory=list)
+    """The first refused lines."""
+    outside: OutsideBars = field(default_factory=OutsideBars)
+    files: list[FileReport] = field(default_factory=list)
+    missing: Counter[str] = field(default_factory=Counter)
+    """Minutes without a bar by cause, where they were looked for."""
+    unexplained: int = 0
+    """Those of them that no cause explains."""
+    refused_folder: Path | None = None
+    """Where the refused lines lie."""
+    doubts: list[str] = field(default_factory=list)
+    """Sentences on bars that can hardly be true (`doubts.Doubts`)."""
+    notes: list[str] = field(default_factory=list)
+    """Sentences for people, on what was done besides."""
+
+    def add(self, result: MergeResult) -> None:
+        """Count one merge."""
+        self.added += sum(each.added for each in result.batches)
+        self.revised += sum(each.revised for each in result.batches)
+        self.unchanged += result.unchanged
+        self.repeated += result.repeated
+        self.revisions += sum(each.revisions for each in result.batches)
+        self.golden += result.golden
+
+    def refuse(self, lines: Sequence[RefusedLine]) -> None:
+        """Count refused lines."""
+        self.refused.update(line.reason for line in lines)
+        self.examples += lines[: EXAMPLES_MAX - len(self.examples)]
+
+    @property
+    def conflicts(self) -> int:
+        return sum(n for verdict, n in self.golden.verdicts.items() if verdict.is_conflict)
+
+    @property
+    def has_findings(self) -> bool:
+        """Whether a person should look: conflicts, refused lines or files, revisions, gaps."""
+        bad_files = any(each.reason for each in self.files)
+        refused = self.refused.total()
+        waiting = self.revisions or self.unexplained or self.doubts
+        return bool(self.conflicts or refused or bad_files or waiting)
+
+    @property
+    def exit_code(self) -> int:
+        return EXIT_FINDINGS if self.has_findings else EXIT_DONE
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON: counts by name, the largest first."""
+        golden = self.golden
+        return {
+            "dry_run": self.dry_run,
+            "stopped": self.stopped,
+            "windows": self.windows,
+            "read": _sorted(self.read),
+            "added": self.added,
+            "revised": self.revised,
+            "unchanged": self.unchanged,
+            "repeated": self.repeated,
+            "golden": {
+                "inserted": golden.inserted,
+                "updated": golden.updated,
+                "deleted": golden.deleted,
+            },
+            "verdicts": _sorted({each.name: n for each, n in golden.verdicts.items()}),
+            "flags": _sorted({str(each.name): n for each, n in golden.flags.items()}),
+            "conflicts": self.conflicts,
+            "revisions": self.revisions,
+            "refused": _sorted(self.refused),
+            "refused_folder": None if self.refused_folder is None else str(self.refused_folder),
+            "outside": _sorted(self.outside.causes),
+            "missing": _sorted(self.missing),
+            "unexplained": self.unexplained,
+            "files": [each.as_dict() for each in self.files],
+            "doubts": self.doubts,
+            "notes": self.notes,
+        }
+
+
+def print_summary(summary: RunSummary, as_json: bool) -> int:
+    """Print it to stdout; returns the exit code."""
+    if as_json:
+        stdout.print(json.dumps(summary.as_dict()), markup=False, soft_wrap=True)
+    else:
+        for line in lines_of(summary):
+            stdout.print(line, markup=False, soft_wrap=True)
+    return summary.exit_code
+
+
+def lines_of(summary: RunSummary) -> list[str]:
+    """The summary for people; what is zero is left out, where that is the usual."""
+    golden = summary.golden
+    lines = [
+        _line("read", summary.read),
+        f"observations   {summary.added:,} new, {summary.revised:,} revised, "
+        f"{summary.unchanged:,} unchanged",
+        f"golden bars    {golden.inserted:,} inserted, {golden.updated:,} updated, "
+        f"{golden.deleted:,} deleted",
+    ]
+    if summary.repeated:
+        lines.append(f"repeated       {summary.repeated:,} bars stood there more than once")
+    lines += _parts("verdicts", {each.name: n for each, n in golden.verdicts.items()})
+    lines += _parts("flags", {str(each.name): n for each, n in golden.flags.items()})
+    lines += finding_lines(summary)
+    if summary.dry_run:
+        lines.append("dry run        nothing was written; the counts are what would be")
+    return lines
+
+
+def finding_lines(summary: RunSummary) -> list[str]:
+    """What a person should look at; nothing where all is well."""
+    lines: list[str] = []
+    lines += _parts("outside", summary.outside.causes, " (kept as observations, never golden)")
+    lines += [f"               {each}" for each in summary.outside.examples]
+    lines += _parts("missing", summary.missing)
+    lines += _parts("refused", summary.refused)
+    lines += [
+        f"               {each.place}, line {each.line}: {each.reason}: {each.message}"
+        for each in summary.examples
+    ]
+    if more := summary.refused.total() - len(summary.examples):
+        lines.append(f"               and {more:,} more")
+    for each in summary.files:
+        if each.reason:
+            lines.append(f"file refused   {each.path}: {each.reason}: {each.message}")
+    not_asked = sum(each.not_asked for each in summary.files)
+    if not_asked:
+        lines.append(f"left aside     {not_asked:,} bars of other instruments or days")
+    if summary.revisions:
+        lines.append(
+            f"revisions      {summary.revisions:,} stretches restated by one ratio wait for a "
+            "decision: see `hist_merge revisions`"
+        )
+    if summary.refused_folder is not None:
+        lines.append(
+            f"to be mended   {summary.refused_folder}: correct the lines, then give the files as "
+            "--vendor"
+        )
+    lines += [f"in doubt       {doubt}" for doubt in summary.doubts]
+    lines += [f"note           {note}" for note in summary.notes]
+    return lines
+
+
+def _line(name: str, counts: Counter[str]) -> str:
+    said = ", ".join(f"{n:,} of {key}" for key, n in _sorted(counts).items())
+    return f"{name:<14} {said or 'nothing'}"
+
+
+def _parts(name: str, counts: dict[str, int] | Counter[str], tail: str = "") -> list[str]:
+    if not any(counts.values()):
+        return []
+    said = ", ".join(f"{key} {n:,}" for key, n in _sorted(counts).items())
+    return [f"{name:<14} {said}{tail}"]
+
+
+def _sorted(counts: dict[str, int] | Counter[str]) -> dict[str, int]:
+    items: Iterable[tuple[str, int]] = counts.items()
+    return dict(sorted(items, key=lambda item: (-item[1], item[0])))

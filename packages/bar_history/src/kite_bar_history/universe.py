@@ -1,0 +1,162 @@
+"""The instruments that are asked for: those of tokens.csv, or those that a person names."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Final, Protocol
+
+from kite_runtime.errors import ConfigurationError
+from kite_bars_store.bars import BarInstrument
+from kite_bars_store.instruments import Validity
+from kite_contracts.sessions import SEGMENTS
+from kite_bar_history.errors import NotFound
+
+INDICES: Final = "INDICES"
+_SCALES: Final = {"CDS": 4, "BCD": 4}
+"""Decimals of an exchange's prices where the master is not there to say them."""
+
+
+@dataclass(frozen=True)
+class Listed:
+    """An instrument as it was listed on the days in question."""
+
+    instrument: BarInstrument
+    segment: str
+    """The segment of the session calendar: NSE, NFO, CDS, MCX, …"""
+    token: int | None = None
+    """Kite's instrument token on these days; None when it is not known (files need none)."""
+
+
+@dataclass(frozen=True)
+class Named:
+    """An instrument as a person or tokens.csv names it; empty or None where nothing is said."""
+
+    exchange: str
+    tradingsymbol: str
+    token: int | None = None
+
+
+class Master(Protocol):
+    """The part of InstrumentStore that is asked here."""
+
+    def by_symbol(
+        self, tradingsymbol: str, exchange: str | None = None, as_of: date | None = None
+    ) -> list[Validity]: ...
+
+    def by_token(self, token: int, as_of: date | None = None) -> list[Validity]: ...
+
+
+def universe(
+    file: Path, symbols: Sequence[str] | None, day: date, master: Master | None = None
+) -> list[Listed]:
+    """The instruments of ``symbols`` (``NSE:SBIN``), or else of ``file``, as of ``day``, by name.
+
+    The master, where it is there, gives token, tick size and segment; without it tokens come from
+    the file, and tick sizes are not known. Raises ConfigurationError for a file that cannot be
+    used, and NotFound for a symbol that neither master nor file has when a master is there.
+    """
+    members = read_tokens(file) if symbols is None or file.exists() else []
+    if symbols is None:
+        wanted: Iterable[Named] = members
+    else:
+        by_name = {(each.exchange, each.tradingsymbol): each for each in members}
+        keys = [tuple(each.split(":", 1)) for each in dict.fromkeys(symbols)]
+        wanted = [by_name.get((key[0], key[1]), Named(key[0], key[1])) for key in keys]
+    found = {}
+    for each in wanted:
+        listed = resolve(each, day, master)
+        if listed is None:
+            raise NotFound(
+                f"{file} names the token {each.token} without a symbol, and the instrument history "
+                f"does not have it on {day}: run `instruments sync`, or add exchange and "
+                "tradingsymbol"
+            )
+        found[listed.instrument.name] = listed
+    return [found[name] for name in sorted(found)]
+
+
+def resolve(named: Named, day: date, master: Master | None) -> Listed | None:
+    """What is known of the instrument on ``day``; before the first dump, what is known first.
+
+    None for a bare token that the master does not have.
+    """
+    known = _known(named, day, master)
+    if known is not None:
+        segment = INDICES if known.segment == INDICES else known.exchange
+        instrument = BarInstrument(
+            known.exchange, known.tradingsymbol, known.price_scale, known.tick_size
+        )
+        return Listed(instrument, _segment(segment), known.instrument_token)
+    if not named.tradingsymbol:
+        return None
+    scale = _SCALES.get(named.exchange, 2)
+    instrument = BarInstrument(named.exchange, named.tradingsymbol, scale)
+    return Listed(instrument, _segment(named.exchange), named.token)
+
+
+def read_tokens(path: Path) -> list[Named]:
+    """The instruments of tokens.csv. Raises ConfigurationError, one sentence."""
+    try:
+        text = path.read_text("utf-8-sig")
+    except OSError as exc:
+        reason = (exc.strerror or str(exc)).lower()
+        raise ConfigurationError(
+            f"{path} cannot be read ({reason}): run `instruments export`, or name another file as "
+            "HIST_MERGE_UNIVERSE"
+        ) from exc
+    except UnicodeDecodeError as exc:
+        raise ConfigurationError(f"{path} is no UTF-8 text: save it as UTF-8") from exc
+    lines = [
+        (number, line)
+        for number, line in enumerate(text.splitlines(), 1)
+        if line.strip() and not line.startswith("#")
+    ]
+    rows = list(csv.DictReader((line for _, line in lines), skipinitialspace=True))
+    found = []
+    for (number, _), row in zip(lines[1:], rows, strict=False):
+        token = (row.get("instrument_token") or "").strip()
+        if not token.isdecimal() or not 1 <= int(token) < 2**32:
+            raise ConfigurationError(
+                f"{path}, line {number}: instrument_token is {token!r}: write Kite's number"
+            )
+        exchange = (row.get("exchange") or "").strip()
+        symbol = (row.get("tradingsymbol") or "").strip()
+        found.append(Named(exchange, symbol if exchange else "", int(token)))
+    if not found:
+        raise ConfigurationError(f"{path} names no instrument: run `instruments export`")
+    return found
+
+
+def _known(named: Named, day: date, master: Master | None) -> Validity | None:
+    if master is None:
+        return None
+    if named.tradingsymbol:
+        ranges = master.by_symbol(named.tradingsymbol, named.exchange)
+    elif named.token is not None:
+        ranges = master.by_token(named.token)
+    else:
+        return None
+    inside = [each for each in ranges if _holds(each, day)]
+    return inside[0] if inside else (ranges[0] if ranges and day < ranges[0].valid_from else None)
+
+
+def _holds(known: Validity, day: date) -> bool:
+    return known.valid_from <= day and (known.valid_to is None or day < known.valid_to)
+
+
+def _segment(name: str) -> str:
+    return name if name in SEGMENTS else "NSE"
+
+
+def is_known_by(file: Path, master: Master) -> Callable[[str, str], bool]:
+    """Whether tokens.csv or the instrument history, on whatever day, has an instrument."""
+    named = {(e.exchange, e.tradingsymbol) for e in read_tokens(file)} if file.exists() else set()
+
+    def is_known(exchange: str, symbol: str) -> bool:
+        return (exchange, symbol) in named or bool(master.by_symbol(symbol, exchange))
+
+    return is_known

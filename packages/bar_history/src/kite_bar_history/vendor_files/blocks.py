@@ -1,0 +1,245 @@
+"""Blocks of lines → bars as columns, fast. Pure.
+
+pyarrow splits the block and parses its numbers; whatever looks odd goes line by line through
+`lines`, and a block that pyarrow cannot read is halved until the odd lines stand alone.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow.compute as pc  # type: ignore[import-untyped]
+from pyarrow import csv as arrow_csv
+
+from kite_bars_store.bars import NO_OI
+from kite_bars_store.bars.screening import FIRST_NS, LAST_NS, PRICE_MAX, VOLUME_MAX
+from kite_contracts.sessions.model import MINUTE_NS
+from kite_bar_history.vendor_files.layouts import PRICES
+from kite_bar_history.vendor_files.lines import NOISE, Bar, Frame, read_line
+from kite_bar_history.vendor_files.values import ASIDE, UNKNOWN, Fault
+
+NAMES: Final = ("instrument", "ts_open_ns", *PRICES, "volume", "oi", "line")
+_SMALL: Final = 64
+_TEXTS: Final = ("exchange", "symbol", "date", "time")
+NOT_A_TIME: Final = -(1 << 62)
+
+Look = Callable[[int], tuple[str, Bar | Fault | None]]
+Matrix = npt.NDArray[np.int64]
+"""A row for each of `NAMES`, a column a bar."""
+Coded = tuple[npt.NDArray[Any], list[str | None]]
+"""Of each row a position in the texts."""
+
+
+@dataclass(frozen=True)
+class BlockReading:
+    """``bars`` in the order of lines; ``refused`` are (line number, raw text, fault)."""
+
+    bars: Matrix
+    refused: Sequence[tuple[int, str, Fault]]
+    aside: int
+
+    @property
+    def rows(self) -> int:
+        return int(self.bars.shape[1]) + len(self.refused) + self.aside
+
+
+class BlockReader:
+    """Reads the blocks of one file."""
+
+    def __init__(self, frame: Frame) -> None:
+        self._frame = frame
+        self._names = [f"c{at}" for at in range(frame.width)]
+
+    def read(self, lines: Sequence[bytes], first_line: int) -> BlockReading:
+        """Whole lines, of which the first has the number ``first_line``."""
+        if len(lines) <= _SMALL:
+            return self._one_by_one(lines, first_line)
+        columns = self._columns(lines)
+        if columns is None:
+            half = len(lines) // 2
+            return joined(
+                [self.read(lines[:half], first_line), self.read(lines[half:], first_line + half)]
+            )
+        return self._judged(columns, lines, first_line)
+
+    def _columns(self, lines: Sequence[bytes]) -> dict[str, Any] | None:
+        frame = self._frame
+        types = {
+            self._names[at]: pa.dictionary(pa.int32(), pa.string())
+            if key in _TEXTS
+            else pa.float64()
+            for key, at in frame.positions.items()
+        }
+        try:
+            table = arrow_csv.read_csv(
+                io.BytesIO(b"".join(lines)),
+                arrow_csv.ReadOptions(column_names=self._names, use_threads=False),
+                arrow_csv.ParseOptions(delimiter=frame.layout.delimiter),
+                arrow_csv.ConvertOptions(
+                    column_types=types, include_columns=list(types), null_values=[""]
+                ),
+            )
+        except pa.ArrowInvalid:
+            return None
+        if table.num_rows != len(lines):
+            return None
+        return {key: table[self._names[at]] for key, at in frame.positions.items()}
+
+    def _judged(
+        self, columns: dict[str, Any], lines: Sequence[bytes], first_line: int
+    ) -> BlockReading:
+        rows = len(lines)
+        number = self.numbers(columns, rows)
+        times = self.times(columns, rows)
+
+        def look(at: int) -> tuple[str, Bar | Fault | None]:
+            text = text_of(lines[at])
+            return text, read_line(text, self._frame)
+
+        return self.judged(number, times, columns, first_line, look)
+
+    def judged(
+        self, number: Matrix, times: Matrix, columns: dict[str, Any], first_line: int, look: Look
+    ) -> BlockReading:
+        """The good bars; ``look`` at a row says its text, and what is odd about it."""
+        frame, rows = self._frame, len(number)
+        bars = np.empty((len(NAMES), rows), np.int64)
+        bars[0], bars[1], bars[8] = number, times, np.arange(first_line, first_line + rows)
+        odd = (number == UNKNOWN) | (times < FIRST_NS) | (times >= LAST_NS)
+        odd |= times % MINUTE_NS != 0
+        scales = [10.0 ** frame.scale(each) for each in range(len(frame.roster.asked))]
+        power = np.array(scales or [1.0])[np.maximum(number, 0)]
+        for at, name in enumerate(PRICES, 2):
+            odd |= _scaled(columns[name], power, PRICE_MAX, bars[at])
+        odd |= _scaled(columns["volume"], 1.0, VOLUME_MAX, bars[6])
+        odd |= (bars[3] < np.maximum(bars[2], bars[5])) | (bars[4] > np.minimum(bars[2], bars[5]))
+        odd |= bars[6] < 0
+        odd |= self._oi(columns.get("oi"), bars[7])
+        aside = number == ASIDE
+        aside |= ~odd & ((times < frame.since_ns) | (times >= frame.until_ns))
+        odd &= ~aside
+        refused = []
+        for at in np.flatnonzero(odd).tolist():
+            text, found = look(at)
+            if isinstance(found, Fault):
+                refused.append((first_line + at, text, found))
+            elif found is None:
+                aside[at] = True
+            else:  # fit after all
+                bars[:8, at] = found
+                odd[at] = False
+        good = ~odd & ~aside
+        kept = bars if good.all() else np.ascontiguousarray(bars[:, good])
+        return BlockReading(kept, refused, int(np.count_nonzero(aside)))
+
+    def _one_by_one(self, lines: Sequence[bytes], first_line: int) -> BlockReading:
+        found: list[tuple[int, ...]] = []
+        refused, aside = [], 0
+        for at, line in enumerate(lines, first_line):
+            text = text_of(line)
+            if not text.strip():
+                continue
+            bar: Bar | Fault | None = read_line(text, self._frame)
+            if isinstance(bar, Fault):
+                refused.append((at, text, bar))
+            elif bar is None:
+                aside += 1
+            else:
+                found.append((*bar, at))
+        matrix = np.array(found, np.int64).reshape(-1, len(NAMES)).T
+        return BlockReading(np.ascontiguousarray(matrix), refused, aside)
+
+    def numbers(self, columns: dict[str, Any], rows: int) -> Matrix:
+        exchanges, symbols = _coded(columns.get("exchange")), _coded(columns.get("symbol"))
+
+        def number(exchange: str | None, symbol: str | None) -> int:
+            naming = self._frame.naming
+            return self._frame.roster.number(*naming.key(exchange, symbol))
+
+        return _by_pairs(exchanges, symbols, rows, number)
+
+    def times(self, columns: dict[str, Any], rows: int) -> Matrix:
+        def opens(day: str | None, moment: str | None) -> int:
+            found = self._frame.clock.opens_ns(day or "", moment or "")
+            return NOT_A_TIME if found is None else found
+
+        return _by_pairs(_coded(columns.get("date")), _coded(columns.get("time")), rows, opens)
+
+    def _oi(self, column: Any, into: Matrix) -> npt.NDArray[np.bool_]:
+        if column is None:
+            into[:] = NO_OI
+            return np.zeros(len(into), np.bool_)
+        none = column.is_null().to_numpy(zero_copy_only=False)
+        odd = _scaled(pc.fill_null(column, 0.0), 1.0, VOLUME_MAX, into) | (into < 0)
+        if self._frame.layout.zero_oi_is_none:
+            none = none | ((into == 0) & ~odd)
+        into[none] = NO_OI
+        still: npt.NDArray[np.bool_] = odd & ~none
+        return still
+
+
+def joined(parts: Sequence[BlockReading]) -> BlockReading:
+    """One reading of several, in their order."""
+    return BlockReading(
+        np.concatenate([part.bars for part in parts], axis=1),
+        [each for part in parts for each in part.refused],
+        sum(part.aside for part in parts),
+    )
+
+
+def _scaled(column: Any, power: Any, limit: int, into: Matrix) -> npt.NDArray[np.bool_]:
+    """Write the column times ``power`` as integers; returns which rows have no such integer."""
+    values = column.to_numpy(zero_copy_only=False) if not isinstance(column, np.ndarray) else column
+    with np.errstate(invalid="ignore", over="ignore"):
+        odd = ~(np.abs(values) <= limit)
+        scaled = np.where(odd, 0.0, values) * power
+        whole = np.rint(scaled)
+        odd |= np.abs(scaled - whole) > NOISE + np.abs(scaled) * 1e-15
+    into[:] = whole
+    return np.asarray(odd)
+
+
+def _coded(column: Any) -> Coded | None:
+    """Codes and texts of a dictionary column; a null is an empty text."""
+    if column is None:
+        return None
+    parts = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
+    found = pa.chunked_array(parts).unify_dictionaries().combine_chunks()
+    if isinstance(found, pa.ChunkedArray):
+        found = found.chunk(0)
+    texts = [each or "" for each in found.dictionary.to_pylist()]
+    codes = pc.fill_null(found.indices, len(texts)).to_numpy(zero_copy_only=False)
+    return codes, [*texts, ""]
+
+
+def _by_pairs(
+    first: Coded | None,
+    second: Coded | None,
+    rows: int,
+    function: Callable[[str | None, str | None], int],
+) -> Matrix:
+    """``function`` of each row's two texts, called once for each pair that occurs."""
+    nothing: Coded = np.zeros(rows, np.int64), [None]
+    ones, one_texts = first or nothing
+    twos, two_texts = second or nothing
+    keys = ones.astype(np.int64) * len(two_texts) + twos
+    if not rows:
+        return np.empty(0, np.int64)
+    table = np.full(len(one_texts) * len(two_texts), 0, np.int64)
+    occurring = np.flatnonzero(np.bincount(keys, minlength=len(table)))
+    for key in occurring.tolist():
+        one, two = divmod(key, len(two_texts))
+        table[key] = function(one_texts[one], two_texts[two])
+    found: Matrix = table[keys]
+    return found
+
+
+def text_of(line: bytes) -> str:
+    """The line as text; bytes that are no UTF-8 survive a writing back."""
+    return line.decode("utf-8", "surrogateescape").rstrip("\r\n")

@@ -1,0 +1,238 @@
+"""Golden bars into Parquet files, one an exchange and month; what is as it was is left alone."""
+
+from __future__ import annotations
+
+import filecmp
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
+from itertools import groupby
+from pathlib import Path
+from typing import IO, Any, Final, cast
+
+import numpy as np
+import pyarrow as pa  # type: ignore[import-untyped]
+
+from kite_runtime.errors import UsageError
+from kite_bars_store.bars import BarSurvey, Surveyed
+from kite_bars_store.bars.grid import Month
+from kite_bars_store.bars.parquet import file_schema, read_metadata, write_parquet
+from kite_bars_store.bars.sql import utc
+from kite_bars_store.database import snapshot
+from kite_contracts.sessions import IST
+from kite_hist_merge.commands.options import Stores
+from kite_bar_history.errors import OutputUnusable
+
+LAYOUT: Final = "hist_merge export 1"
+"""Raised when the same bars would give other bytes."""
+CONTRACT: Final = "bar.v1"
+FILE: Final = "bars.parquet"
+INSTRUMENTS_A_READ: Final = 25
+
+
+class State(StrEnum):
+    """What became of a file."""
+
+    NEW = "new"
+    CHANGED = "changed"
+    UNCHANGED = "unchanged"
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is exported. ``symbols`` None: all; ``as_of`` None: as it is now. ``months`` are first
+    days; whole months are exported always."""
+
+    interval: str
+    months: tuple[date, ...]
+    symbols: tuple[str, ...] | None
+    as_of: datetime | None
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One file to be: the instruments of an exchange, sorted, in a month."""
+
+    wish: Wish
+    exchange: str
+    month: date
+    instruments: Sequence[Surveyed]
+
+    @property
+    def path(self) -> Path:
+        """Below the folder of the export."""
+        parts = f"interval={self.wish.interval}", f"exchange={self.exchange}"
+        return Path(*parts, f"month={self.month:%Y-%m}", FILE)
+
+    @property
+    def span(self) -> tuple[datetime, datetime]:
+        month = Month(self.month)
+        return utc(month.starts_ns), utc(month.ends_ns)
+
+    def metadata(self, rules_sha256: bytes) -> dict[str, str]:
+        """What a reader has to know, and nothing that differs from run to run."""
+        wish = self.wish
+        return {
+            "contract": CONTRACT,
+            "generator": LAYOUT,
+            "rules_sha256": rules_sha256.hex(),
+            "exchange": self.exchange,
+            "interval": wish.interval,
+            "month": f"{self.month:%Y-%m}",
+            "as_of": "" if wish.as_of is None else wish.as_of.astimezone(IST).isoformat(),
+            "symbols": "all" if wish.symbols is None else json.dumps(sorted(wish.symbols)),
+            "prices": "integers times 10^price_scale; never adjusted",
+            "times": "ts_open is the start of the bar; a day opens at midnight in India",
+            "sorted_by": "tradingsymbol, ts_open",
+        }
+
+
+@dataclass(frozen=True)
+class Done:
+    """A file and what became of it; ``size`` in bytes."""
+
+    piece: Piece
+    state: State
+    rows: int
+    size: int
+
+
+def pieces(survey: BarSurvey, wish: Wish) -> Iterator[Piece]:
+    """The files that the wish makes, by month and exchange."""
+    for month in wish.months:
+        span = utc(Month(month).starts_ns), utc(Month(month).ends_ns)
+        found = survey.instruments(*span, wish.symbols, observed=wish.as_of is not None)
+        for exchange, members in groupby(found, key=lambda each: each.exchange):
+            yield Piece(wish, exchange, month, list(members))
+
+
+def export(stores: Stores, piece: Piece, folder: Path, *, dry_run: bool) -> Done | None:
+    """Write the file of the piece, unless it is there with the same bytes; None for no rows.
+
+    It is whole or not there: it gets its name when it is complete. Raises OutputUnusable, and
+    UsageError for a file of another export in its place.
+    """
+    path = folder / piece.path
+    try:
+        return _export(stores, piece, path, dry_run)
+    except OSError as exc:
+        raise OutputUnusable(path, exc) from exc
+
+
+def _export(stores: Stores, piece: Piece, path: Path, dry_run: bool) -> Done | None:
+    schema = file_schema(piece.wish.interval, piece.metadata(stores.rules.sha256))
+    there = path.exists()
+    if there:
+        _check_same_kind(path, piece, stores.rules.sha256)
+    if dry_run:
+        counted = _Counted()
+        rows = write_parquet(_read(stores, piece), cast(IO[bytes], counted), schema).rows
+        same = there and counted.digest == _digest(path)
+        return _done(piece, rows, counted.size, there, same)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    waiting = path.with_name(f".{FILE}.{os.getpid()}")
+    try:
+        with waiting.open("wb") as file:
+            rows = write_parquet(_read(stores, piece), file, schema).rows
+            file.flush()
+            os.fsync(file.fileno())
+        size = waiting.stat().st_size
+        same = there and filecmp.cmp(waiting, path, shallow=False)
+        if rows and not same:
+            waiting.replace(path)
+    finally:
+        waiting.unlink(missing_ok=True)
+    return _done(piece, rows, size, there, same)
+
+
+def _done(piece: Piece, rows: int, size: int, there: bool, same: bool) -> Done | None:
+    if not rows:
+        return None
+    state = State.UNCHANGED if same else State.CHANGED if there else State.NEW
+    return Done(piece, state, rows, size)
+
+
+def _read(stores: Stores, piece: Piece) -> Iterator[pa.Table]:
+    """The bars of the piece in its order, of one moment."""
+    since, until = piece.span
+    with snapshot(stores.connection, "exporting bars"):
+        for at in range(0, len(piece.instruments), INSTRUMENTS_A_READ):
+            names = [each.name for each in piece.instruments[at : at + INSTRUMENTS_A_READ]]
+            table = stores.bars.read_bars(
+                names, since, until, piece.wish.interval, as_of=piece.wish.as_of
+            )
+            yield _by_name(table)
+
+
+def _by_name(table: pa.Table) -> pa.Table:
+    """By symbol; bars of one are in order of time already."""
+    column = table["tradingsymbol"].combine_chunks()
+    names = column.dictionary.to_pylist()
+    rank = np.zeros(len(names), np.int64)
+    rank[sorted(range(len(names)), key=names.__getitem__)] = np.arange(len(names))
+    return table.take(np.argsort(rank[column.indices.to_numpy()], kind="stable"))
+
+
+def _check_same_kind(path: Path, piece: Piece, rules_sha256: bytes) -> None:
+    """A file of other symbols or another time of knowledge is not replaced by this one."""
+    try:
+        held = read_metadata(path)
+    except ValueError:
+        held = {}
+    wanted = piece.metadata(rules_sha256)
+    for key in ("generator", "interval", "exchange", "month"):
+        if held.get(key) != wanted[key]:
+            raise UsageError(
+                f"{path} was not written by this command: move it away, or name another --out"
+            )
+    for key, what in (("symbols", "other symbols"), ("as_of", "another --as-of")):
+        if held.get(key) != wanted[key]:
+            raise UsageError(
+                f"{path} is an export of {what} ({held.get(key) or 'none'}): name another --out, "
+                "or remove it"
+            )
+
+
+class _Counted:
+    """A file that only counts and hashes what is written to it."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.sha256()
+        self.size = 0
+        self.closed = False
+
+    @property
+    def digest(self) -> bytes:
+        return self._hash.digest()
+
+    def write(self, data: Any) -> int:
+        self._hash.update(data)
+        self.size += len(data)
+        return len(data)
+
+    def tell(self) -> int:
+        return self.size
+
+    def flush(self) -> None:
+        """Nothing waits."""
+
+    def close(self) -> None:
+        self.closed = True
+
+    def readable(self) -> bool:
+        return False
+
+    def writable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return False
+
+
+def _digest(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()

@@ -1,0 +1,150 @@
+"""Missing minutes over the tables: what is there, what the instrument history and the gaps know.
+
+missing = missing_minutes(connection, ["NSE:SBIN", "NSE:TCS"], first, last, calendar)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import date, datetime, timedelta
+from typing import Final
+
+import numpy as np
+
+from kite_bars_store.bars import BarSurvey, GapLedger, Surveyed, Verdict
+from kite_bars_store.bars.columns import Columns, Int64s
+from kite_bars_store.bars.records import Gap
+from kite_bars_store.bars.sql import nanoseconds
+from kite_bars_store.database import Connection
+from kite_bars_store.instruments import Batch, InstrumentStore, Validity
+from kite_contracts.sessions import IST, SEGMENTS, SessionCalendar
+from kite_contracts.sessions.model import day_of
+from kite_bars_store.bars.missing.missing import (
+    Held,
+    Missing,
+    Silence,
+    Watched,
+    days_between,
+    explain,
+)
+from kite_bar_history.universe import INDICES
+
+FO_STOCK: Final = "fo-stock"
+_FOREVER_NS: Final = 2**62
+_PAIRED: Final = tuple(
+    int(verdict)
+    for verdict in Verdict
+    if verdict.is_conflict
+    or verdict in (Verdict.AGREED, Verdict.WITHIN_TOLERANCE, Verdict.AGREED_NO_TRADE)
+)
+"""Verdicts on which two sources have a word."""
+
+Histories = dict[tuple[str, str], list[Validity]]
+Seen = Callable[[date, Columns], None]
+
+
+def missing_minutes(
+    connection: Connection,
+    symbols: Sequence[str],
+    first: date,
+    last: date,
+    calendar: SessionCalendar,
+    *,
+    seen: Seen | None = None,
+) -> Missing:
+    """The minutes of ``[first, last]`` without a golden bar, and why; one day at a time.
+
+    ``symbols`` are like ``NSE:SBIN``, each once. ``seen`` gets the golden bars of each day, as
+    `BarSurvey.judged` gives them, with ``instrument`` an index into ``symbols``. Raises what
+    `BarSurvey` raises.
+    """
+    master = InstrumentStore(connection)
+    keys = [_key(each) for each in symbols]
+    histories = master.histories(keys)
+    dumps = master.days()
+    futures = master.with_futures(first, last)
+    watched = [watch(key, histories.get(key, []), dumps, futures, calendar) for key in keys]
+    silences = silences_of(GapLedger(connection).unhealed(), keys, histories)
+    survey = BarSurvey(connection)
+    position = {name: row for row, name in enumerate(symbols)}
+    found = survey.instruments(_midnight(first), _midnight(last + timedelta(1)), symbols)
+    rows = np.array([position[each.name] for each in found], np.int64)
+
+    def held_of(day: date) -> Held:
+        bars = _bars(survey, found, rows, day)
+        if seen is not None:
+            seen(day, bars)
+        sources = np.where(np.isin(bars["verdict"], _PAIRED), 2, 1).astype(np.int8)
+        return Held(bars["instrument"], bars["ts_open"], sources, bars["traded"] > 0)
+
+    return explain(watched, days_between(first, last), held_of, silences, calendar)
+
+
+def watch(
+    key: tuple[str, str],
+    history: Sequence[Validity],
+    dumps: Sequence[Batch],
+    futures: Iterable[str],
+    calendar: SessionCalendar,
+) -> Watched:
+    """What is expected of an instrument. Pure.
+
+    It is known to be unlisted before its first dump only where an earlier dump of the exchange
+    lacks it.
+    """
+    exchange, symbol = key
+    name = f"{exchange}:{symbol}"
+    segment = INDICES if history and history[-1].segment == INDICES else exchange
+    stock_class = None
+    if segment in SEGMENTS and FO_STOCK in calendar.classes(segment) and symbol in futures:
+        stock_class = FO_STOCK
+    if not history:
+        return Watched(name, segment, stock_class)
+    begins = min(each.valid_from for each in history)
+    earlier = any(exchange in dump.exchanges and dump.observed_on < begins for dump in dumps)
+    ends = [each.valid_to for each in history]
+    last = None if None in ends else max(end for end in ends if end is not None)
+    return Watched(name, segment, stock_class, begins if earlier else None, last)
+
+
+def silences_of(
+    gaps: Iterable[Gap], keys: Sequence[tuple[str, str]], histories: Histories
+) -> list[Silence]:
+    """The gaps, with the instruments that their tokens named on that day. Pure."""
+    by_token: dict[int, list[tuple[int, Validity]]] = {}
+    for row, key in enumerate(keys):
+        for each in histories.get(key, []):
+            by_token.setdefault(each.instrument_token, []).append((row, each))
+    found = []
+    for gap in gaps:
+        since_ns = nanoseconds(gap.from_ts)
+        until_ns = _FOREVER_NS if gap.to_ts is None else nanoseconds(gap.to_ts)
+        if not gap.tokens:
+            found.append(Silence(since_ns, until_ns))
+            continue
+        day = day_of(since_ns)
+        named = frozenset(
+            row
+            for token in gap.tokens
+            for row, each in by_token.get(token, [])
+            if each.valid_to is None or day < each.valid_to
+        )
+        if named:
+            found.append(Silence(since_ns, until_ns, named))
+    return found
+
+
+def _bars(survey: BarSurvey, found: Sequence[Surveyed], rows: Int64s, day: date) -> Columns:
+    bars = survey.judged(found, _midnight(day), _midnight(day + timedelta(1)))
+    if len(rows):
+        bars["instrument"] = rows[bars["instrument"]]
+    return bars
+
+
+def _key(symbol: str) -> tuple[str, str]:
+    exchange, _, tradingsymbol = symbol.partition(":")
+    return exchange, tradingsymbol
+
+
+def _midnight(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=IST)

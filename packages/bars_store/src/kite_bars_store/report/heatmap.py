@@ -1,0 +1,128 @@
+"""The heatmap: a row an instrument, a cell a day. The number is coverage, the colour what lacks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from itertools import groupby
+from typing import Final
+
+import numpy as np
+
+from kite_bars_store.bars.missing.missing import CAUSES
+from kite_bars_store.report.model import Counts, Report
+
+ROWS_MAX: Final = 500
+_FEW: Final = 100
+_SOME: Final = 10
+LEGEND: Final = (
+    ("g0", "every minute is there or explained"),
+    ("g1", "less than 1 % lacking"),
+    ("g2", "less than 10 %"),
+    ("g3", "more"),
+    ("g4", "all of the day"),
+    ("gx", "no session, or not listed"),
+)
+"""Classes of colour and what they tell."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """``colour`` is a class; ``told`` the counts, empty where there is nothing to tell."""
+
+    colour: str
+    number: str
+    told: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """An instrument."""
+
+    symbol: str
+    coverage: str
+    lacking: int
+    conflicts: int
+    cells: Sequence[Cell]
+
+
+@dataclass(frozen=True)
+class Heatmap:
+    """``months`` are (name, how many days); ``left_out`` instruments have no row."""
+
+    months: Sequence[tuple[str, int]]
+    days: Sequence[date]
+    notes: Sequence[str]
+    rows: Sequence[Row]
+    left_out: int
+
+
+def heatmap(report: Report) -> Heatmap:
+    """At most `ROWS_MAX` rows: those that lack most, then those with the most conflicts."""
+    lacking = report.lacking()
+    expected = report.missing.expected.astype(np.int64)
+    shown = [
+        number
+        for number, day in enumerate(report.days)
+        if expected[:, number].any() or report.bars[:, number].any() or day.weekday() < 5
+    ]
+    names = np.array(report.symbols)
+    worst = np.lexsort((names, -report.conflicts.sum(axis=1), -lacking.sum(axis=1)))
+    chosen = sorted(worst[:ROWS_MAX].tolist(), key=lambda row: report.symbols[row])
+    causes = report.missing.table()
+    days = [report.days[number] for number in shown]
+    return Heatmap(
+        months=[(name, len(list(run))) for name, run in groupby(days, lambda d: f"{d:%B %Y}")],
+        days=days,
+        notes=[report.closed.get(day, "") for day in days],
+        rows=[_row(report, row, shown, lacking, causes) for row in chosen],
+        left_out=len(names) - len(chosen),
+    )
+
+
+def percent(part: int, whole: int) -> str:
+    """Cut off, never rounded up: 100 is all."""
+    return f"{part * 100 // whole}" if whole else ""
+
+
+def _row(report: Report, row: int, shown: Sequence[int], lacking: Counts, causes: Counts) -> Row:
+    expected, present = report.missing.expected[row], report.missing.present[row]
+    cells = [
+        _cell(
+            int(expected[day]),
+            int(present[day]),
+            int(lacking[row, day]),
+            int(report.conflicts[row, day]),
+            causes[row, day],
+        )
+        for day in shown
+    ]
+    return Row(
+        report.symbols[row],
+        percent(int(present.sum()), int(expected.sum())),
+        int(lacking[row].sum()),
+        int(report.conflicts[row].sum()),
+        cells,
+    )
+
+
+def _cell(expected: int, present: int, lacking: int, conflicts: int, causes: Counts) -> Cell:
+    if not expected:
+        return Cell("gx", "", "")
+    told = []
+    if present < expected or conflicts:
+        told = [f"{present} of {expected} minutes"]
+        told += [f"{causes[at]} {cause}" for at, cause in enumerate(CAUSES) if causes[at]]
+        told += [f"{conflicts} conflicts"] if conflicts else []
+    return Cell(_colour(expected, lacking), percent(present, expected), ", ".join(told))
+
+
+def _colour(expected: int, lacking: int) -> str:
+    if not lacking:
+        return "g0"
+    if lacking == expected:
+        return "g4"
+    if lacking * _FEW < expected:
+        return "g1"
+    return "g2" if lacking * _SOME < expected else "g3"

@@ -1,0 +1,76 @@
+"""What a report tells, as counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from kite_bars_store.bars import Conflict, Flag, MergeRules, RestatedStretch, Verdict
+from kite_bars_store.bars.missing.missing import CAUSES, Cause, Missing
+
+PRICE_EDGES: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500)
+"""Classes of a conflict's largest price difference, in basis points."""
+VOLUME_EDGES: Final = (100, 200, 500, 1_000, 2_500, 5_000)
+"""Classes of its volume difference, in basis points of the larger volume."""
+
+Counts = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Report:
+    """Golden minutes of some instruments and days.
+
+    ``bars`` and ``conflicts`` count golden bars, int64 [instrument, day], in the order of
+    ``missing``. ``sizes`` are (class of the price difference, of the volume difference, conflicts)
+    as `BarSurvey.conflict_sizes` gives them for the edges above; ``largest`` has indices of
+    instruments. ``closed`` tells why a day without any session has none.
+    """
+
+    missing: Missing
+    bars: Counts
+    conflicts: Counts
+    verdicts: Mapping[Verdict, int]
+    flags: Mapping[Flag, int]
+    sizes: Sequence[tuple[int, int, int]]
+    largest: Sequence[Conflict]
+    revisions: Sequence[RestatedStretch]
+    closed: Mapping[date, str]
+    rules: MergeRules
+
+    @property
+    def symbols(self) -> list[str]:
+        return [each.name for each in self.missing.watched]
+
+    @property
+    def days(self) -> Sequence[date]:
+        return self.missing.days
+
+    @property
+    def compared(self) -> int:
+        """Bars of which two sources had a word."""
+        return sum(
+            count
+            for verdict, count in self.verdicts.items()
+            if verdict.is_conflict or verdict in (Verdict.AGREED, Verdict.WITHIN_TOLERANCE)
+        )
+
+    @property
+    def conflict_count(self) -> int:
+        return int(self.conflicts.sum())
+
+    @property
+    def has_findings(self) -> bool:
+        """Whether a person should look: conflicts, unexplained minutes, waiting revisions."""
+        return bool(self.conflict_count or self.missing.unexplained or self.revisions)
+
+    def lacking(self) -> Counts:
+        """Minutes that should be there and are not: OUTAGE and UNEXPLAINED, [instrument, day]."""
+        table = self.missing.table()
+        wanted = [CAUSES.index(Cause.OUTAGE), CAUSES.index(Cause.UNEXPLAINED)]
+        found: Counts = table[:, :, wanted].sum(axis=2)
+        return found
