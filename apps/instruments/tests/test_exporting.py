@@ -10,9 +10,16 @@ from pathlib import Path
 import pytest
 from dumps import future, option, row, table, weeks
 
-from kite_instruments.exporting import TOKENS_FILE, Export, Member, difference, make, union
+from kite_bars_store.instruments.universe_files import (
+    TOKENS_FILE,
+    Export,
+    Member,
+    difference,
+    make,
+    union,
+)
 from kite_runtime.files import write_whole
-from kite_instruments.universes import parse
+from kite_bars_store.instruments.universes import parse
 
 DAY = date(2026, 8, 12)
 WEEKS = weeks(date(2026, 8, 18), 3)

@@ -7,10 +7,10 @@ from decimal import Decimal
 
 import pytest
 
-from kite_instruments.errors import ExpressionError
-from kite_instruments.expression import an_expiry, parse, strikes
-from kite_instruments.near import near
-from kite_instruments.selection import Query, When
+from kite_bars_store.errors import ExpressionError
+from kite_bars_store.instruments.expression import an_expiry, parse, strikes
+from kite_bars_store.instruments.near import near
+from kite_bars_store.instruments.selection import Query, When
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from dumps import future, option, row, table, weeks
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kite_instruments.selection import Query, When, select
+from kite_bars_store.instruments.selection import Query, When, select
 
 DAY = date(2026, 8, 12)
 WEEKS = weeks(date(2026, 8, 11), 7)  # the first one is past; 25 August is the last of its month

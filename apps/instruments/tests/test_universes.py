@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from kite_instruments.errors import UniverseError
-from kite_instruments.selection import Query, When
-from kite_instruments.universes import parse
+from kite_bars_store.errors import UniverseError
+from kite_bars_store.instruments.selection import Query, When
+from kite_bars_store.instruments.universes import parse
 
 PATH = Path("universes.toml")
 DELIVERED = Path(__file__).parents[3] / "configs" / "universes.toml"

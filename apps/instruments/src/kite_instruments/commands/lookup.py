@@ -25,9 +25,9 @@ from kite_instruments.commands.options import (
     settings_of,
     today,
 )
-from kite_instruments.expression import TYPES, an_expiry, strikes
-from kite_instruments.lookups import Ranges, find
-from kite_instruments.selection import Query
+from kite_bars_store.instruments.expression import TYPES, an_expiry, strikes
+from kite_bars_store.instruments.lookups import Ranges, find
+from kite_bars_store.instruments.selection import Query
 from kite_instruments.shown import as_json as json_form
 from kite_instruments.shown import instrument, text_of
 

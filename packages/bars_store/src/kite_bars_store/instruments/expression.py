@@ -17,8 +17,8 @@ from datetime import date
 from decimal import Decimal
 from typing import Final
 
-from kite_instruments.errors import ExpressionError
-from kite_instruments.selection import Query, When
+from kite_bars_store.errors import ExpressionError
+from kite_bars_store.instruments.selection import Query, When
 
 TYPES: Final = ("CE", "PE", "FUT", "EQ")
 _STRIKE: Final = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")

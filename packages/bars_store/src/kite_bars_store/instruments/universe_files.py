@@ -18,8 +18,8 @@ from typing import Final, NamedTuple
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
 
-from kite_instruments.selection import select
-from kite_instruments.universes import MODES, Universe
+from kite_bars_store.instruments.selection import select
+from kite_bars_store.instruments.universes import MODES, Universe
 
 TOKENS_FILE: Final = "tokens.csv"
 TOKENS_MAX: Final = 9_000

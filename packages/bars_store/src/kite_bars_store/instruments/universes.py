@@ -27,9 +27,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
-from kite_instruments.errors import ExpressionError, UniverseError
-from kite_instruments.expression import TYPES, an_expiry
-from kite_instruments.selection import Query
+from kite_bars_store.errors import ExpressionError, UniverseError
+from kite_bars_store.instruments.expression import TYPES, an_expiry
+from kite_bars_store.instruments.selection import Query
 
 MODES: Final = ("ltp", "quote", "full")
 """From the least to the most data."""
