@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import time
 
-from kite_broker_zerodha.fuzzing import FuzzResult, fuzz
+from kite_broker_zerodha.testing.fuzzing import FuzzResult, fuzz
 from kite_contracts.bounds import tick_bounds
 
 FRAMES_PER_SEED = 50_000

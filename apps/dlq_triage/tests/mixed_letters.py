@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from confluent_kafka import Producer
 
-from kite_broker_zerodha.fuzzing import random_packet
+from kite_broker_zerodha.testing.fuzzing import random_packet
 from kite_broker_zerodha.packet_records import packet_record
 from kite_broker_zerodha.packets import PacketKind
 from kite_contracts.reasons import ReasonCode

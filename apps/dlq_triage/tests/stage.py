@@ -11,7 +11,7 @@ from typing import Any, Final
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from kite_broker_zerodha.fuzzing import random_packet
+from kite_broker_zerodha.testing.fuzzing import random_packet
 from kite_broker_zerodha.packets import PacketKind
 from kite_contracts.topics import TopicSpec
 from kite_devstack.databases import unique_name

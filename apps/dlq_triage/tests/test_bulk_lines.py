@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mixed_letters import mixed_letters, produce
 
-from kite_broker_zerodha.fuzzing import random_packet
+from kite_broker_zerodha.testing.fuzzing import random_packet
 from kite_broker_zerodha.packets import PacketKind
 from kite_runtime.code_cache import sources_behind
 from kite_dead_letters import bulk_work, opening

@@ -6,8 +6,9 @@ from functools import cache
 
 import numpy as np
 
-from kite_broker_zerodha import frames, reference
-from kite_broker_zerodha.fuzzing import reference_row
+from kite_broker_zerodha import frames
+from kite_broker_zerodha.testing import reference
+from kite_broker_zerodha.testing.fuzzing import reference_row
 from kite_contracts.bounds import TickBounds, tick_bounds
 from kite_contracts.tick_batch import TickBatch
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from kite_broker_zerodha import decode_loops, frames
 from kite_broker_zerodha.errors import BatchTooSmall, FrameIndexError
-from kite_broker_zerodha.fuzzing import random_packet
+from kite_broker_zerodha.testing.fuzzing import random_packet
 from kite_broker_zerodha.packets import (
     LAYOUTS,
     MAX_FRAME_ROWS,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from kite_broker_zerodha.fuzzing import fuzz
+from kite_broker_zerodha.testing.fuzzing import fuzz
 from kite_contracts.bounds import tick_bounds
 from kite_contracts.tick_batch import Verdict
 

@@ -6,12 +6,12 @@ import os
 import subprocess
 import sys
 
-from kite_broker_zerodha.fuzzing import fuzz
+from kite_broker_zerodha.testing.fuzzing import fuzz
 from kite_contracts.bounds import tick_bounds
 
 PROGRAM = """
 import numba
-from kite_broker_zerodha.fuzzing import fuzz
+from kite_broker_zerodha.testing.fuzzing import fuzz
 from kite_contracts.bounds import tick_bounds
 assert numba.config.DISABLE_JIT
 result = fuzz(300, seed=7, bounds=tick_bounds(), frames_per_call=20)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kite_broker_zerodha.reference import decode_frame
+from kite_broker_zerodha.testing.reference import decode_frame
 from kite_broker_zerodha.session import (
     AuthExpired,
     AuthRestored,

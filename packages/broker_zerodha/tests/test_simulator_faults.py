@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from kite_broker_zerodha.packets import PacketKind
-from kite_broker_zerodha.reference import decode_frame
+from kite_broker_zerodha.testing.reference import decode_frame
 from kite_simulator.faults import Fault, FaultKind, ScriptError, parse_script, spoil
 from kite_simulator.market import Market
 from kite_contracts.bounds import tick_bounds

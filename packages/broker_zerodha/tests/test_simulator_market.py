@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from kite_broker_zerodha.packets import PacketKind, Segment, price_scale_of
-from kite_broker_zerodha.reference import Row, decode_frame
+from kite_broker_zerodha.testing.reference import Row, decode_frame
 from kite_simulator.book import ClientBook, Feed
 from kite_simulator.market import START_EPOCH_S, Market
 from kite_broker_zerodha.wire import encode_frame

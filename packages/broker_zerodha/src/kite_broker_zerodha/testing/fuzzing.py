@@ -14,7 +14,7 @@ from typing import Final
 
 import numpy as np
 
-from kite_broker_zerodha import reference
+from kite_broker_zerodha.testing import reference
 from kite_broker_zerodha.frames import count_slots, decode_frames, frame_index
 from kite_broker_zerodha.packets import LAYOUTS, MAX_FRAME_ROWS, PacketKind, Wire
 from kite_broker_zerodha.wire import encode_frame
