@@ -1,6 +1,6 @@
 """The pictures of docs/dead-letters-page.md, from the page itself in a real Chromium.
 
-    python apps/dlq_triage/tests/page_pictures.py docs/images
+    python packages/dead_letters/tests/page_pictures.py docs/images
 
 Needs the local stack's Postgres, Chromium and its driver, and the sources on PYTHONPATH.
 """
