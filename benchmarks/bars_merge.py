@@ -32,9 +32,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.bars_market import Scale, calendar, months, peak_mb, windows
 from kite_bars_store.bars import BarStore, load_rules
 from kite_bars_store.database import connect, transaction
-from benchmarks.bars_market import Scale, calendar, months, peak_mb, windows
 from kite_contracts.migrations import runner
 from kite_devstack.databases import database
 

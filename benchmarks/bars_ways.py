@@ -20,6 +20,7 @@ import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.csv  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
+from benchmarks.bars_market import PRICE_SCALE, TICK, calendar
 from kite_bars_store.bars import BarColumns, BarInstrument, BarStore, SourceBars, load_rules, screen
 from kite_bars_store.bars.chunks import chunks
 from kite_bars_store.bars.columns import VALUES, concat
@@ -28,7 +29,6 @@ from kite_bars_store.bars.merging import merge
 from kite_bars_store.bars.projecting import setting_of
 from kite_bars_store.bars.words import counting_words
 from kite_bars_store.database import Cursor, connect, transaction
-from benchmarks.bars_market import PRICE_SCALE, TICK, calendar
 
 LIMITS: Final = load_rules().limits
 COMPARED: Final = ("open", "high", "low", "close", "volume")

@@ -20,7 +20,6 @@ import numpy as np
 from benchmarks.measure import NotMeasured
 from benchmarks.ways import SESSION
 from kite_broker_zerodha.frames import count_slots, frame_index
-from kite_runtime.clock import SystemClock
 from kite_broker_zerodha.session.events import Connected
 from kite_kafka_io.framing import SingleObjectFraming
 from kite_kafka_io.settings import KafkaSettings
@@ -32,6 +31,7 @@ from kite_live_feed.journal.layout import RecordKind
 from kite_live_feed.journal.scan import COLUMNS, FRAME_COLUMNS, KIND
 from kite_live_feed.pump import make_pump
 from kite_live_feed.topics import Topics
+from kite_runtime.clock import SystemClock
 
 SHARD = 0
 WAIT_S = 0.001

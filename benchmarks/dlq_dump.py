@@ -35,12 +35,12 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from kite_runtime.testing import import_path
-from kite_broker_zerodha.testing.fuzzing import random_packet
 from kite_broker_zerodha.packets import PacketKind
+from kite_broker_zerodha.testing.fuzzing import random_packet
 from kite_kafka_io.dead_letters import DeadLetter
 from kite_kafka_io.raw_reader import FETCH_BYTES, PREFETCH_KIB
 from kite_kafka_io.settings import KafkaSettings
+from kite_runtime.testing import import_path
 
 RECORDS = 500_000
 LARGE = 400

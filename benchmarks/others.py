@@ -8,8 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from kite_runtime.testing import import_path
 from benchmarks.measure import Figure, NotMeasured, say
+from kite_runtime.testing import import_path
 
 TITLE = "The other places"
 PROGRAMS = {

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from kite_runtime.testing import import_path
 from benchmarks.measure import NotMeasured
+from kite_runtime.testing import import_path
 from kite_ws_bridge.status_facts import Scrape
 
 START_TIMEOUT_S = 60.0

@@ -11,9 +11,9 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from benchmarks.measure import NotMeasured
-from kite_simulator.market import Market
 from kite_broker_zerodha.wire import encode_frame
 from kite_kafka_io.settings import KafkaSettings
+from kite_simulator.market import Market
 
 PARTITIONS = 6
 IN_FLIGHT = 20_000

@@ -26,7 +26,6 @@ from confluent_kafka.cimpl import NewTopic
 from mixed_letters import Mixed, mixed_letters, produce
 from stage import wait_for_leaders
 
-from kite_runtime.testing import import_path
 from kite_bars_store.database import connect
 from kite_bars_store.errors import StoreError
 from kite_contracts.migrations import runner
@@ -37,6 +36,7 @@ from kite_kafka_io.consumer import TickReader
 from kite_kafka_io.raw_reader import RawReader
 from kite_kafka_io.redrives import REDRIVE_ID, REDRIVEN_FROM, RedriveFilter
 from kite_kafka_io.settings import KafkaSettings
+from kite_runtime.testing import import_path
 
 DLQ: Final = "ticks.dlq"
 HEADLESS_DLQ: Final = "others_dlq"
@@ -244,7 +244,14 @@ class Proof:
         self, *words: str, out: IO[str] | int = subprocess.DEVNULL
     ) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            [sys.executable, "-m", "kite_dlq_triage.cli", *words, "--bootstrap", self.kafka.bootstrap],
+            [
+                sys.executable,
+                "-m",
+                "kite_dlq_triage.cli",
+                *words,
+                "--bootstrap",
+                self.kafka.bootstrap,
+            ],
             env=self._env(),
             stdout=out,
             stderr=subprocess.DEVNULL,

@@ -19,18 +19,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mixed_letters import mixed_letters, produce
 
-from kite_broker_zerodha.testing.fuzzing import random_packet
 from kite_broker_zerodha.packets import PacketKind
-from kite_runtime.code_cache import sources_behind
+from kite_broker_zerodha.testing.fuzzing import random_packet
 from kite_dead_letters import bulk_work, opening
 from kite_dead_letters.bulk_work import OUT_BYTES, BulkWork, warm_up
 from kite_dead_letters.classify import Classifier
 from kite_dead_letters.dump.dump import dump
 from kite_dead_letters.dump.dump_file import LinePart, PieceFile
+from kite_dead_letters.dump.summary import Summary
 from kite_dead_letters.form_loops import find
 from kite_dead_letters.line_loops import write_lines
-from kite_runtime.stopping import Stop
-from kite_dead_letters.dump.summary import Summary
 from kite_dead_letters.work import DumpOptions, RecordMaker
 from kite_kafka_io.dead_letters import DeadLetter
 from kite_kafka_io.librdkafka import gathering
@@ -38,6 +36,8 @@ from kite_kafka_io.librdkafka.consumer_client import Batch
 from kite_kafka_io.raw_reader import RawRecord
 from kite_kafka_io.settings import KafkaSettings
 from kite_kafka_io.spans import Span, find_ranges
+from kite_runtime.code_cache import sources_behind
+from kite_runtime.stopping import Stop
 
 NS_PER_MS = 1_000_000
 LAST_MS = (2**63 - 1) // NS_PER_MS

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from mixed_letters import mixed_letters, produce
 from test_dump import triage
 
-from kite_runtime.errors import UsageError
 from kite_dead_letters.dump.dump_file import DumpFile, PieceFile
 from kite_dead_letters.errors import DumpFailed
 from kite_dead_letters.helpers import WORTH_RECORDS, cut
 from kite_dlq_triage.places import span_of
 from kite_kafka_io.spans import Ranges, Span
+from kite_runtime.errors import UsageError
 
 NOW_NS = 1_795_000_000_000_000_000
 HOUR_NS = 3_600_000_000_000

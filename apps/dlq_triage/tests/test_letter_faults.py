@@ -22,16 +22,16 @@ from stage import wait_for_leaders
 from kite_bars_store.database import connect
 from kite_bars_store.failures import FailureStore, Selection
 from kite_contracts.migrations import runner
+from kite_dead_letters import opening
+from kite_dead_letters import service as services
+from kite_dead_letters.dump import dump as dumping
+from kite_dead_letters.dump.dump_file import LinePart, PieceFile
+from kite_dead_letters.service import IntakeService
 from kite_devstack.databases import database
 from kite_devstack.kafka import KafkaServer, private_kafka
 from kite_devstack.postgres import PostgresServer, private_postgres
-from kite_dead_letters.dump import dump as dumping
-from kite_dead_letters import opening
-from kite_dead_letters import service as services
 from kite_dlq_triage.cli import main
 from kite_dlq_triage.commands import dump as dump_command
-from kite_dead_letters.dump.dump_file import LinePart, PieceFile
-from kite_dead_letters.service import IntakeService
 from kite_kafka_io import raw_reader
 from kite_kafka_io.settings import KafkaSettings
 

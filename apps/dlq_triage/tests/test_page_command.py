@@ -18,9 +18,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from kite_runtime.testing import call, import_path
-from kite_dlq_triage import cli
 from kite_dead_letters.page.server import listen
+from kite_dlq_triage import cli
+from kite_runtime.testing import call, import_path
 
 SERVE: Final = [sys.executable, "-m", cli.__name__, "serve"]
 OWN_TOKEN: Final = "my-own-token-of-26-letters"

@@ -12,14 +12,14 @@ from mixed_letters import MAKERS, mixed_letters
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from kite_runtime.testing import import_path
 from kite_contracts.reasons import ReasonCode
 from kite_dead_letters.classify import Classifier
-from kite_dlq_triage.cli import make
-from kite_dlq_triage.commands.reasons import page
 from kite_dead_letters.json_lines import LineMaker
 from kite_dead_letters.records import Dialect
+from kite_dlq_triage.cli import make
+from kite_dlq_triage.commands.reasons import page
 from kite_kafka_io.raw_reader import RawRecord
+from kite_runtime.testing import import_path
 
 
 def docs(name: str) -> str:

@@ -20,9 +20,9 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 from stage import Stage, good_packet, open_stage, packet_letter, read_all
 
-from kite_runtime.testing import import_path
 from kite_dlq_triage.cli import main
 from kite_kafka_io.settings import KafkaSettings
+from kite_runtime.testing import import_path
 
 ENV = {"POSTGRES_DSN", "KAFKA_BOOTSTRAP", "SCHEMA_REGISTRY_URL"}
 

@@ -9,8 +9,6 @@ import hypothesis
 import pytest
 from hist_merge_calls import load
 
-from kite_runtime.testing import CommandLine, Place
-from kite_simulator import RestSimulator
 from kite_contracts.sessions import SessionCalendar
 from kite_devstack.testing import (  # noqa: F401
     fresh_dsn,
@@ -20,6 +18,8 @@ from kite_devstack.testing import (  # noqa: F401
     migrated_template,
     postgres_server,
 )
+from kite_runtime.testing import CommandLine, Place
+from kite_simulator import RestSimulator
 
 hypothesis.settings.register_profile("hist_merge", deadline=None)
 hypothesis.settings.load_profile("hist_merge")

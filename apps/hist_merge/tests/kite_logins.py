@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import date
 
-from kite_runtime.testing import Finished, Place
 from kite_broker_zerodha.rest import KiteRest
+from kite_runtime.testing import Finished, Place
 from kite_simulator import RestSimulator
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 from vendor_made_up import kite_text, vendor_line, vendor_text
 
-from kite_runtime.testing import Finished, Place
 from kite_bars_store.database import connect
+from kite_runtime.testing import Finished, Place
 
 DAY = ("--from", "20240102", "--to", "2024-01-02")
 

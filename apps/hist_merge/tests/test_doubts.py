@@ -6,8 +6,8 @@ import pytest
 from vendor_made_up import FIRST, prices
 
 from kite_bars_store.bars import BarColumns, BarInstrument, SourceBars
-from kite_contracts.sessions.model import MINUTE_NS
 from kite_bars_store.bars.anomalies import Doubts
+from kite_contracts.sessions.model import MINUTE_NS
 
 NIFTY, BANK = BarInstrument("NSE", "NIFTY 50"), BarInstrument("NSE", "NIFTY BANK")
 FIRST_NS = int(FIRST.timestamp()) * 10**9

@@ -17,8 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from merged_bars import MANDM, USDINR, bar_store, merge_the_usual, rising, said
 
-from kite_runtime.testing import Place
 from kite_bars_store.bars import BAR_SCHEMA, parquet
+from kite_runtime.testing import Place
 
 JUNE = "parquet/interval=m1/exchange=NSE/month=2026-06/bars.parquet"
 JULY = "parquet/interval=m1/exchange=NSE/month=2026-07/bars.parquet"

@@ -15,16 +15,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kite_logins import history_calls, log_in, retries
 
-from kite_runtime.testing import Place
-from kite_bars_store.bars import BarInstrument, BarStore, Gap, GapLedger, Verdict, load_rules
-from kite_bars_store.database import Connection, connect
-from kite_simulator import RestFault, RestSimulator
-from kite_contracts.sessions import IST, SessionCalendar
-from kite_contracts.sessions.model import MINUTE_NS
 from kite_bar_history.gap_events import gap_of
 from kite_bar_history.healing import needs_of
 from kite_bar_history.universe import Listed
+from kite_bars_store.bars import BarInstrument, BarStore, Gap, GapLedger, Verdict, load_rules
+from kite_bars_store.database import Connection, connect
+from kite_contracts.sessions import IST, SessionCalendar
+from kite_contracts.sessions.model import MINUTE_NS
 from kite_kafka_io.codec import AvroCodec
+from kite_runtime.testing import Place
+from kite_simulator import RestFault, RestSimulator
 
 MONDAY = datetime(2026, 6, 1, tzinfo=IST)
 TUESDAY = MONDAY + timedelta(days=1)

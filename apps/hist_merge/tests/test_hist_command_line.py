@@ -7,8 +7,8 @@ from typing import Any, Final
 import pytest
 from typer.main import get_command
 
-from kite_runtime.testing import CommandLine, Place, leaf_commands
 from kite_hist_merge.cli import app
+from kite_runtime.testing import CommandLine, Place, leaf_commands
 
 GROUP: Final[Any] = get_command(app)
 COMMANDS: Final = [name for (name,) in leaf_commands(app)]

@@ -12,20 +12,20 @@ from typing import Any, Final
 import pytest
 from confluent_kafka import Producer
 
-from kite_runtime.errors import ConfigurationError, TryAgainLater
-from kite_runtime.testing import Place
+from kite_bar_history import live_bars
+from kite_bar_history.live_bars import LiveBars
+from kite_bar_history.universe import Listed
 from kite_bars_store.bars import BarInstrument, BarStore, Verdict, load_rules
 from kite_bars_store.database import connect
 from kite_contracts.sessions import IST, SessionCalendar
 from kite_hist_merge.sources import Window
-from kite_bar_history import live_bars
-from kite_bar_history.live_bars import LiveBars
-from kite_bar_history.universe import Listed
 from kite_kafka_io.codec import AvroCodec
 from kite_kafka_io.errors import BrokerUnreachable, UnknownTopic
 from kite_kafka_io.framing import SingleObjectFraming
 from kite_kafka_io.raw_reader import RawReader
 from kite_kafka_io.settings import KafkaSettings
+from kite_runtime.errors import ConfigurationError, TryAgainLater
+from kite_runtime.testing import Place
 
 DAY: Final = datetime(2026, 6, 1, tzinfo=IST)
 OPENS_MS: Final = int(DAY.replace(hour=9, minute=15).timestamp()) * 1000

@@ -6,11 +6,11 @@ from datetime import UTC, date, datetime, timedelta
 
 from merged_bars import DAY, MANDM, bar_store, merge_the_usual, quiet_calendar, rising, said, when
 
-from kite_runtime.testing import Place
 from kite_bars_store.bars import Gap, GapLedger
-from kite_bars_store.instruments import Batch, Validity
 from kite_bars_store.bars.missing.coverage import missing_minutes, silences_of, watch
 from kite_bars_store.bars.missing.missing import Cause, Silence
+from kite_bars_store.instruments import Batch, Validity
+from kite_runtime.testing import Place
 
 JUNE, JULY = date(2026, 6, 1), date(2026, 7, 1)
 

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from merged_bars import DAY, MANDM, bar_store, merge_the_usual, quiet_calendar, rising, said, when
 
-from kite_runtime.testing import Place
 from kite_bars_store.bars import (
     Conflict,
     Field,
@@ -20,13 +19,14 @@ from kite_bars_store.bars import (
     Verdict,
     load_rules,
 )
-from kite_contracts.sessions.model import MINUTE_NS, midnight_ns
-from kite_hist_merge.commands.options import Days
 from kite_bars_store.bars.missing.missing import Held, Watched, days_between, explain
 from kite_bars_store.report import Report, render
 from kite_bars_store.report.charts import chart, class_names
-from kite_bars_store.report.heatmap import ROWS_MAX, heatmap, percent
 from kite_bars_store.report.gather import closed_days
+from kite_bars_store.report.heatmap import ROWS_MAX, heatmap, percent
+from kite_contracts.sessions.model import MINUTE_NS, midnight_ns
+from kite_hist_merge.commands.options import Days
+from kite_runtime.testing import Place
 
 VOID = {"meta", "br", "link", "img"}
 OPTIONAL = {"li", "tr", "th", "td"}

@@ -8,6 +8,7 @@ from typing import Final
 
 import pytest
 
+from kite_hist_merge.cli import app
 from kite_runtime.testing import (
     SECRETS,
     Finished,
@@ -22,7 +23,6 @@ from kite_runtime.testing import (
     write_token_file,
 )
 from kite_simulator import RestSimulator
-from kite_hist_merge.cli import app
 
 NOBODY: Final = "127.0.0.1:9"
 DAYS: Final = ("--from", "20240102", "--to", "20240105")

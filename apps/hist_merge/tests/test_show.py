@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from merged_bars import MANDM, NIFTY, bar_store, merge_the_usual, rising, said
 
-from kite_runtime.testing import Place
-from kite_bars_store.bars import Flag, Limits, SaidBar, Verdict
 from kite_bar_history.errors import NotFound
 from kite_bar_history.naming import near, symbol_of
+from kite_bars_store.bars import Flag, Limits, SaidBar, Verdict
 from kite_bars_store.bars.explain import FLAGS, MEANINGS, differences
+from kite_runtime.testing import Place
 
 NAMES = ["CDS:USDINR26JUNFUT", "NSE:M&M", "NSE:NIFTY 50", "NSE:SBIN", "BSE:SBIN", "NSE:SBICARD"]
 LIMITS = Limits(price_ticks=1, price_bps=1, volume_units=0, volume_bps=100, jump_bps=2000)

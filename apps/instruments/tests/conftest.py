@@ -9,8 +9,6 @@ import hypothesis
 import pytest
 from instruments_calls import load
 
-from kite_runtime.testing import CommandLine, Place
-from kite_simulator import RestSimulator
 from kite_devstack.testing import (  # noqa: F401
     fresh_dsn,
     kafka_bootstrap,
@@ -19,6 +17,8 @@ from kite_devstack.testing import (  # noqa: F401
     migrated_template,
     postgres_server,
 )
+from kite_runtime.testing import CommandLine, Place
+from kite_simulator import RestSimulator
 
 hypothesis.settings.register_profile("instruments", deadline=None)
 hypothesis.settings.load_profile("instruments")

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from kite_runtime.testing import SECRETS, Place, traces
 from kite_broker_zerodha.auth import Grant, write_token
 from kite_runtime.secrets import Secret
+from kite_runtime.testing import SECRETS, Place, traces
 from kite_simulator import RestFault, RestSimulator
 
 

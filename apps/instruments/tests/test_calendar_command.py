@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from kite_runtime.command_line import make_app
-from kite_runtime.errors import UsageError
 from kite_contracts.errors import SettingsError
 from kite_instruments.commands import calendar
+from kite_runtime.command_line import make_app
+from kite_runtime.errors import UsageError
 
 SESSIONS = """
 [[regime]]

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kite_bars_store.instruments import diff
-from kite_broker_zerodha.instrument_dump import parse
 from kite_bars_store.instruments.counts import compare
+from kite_broker_zerodha.instrument_dump import parse
 from kite_instruments.errors import DumpRefused
 from kite_instruments.guards import check_day, check_drop, check_exchanges
 from kite_instruments.syncing import kept_rows

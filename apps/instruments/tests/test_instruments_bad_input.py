@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 import pytest
 from dumps import IST, dump, future, row
 
-from kite_runtime.testing import CommandLine, Place, import_path
 from kite_devstack.databases import database
+from kite_runtime.testing import CommandLine, Place, import_path
 
 TODAY = datetime.now(IST).date()
 LATER = TODAY + timedelta(days=9)

@@ -8,6 +8,7 @@ from typing import Final
 
 import pytest
 
+from kite_instruments.cli import app
 from kite_runtime.testing import (
     SECRETS,
     call,
@@ -18,7 +19,6 @@ from kite_runtime.testing import (
     write_env,
     write_token_file,
 )
-from kite_instruments.cli import app
 
 NOBODY: Final = "127.0.0.1:9"
 ARGUMENTS: Final[dict[tuple[str, ...], tuple[str, ...]]] = {
@@ -72,7 +72,14 @@ def test_no_command_shows_a_secret(
     write_env(tmp_path)
     write_token_file(tmp_path)
     done = call(
-        [sys.executable, "-m", "kite_instruments.cli", *command, *ARGUMENTS.get(command, ()), "--debug"],
+        [
+            sys.executable,
+            "-m",
+            "kite_instruments.cli",
+            *command,
+            *ARGUMENTS.get(command, ()),
+            "--debug",
+        ],
         tmp_path,
         {**SECRETS, "POSTGRES_DSN": postgres_dsn(), **env, "PYTHONPATH": import_path()},
     )

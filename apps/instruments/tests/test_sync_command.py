@@ -16,12 +16,12 @@ import pytest
 from confluent_kafka import Consumer, Message
 from dumps import IST, dump, future, option, row
 
-from kite_runtime.testing import Place
 from kite_bars_store.database.locks import lock_key
-from kite_simulator import RestFault, RestSimulator
-from kite_simulator.master import Master
 from kite_kafka_io.codec import AvroCodec
 from kite_kafka_io.dead_letters import read_dead_letter
+from kite_runtime.testing import Place
+from kite_simulator import RestFault, RestSimulator
+from kite_simulator.master import Master
 
 TODAY = datetime.now(IST).date()
 LATER = TODAY + timedelta(days=20)

@@ -9,11 +9,11 @@ import hypothesis
 import pytest
 from command_line import load
 
-from kite_runtime.testing import CommandLine
 from kite_devstack.testing import kafka_bootstrap, make_topic  # noqa: F401
 from kite_kafka_io.mock_broker import MockBroker
 from kite_kafka_io.settings import KafkaSettings
 from kite_live_feed.topics import Topics
+from kite_runtime.testing import CommandLine
 
 # The first example of a test may compile the loops; a time limit would only measure the machine.
 hypothesis.settings.register_profile("ws_bridge", deadline=None)

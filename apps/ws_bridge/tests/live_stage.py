@@ -14,19 +14,19 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from kite_runtime.testing import import_path
 from kite_broker_zerodha.frames import count_slots
-from kite_simulator import SimulatorServer
 from kite_broker_zerodha.subscriptions import Plan
 from kite_kafka_io.consumer import RecordReader
 from kite_kafka_io.framing import SingleObjectFraming
 from kite_kafka_io.settings import KafkaSettings
-from kite_live_feed.rehearsal.demo import demo_plan
 from kite_live_feed.journal import RecordKind, list_segments, read_file
 from kite_live_feed.journal.scan import FEED_SESSION, FIRST_SEQ, KIND
 from kite_live_feed.proof.read_topics import Mark, read_back
 from kite_live_feed.proof.readback import ReadBack
+from kite_live_feed.rehearsal.demo import demo_plan
 from kite_live_feed.topics import Topics
+from kite_runtime.testing import import_path
+from kite_simulator import SimulatorServer
 
 FEED = "fault-test"
 INSTRUMENTS = 40

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from kite_runtime.testing import CommandLine, Running
 from kite_kafka_io.mock_broker import MockBroker
 from kite_live_feed.journal import Journal
+from kite_runtime.testing import CommandLine, Running
 
 KEY, TOKEN = "dummykey", "CANARYtoken"
 NOBODY = "127.0.0.1:9"

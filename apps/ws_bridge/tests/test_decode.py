@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from bridge_cases import Stage
 
-from kite_runtime.testing import CommandLine, Finished
 from kite_live_feed.journal import list_segments
+from kite_runtime.testing import CommandLine, Finished
 
 INFY, NIFTY, USDINR, MCX_SPREAD = 408065, 256265, 1000 << 8 | 3, 2000 << 8 | 7
 TRADED, SEEN = 1_767_584_699, 1_767_584_700

@@ -11,13 +11,12 @@ from typing import Any
 import pytest
 from bridge_cases import frames_of
 
-from kite_runtime.testing import CommandLine
-from kite_simulator import Fault, FaultKind, SimulatorOptions, SimulatorServer, parse_script
-from kite_simulator import Ledger as SimulatorLedger
 from kite_kafka_io.framing import SingleObjectFraming
 from kite_kafka_io.settings import KafkaSettings
-from kite_live_feed.rehearsal import demo
 from kite_live_feed.bridge import Bridge
+from kite_live_feed.journal import list_segments, read_file
+from kite_live_feed.proof.ledger import Ledger
+from kite_live_feed.rehearsal import demo
 from kite_live_feed.rehearsal.demo import (
     DemoOptions,
     demo_plan,
@@ -25,9 +24,10 @@ from kite_live_feed.rehearsal.demo import (
     expected_reasons,
     run_demo,
 )
-from kite_live_feed.journal import list_segments, read_file
-from kite_live_feed.proof.ledger import Ledger
 from kite_live_feed.topics import Topics
+from kite_runtime.testing import CommandLine
+from kite_simulator import Fault, FaultKind, SimulatorOptions, SimulatorServer, parse_script
+from kite_simulator import Ledger as SimulatorLedger
 
 QUIET = DemoOptions(ticks=3_000, rate_per_s=None, instruments=40, seed=7)
 FAULTS = DemoOptions(ticks=8_700, rate_per_s=4_000.0, instruments=40, script=parse_script("all"))

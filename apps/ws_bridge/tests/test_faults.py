@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kite_devstack.kafka import KafkaServer
 from faults import cli, page
 from faults.outcome import Fault, Outcome, append_record, load_records, make_record
 from faults.proof import Gap, silences, uncovered
 from faults.scene import Scene, create_topics, real_broker
+from kite_devstack.kafka import KafkaServer
 
 DOCS = Path(__file__).parents[3] / "docs"
 SHORT = (

@@ -15,8 +15,8 @@ from operating_page import metric_table
 from prometheus_client.parser import text_string_to_metric_families
 from promql import PromQlError, metrics_of
 
-from kite_simulator import SimulatorOptions, SimulatorServer
 from kite_kafka_io.mock_broker import MockBroker
+from kite_simulator import SimulatorOptions, SimulatorServer
 
 ROOT = Path(__file__).parents[3]
 ALERTS = ROOT / "infra" / "prometheus" / "alerts.yml"

@@ -12,7 +12,6 @@ from bridge_cases import START_NS, Stage, ltp
 from hypothesis import given
 from test_pump import OPTIONS, VIOLATION, Rig
 
-from kite_runtime.testing import CommandLine
 from kite_broker_zerodha.wire import encode_frame
 from kite_kafka_io.dead_letters import DeadLetter, Headers
 from kite_kafka_io.delivery import Delivery
@@ -24,6 +23,7 @@ from kite_live_feed.in_flight import Content
 from kite_live_feed.pump import REFUSED_FOR_S, SIDE_RETRY_S
 from kite_live_feed.refused import RefusedStore, read_refused
 from kite_live_feed.topics import Topics
+from kite_runtime.testing import CommandLine
 
 HEADERS = st.lists(st.tuples(st.text(max_size=9), st.none() | st.binary(max_size=9)), max_size=3)
 CONTENTS = st.builds(Content, st.none() | st.binary(max_size=9), st.binary(max_size=50), HEADERS)

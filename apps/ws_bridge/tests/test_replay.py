@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from bridge_cases import SESSION, HandClock, Stage, frame
 
-from kite_runtime.testing import CommandLine
 from kite_broker_zerodha.session.events import Disconnected
 from kite_kafka_io.consumer import RecordReader, TickReader
 from kite_kafka_io.settings import KafkaSettings
 from kite_live_feed.journal import START, JournalOptions, Position, list_segments
 from kite_live_feed.replay import ReplayCursor, ReplayReader
 from kite_live_feed.topics import Topics
+from kite_runtime.testing import CommandLine
 
 OPTIONS = JournalOptions(segment_bytes=1 << 20, max_bytes=1 << 24, sync="never")
 SECOND = 1_000_000_000

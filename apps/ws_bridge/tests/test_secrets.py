@@ -13,6 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from kite_kafka_io.consumer import RecordReader
+from kite_kafka_io.mock_broker import MockBroker
+from kite_kafka_io.settings import KafkaSettings
+from kite_live_feed.topics import Topics
 from kite_runtime.testing import (
     CANARY,
     PATIENCE_S,
@@ -27,10 +31,6 @@ from kite_runtime.testing import (
     write_env,
     write_token_file,
 )
-from kite_kafka_io.consumer import RecordReader
-from kite_kafka_io.mock_broker import MockBroker
-from kite_kafka_io.settings import KafkaSettings
-from kite_live_feed.topics import Topics
 
 NOBODY = "127.0.0.1:9"
 

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from kite_runtime.errors import PortTaken, SettingError, exit_code_of
 from kite_broker_zerodha.session.credentials import CredentialsError
 from kite_contracts.errors import SettingsError as FileSettingsError
 from kite_kafka_io.errors import SettingsError as KafkaSettingsError
 from kite_live_feed.errors import FORESEEN, JournalFull, MissingCredentials
 from kite_live_feed.journal import JournalOptions
-from kite_ws_bridge.settings import BridgeSettings, default_journal_dir, load_settings
 from kite_live_feed.shards import GroupSetup
+from kite_runtime.errors import PortTaken, SettingError, exit_code_of
+from kite_ws_bridge.settings import BridgeSettings, default_journal_dir, load_settings
 
 SECRET = "s3cr3t-value"
 MIB = 1024 * 1024

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from kite_runtime.testing import CommandLine, Running
 from kite_broker_zerodha.auth import RedirectListener, login_url, request_token_of
 from kite_broker_zerodha.errors import AuthRefused, RateLimited
 from kite_broker_zerodha.rest import KiteRest
+from kite_runtime.testing import CommandLine, Running
 
 
 def started(command_line: CommandLine, *more: str) -> tuple[Running, str]:

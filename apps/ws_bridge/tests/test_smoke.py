@@ -10,10 +10,8 @@ from typing import Any
 
 import pytest
 
-from kite_runtime.testing import CommandLine
 from kite_broker_zerodha.packets import PacketKind
 from kite_broker_zerodha.session.events import GapClosed, GapOpened
-from kite_simulator import FaultKind, parse_script
 from kite_broker_zerodha.wire import encode_packet
 from kite_contracts.reasons import ReasonCode
 from kite_contracts.validate import explain
@@ -29,6 +27,8 @@ from kite_live_feed.rehearsal.smoke.letters import identity
 from kite_live_feed.rehearsal.smoke.run import SmokeOptions, SmokeResult, run_smoke
 from kite_live_feed.rehearsal.smoke.stages import stage_letters
 from kite_live_feed.topics import Topics
+from kite_runtime.testing import CommandLine
+from kite_simulator import FaultKind, parse_script
 
 ALL = parse_script("all")
 OPTIONS = SmokeOptions(ticks=8_700, instruments=40, seed=3, script=ALL)

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 import pytest
 from prometheus_client import CollectorRegistry
 
-from kite_runtime.health import HealthServer
-from kite_runtime.testing import CommandLine
 from kite_live_feed.counters import Counters, ShardView
 from kite_live_feed.metrics import BridgeMetrics
+from kite_runtime.health import HealthServer
+from kite_runtime.testing import CommandLine
 from kite_ws_bridge.status_facts import Scrape, make_status, quantile
 
 

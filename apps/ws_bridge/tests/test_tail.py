@@ -13,16 +13,16 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from kite_runtime.testing import CommandLine, Finished
-from kite_simulator import parse_script
 from kite_kafka_io.delivery import Delivery
 from kite_kafka_io.framing import SingleObjectFraming
 from kite_kafka_io.mock_broker import MockBroker
 from kite_kafka_io.producer import RecordProducer
 from kite_kafka_io.settings import KafkaSettings
-from kite_ws_bridge.commands import tail
 from kite_live_feed.rehearsal.smoke.run import SmokeOptions, run_smoke
 from kite_live_feed.topics import Topics
+from kite_runtime.testing import CommandLine, Finished
+from kite_simulator import parse_script
+from kite_ws_bridge.commands import tail
 
 SCRIPT = parse_script("3 violation; 5 trailing; 7 drop")
 

@@ -7,15 +7,15 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
+from kite_bar_history.kite_history import KiteHistory
+from kite_bar_history.protocol import RefusedLine, Window
+from kite_bar_history.universe import Listed
 from kite_bars_store.bars import NO_OI, BarInstrument
 from kite_broker_zerodha.errors import AuthRefused
 from kite_broker_zerodha.rest import KiteRest, Pace, Retries
 from kite_broker_zerodha.rest.limits import CallKind
-from kite_simulator import Account, RestFault, RestOptions, RestSimulator
 from kite_contracts.sessions import IST, SessionCalendar
-from kite_bar_history.kite_history import KiteHistory
-from kite_bar_history.protocol import RefusedLine, Window
-from kite_bar_history.universe import Listed
+from kite_simulator import Account, RestFault, RestOptions, RestSimulator
 
 OPENS = datetime(2026, 1, 5, 9, 15, tzinfo=IST)
 MIDNIGHT = OPENS.replace(hour=0, minute=0)

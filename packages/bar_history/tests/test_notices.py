@@ -7,11 +7,11 @@ from datetime import date
 
 import pytest
 
-from kite_bars_store.bars import BarInstrument
-from kite_contracts.sessions import SessionCalendar
-from kite_bars_store.bars.missing.missing import Cause
 from kite_bar_history.notices import remarks, remarks_on_missing
 from kite_bar_history.universe import Listed
+from kite_bars_store.bars import BarInstrument
+from kite_bars_store.bars.missing.missing import Cause
+from kite_contracts.sessions import SessionCalendar
 
 KNOWN = Listed(BarInstrument("NSE", "SBIN", 2, 5), "NSE")
 UNKNOWN = Listed(BarInstrument("NSE", "INFY", 2, 0), "NSE")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from vendor_frames import LAYOUTS, frame_of
 
-from kite_bars_store.bars import NO_OI
-from kite_contracts.sessions.model import ist
 from kite_bar_history.vendor_files.lines import read_line
 from kite_bar_history.vendor_files.values import Fault
+from kite_bars_store.bars import NO_OI
+from kite_contracts.sessions.model import ist
 
 TEXT = frame_of(LAYOUTS["bar-end-text"])
 KITE = frame_of(LAYOUTS["kite"], "date,open,high,low,close,volume", "SBIN")

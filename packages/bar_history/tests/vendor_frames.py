@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from kite_bars_store.bars import BarInstrument
+from kite_bar_history.universe import Listed
 from kite_bar_history.vendor_files.detection import header_cells, positions_in
 from kite_bar_history.vendor_files.layouts import Layout, load_layouts
 from kite_bar_history.vendor_files.lines import Frame
 from kite_bar_history.vendor_files.values import Clock, Fault, Naming, Roster
-from kite_bar_history.universe import Listed
+from kite_bars_store.bars import BarInstrument
 
 SBIN = Listed(BarInstrument("NSE", "SBIN", 2, 5), "NSE")
 INFY = Listed(BarInstrument("NSE", "INFY", 2, 5), "NSE")

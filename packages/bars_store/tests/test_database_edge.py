@@ -247,7 +247,9 @@ def test_a_file_of_statements_with_a_mistake_is_refused(text: str, says: str) ->
 
 def test_every_statement_of_the_instruments_is_used() -> None:
     code = "".join(map(inspect.getsource, (recording, sql, store)))
-    unused = [name for name in load_statements("kite_bars_store.instruments") if f'"{name}"' not in code]
+    unused = [
+        name for name in load_statements("kite_bars_store.instruments") if f'"{name}"' not in code
+    ]
     assert unused == []
 
 

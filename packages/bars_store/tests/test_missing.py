@@ -10,8 +10,6 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kite_contracts.sessions import Holidays, SessionCalendar
-from kite_contracts.sessions.model import MINUTE_NS, midnight_ns
 from kite_bars_store.bars.missing.missing import (
     Cause,
     Held,
@@ -21,6 +19,8 @@ from kite_bars_store.bars.missing.missing import (
     days_between,
     explain,
 )
+from kite_contracts.sessions import Holidays, SessionCalendar
+from kite_contracts.sessions.model import MINUTE_NS, midnight_ns
 
 DAY = date(2026, 6, 1)  # a Monday
 HOLIDAY = date(2026, 6, 3)

@@ -7,8 +7,8 @@ from datetime import datetime
 import pytest
 
 from kite_bars_store.bars import BarColumns, BarInstrument, SourceBars, load_rules
-from kite_contracts.sessions import IST, SessionCalendar
 from kite_bars_store.bars.out_of_session import SessionJudge
+from kite_contracts.sessions import IST, SessionCalendar
 
 SBIN = BarInstrument("NSE", "SBIN")
 

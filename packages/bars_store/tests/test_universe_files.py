@@ -18,8 +18,8 @@ from kite_bars_store.instruments.universe_files import (
     make,
     union,
 )
-from kite_runtime.files import write_whole
 from kite_bars_store.instruments.universes import parse
+from kite_runtime.files import write_whole
 
 DAY = date(2026, 8, 12)
 WEEKS = weeks(date(2026, 8, 18), 3)

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from kite_broker_zerodha import decode_loops, frames
 from kite_broker_zerodha.errors import BatchTooSmall, FrameIndexError
-from kite_broker_zerodha.testing.fuzzing import random_packet
 from kite_broker_zerodha.packets import (
     LAYOUTS,
     MAX_FRAME_ROWS,
@@ -23,6 +22,7 @@ from kite_broker_zerodha.packets import (
     price_scale_of,
 )
 from kite_broker_zerodha.testing import any_frames, good_frames, packet_fields
+from kite_broker_zerodha.testing.fuzzing import random_packet
 from kite_broker_zerodha.wire import encode_frame, encode_packet, encode_row
 from kite_contracts.tick_batch import (
     ABSENT,

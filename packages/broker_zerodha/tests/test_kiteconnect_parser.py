@@ -33,8 +33,8 @@ from hypothesis import strategies as st
 from kiteconnect import KiteTicker  # type: ignore[import-untyped]
 
 from kite_broker_zerodha.packets import NS_PER_SECOND, PacketKind, Segment, is_tradable
-from kite_broker_zerodha.testing.reference import Row
 from kite_broker_zerodha.testing import any_packets, whole_frames
+from kite_broker_zerodha.testing.reference import Row
 from kite_broker_zerodha.wire import encode_frame, encode_packet
 from kite_contracts.tick_batch import ABSENT, Group, TickMode, Verdict
 

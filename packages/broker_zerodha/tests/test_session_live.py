@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kite_broker_zerodha.testing.reference import decode_frame
 from kite_broker_zerodha.session import (
     AuthExpired,
     AuthRestored,
@@ -34,8 +33,9 @@ from kite_broker_zerodha.session import (
     TokenFile,
 )
 from kite_broker_zerodha.session.testing import PATIENCE_S, START_NS, ManualClock, Recorder
-from kite_simulator import SimulatorOptions, SimulatorServer, parse_script
+from kite_broker_zerodha.testing.reference import decode_frame
 from kite_contracts.tick_batch import TickMode
+from kite_simulator import SimulatorOptions, SimulatorServer, parse_script
 
 pytestmark = pytest.mark.asyncio
 

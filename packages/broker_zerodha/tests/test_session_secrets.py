@@ -24,8 +24,8 @@ from kite_broker_zerodha.session import (
 )
 from kite_broker_zerodha.session.testing import PATIENCE_S, ManualClock, Recorder
 from kite_broker_zerodha.session.transport import ConnectFailed, open_connection
-from kite_simulator import SimulatorOptions, SimulatorServer
 from kite_contracts.tick_batch import TickMode
+from kite_simulator import SimulatorOptions, SimulatorServer
 
 pytestmark = pytest.mark.asyncio
 

@@ -23,8 +23,8 @@ from kite_broker_zerodha.auth import (
 )
 from kite_broker_zerodha.auth.grant import IST
 from kite_broker_zerodha.errors import CredentialsError
-from kite_runtime.secrets import Secret
 from kite_broker_zerodha.session import Credentials, TokenFile
+from kite_runtime.secrets import Secret
 
 MINTED = datetime(2026, 1, 5, 3, 0, tzinfo=UTC)
 TOKENS = st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=1)

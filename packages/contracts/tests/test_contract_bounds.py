@@ -11,7 +11,6 @@ from contract_records import Schema, tick_rows
 from hypothesis import example, given, settings
 
 from kite_contracts.bounds import check_row, compile_bounds, tick_bounds
-from kite_runtime.compiled import compiled
 from kite_contracts.errors import SchemaError, UnknownContractError
 from kite_contracts.schemas import json_schema
 from kite_contracts.tick_batch import (
@@ -28,6 +27,7 @@ from kite_contracts.tick_batch import (
 )
 from kite_contracts.tick_rows import COLUMN_PATHS, tick_record
 from kite_contracts.validate import explain
+from kite_runtime.compiled import compiled
 
 BOUNDS = tick_bounds()
 LOW, HIGH = BOUNDS.low.tolist(), BOUNDS.high.tolist()

@@ -14,9 +14,9 @@ from typing import Any, Final
 
 from confluent_kafka import Producer
 
-from kite_broker_zerodha.testing.fuzzing import random_packet
 from kite_broker_zerodha.packet_records import packet_record
 from kite_broker_zerodha.packets import PacketKind
+from kite_broker_zerodha.testing.fuzzing import random_packet
 from kite_contracts.reasons import ReasonCode
 from kite_kafka_io.codec import AvroCodec
 from kite_kafka_io.dead_letters import DeadLetter

@@ -18,10 +18,10 @@ from page_stage import TOKEN, app_of, failures, make_site, store_mixed
 
 from kite_bars_store.failures import Decision, Group, Selection
 from kite_contracts.migrations import runner
+from kite_dead_letters.page.calls import Site
 from kite_devstack import stack
 from kite_devstack.databases import database
 from kite_devstack.reporter import ConsoleReporter
-from kite_dead_letters.page.calls import Site
 from kite_kafka_io.settings import KafkaSettings
 
 LETTERS: Final = 2_000

@@ -11,11 +11,11 @@ from typing import Any, Final
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from kite_broker_zerodha.testing.fuzzing import random_packet
 from kite_broker_zerodha.packets import PacketKind
+from kite_broker_zerodha.testing.fuzzing import random_packet
 from kite_contracts.topics import TopicSpec
-from kite_devstack.databases import unique_name
 from kite_dead_letters.redrive import Targets
+from kite_devstack.databases import unique_name
 from kite_kafka_io.dead_letters import DeadLetter
 from kite_kafka_io.delivery import Delivery
 from kite_kafka_io.producer import RecordProducer

@@ -13,10 +13,10 @@ from mixed_letters import MAKERS, Mixed, mixed_letters
 from kite_contracts.reasons import ReasonCode
 from kite_dead_letters.classify import Classifier
 from kite_dead_letters.dialects import FIELDS
+from kite_dead_letters.dump.summary import Summary
 from kite_dead_letters.fast_lane import FastLane
 from kite_dead_letters.json_lines import LineMaker
 from kite_dead_letters.records import Dialect, ReasonSource
-from kite_dead_letters.dump.summary import Summary
 from kite_kafka_io.raw_reader import RawRecord
 
 COUNT = len(MAKERS) * 60

@@ -14,7 +14,6 @@ from mixed_letters import mixed_letters, produce
 from service_runs import running, until
 from stage import wait_for_leaders
 
-from kite_runtime.errors import EXIT_TRY_LATER, exit_code_of
 from kite_bars_store.database import connect
 from kite_bars_store.errors import DatabaseUnreachable, NotMigrated, StatementFailed
 from kite_bars_store.failures import FailureStore, Selection, Stored
@@ -23,6 +22,7 @@ from kite_dead_letters.errors import FORESEEN
 from kite_dead_letters.service import BACKOFF_MAX_S, IntakeService, backoff_s
 from kite_kafka_io.errors import BrokerUnreachable, UnknownTopic
 from kite_kafka_io.settings import KafkaSettings
+from kite_runtime.errors import EXIT_TRY_LATER, exit_code_of
 
 COUNT = 600
 DEADLINE_S = 90.0

@@ -10,8 +10,8 @@ from page_stage import TOPIC, Browser, browser, failures, make_site, store_mixed
 
 from kite_bars_store.failures import FailureRecord, Group, Selection, Status
 from kite_contracts.reasons import ReasonCode
-from kite_devstack.databases import database
 from kite_dead_letters.page import changing, reading
+from kite_devstack.databases import database
 
 HOSTILE = "<script>alert(1)</script>\"'&{{ 7*7 }}"
 

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from stage import Stage, good_packet, open_stage, packet_letter, read_all
 
-from kite_runtime.errors import TryAgainLater
 from kite_bars_store.database import connect
 from kite_bars_store.errors import ConnectionLost, DatabaseBusy
 from kite_bars_store.failures import Decision, FailureStore, RedriveLedger, Selection, Status
@@ -32,6 +31,7 @@ from kite_kafka_io.redrives import (
     RedriveFilter,
 )
 from kite_kafka_io.settings import KafkaSettings
+from kite_runtime.errors import TryAgainLater
 
 EVERYTHING = Selection(status=Status.OPEN)
 

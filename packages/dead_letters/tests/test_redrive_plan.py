@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from mixed_letters import bar_value
 from stage import Stage, good_packet
 
-from kite_runtime.errors import UsageError
 from kite_bars_store.failures import Failure, FailureRecord, Run, Status
 from kite_broker_zerodha.packet_records import packet_record
 from kite_contracts.topics import load_topics
@@ -33,6 +32,7 @@ from kite_dead_letters.redrive.transforms import (
 )
 from kite_kafka_io.codec import AvroCodec
 from kite_kafka_io.settings import KafkaSettings
+from kite_runtime.errors import UsageError
 
 NOW_NS = 1_795_000_100_000_000_000
 RUN = Run(7, NOW_NS | 15)

@@ -10,9 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from kite_runtime.clock import SystemClock
 from kite_broker_zerodha.session.credentials import FixedCredentials
-from kite_simulator import SimulatorOptions, SimulatorServer
 from kite_broker_zerodha.subscriptions import Plan
 from kite_contracts.tick_batch import TickMode
 from kite_kafka_io.framing import SingleObjectFraming
@@ -20,9 +18,11 @@ from kite_kafka_io.mock_broker import MockBroker
 from kite_kafka_io.settings import KafkaSettings
 from kite_live_feed.bridge import Bridge
 from kite_live_feed.bridge_parts import BridgeParts
-from kite_live_feed.rehearsal.demo import SESSION_OPTIONS
 from kite_live_feed.journal import Journal
+from kite_live_feed.rehearsal.demo import SESSION_OPTIONS
 from kite_live_feed.topics import Topics
+from kite_runtime.clock import SystemClock
+from kite_simulator import SimulatorOptions, SimulatorServer
 
 FIRST = {256265: TickMode.FULL}
 SECOND = {265: TickMode.FULL}

@@ -14,10 +14,10 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
-from kite_runtime.errors import PortTaken
-from kite_runtime.health import HealthServer
 from kite_live_feed.counters import Counters, ShardView
 from kite_live_feed.metrics import BridgeMetrics
+from kite_runtime.errors import PortTaken
+from kite_runtime.health import HealthServer
 
 TIMEOUT_S = 10.0
 

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from journal_cases import found_in, frame
 
-from kite_runtime.testing import import_path
 from kite_live_feed.journal import (
     Journal,
     JournalFull,
@@ -27,6 +26,7 @@ from kite_live_feed.journal import (
 )
 from kite_live_feed.journal.layout import PAYLOAD_BYTES_MAX
 from kite_live_feed.journal.writer import RETRY_NS
+from kite_runtime.testing import import_path
 
 SMALL = JournalOptions(segment_bytes=4096, max_bytes=5 * 4096, retain_s=3600.0, sync="never")
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from kite_runtime.errors import SettingError
-from kite_runtime.clock import SystemClock
 from kite_kafka_io.group import Membership
 from kite_live_feed.counters import Counters
 from kite_live_feed.shard_keeper import ShardKeeper, check_partitions
 from kite_live_feed.shards import Fence, GroupSetup, ShardNote, Takeover
+from kite_runtime.clock import SystemClock
+from kite_runtime.errors import SettingError
 
 DEADLINE_S = 30.0
 

@@ -18,9 +18,9 @@ from kite_broker_zerodha.session import (
     SessionOptions,
 )
 from kite_broker_zerodha.session.testing import Recorder
+from kite_contracts.tick_batch import TickMode
 from kite_simulator import Account, RestOptions, SimulatedKite, SimulatorOptions
 from kite_simulator.account import LoginRefused
-from kite_contracts.tick_batch import TickMode
 
 QUIET = SimulatorOptions(heartbeat_s=3600, settle_s=0.02, rate_per_s=200)
 QUICK = SessionOptions(

@@ -9,10 +9,10 @@ import pytest
 
 from kite_broker_zerodha.packets import PacketKind
 from kite_broker_zerodha.testing.reference import decode_frame
-from kite_simulator.faults import Fault, FaultKind, ScriptError, parse_script, spoil
-from kite_simulator.market import Market
 from kite_contracts.bounds import tick_bounds
 from kite_contracts.tick_batch import TickMode, Verdict
+from kite_simulator.faults import Fault, FaultKind, ScriptError, parse_script, spoil
+from kite_simulator.market import Market
 
 BOUNDS = tick_bounds()
 TOKENS = (257, 513, 265, 258)

@@ -18,6 +18,7 @@ from kiteconnect import exceptions as official
 from kite_broker_zerodha.errors import AuthRefused, InputRefused, KiteUnavailable
 from kite_broker_zerodha.rest import Candles, KiteRest, Pace, Retries, spans
 from kite_broker_zerodha.rest.limits import CallKind
+from kite_contracts.sessions import IST, SessionCalendar
 from kite_simulator import (
     Account,
     Lost,
@@ -30,7 +31,6 @@ from kite_simulator import (
 )
 from kite_simulator.history import History
 from kite_simulator.market import Market
-from kite_contracts.sessions import IST, SessionCalendar
 
 DAY = date(2026, 1, 5)
 OPENS = datetime(2026, 1, 5, 9, 15, tzinfo=IST)

@@ -18,11 +18,11 @@ import kiteconnect  # type: ignore[import-untyped]
 import pytest
 
 from kite_broker_zerodha.packets import is_tradable
-from kite_broker_zerodha.testing.reference import Row, decode_frame
 from kite_broker_zerodha.session import Connected, FixedCredentials, KiteSession
 from kite_broker_zerodha.session.testing import Recorder
-from kite_simulator import SimulatorOptions, SimulatorServer, parse_script
+from kite_broker_zerodha.testing.reference import Row, decode_frame
 from kite_contracts.tick_batch import ABSENT, TickMode
+from kite_simulator import SimulatorOptions, SimulatorServer, parse_script
 
 pytestmark = pytest.mark.asyncio
 

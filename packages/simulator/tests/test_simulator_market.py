@@ -9,11 +9,11 @@ import pytest
 
 from kite_broker_zerodha.packets import PacketKind, Segment, price_scale_of
 from kite_broker_zerodha.testing.reference import Row, decode_frame
-from kite_simulator.book import ClientBook, Feed
-from kite_simulator.market import START_EPOCH_S, Market
 from kite_broker_zerodha.wire import encode_frame
 from kite_contracts.bounds import tick_bounds
 from kite_contracts.tick_batch import TickMode
+from kite_simulator.book import ClientBook, Feed
+from kite_simulator.market import START_EPOCH_S, Market
 
 TOKENS = [number << 8 | segment for number in range(1, 41) for segment in (*Segment, 77)]
 TICKS = {3: 25_000, 6: 25, 7: 100, 8: 100, 12: 100}

@@ -15,13 +15,13 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 
 from kite_broker_zerodha.packets import PacketKind
-from kite_broker_zerodha.testing.reference import Row, decode_frame
 from kite_broker_zerodha.session import FeedSessions, FixedCredentials, KiteSession, SessionOptions
 from kite_broker_zerodha.session.testing import PATIENCE_S, Recorder
-from kite_simulator import SimulatorOptions, SimulatorServer, parse_script
+from kite_broker_zerodha.testing.reference import Row, decode_frame
 from kite_broker_zerodha.wire import HEARTBEAT
 from kite_contracts.bounds import tick_bounds
 from kite_contracts.tick_batch import TickMode, Verdict
+from kite_simulator import SimulatorOptions, SimulatorServer, parse_script
 
 pytestmark = pytest.mark.asyncio
 

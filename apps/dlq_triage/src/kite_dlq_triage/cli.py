@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 import typer
 
-from kite_runtime.command_line import make_app, run, with_any_reader, with_default
 from kite_dead_letters.errors import FORESEEN
+from kite_runtime.command_line import make_app, run, with_any_reader, with_default
 
 if TYPE_CHECKING:  # what import_module loads, for those who read imports
     from kite_dlq_triage.commands import (  # noqa: F401

@@ -6,8 +6,8 @@ import re
 from datetime import UTC, datetime
 from typing import Final
 
-from kite_runtime.errors import UsageError
 from kite_kafka_io.spans import Span
+from kite_runtime.errors import UsageError
 
 _NS: Final = 1_000_000_000
 _UNITS_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from kite_kafka_io.settings import KafkaSettings
+from kite_runtime.env_files import read_env
 from kite_runtime.errors import SettingError
 from kite_runtime.settings import Values
-from kite_runtime.env_files import read_env
-from kite_kafka_io.settings import KafkaSettings
 
 DEFAULT_PORT: Final = 9465
 

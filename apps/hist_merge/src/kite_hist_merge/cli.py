@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kite_runtime.command_line import make_app, run, with_any_reader
+from kite_bar_history.errors import FORESEEN
 from kite_hist_merge.commands import (
     backfill,
     daily,
@@ -14,7 +14,7 @@ from kite_hist_merge.commands import (
     revisions,
     show,
 )
-from kite_bar_history.errors import FORESEEN
+from kite_runtime.command_line import make_app, run, with_any_reader
 
 app = make_app(
     "hist_merge",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from kite_runtime.errors import UsageError
 from kite_bar_history.errors import FileUnusable
+from kite_runtime.errors import UsageError
 
 
 def files_of(paths: Sequence[Path]) -> list[Path]:

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kite_bars_store.bars import BarSurvey
-from kite_hist_merge.commands.options import Days, Stores, progress_bar
-from kite_hist_merge.commands.report import write_page
 from kite_bars_store.bars.export import Wish, export, pieces
 from kite_bars_store.report import render
 from kite_bars_store.report.gather import gather
+from kite_hist_merge.commands.options import Days, Stores, progress_bar
+from kite_hist_merge.commands.report import write_page
 
 
 def hand_on(

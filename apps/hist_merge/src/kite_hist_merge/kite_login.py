@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from kite_runtime.console import say
 from kite_broker_zerodha.auth import read_token
 from kite_broker_zerodha.errors import CredentialsError
 from kite_hist_merge.settings import Settings
+from kite_runtime.console import say
 
 if TYPE_CHECKING:
     from kite_broker_zerodha.rest import KiteRest, Pace

@@ -11,10 +11,10 @@ from typing import Any
 import typer
 from rich.table import Table
 
+from kite_bar_history.backfill_plan import CALLS_A_SECOND_MAX, Plan, Work
+from kite_contracts.sessions import IST
 from kite_runtime.console import say, stderr, stdout
 from kite_runtime.errors import Interrupted, UsageError
-from kite_contracts.sessions import IST
-from kite_bar_history.backfill_plan import CALLS_A_SECOND_MAX, Plan, Work
 
 
 def show_plan(plan: Plan, work: Work, as_json: bool) -> None:

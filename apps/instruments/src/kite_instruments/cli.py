@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import typer
 
-from kite_runtime.command_line import make_app, run, with_any_reader
 from kite_instruments.commands import (
     auth,
     calendar,
@@ -17,6 +16,7 @@ from kite_instruments.commands import (
     sync,
 )
 from kite_instruments.errors import FORESEEN
+from kite_runtime.command_line import make_app, run, with_any_reader
 
 app = make_app(
     "instruments",

@@ -11,13 +11,13 @@ from typing import Any, Final
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
 
-from kite_runtime.errors import UsageError
 from kite_bars_store.instruments import Changes, InstrumentStore, diff
 from kite_broker_zerodha.errors import NotADump
 from kite_broker_zerodha.instrument_dump import parse
 from kite_instruments.errors import DumpRefused, NotFound
 from kite_instruments.fetching import read_file
 from kite_instruments.shown import instrument
+from kite_runtime.errors import UsageError
 
 KINDS: Final = ("added", "expired", "removed", "renamed", "moved", "reused", "changed")
 _PAIRS: Final = frozenset({"renamed", "moved", "reused", "changed"})

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kite_runtime.console import say
 from kite_broker_zerodha.errors import AuthRefused
 from kite_broker_zerodha.instrument_dump import DUMP_BYTES_MAX
 from kite_instruments import kite
 from kite_instruments.errors import FileUnusable
 from kite_instruments.settings import Settings
+from kite_runtime.console import say
 
 
 @dataclass(frozen=True, slots=True)

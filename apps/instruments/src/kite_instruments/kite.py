@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kite_runtime.console import say
 from kite_broker_zerodha.auth import StoredToken, read_token
 from kite_broker_zerodha.errors import CredentialsError
-from kite_runtime.secrets import Secret
 from kite_instruments.errors import LoginDead
 from kite_instruments.settings import Settings
+from kite_runtime.console import say
+from kite_runtime.secrets import Secret
 
 if TYPE_CHECKING:
     from kite_broker_zerodha.rest import KiteRest

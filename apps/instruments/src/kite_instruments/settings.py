@@ -14,11 +14,11 @@ from urllib.parse import urlsplit
 
 import platformdirs
 
-from kite_runtime.errors import ConfigurationError, SettingError
-from kite_runtime.settings import Values
-from kite_runtime.secrets import Secret
-from kite_runtime.env_files import read_env
 from kite_kafka_io.settings import KafkaSettings
+from kite_runtime.env_files import read_env
+from kite_runtime.errors import ConfigurationError, SettingError
+from kite_runtime.secrets import Secret
+from kite_runtime.settings import Values
 
 KITE_ROOT: Final = "https://api.kite.trade"
 KITE_LOGIN: Final = "https://kite.zerodha.com/connect/login"

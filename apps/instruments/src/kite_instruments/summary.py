@@ -6,9 +6,9 @@ import json
 
 from rich.table import Table
 
-from kite_runtime.console import say, stdout
 from kite_instruments.messages import Published
 from kite_instruments.syncing import Outcome
+from kite_runtime.console import say, stdout
 
 
 def show(outcome: Outcome, as_json: bool) -> None:

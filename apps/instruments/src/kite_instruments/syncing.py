@@ -14,9 +14,9 @@ import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
 
 from kite_bars_store.instruments import SCHEMA, InstrumentStore, Snapshot, SyncResult, diff
+from kite_bars_store.instruments.counts import compare
 from kite_broker_zerodha.errors import NotADump
 from kite_broker_zerodha.instrument_dump import Dump, RefusedRow, parse
-from kite_bars_store.instruments.counts import compare
 from kite_instruments.errors import DumpRefused
 from kite_instruments.fetching import Fetched
 from kite_instruments.guards import check_day, check_drop, check_exchanges, expired

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kite_live_feed.errors import FORESEEN
 from kite_runtime.command_line import make_app, run, with_any_reader
 from kite_ws_bridge.commands import (
     decode,
@@ -15,7 +16,6 @@ from kite_ws_bridge.commands import (
     tail,
 )
 from kite_ws_bridge.commands import run as live
-from kite_live_feed.errors import FORESEEN
 
 app = make_app(
     "ws_bridge",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from rich.table import Table
 
-from kite_runtime.console import stdout
 from kite_live_feed.counters import Counters
 from kite_live_feed.proof.ledger import Ledger
+from kite_runtime.console import stdout
 
 
 def ledger_table(title: str, ledger: Ledger) -> Table:

@@ -12,7 +12,6 @@ from typing import Final, TypeVar
 import structlog
 from prometheus_client import CollectorRegistry
 
-from kite_runtime.health import HealthServer
 from kite_broker_zerodha.subscriptions import Plan
 from kite_kafka_io.group import GroupMember, Membership
 from kite_live_feed.bridge import Bridge
@@ -21,8 +20,9 @@ from kite_live_feed.journal import Journal
 from kite_live_feed.metrics import BridgeMetrics
 from kite_live_feed.shard_keeper import ShardKeeper
 from kite_live_feed.shards import GroupSetup
-from kite_ws_bridge.subscription_watch import SubscriptionWatch
 from kite_live_feed.topics import SHARDS
+from kite_runtime.health import HealthServer
+from kite_ws_bridge.subscription_watch import SubscriptionWatch
 
 log = structlog.get_logger()
 

@@ -14,8 +14,6 @@ from typing import Final
 
 import platformdirs
 
-from kite_runtime.errors import SettingError
-from kite_runtime.settings import Values
 from kite_broker_zerodha.session.credentials import (
     ACCESS_TOKEN,
     API_KEY,
@@ -25,12 +23,14 @@ from kite_broker_zerodha.session.credentials import (
     TokenFile,
 )
 from kite_broker_zerodha.subscriptions import SHARDS_MAX as KITE_CONNECTIONS
-from kite_runtime.env_files import read_env
 from kite_kafka_io.breaker import BreakerLimits
 from kite_kafka_io.settings import KafkaSettings
 from kite_live_feed.errors import MissingCredentials
 from kite_live_feed.journal.options import GIB, MIB, JournalOptions, Sync
 from kite_live_feed.shards import SHARDS_MAX, GroupSetup
+from kite_runtime.env_files import read_env
+from kite_runtime.errors import SettingError
+from kite_runtime.settings import Values
 
 KITE_ENDPOINT: Final = "wss://ws.kite.trade"
 DEFAULT_PORT: Final = 9464

@@ -15,18 +15,18 @@ from pathlib import Path
 import live_stage as stage
 import numpy as np
 
-from kite_simulator import SimulatorServer, parse_script
-from kite_broker_zerodha.subscriptions import Plan, Subscription, make_plan
-from kite_contracts.tick_batch import TickMode
 from faults.broker import NOTHING
 from faults.outcome import Fault, Outcome
 from faults.proof import Gap
 from faults.scene import Scene, Watcher, rows_above, until, watched
 from faults.shifted import MODULE, OPEN_HOURS, clock_settings
 from faults.wire import Mode, WireProxy
-from kite_live_feed.rehearsal.demo import demo_plan
+from kite_broker_zerodha.subscriptions import Plan, Subscription, make_plan
+from kite_contracts.tick_batch import TickMode
 from kite_live_feed.journal import RecordKind, list_segments, read_file
 from kite_live_feed.journal.scan import KIND
+from kite_live_feed.rehearsal.demo import demo_plan
+from kite_simulator import SimulatorServer, parse_script
 
 CLOSE_CODES = (1000, 1001, 1008, 1011, 1012, 3000)
 DETECTED_S = 8.0

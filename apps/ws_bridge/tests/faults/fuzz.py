@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from kite_broker_zerodha.testing.fuzzing import FuzzResult, fuzz
-from kite_contracts.bounds import tick_bounds
 from faults.outcome import Fault, Outcome
 from faults.scene import Scene
+from kite_broker_zerodha.testing.fuzzing import FuzzResult, fuzz
+from kite_contracts.bounds import tick_bounds
 
 FRAMES_PER_SEED = 50_000
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import live_stage as stage
 import numpy as np
 
-from kite_broker_zerodha.frames import count_slots
 from faults.broker import NOTHING
 from faults.outcome import Fault, Outcome
 from faults.proof import Proof
 from faults.scene import Scene, Watcher, until, watched
+from kite_broker_zerodha.frames import count_slots
 from kite_live_feed.journal import RecordKind, list_segments, read_file
 from kite_live_feed.journal.scan import END, KIND, START
 

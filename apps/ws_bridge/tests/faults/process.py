@@ -9,10 +9,10 @@ from functools import partial
 
 import live_stage as stage
 
-from kite_simulator import SimulatorServer
 from faults.broker import NOTHING
 from faults.outcome import Fault, Outcome
 from faults.scene import Scene, until
+from kite_simulator import SimulatorServer
 
 
 def kill(scene: Scene) -> Outcome:

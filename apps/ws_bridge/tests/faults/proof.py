@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from kite_broker_zerodha.session.events import SHARD_BITS
 from faults.outcome import Outcome
+from kite_broker_zerodha.session.events import SHARD_BITS
 from kite_kafka_io.consumer import RecordReader, TickReader
 from kite_kafka_io.framing import SingleObjectFraming
 from kite_kafka_io.settings import KafkaSettings

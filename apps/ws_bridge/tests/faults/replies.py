@@ -13,11 +13,11 @@ import signal
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from kite_devstack.kafka import KafkaServer
-from kite_devstack.layout import layout_of
 from faults.broker import NOTHING
 from faults.outcome import Fault, Outcome
 from faults.scene import Scene, create_topics, rows_above, until, watched
+from kite_devstack.kafka import KafkaServer
+from kite_devstack.layout import layout_of
 
 DROP_S = 0.1
 

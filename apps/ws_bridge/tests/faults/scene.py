@@ -13,17 +13,17 @@ from pathlib import Path
 
 import live_stage as stage
 
-from kite_simulator import Fault as FeedFault
-from kite_simulator import SimulatorOptions, SimulatorServer
+from faults.outcome import Outcome
+from faults.proof import Proof, prove
 from kite_contracts.topics import load_topics
 from kite_devstack import topics as devstack_topics
 from kite_devstack.kafka import KafkaServer, private_kafka
-from faults.outcome import Outcome
-from faults.proof import Proof, prove
 from kite_kafka_io.settings import KafkaSettings
 from kite_live_feed.proof.read_topics import Mark, mark_topics
-from kite_ws_bridge.status_facts import Scrape
 from kite_live_feed.topics import Topics
+from kite_simulator import Fault as FeedFault
+from kite_simulator import SimulatorOptions, SimulatorServer
+from kite_ws_bridge.status_facts import Scrape
 
 MIB = 1024 * 1024
 SAMPLE_S = 0.2

@@ -16,13 +16,13 @@ from collections import Counter
 
 import live_stage as stage
 
-from kite_simulator import SimulatorServer, parse_script
-from kite_broker_zerodha.subscriptions import Plan, Subscription, make_plan
 from faults.broker import MEMORY_MAX_MIB, NOTHING
 from faults.outcome import Fault, Outcome
 from faults.scene import Scene, Watcher, until, watched
 from faults.shifted import MODULE, OPEN_HOURS, clock_settings
+from kite_broker_zerodha.subscriptions import Plan, Subscription, make_plan
 from kite_live_feed.rehearsal.demo import demo_plan
+from kite_simulator import SimulatorServer, parse_script
 
 INSTRUMENTS = 9_000
 RATE = 18_000.0

@@ -8,17 +8,17 @@ import signal
 import subprocess
 import sys
 
-from kite_runtime.testing import import_path
-from kite_simulator import parse_script
-from kite_devstack import topics as devstack_topics
-from kite_devstack.kafka import KafkaServer
 from faults.outcome import Fault, Outcome
 from faults.scene import Scene, Watcher, create_topics, until, watched
+from kite_devstack import topics as devstack_topics
+from kite_devstack.kafka import KafkaServer
 from kite_kafka_io.offsets import end_offsets
 from kite_kafka_io.settings import KafkaSettings
 from kite_live_feed.proof.read_topics import Mark
 from kite_live_feed.refused import RefusedStore
 from kite_live_feed.topics import FEED_EVENTS, TICKS, TICKS_DLQ
+from kite_runtime.testing import import_path
+from kite_simulator import parse_script
 
 SCRIPT = "120 violation; 140 garbage; 160 unknown-length; 180 truncate; 200 violation; 220 trailing"
 

@@ -16,19 +16,19 @@ import live_stage as stage
 import numpy as np
 import numpy.typing as npt
 
-from kite_broker_zerodha.frames import count_slots
-from kite_simulator import SimulatorServer
 from faults.outcome import Outcome
 from faults.proof import Gap, Proof
 from faults.scene import Scene
+from kite_broker_zerodha.frames import count_slots
 from kite_kafka_io.consumer import TickReader
 from kite_kafka_io.settings import KafkaSettings
-from kite_live_feed.rehearsal.demo import demo_plan
 from kite_live_feed.journal import RecordKind, list_segments, read_file
 from kite_live_feed.journal.scan import FEED_SESSION, FIRST_SEQ, KIND, TS_RECV_NS
 from kite_live_feed.proof.read_topics import Mark
-from kite_ws_bridge.status_facts import Scrape
+from kite_live_feed.rehearsal.demo import demo_plan
 from kite_live_feed.topics import Topics
+from kite_simulator import SimulatorServer
+from kite_ws_bridge.status_facts import Scrape
 
 SHARDS = 3
 INSTRUMENTS = 120

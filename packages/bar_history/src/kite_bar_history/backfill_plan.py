@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, Final
 
-from kite_broker_zerodha.spans import spans
-from kite_contracts.sessions import IST, SessionCalendar
-from kite_contracts.sessions.model import MINUTE_NS
 from kite_bar_history.kite_history import INTERVALS, SETTLED_S
 from kite_bar_history.protocol import Window
 from kite_bar_history.universe import Listed
+from kite_broker_zerodha.spans import spans
+from kite_contracts.sessions import IST, SessionCalendar
+from kite_contracts.sessions.model import MINUTE_NS
 
 CALLS_A_SECOND_MAX: Final = 3.0
 """Of history: ``CALLS_A_SECOND`` in ``kite_broker_zerodha.rest``, which loads the official client."""

@@ -15,15 +15,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from kite_runtime.errors import (
-    EXIT_CONFIGURATION,
-    EXIT_FAILED,
-    EXIT_TRY_LATER,
-    AppError,
-    ConfigurationError,
-    Foreseen,
-    UsageError,
-)
 from kite_bars_store.errors import NotConfigured, StoreError, TryAgain
 from kite_broker_zerodha.errors import (
     AuthRefused,
@@ -36,6 +27,15 @@ from kite_contracts.errors import ContractError
 from kite_contracts.errors import SettingsError as FileSettingsError
 from kite_kafka_io.errors import BrokerUnreachable, KafkaIoError, RegistryError, UnknownTopic
 from kite_kafka_io.errors import SettingsError as KafkaSettingsError
+from kite_runtime.errors import (
+    EXIT_CONFIGURATION,
+    EXIT_FAILED,
+    EXIT_TRY_LATER,
+    AppError,
+    ConfigurationError,
+    Foreseen,
+    UsageError,
+)
 
 
 class NotFound(AppError):

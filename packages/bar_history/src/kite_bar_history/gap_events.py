@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from kite_runtime.errors import TryAgainLater
 from kite_bars_store.bars import Gap
 from kite_kafka_io.codec import AvroCodec
 from kite_kafka_io.errors import MalformedRecord, UnknownSchema
 from kite_kafka_io.raw_reader import RawReader, RawRecord
 from kite_kafka_io.registry import open_framing
 from kite_kafka_io.settings import KafkaSettings
+from kite_runtime.errors import TryAgainLater
 
 GROUP: Final = "hist_merge.heal"
 SILENCE_S: Final = 30.0

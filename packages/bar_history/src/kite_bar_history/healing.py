@@ -14,14 +14,14 @@ from typing import Any, Final
 
 import numpy as np
 
+from kite_bar_history.kite_history import SETTLED_S
+from kite_bar_history.protocol import Window
+from kite_bar_history.universe import Listed
 from kite_bars_store.bars import Gap
 from kite_bars_store.bars.columns import Int64s
 from kite_broker_zerodha.spans import spans
 from kite_contracts.sessions import IST, SessionCalendar
 from kite_contracts.sessions.model import MINUTE_NS
-from kite_bar_history.kite_history import SETTLED_S
-from kite_bar_history.protocol import Window
-from kite_bar_history.universe import Listed
 
 Find = Callable[[int, date], Listed | None]
 """The instrument that a token named on a day; None when nobody knows."""

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from kite_bar_history.protocol import Reading, RefusedLine, Window
+from kite_bar_history.refused import PLAIN_HEADER
+from kite_bar_history.universe import Listed
 from kite_bars_store.bars import BarColumns, SourceBars
 from kite_bars_store.bars.columns import Int64s
 from kite_broker_zerodha.errors import InputRefused
 from kite_broker_zerodha.spans import spans
 from kite_contracts.sessions import IST, SessionCalendar
 from kite_contracts.sessions.model import midnight_ns
-from kite_bar_history.refused import PLAIN_HEADER
-from kite_bar_history.protocol import Reading, RefusedLine, Window
-from kite_bar_history.universe import Listed
 
 if TYPE_CHECKING:
     from kite_broker_zerodha.rest import Candles, KiteRest

@@ -17,16 +17,16 @@ from typing import Any, Final
 
 import numpy as np
 
-from kite_runtime.errors import ConfigurationError, TryAgainLater
-from kite_bars_store.bars import BarColumns, BarInstrument, SourceBars
 from kite_bar_history.live_records import VALUES, Arrays, LiveColumns, Name, RecordJudge
 from kite_bar_history.protocol import Reading, RefusedLine, Window
 from kite_bar_history.universe import Listed
+from kite_bars_store.bars import BarColumns, BarInstrument, SourceBars
 from kite_kafka_io.framing import Framing
 from kite_kafka_io.raw_reader import RawReader, RawRecord
 from kite_kafka_io.registry import open_framing
 from kite_kafka_io.settings import KafkaSettings
 from kite_kafka_io.spans import Span
+from kite_runtime.errors import ConfigurationError, TryAgainLater
 
 SOURCE: Final = "live"
 BARS_MAX: Final = 1_000_000

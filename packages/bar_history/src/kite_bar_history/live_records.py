@@ -14,11 +14,11 @@ from typing import Any, Final
 import jsonschema_rs
 import numpy as np
 
+from kite_bar_history.protocol import RefusedLine
 from kite_bars_store.bars import NO_OI
 from kite_contracts.reasons import ReasonCode
 from kite_contracts.schemas import json_schema
 from kite_contracts.validate import explain
-from kite_bar_history.protocol import RefusedLine
 from kite_kafka_io.codec import AvroCodec
 from kite_kafka_io.errors import MalformedRecord, UnknownSchema
 from kite_kafka_io.framing import Framing

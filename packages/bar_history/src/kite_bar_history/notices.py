@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
 
-from kite_contracts.sessions import SessionCalendar
-from kite_bars_store.bars.missing.missing import Cause
 from kite_bar_history.universe import Listed
+from kite_bars_store.bars.missing.missing import Cause
+from kite_contracts.sessions import SessionCalendar
 
 
 def remarks(

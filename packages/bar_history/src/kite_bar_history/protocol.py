@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from kite_bars_store.bars import SourceBars
 from kite_bar_history.universe import Listed
+from kite_bars_store.bars import SourceBars
 
 
 @dataclass(frozen=True)

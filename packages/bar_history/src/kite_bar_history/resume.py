@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kite_runtime.console import say
-from kite_runtime.checkpoint import Checkpoint
 from kite_bar_history.protocol import Window
+from kite_runtime.checkpoint import Checkpoint
+from kite_runtime.console import say
 
 
 class Unfinished:

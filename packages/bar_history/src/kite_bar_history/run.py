@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
+from kite_bar_history.protocol import BarSource, RefusedLine, Window
+from kite_bar_history.refused import not_kept
+from kite_bar_history.summary import RunSummary
 from kite_bars_store.bars import BarStore, MergeResult, MergeRules, SourceBars
+from kite_bars_store.bars.out_of_session import SessionJudge
 from kite_bars_store.database import Connection, transaction
 from kite_contracts.sessions import SessionCalendar
-from kite_bars_store.bars.out_of_session import SessionJudge
-from kite_bar_history.refused import not_kept
-from kite_bar_history.protocol import BarSource, RefusedLine, Window
-from kite_bar_history.summary import RunSummary
 
 Progress = Callable[[int, Window], None]
 """Called before each window with how many are done."""

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from kite_runtime.console import stdout
-from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS
+from kite_bar_history.protocol import RefusedLine
 from kite_bars_store.bars import GoldenCount, MergeResult
 from kite_bars_store.bars.out_of_session import OutsideBars
-from kite_bar_history.protocol import RefusedLine
+from kite_runtime.console import stdout
+from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS
 
 EXAMPLES_MAX: Final = 5
 

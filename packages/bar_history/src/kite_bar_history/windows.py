@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from kite_contracts.sessions import IST
 from kite_bar_history.protocol import Window
 from kite_bar_history.universe import Listed
+from kite_contracts.sessions import IST
 
 INSTRUMENTS_MAX: Final = 25
 """Of one window: a month of minutes of so many is about the 250,000 bars of one transaction."""

@@ -19,7 +19,6 @@ import numpy.typing as npt
 
 from kite_broker_zerodha.packets import LAYOUTS, NS_PER_SECOND, PacketKind, Wire, price_scale_of
 from kite_contracts.bounds import check_row
-from kite_runtime.compiled import compiled
 from kite_contracts.tick_batch import (
     ABSENT,
     FEED_SEQ,
@@ -31,6 +30,7 @@ from kite_contracts.tick_batch import (
     TS_RECV_NS,
     Verdict,
 )
+from kite_runtime.compiled import compiled
 
 Ints = npt.NDArray[np.int64]
 Buffer = npt.NDArray[np.uint8]

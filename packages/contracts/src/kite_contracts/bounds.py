@@ -13,12 +13,12 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from kite_runtime.compiled import compiled
 from kite_contracts.errors import SchemaError
 from kite_contracts.schemas import json_schema
 from kite_contracts.shape import Node, json_nodes
 from kite_contracts.tick_batch import ABSENT, DEPTH_LEVELS, FIELD_COUNT, TickMode
 from kite_contracts.tick_rows import COLUMN_PATHS, GROUP_NAMES, NULLABLE_COLUMNS, group_of
+from kite_runtime.compiled import compiled
 
 ALL_ALLOWED: Final = np.uint64(2**64 - 1)
 """The mask of a column without an enum."""

@@ -17,9 +17,9 @@ from kite_contracts.compatibility import breaks
 from kite_contracts.errors import ContractError, SettingsError, UnknownContractError
 from kite_contracts.lock import LOCK_NAME, is_released, lock_contract, read_lock
 from kite_contracts.mapping import load_mapping
-from kite_runtime.env_files import read_env
 from kite_contracts.store import Contract, SchemaStore, packaged
 from kite_contracts.topics import load_topics
+from kite_runtime.env_files import read_env
 
 PROGRAM: Final = "kite-contracts"
 EXIT_DONE: Final = 0

@@ -17,6 +17,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from kite_bars_store.errors import NotConfigured, StoreError, TryAgain
+from kite_contracts.errors import ContractError
+from kite_contracts.errors import SettingsError as FileSettingsError
+from kite_kafka_io.errors import BrokerUnreachable, KafkaIoError, RegistryError, UnknownTopic
+from kite_kafka_io.errors import SettingsError as KafkaSettingsError
 from kite_runtime.errors import (
     EXIT_CONFIGURATION,
     EXIT_FAILED,
@@ -25,11 +30,6 @@ from kite_runtime.errors import (
     Foreseen,
     UsageError,
 )
-from kite_bars_store.errors import NotConfigured, StoreError, TryAgain
-from kite_contracts.errors import ContractError
-from kite_contracts.errors import SettingsError as FileSettingsError
-from kite_kafka_io.errors import BrokerUnreachable, KafkaIoError, RegistryError, UnknownTopic
-from kite_kafka_io.errors import SettingsError as KafkaSettingsError
 
 
 class NoSuchTopic(UsageError):

@@ -16,9 +16,9 @@ import orjson
 from kite_broker_zerodha.packet_records import packet_json
 from kite_broker_zerodha.packets import PacketKind
 from kite_dead_letters.classify import PIECES, Classifier, Known
+from kite_dead_letters.dump.summary import Summary, Tally
 from kite_dead_letters.json_lines import LineMaker
 from kite_dead_letters.records import Dialect
-from kite_dead_letters.dump.summary import Summary, Tally
 from kite_kafka_io.raw_reader import RawRecord
 
 _LONG_MAX: Final = b"%d" % (2**63 - 1)

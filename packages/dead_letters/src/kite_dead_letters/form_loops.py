@@ -11,7 +11,6 @@ from typing import Final
 
 import numpy as np
 
-from kite_runtime.compiled import compiled
 from kite_dead_letters.text_loops import Ints, Word
 from kite_kafka_io.librdkafka.calls import copy_bytes
 from kite_kafka_io.librdkafka.gathering import (
@@ -28,6 +27,7 @@ from kite_kafka_io.librdkafka.gathering import (
     VALUE,
 )
 from kite_kafka_io.librdkafka.memory import byte_at
+from kite_runtime.compiled import compiled
 
 # A template's row.
 FORM_AT: Final = 0

@@ -16,16 +16,16 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final
 
-from kite_runtime.errors import AppError
 from kite_dead_letters.dump.dump import dump
 from kite_dead_letters.dump.dump_file import PieceFile
-from kite_dead_letters.opening import open_work
-from kite_runtime.stopping import Stop
 from kite_dead_letters.dump.summary import Summary
+from kite_dead_letters.opening import open_work
 from kite_dead_letters.work import DumpOptions
 from kite_kafka_io.errors import BrokerUnreachable, KafkaIoError
 from kite_kafka_io.settings import KafkaSettings
 from kite_kafka_io.spans import Ranges, Span
+from kite_runtime.errors import AppError
+from kite_runtime.stopping import Stop
 
 WORTH_RECORDS: Final = 20_000
 """Below so many records one process is done before the helpers have begun."""

@@ -11,7 +11,6 @@ from typing import Final
 
 import numpy as np
 
-from kite_runtime.compiled import compiled
 from kite_dead_letters.form_loops import (
     FEED_SESSION,
     FIRST_AT,
@@ -48,6 +47,7 @@ from kite_kafka_io.librdkafka.gathering import (
     VALUE,
     VALUE_BYTES,
 )
+from kite_runtime.compiled import compiled
 
 DONE: Final = 0
 NEW: Final = 1

@@ -7,10 +7,10 @@ from typing import Final
 import numpy as np
 
 from kite_broker_zerodha.packets import DEFAULT_PRICE_SCALE, PRICE_SCALES, PacketKind, Wire
-from kite_runtime.compiled import compiled
 from kite_dead_letters.packet_texts import FULL_EVENT_AT, INDEX_EVENT_AT, TRADED_AT, WIRES
 from kite_dead_letters.text_loops import Bytes, Word, put_number
 from kite_kafka_io.librdkafka.memory import byte_at
+from kite_runtime.compiled import compiled
 
 _SCALES: Final = np.array(
     [PRICE_SCALES.get(segment, DEFAULT_PRICE_SCALE) for segment in range(256)], np.int64

@@ -11,9 +11,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from kite_runtime.compiled import compiled
 from kite_kafka_io.librdkafka.calls import copy_bytes
 from kite_kafka_io.librdkafka.memory import byte_at
+from kite_runtime.compiled import compiled
 
 Bytes = npt.NDArray[np.uint8]
 Ints = npt.NDArray[np.int64]

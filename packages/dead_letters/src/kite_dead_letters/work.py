@@ -8,10 +8,10 @@ from typing import Protocol
 
 from kite_dead_letters.classify import Classifier
 from kite_dead_letters.dump.dump_file import Lines
+from kite_dead_letters.dump.summary import Summary
 from kite_dead_letters.fast_lane import FastLane
 from kite_dead_letters.json_lines import LineMaker
 from kite_dead_letters.records import ReasonSource
-from kite_dead_letters.dump.summary import Summary
 from kite_kafka_io.raw_reader import RawReader, RawRecord
 
 

@@ -13,7 +13,6 @@ from typing import Annotated
 import typer
 
 from kite_contracts.errors import ContractError, DatabaseAwayError, SettingsError
-from kite_runtime.env_files import LOCAL_STACK_FILE, read_env
 from kite_contracts.topics import load_topics
 from kite_devstack import databases, leases, stack, tables, topics
 from kite_devstack.errors import (
@@ -25,6 +24,7 @@ from kite_devstack.errors import (
 )
 from kite_devstack.layout import KAFKA_VERSION, POSTGRES_MAJOR, layout_of
 from kite_devstack.reporter import ConsoleReporter
+from kite_runtime.env_files import LOCAL_STACK_FILE, read_env
 
 DRY_RUN_VARIABLE = "TOPICS_DRY_RUN"
 _DRY_RUN_TIMEOUT_S = 3.0

@@ -12,7 +12,6 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from kite_runtime.compiled import compiled
 from kite_contracts.tick_batch import (
     ABSENT,
     DEPTH,
@@ -32,6 +31,7 @@ from kite_contracts.tick_batch import (
     Group,
     Verdict,
 )
+from kite_runtime.compiled import compiled
 
 Bytes = npt.NDArray[np.uint8]
 Ints = npt.NDArray[np.int64]

@@ -6,13 +6,13 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from kite_runtime.clock import Clock
 from kite_broker_zerodha.session.credentials import CredentialSource
 from kite_broker_zerodha.session.options import SessionOptions
 from kite_kafka_io.breaker import BreakerLimits
 from kite_kafka_io.framing import Framing
 from kite_kafka_io.settings import KafkaSettings
 from kite_live_feed.topics import Topics
+from kite_runtime.clock import Clock
 
 
 class Group(Protocol):

@@ -25,6 +25,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from kite_broker_zerodha.errors import BrokerError
+from kite_broker_zerodha.subscriptions import PlanError
+from kite_contracts.errors import ContractError
+from kite_contracts.errors import SettingsError as FileSettingsError
+from kite_kafka_io.errors import BrokerUnreachable, KafkaIoError, RegistryError, UnknownTopic
+from kite_kafka_io.errors import SettingsError as KafkaSettingsError
 from kite_runtime.errors import (
     EXIT_CONFIGURATION,
     EXIT_FAILED,
@@ -36,13 +42,7 @@ from kite_runtime.errors import (
     TryAgainLater,
     UsageError,
 )
-from kite_broker_zerodha.errors import BrokerError
 from kite_simulator import ScriptError
-from kite_broker_zerodha.subscriptions import PlanError
-from kite_contracts.errors import ContractError
-from kite_contracts.errors import SettingsError as FileSettingsError
-from kite_kafka_io.errors import BrokerUnreachable, KafkaIoError, RegistryError, UnknownTopic
-from kite_kafka_io.errors import SettingsError as KafkaSettingsError
 
 
 class NotAJournalFile(UsageError):

@@ -16,7 +16,6 @@ import orjson
 import structlog
 
 from kite_broker_zerodha.frames import count_slots
-from kite_runtime.clock import Clock
 from kite_broker_zerodha.session.events import (
     AuthExpired,
     AuthRestored,
@@ -34,6 +33,7 @@ from kite_kafka_io.breaker import BreakerState
 from kite_live_feed.counters import Counters
 from kite_live_feed.feed_events import feed_event
 from kite_live_feed.journal import JournalFull, JournalWriter, RecordKind
+from kite_runtime.clock import Clock
 
 log = structlog.get_logger()
 

@@ -12,10 +12,10 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Final
 
-from kite_runtime.errors import AppError
 from kite_broker_zerodha.packets import Segment, segment_of
 from kite_broker_zerodha.session.liveness import IsOpen
 from kite_contracts.sessions import Holidays, SessionCalendar, exchange_holidays
+from kite_runtime.errors import AppError
 
 SESSIONS: Final = Path("configs/sessions.toml")
 _NAMES: Final = {int(segment): segment.name for segment in Segment}

@@ -20,7 +20,6 @@ import structlog
 
 from kite_broker_zerodha.frames import FRAME_INDEX, decode_frames
 from kite_broker_zerodha.packets import MAX_FRAME_ROWS
-from kite_runtime.clock import Clock, SystemClock
 from kite_contracts.bounds import TickBounds, tick_bounds
 from kite_contracts.tick_batch import TickBatch, Verdict
 from kite_kafka_io.codec import AvroCodec
@@ -36,6 +35,7 @@ from kite_live_feed.journal import Chunk, Position
 from kite_live_feed.refused import RefusedStore
 from kite_live_feed.shards import Fence, Frames, newest_frames, superseded
 from kite_live_feed.topics import Topics
+from kite_runtime.clock import Clock, SystemClock
 
 log = structlog.get_logger()
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from kite_broker_zerodha.frames import FRAME_INDEX
-from kite_runtime.clock import Clock
 from kite_live_feed.journal import START, Chunk, Position, read_file
+from kite_runtime.clock import Clock
 
 PACED_BYTES: Final = 16 * 1024
 NS: Final = 1_000_000_000

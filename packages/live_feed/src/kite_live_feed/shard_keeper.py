@@ -22,8 +22,6 @@ from typing import Any, Final, Protocol, TypeVar
 
 import structlog
 
-from kite_runtime.errors import SettingError
-from kite_runtime.clock import Clock
 from kite_kafka_io.errors import BrokerUnreachable
 from kite_kafka_io.group import GroupMember, Membership
 from kite_live_feed.counters import Counters
@@ -38,6 +36,8 @@ from kite_live_feed.shards import (
     resume_from,
 )
 from kite_live_feed.topics import SHARDS
+from kite_runtime.clock import Clock
+from kite_runtime.errors import SettingError
 
 log = structlog.get_logger()
 

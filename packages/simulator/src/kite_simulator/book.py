@@ -10,9 +10,9 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from kite_simulator.market import Market
 from kite_broker_zerodha.subscriptions import SHARD_TOKENS_MAX, TOKEN_MAX
 from kite_contracts.tick_batch import TickMode
+from kite_simulator.market import Market
 
 BLOCK_TOKENS: Final = 512
 """Instruments moved in one step of the market, however small the frames are."""

@@ -23,9 +23,9 @@ import numpy as np
 import numpy.typing as npt
 
 from kite_broker_zerodha.packets import Segment, segment_of
-from kite_simulator.market import origin_of
 from kite_contracts.sessions import IST, SessionCalendar
 from kite_contracts.sessions.model import midnight_ns
+from kite_simulator.market import origin_of
 
 Int64s = npt.NDArray[np.int64]
 

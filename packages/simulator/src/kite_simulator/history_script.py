@@ -13,9 +13,9 @@ from datetime import date, datetime
 from fractions import Fraction
 from typing import Final
 
+from kite_contracts.sessions import IST
 from kite_simulator.faults import ScriptError
 from kite_simulator.history import Lost, Restated
-from kite_contracts.sessions import IST
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import ssl
 from dataclasses import dataclass
 
+from kite_broker_zerodha.subscriptions import SHARD_TOKENS_MAX, SHARDS_MAX
 from kite_simulator.faults import Fault
 from kite_simulator.market import START_EPOCH_S
-from kite_broker_zerodha.subscriptions import SHARD_TOKENS_MAX, SHARDS_MAX
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,14 +18,14 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from kite_broker_zerodha.packets import PacketKind
+from kite_broker_zerodha.wire import HEARTBEAT, encode_frame
+from kite_runtime.redaction import redacting_logger
 from kite_simulator.account import Account
 from kite_simulator.book import ClientBook, Feed, Updates
 from kite_simulator.faults import Fault, FaultKind, Outgoing, spoil
 from kite_simulator.ledger import ConnectionLedger, Ledger
 from kite_simulator.market import Market, cut
 from kite_simulator.options import SimulatorOptions
-from kite_broker_zerodha.wire import HEARTBEAT, encode_frame
-from kite_runtime.redaction import redacting_logger
 
 _SLOW_PIECES: Final = 8
 _UNPACED_TICKS_A_SECOND: Final = 1000.0

@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from kite_runtime.errors import UsageError
 from kite_bars_store.failures import Decision
 from kite_bars_store.failures.store import ASSIGNEE_LENGTH_MAX
 from kite_dlq_triage.commands.deciding import decide
 from kite_dlq_triage.commands.options import Root
 from kite_dlq_triage.commands.storing import Group, Ids, Json, Note, Who
+from kite_runtime.errors import UsageError
 
 
 def command(

@@ -12,13 +12,13 @@ import orjson
 import typer
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
+from kite_dead_letters.counters import IntakeCounters, IntakeMetrics
+from kite_dead_letters.service import GROUP, IntakeService
+from kite_dlq_triage.commands.options import Bootstrap, Root, Topics, settings_of, topics_of
 from kite_runtime.console import say
 from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS
 from kite_runtime.health import HealthServer
 from kite_runtime.logs import configure_logs
-from kite_dlq_triage.commands.options import Bootstrap, Root, Topics, settings_of, topics_of
-from kite_dead_letters.counters import IntakeCounters, IntakeMetrics
-from kite_dead_letters.service import GROUP, IntakeService
 
 
 def command(

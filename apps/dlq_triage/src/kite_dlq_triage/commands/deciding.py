@@ -8,10 +8,10 @@ from typing import Final
 
 import orjson
 
-from kite_runtime.console import stdout
 from kite_bars_store.failures import Decision, FailureStore
 from kite_dlq_triage.commands.options import Root
 from kite_dlq_triage.commands.storing import Group, Ids, Json, Note, Who, database, selection, user
+from kite_runtime.console import stdout
 
 _DONE = {
     Decision.RESOLVE: "resolved",

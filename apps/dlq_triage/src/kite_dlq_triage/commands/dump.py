@@ -15,11 +15,14 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from kite_runtime.console import say, stderr, stdout
-from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS, EXIT_INTERRUPTED, UsageError
-from kite_runtime.logs import configure_logs
 from kite_contracts.reasons import ReasonCode
 from kite_dead_letters.classify import Classifier
+from kite_dead_letters.dump.dump import dump
+from kite_dead_letters.dump.dump_file import STDOUT, DumpFile
+from kite_dead_letters.dump.summary import Summary
+from kite_dead_letters.helpers import JOBS, JOBS_MAX, Helper, Piece, count_of, helping, share
+from kite_dead_letters.opening import open_work
+from kite_dead_letters.work import DumpOptions, RecordWork, Work, reason_filter
 from kite_dlq_triage.commands.options import (
     Bootstrap,
     From,
@@ -30,18 +33,15 @@ from kite_dlq_triage.commands.options import (
     settings_of,
     topics_of,
 )
-from kite_dead_letters.dump.dump import dump
-from kite_dead_letters.dump.dump_file import STDOUT, DumpFile
-from kite_dead_letters.helpers import JOBS, JOBS_MAX, Helper, Piece, count_of, helping, share
-from kite_dead_letters.opening import open_work
 from kite_dlq_triage.places import span_of
-from kite_runtime.stopping import Stop, stop_on_signals
-from kite_dead_letters.dump.summary import Summary
-from kite_dead_letters.work import DumpOptions, RecordWork, Work, reason_filter
 from kite_kafka_io.raw_reader import RawReader
 from kite_kafka_io.registry import open_framing
 from kite_kafka_io.settings import KafkaSettings
 from kite_kafka_io.spans import Ranges, find_ranges, match_topics
+from kite_runtime.console import say, stderr, stdout
+from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS, EXIT_INTERRUPTED, UsageError
+from kite_runtime.logs import configure_logs
+from kite_runtime.stopping import Stop, stop_on_signals
 
 LOOK_S: Final = 0.05
 _HINTS_MAX: Final = 5

@@ -9,8 +9,6 @@ import orjson
 import typer
 from rich.table import Table
 
-from kite_runtime.console import say, stdout
-from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS
 from kite_bars_store.failures import FailureStore, Group, GroupFilter, Overview
 from kite_bars_store.failures.store import GROUPS_MAX
 from kite_dlq_triage.commands.options import Root
@@ -26,6 +24,8 @@ from kite_dlq_triage.commands.storing import (
     moment,
     times,
 )
+from kite_runtime.console import say, stdout
+from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS
 
 
 def command(

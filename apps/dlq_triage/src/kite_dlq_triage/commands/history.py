@@ -7,11 +7,11 @@ from pathlib import Path
 import orjson
 from rich.table import Table
 
-from kite_runtime.console import stdout
 from kite_bars_store.failures import Event, FailureStore
+from kite_dead_letters.errors import NotFound
 from kite_dlq_triage.commands.options import Root
 from kite_dlq_triage.commands.storing import Json, One, database, id_of, moment
-from kite_dead_letters.errors import NotFound
+from kite_runtime.console import stdout
 
 
 def command(failure: One, as_json: Json = False, root: Root = Path()) -> int:

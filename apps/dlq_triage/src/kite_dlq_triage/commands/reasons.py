@@ -8,8 +8,8 @@ import orjson
 import typer
 from rich.table import Table
 
-from kite_runtime.console import stdout
 from kite_contracts.reasons import ReasonCode
+from kite_runtime.console import stdout
 
 _HEAD: Final = """\
 # Reason codes

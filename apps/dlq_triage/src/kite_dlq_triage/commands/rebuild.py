@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kite_runtime.console import say, stdout
 from kite_bars_store.failures import FailureStore
 from kite_dlq_triage.commands.options import Root
 from kite_dlq_triage.commands.storing import database
+from kite_runtime.console import say, stdout
 
 
 def command(root: Root = Path()) -> int:

@@ -11,11 +11,15 @@ from typing import Annotated, Final
 
 import typer
 
-from kite_runtime.console import say
-from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS, EXIT_INTERRUPTED, UsageError
-from kite_runtime.logs import configure_logs
 from kite_bars_store.failures import FailureStore, RedriveLedger, Selection, Status
 from kite_contracts.topics import load_topics
+from kite_dead_letters.redrive import Action, Planner, Redriver, Report, Rules, Step, Targets
+from kite_dead_letters.redrive.mending import Mender
+from kite_dead_letters.redrive.outbox import Outbox
+from kite_dead_letters.redrive.pace import Pace
+from kite_dead_letters.redrive.plan import ATTEMPTS_MAX, STALE_AFTER_S
+from kite_dead_letters.redrive.transform_files import load_function, load_mapping
+from kite_dead_letters.redrive.transforms import Transform, TransformInvalid, from_settings
 from kite_dlq_triage.commands.options import Bootstrap, Root, settings_of
 from kite_dlq_triage.commands.redrive_output import Progress, print_step, print_summary
 from kite_dlq_triage.commands.storing import (
@@ -32,15 +36,11 @@ from kite_dlq_triage.commands.storing import (
     selection,
     user,
 )
-from kite_dead_letters.redrive import Action, Planner, Redriver, Report, Rules, Step, Targets
-from kite_dead_letters.redrive.mending import Mender
-from kite_dead_letters.redrive.outbox import Outbox
-from kite_dead_letters.redrive.pace import Pace
-from kite_dead_letters.redrive.plan import ATTEMPTS_MAX, STALE_AFTER_S
-from kite_dead_letters.redrive.transform_files import load_function, load_mapping
-from kite_dead_letters.redrive.transforms import Transform, TransformInvalid, from_settings
 from kite_kafka_io.registry import open_framing
 from kite_kafka_io.settings import KafkaSettings
+from kite_runtime.console import say
+from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS, EXIT_INTERRUPTED, UsageError
+from kite_runtime.logs import configure_logs
 
 RATE: Final = 1_000.0
 

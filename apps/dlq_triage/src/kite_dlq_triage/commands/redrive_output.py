@@ -8,10 +8,10 @@ from typing import Any, Final
 import orjson
 from rich.markup import escape
 
-from kite_runtime.console import say, stdout
 from kite_dead_letters.json_lines import to_json
 from kite_dead_letters.redrive import Action, Report, Step
 from kite_dead_letters.redrive.pointers import MISSING
+from kite_runtime.console import say, stdout
 
 CHANGES_SHOWN: Final = 8
 SAY_EVERY_S: Final = 2.0

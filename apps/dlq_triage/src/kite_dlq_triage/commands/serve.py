@@ -11,10 +11,6 @@ from typing import Annotated, Final
 
 import typer
 
-from kite_runtime.console import say
-from kite_runtime.errors import SettingError
-from kite_runtime.logs import configure_logs
-from kite_dlq_triage.commands.options import Bootstrap, Root, settings_of
 from kite_dead_letters.page import server
 from kite_dead_letters.page.access import TOKEN_LENGTH_MIN, Access, cookie_name, make_token
 from kite_dead_letters.page.app import make_app
@@ -24,8 +20,12 @@ from kite_dead_letters.page.decoding import Reader
 from kite_dead_letters.page.guard import is_local, names_of
 from kite_dead_letters.page.redriving import Desk
 from kite_dead_letters.page.rendering import Pages
+from kite_dlq_triage.commands.options import Bootstrap, Root, settings_of
 from kite_dlq_triage.settings import TriageSettings
 from kite_kafka_io.registry import open_framing
+from kite_runtime.console import say
+from kite_runtime.errors import SettingError
+from kite_runtime.logs import configure_logs
 
 DEFAULT_PORT: Final = 9480
 TOKEN: Final = "DLQ_TRIAGE_TOKEN"

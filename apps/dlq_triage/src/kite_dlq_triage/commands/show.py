@@ -14,7 +14,6 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from kite_runtime.console import stdout
 from kite_bars_store.failures import (
     Event,
     Failure,
@@ -27,17 +26,18 @@ from kite_bars_store.failures import (
 from kite_contracts.reasons import ReasonCode
 from kite_dead_letters.around import NEIGHBOURS, Around, read_around
 from kite_dead_letters.classify import Classifier
-from kite_dlq_triage.commands.history import event_object, event_table
-from kite_dlq_triage.commands.options import Root, settings_of
-from kite_dlq_triage.commands.storing import Json, One, database, id_of, moment
 from kite_dead_letters.errors import NotFound
 from kite_dead_letters.json_lines import LineMaker, to_json
 from kite_dead_letters.page.bytes_view import hex_page, readable
 from kite_dead_letters.page.tree_view import tree_lines
 from kite_dead_letters.records import Decoded
-from kite_dlq_triage.settings import TriageSettings
 from kite_dead_letters.stored import to_raw
+from kite_dlq_triage.commands.history import event_object, event_table
+from kite_dlq_triage.commands.options import Root, settings_of
+from kite_dlq_triage.commands.storing import Json, One, database, id_of, moment
+from kite_dlq_triage.settings import TriageSettings
 from kite_kafka_io.registry import open_framing
+from kite_runtime.console import stdout
 
 ROWS_SHOWN: Final = 32
 RECORDS_SHOWN: Final = 10

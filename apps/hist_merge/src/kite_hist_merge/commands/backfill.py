@@ -12,12 +12,16 @@ from typing import Annotated, Final
 
 import typer
 
-from kite_runtime.console import say
-from kite_runtime.errors import EXIT_DONE, Interrupted
+from kite_bar_history.backfill_plan import Plan, Work, plan_of, span_of_days
+from kite_bar_history.kite_history import KiteHistory
+from kite_bar_history.read_ahead import ReadAhead
+from kite_bar_history.refused import RefusedFiles
+from kite_bar_history.run import merge_windows
+from kite_bar_history.summary import RunSummary, print_summary
+from kite_bar_history.universe import universe
+from kite_bars_store.bars.out_of_session import SessionJudge
 from kite_bars_store.bars.survey import BarSurvey
 from kite_contracts.sessions import IST
-from kite_bar_history.backfill_plan import Plan, Work, plan_of, span_of_days
-from kite_runtime.checkpoint import Checkpoint, checkpoint_path
 from kite_hist_merge.commands.merging import Order, Run, Vendor, an_interval, ended, refused_folder
 from kite_hist_merge.commands.options import (
     AsJson,
@@ -32,17 +36,13 @@ from kite_hist_merge.commands.options import (
     settings_of,
     today,
 )
-from kite_bars_store.bars.out_of_session import SessionJudge
-from kite_hist_merge.plan_tables import ask_to_begin, show_plan
-from kite_bar_history.refused import RefusedFiles
-from kite_bar_history.run import merge_windows
-from kite_hist_merge.settings import Settings
-from kite_bar_history.kite_history import KiteHistory
 from kite_hist_merge.kite_login import logged_in
-from kite_bar_history.read_ahead import ReadAhead
+from kite_hist_merge.plan_tables import ask_to_begin, show_plan
+from kite_hist_merge.settings import Settings
 from kite_hist_merge.stopping import stop_between_steps
-from kite_bar_history.summary import RunSummary, print_summary
-from kite_bar_history.universe import universe
+from kite_runtime.checkpoint import Checkpoint, checkpoint_path
+from kite_runtime.console import say
+from kite_runtime.errors import EXIT_DONE, Interrupted
 
 DAYS_MAX: Final = 4000
 """Kite's minutes begin in 2015."""

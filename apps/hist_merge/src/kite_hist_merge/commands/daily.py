@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from kite_bar_history.summary import print_summary
 from kite_hist_merge.commands.merging import (
     INTERVALS,
     AcceptAdjusted,
@@ -27,7 +28,6 @@ from kite_hist_merge.commands.options import (
     open_stores,
     settings_of,
 )
-from kite_bar_history.summary import print_summary
 
 
 def command(

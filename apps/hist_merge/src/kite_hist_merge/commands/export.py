@@ -11,9 +11,9 @@ from typing import Annotated, Final
 import orjson
 import typer
 
-from kite_runtime.console import say, stdout
-from kite_runtime.errors import UsageError
+from kite_bar_history.errors import NotFound
 from kite_bars_store.bars import BarSurvey
+from kite_bars_store.bars.export import Done, State, Wish, export, pieces
 from kite_hist_merge.commands.options import (
     AsJson,
     Root,
@@ -24,8 +24,8 @@ from kite_hist_merge.commands.options import (
     open_stores,
     settings_of,
 )
-from kite_bar_history.errors import NotFound
-from kite_bars_store.bars.export import Done, State, Wish, export, pieces
+from kite_runtime.console import say, stdout
+from kite_runtime.errors import UsageError
 
 _MIB: Final = 1 << 20
 

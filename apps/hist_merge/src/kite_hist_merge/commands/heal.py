@@ -12,11 +12,17 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from kite_runtime.console import say
-from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS, Interrupted
+from kite_bar_history.gap_events import collect_gaps
+from kite_bar_history.healing import Call, Needs, needs_of
+from kite_bar_history.kite_history import KiteHistory
+from kite_bar_history.protocol import Reading, Window
+from kite_bar_history.refused import RefusedFiles
+from kite_bar_history.run import merge_windows
+from kite_bar_history.summary import RunSummary, print_summary
+from kite_bar_history.universe import Listed, Named, read_tokens, resolve
 from kite_bars_store.bars import BarColumns, Gap, GapLedger, MergeResult, SourceBars
 from kite_bars_store.bars.columns import Int64s, take
-from kite_runtime.checkpoint import Checkpoint, checkpoint_path
+from kite_bars_store.bars.out_of_session import SessionJudge
 from kite_hist_merge.commands.merging import refused_folder
 from kite_hist_merge.commands.options import (
     AsJson,
@@ -27,19 +33,13 @@ from kite_hist_merge.commands.options import (
     progress_bar,
     settings_of,
 )
-from kite_bar_history.gap_events import collect_gaps
-from kite_bar_history.healing import Call, Needs, needs_of
-from kite_bars_store.bars.out_of_session import SessionJudge
-from kite_hist_merge.plan_tables import pace, print_facts, show_table
-from kite_bar_history.refused import RefusedFiles
-from kite_bar_history.run import merge_windows
-from kite_hist_merge.settings import Settings
-from kite_bar_history.kite_history import KiteHistory
 from kite_hist_merge.kite_login import logged_in
-from kite_bar_history.protocol import Reading, Window
+from kite_hist_merge.plan_tables import pace, print_facts, show_table
+from kite_hist_merge.settings import Settings
 from kite_hist_merge.stopping import stop_between_steps
-from kite_bar_history.summary import RunSummary, print_summary
-from kite_bar_history.universe import Listed, Named, read_tokens, resolve
+from kite_runtime.checkpoint import Checkpoint, checkpoint_path
+from kite_runtime.console import say
+from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS, Interrupted
 
 PlanOnly = Annotated[
     bool,

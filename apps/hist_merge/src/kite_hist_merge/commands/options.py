@@ -14,13 +14,13 @@ from typing import Annotated, Final
 import typer
 from rich.progress import Progress
 
-from kite_runtime.console import stderr
-from kite_runtime.errors import UsageError
 from kite_bars_store.bars import BarStore, MergeRules, load_rules
 from kite_bars_store.database import Connection, connect
 from kite_bars_store.instruments import InstrumentStore
 from kite_contracts.sessions import IST, SessionCalendar
 from kite_hist_merge.settings import Settings, load_settings
+from kite_runtime.console import stderr
+from kite_runtime.errors import UsageError
 
 _COMPACT: Final = re.compile(r"[0-9]{8}")
 _SYMBOL: Final = re.compile(r"[A-Za-z]{1,10}:.{1,60}")

@@ -14,9 +14,17 @@ from typing import Annotated, Final
 
 import typer
 
-from kite_runtime.console import stdout
-from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS, UsageError
+from kite_bar_history.comparison_lines import comparison_lines
+from kite_bar_history.protocol import RefusedLine, Window
+from kite_bar_history.summary import RunSummary, finding_lines, print_summary
+from kite_bar_history.vendor_files.files import Asked, VendorFiles
+from kite_bar_history.vendor_files.layouts import Layout
+from kite_bar_history.vendor_files.spool import Spool
+from kite_bar_history.vendor_files.values import OpenRoster
 from kite_bars_store.bars import MergeRules, SourceBars
+from kite_bars_store.bars.anomalies import Doubts
+from kite_bars_store.bars.comparing import Comparison, compare
+from kite_bars_store.bars.out_of_session import SessionJudge
 from kite_bars_store.bars.screening import FIRST_NS, LAST_NS
 from kite_contracts.sessions import SessionCalendar
 from kite_hist_merge.commands.merging import (
@@ -44,19 +52,11 @@ from kite_hist_merge.commands.options import (
     settings_of,
     today,
 )
-from kite_bars_store.bars.comparing import Comparison, compare
-from kite_bar_history.comparison_lines import comparison_lines
-from kite_bars_store.bars.anomalies import Doubts
 from kite_hist_merge.feed_files import files_of
 from kite_hist_merge.handing_on import hand_on
-from kite_bars_store.bars.out_of_session import SessionJudge
 from kite_hist_merge.settings import Settings
-from kite_bar_history.protocol import RefusedLine, Window
-from kite_bar_history.vendor_files.files import Asked, VendorFiles
-from kite_bar_history.vendor_files.layouts import Layout
-from kite_bar_history.vendor_files.spool import Spool
-from kite_bar_history.vendor_files.values import OpenRoster
-from kite_bar_history.summary import RunSummary, finding_lines, print_summary
+from kite_runtime.console import stdout
+from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS, UsageError
 
 FILES_MAX: Final = 2
 

@@ -8,10 +8,12 @@ from typing import Annotated
 
 import typer
 
-from kite_runtime.console import stdout
-from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS
+from kite_bar_history.errors import NotFound, OutputUnusable
+from kite_bar_history.naming import symbol_of
 from kite_bars_store.bars import BarSurvey
 from kite_bars_store.database import snapshot
+from kite_bars_store.report import Report, render
+from kite_bars_store.report.gather import gather
 from kite_hist_merge.commands.options import (
     Days,
     From,
@@ -24,10 +26,8 @@ from kite_hist_merge.commands.options import (
     progress_bar,
     settings_of,
 )
-from kite_bar_history.errors import NotFound, OutputUnusable
-from kite_bar_history.naming import symbol_of
-from kite_bars_store.report import Report, render
-from kite_bars_store.report.gather import gather
+from kite_runtime.console import stdout
+from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS
 
 
 def command(

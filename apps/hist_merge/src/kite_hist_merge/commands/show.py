@@ -14,15 +14,15 @@ from rich.console import Group as Stack
 from rich.markup import escape
 from rich.table import Table
 
-from kite_runtime.console import stdout
+from kite_bar_history.naming import symbol_of
 from kite_bars_store.bars import INTERVALS, BarSurvey
 from kite_bars_store.bars.sql import nanoseconds
+from kite_bars_store.bars.telling import Asked, tell
 from kite_bars_store.database import snapshot
 from kite_contracts.errors import UnknownContractError
 from kite_contracts.sessions import IST, SessionCalendar
 from kite_hist_merge.commands.options import AsJson, Root, a_time, open_stores, settings_of
-from kite_bar_history.naming import symbol_of
-from kite_bars_store.bars.telling import Asked, tell
+from kite_runtime.console import stdout
 
 AROUND: Final = 2
 """Bars shown on each side."""

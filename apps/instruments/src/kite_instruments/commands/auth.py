@@ -14,8 +14,6 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from kite_runtime.console import say
-from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS, TryAgainLater, UsageError
 from kite_broker_zerodha.auth import (
     Grant,
     RedirectListener,
@@ -31,6 +29,8 @@ from kite_instruments import kite
 from kite_instruments.commands.options import Root, settings_of
 from kite_instruments.errors import LoginDead
 from kite_instruments.settings import Settings
+from kite_runtime.console import say
+from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS, TryAgainLater, UsageError
 
 IST: Final = ZoneInfo("Asia/Kolkata")
 LAST_HOUR: Final = timedelta(hours=1)

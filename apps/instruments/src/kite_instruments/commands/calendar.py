@@ -11,10 +11,10 @@ from typing import Annotated, Final
 import typer
 from rich.table import Table
 
-from kite_runtime.console import say, stdout
-from kite_runtime.errors import UsageError
 from kite_contracts.sessions import CLASSES, SEGMENTS, PhaseName, SessionCalendar, TradingDay
 from kite_instruments.commands.options import AsJson, Root, a_date, today
+from kite_runtime.console import say, stdout
+from kite_runtime.errors import UsageError
 
 SESSIONS: Final = Path("configs/sessions.toml")
 DAYS_MAX: Final = 3660

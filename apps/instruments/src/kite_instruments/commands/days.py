@@ -7,8 +7,8 @@ from pathlib import Path
 
 from rich.table import Table
 
-from kite_runtime.console import stdout
 from kite_instruments.commands.options import AsJson, Exchanges, Root, open_store, settings_of
+from kite_runtime.console import stdout
 
 
 def command(exchange: Exchanges = None, root: Root = Path(), as_json: AsJson = False) -> int:

@@ -10,8 +10,6 @@ from typing import Annotated, Any, Final
 import typer
 from rich.table import Table
 
-from kite_runtime.console import say, stdout
-from kite_runtime.errors import UsageError
 from kite_instruments.commands.options import Exchanges, Root, open_store, settings_of, today
 from kite_instruments.comparing import (
     KINDS,
@@ -23,6 +21,8 @@ from kite_instruments.comparing import (
     lines,
 )
 from kite_instruments.shown import as_csv, as_json, text_of
+from kite_runtime.console import say, stdout
+from kite_runtime.errors import UsageError
 
 _CSV: Final = (
     *("kind", "exchange", "tradingsymbol", "instrument_token", "exchange_token", "name", "expiry"),

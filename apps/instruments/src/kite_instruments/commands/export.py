@@ -10,18 +10,18 @@ from typing import Annotated
 
 import typer
 
-from kite_runtime.console import say
-from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS, UsageError
+from kite_bars_store.errors import UniverseError
 from kite_bars_store.instruments import InstrumentStore
+from kite_bars_store.instruments.universe_files import TOKENS_FILE, difference, make
+from kite_bars_store.instruments.universes import Universe, parse
 from kite_broker_zerodha.errors import AuthRefused, BrokerError, CredentialsError, KiteUnavailable
 from kite_instruments import kite
 from kite_instruments.commands.options import Root, open_store, settings_of, today
 from kite_instruments.errors import ExportFailed, LoginDead, NotFound, OutputUnusable
-from kite_bars_store.errors import UniverseError
-from kite_bars_store.instruments.universe_files import TOKENS_FILE, difference, make
-from kite_runtime.files import read_if_there, write_whole
 from kite_instruments.settings import Settings
-from kite_bars_store.instruments.universes import Universe, parse
+from kite_runtime.console import say
+from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS, UsageError
+from kite_runtime.files import read_if_there, write_whole
 
 
 def a_spot(text: str) -> tuple[str, Decimal]:

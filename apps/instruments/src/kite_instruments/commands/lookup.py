@@ -13,9 +13,10 @@ import pyarrow as pa  # type: ignore[import-untyped]
 import typer
 from rich.table import Table
 
-from kite_runtime.console import say, stdout
-from kite_runtime.errors import UsageError
 from kite_bars_store.instruments import Validity
+from kite_bars_store.instruments.expression import TYPES, an_expiry, strikes
+from kite_bars_store.instruments.lookups import Ranges, find
+from kite_bars_store.instruments.selection import Query
 from kite_instruments.commands.options import (
     AsJson,
     AsOf,
@@ -25,11 +26,10 @@ from kite_instruments.commands.options import (
     settings_of,
     today,
 )
-from kite_bars_store.instruments.expression import TYPES, an_expiry, strikes
-from kite_bars_store.instruments.lookups import Ranges, find
-from kite_bars_store.instruments.selection import Query
 from kite_instruments.shown import as_json as json_form
 from kite_instruments.shown import instrument, text_of
+from kite_runtime.console import say, stdout
+from kite_runtime.errors import UsageError
 
 _COLUMNS: Final = {
     "exchange": "exchange",

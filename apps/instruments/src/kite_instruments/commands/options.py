@@ -13,10 +13,10 @@ from zoneinfo import ZoneInfo
 import typer
 from rich.progress import Progress
 
-from kite_runtime.console import stderr
 from kite_bars_store.database import connect
 from kite_bars_store.instruments import InstrumentStore
 from kite_instruments.settings import Settings, load_settings
+from kite_runtime.console import stderr
 
 IST = ZoneInfo("Asia/Kolkata")
 

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from kite_runtime.logs import configure_logs
 from kite_instruments.commands.options import Root, open_store, progress_bar, settings_of, today
 from kite_instruments.summary import tell_published
+from kite_runtime.logs import configure_logs
 
 
 def command(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kite_runtime.console import stdout
 from kite_instruments.commands.options import Root, open_store, settings_of
+from kite_runtime.console import stdout
 
 
 def command(root: Root = Path()) -> int:

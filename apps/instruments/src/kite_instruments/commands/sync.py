@@ -14,15 +14,6 @@ from typing import Annotated, Final
 import pyarrow as pa  # type: ignore[import-untyped]
 import typer
 
-from kite_runtime.console import say
-from kite_runtime.errors import (
-    EXIT_DONE,
-    EXIT_FINDINGS,
-    ConfigurationError,
-    TryAgainLater,
-    UsageError,
-)
-from kite_runtime.logs import configure_logs
 from kite_bars_store.instruments import InstrumentStore
 from kite_broker_zerodha.instrument_dump import RefusedRow
 from kite_instruments.commands.options import (
@@ -38,7 +29,6 @@ from kite_instruments.commands.options import (
 from kite_instruments.dead_letters import as_lines, key_of, letter_of
 from kite_instruments.errors import DumpRefused, NotPublished
 from kite_instruments.fetching import Fetched, fetch, read_file
-from kite_runtime.files import write_whole
 from kite_instruments.messages import Message
 from kite_instruments.settings import Settings
 from kite_instruments.summary import show, tell_published
@@ -50,6 +40,16 @@ from kite_kafka_io.errors import (
     SettingsError,
     UnknownTopic,
 )
+from kite_runtime.console import say
+from kite_runtime.errors import (
+    EXIT_DONE,
+    EXIT_FINDINGS,
+    ConfigurationError,
+    TryAgainLater,
+    UsageError,
+)
+from kite_runtime.files import write_whole
+from kite_runtime.logs import configure_logs
 
 DEFAULT_EXCHANGES: Final = ("NFO",)
 _PERCENT: Final = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,4})?)%?")

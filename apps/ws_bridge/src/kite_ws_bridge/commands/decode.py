@@ -10,13 +10,13 @@ from typing import Annotated, Any
 import orjson
 import typer
 
-from kite_runtime.console import say
-from kite_runtime.errors import EXIT_FINDINGS, UsageError
 from kite_contracts.bounds import tick_bounds
-from kite_ws_bridge.decode_input import DecodeSummary, decode_objects, hex_frames
 from kite_live_feed.errors import NotAJournalFile
 from kite_live_feed.journal import RecordKind, read_file
 from kite_live_feed.journal.scan import KIND
+from kite_runtime.console import say
+from kite_runtime.errors import EXIT_FINDINGS, UsageError
+from kite_ws_bridge.decode_input import DecodeSummary, decode_objects, hex_frames
 
 
 def command(

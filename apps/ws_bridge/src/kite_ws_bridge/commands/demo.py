@@ -13,17 +13,17 @@ from typing import Annotated, Final
 import typer
 from rich.live import Live
 
-from kite_runtime.console import say, stderr
-from kite_runtime.errors import UsageError
-from kite_runtime.logs import configure_logs
 from kite_kafka_io.mock_broker import MockBroker
 from kite_kafka_io.registry import open_framing
 from kite_kafka_io.settings import KafkaSettings
 from kite_live_feed.bridge import Bridge, warm_up
-from kite_ws_bridge.commands.options import Faults, Rate, Seed, fault_script, settings_of
-from kite_ws_bridge.console import live_table, report_ledger
 from kite_live_feed.rehearsal.demo import DemoOptions, run_demo
 from kite_live_feed.topics import Topics
+from kite_runtime.console import say, stderr
+from kite_runtime.errors import UsageError
+from kite_runtime.logs import configure_logs
+from kite_ws_bridge.commands.options import Faults, Rate, Seed, fault_script, settings_of
+from kite_ws_bridge.console import live_table, report_ledger
 
 MOCK_TICKS_MAX: Final = 60_000
 """The embedded broker drops what is older than 5 MiB a partition: a larger demo would not balance,

@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from kite_kafka_io.settings import KafkaSettings
+from kite_runtime.env_files import read_env
 from kite_runtime.errors import SettingError, UsageError
 from kite_simulator import (
     Fault,
@@ -18,8 +20,6 @@ from kite_simulator import (
     parse_rest_script,
     parse_script,
 )
-from kite_runtime.env_files import read_env
-from kite_kafka_io.settings import KafkaSettings
 
 Bootstrap = Annotated[
     str | None,

@@ -10,11 +10,11 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from kite_runtime.console import stdout
 from kite_broker_zerodha.subscriptions import describe
+from kite_live_feed.shards import SHARDS_MAX
+from kite_runtime.console import stdout
 from kite_ws_bridge.commands.options import Root
 from kite_ws_bridge.settings import load_settings
-from kite_live_feed.shards import SHARDS_MAX
 from kite_ws_bridge.subscription_watch import SubscriptionWatch
 
 

@@ -15,16 +15,16 @@ from typing import Annotated, Any, Final
 import typer
 from rich.table import Table
 
-from kite_runtime.console import say, stdout
-from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS, ConfigurationError
-from kite_runtime.logs import configure_logs
 from kite_kafka_io.delivery import Delivery
 from kite_kafka_io.errors import QueueFull, RecordTooLarge
 from kite_kafka_io.producer import RecordProducer
 from kite_kafka_io.topic_check import check_topics
-from kite_ws_bridge.commands.options import Bootstrap, Root
 from kite_live_feed.errors import KafkaUnreachable
 from kite_live_feed.refused import RefusedRecord, RefusedStore, read_refused
+from kite_runtime.console import say, stdout
+from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS, ConfigurationError
+from kite_runtime.logs import configure_logs
+from kite_ws_bridge.commands.options import Bootstrap, Root
 from kite_ws_bridge.settings import load_settings
 
 DEADLINE_S: Final = 30.0

@@ -8,22 +8,22 @@ from typing import Annotated, Final
 
 import typer
 
-from kite_runtime.console import say
-from kite_runtime.errors import EXIT_FINDINGS, UsageError
-from kite_runtime.logs import configure_logs
-from kite_runtime.clock import SystemClock
 from kite_kafka_io.framing import Framing
 from kite_kafka_io.registry import open_framing
 from kite_kafka_io.settings import KafkaSettings
 from kite_kafka_io.topic_check import check_topics
 from kite_live_feed.bridge import warm_up
-from kite_ws_bridge.commands.options import Bootstrap, Root, kafka_settings
 from kite_live_feed.counters import Counters
 from kite_live_feed.errors import KafkaUnreachable
 from kite_live_feed.journal import read_file
 from kite_live_feed.pump import make_pump
 from kite_live_feed.replay import ReplayCursor, ReplayReader
 from kite_live_feed.topics import TICKS, Topics
+from kite_runtime.clock import SystemClock
+from kite_runtime.console import say
+from kite_runtime.errors import EXIT_FINDINGS, UsageError
+from kite_runtime.logs import configure_logs
+from kite_ws_bridge.commands.options import Bootstrap, Root, kafka_settings
 
 PROGRESS_S: Final = 2.0
 UNACKED_S: Final = 60.0

@@ -9,10 +9,6 @@ from typing import Annotated, Final
 
 import typer
 
-from kite_runtime.console import say
-from kite_runtime.errors import EXIT_FINDINGS, EXIT_TRY_LATER
-from kite_runtime.logs import configure_logs
-from kite_runtime.clock import SystemClock
 from kite_broker_zerodha.session.liveness import IsOpen
 from kite_broker_zerodha.session.options import SessionOptions
 from kite_kafka_io.errors import BrokerUnreachable
@@ -20,16 +16,20 @@ from kite_kafka_io.registry import open_framing
 from kite_kafka_io.settings import KafkaSettings
 from kite_kafka_io.topic_check import check_topics
 from kite_live_feed.bridge_parts import BridgeParts
-from kite_ws_bridge.commands.options import Bootstrap, Root
 from kite_live_feed.journal import Journal
-from kite_ws_bridge.service import Outcome, serve
 from kite_live_feed.market_hours import SESSIONS, load_market_hours
 from kite_live_feed.refused import FOLDER
-from kite_ws_bridge.settings import load_settings
 from kite_live_feed.shard_keeper import check_partitions
 from kite_live_feed.shards import SHARDS_MAX
-from kite_ws_bridge.subscription_watch import SubscriptionWatch
 from kite_live_feed.topics import SHARDS, Topics
+from kite_runtime.clock import SystemClock
+from kite_runtime.console import say
+from kite_runtime.errors import EXIT_FINDINGS, EXIT_TRY_LATER
+from kite_runtime.logs import configure_logs
+from kite_ws_bridge.commands.options import Bootstrap, Root
+from kite_ws_bridge.service import Outcome, serve
+from kite_ws_bridge.settings import load_settings
+from kite_ws_bridge.subscription_watch import SubscriptionWatch
 
 _SECRETS: Final = ("KITE_API_KEY", "KITE_API_SECRET", "KITE_ACCESS_TOKEN")
 

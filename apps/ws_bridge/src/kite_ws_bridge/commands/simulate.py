@@ -10,10 +10,10 @@ from typing import Annotated, Final
 
 import typer
 
-from kite_runtime.console import say
-from kite_runtime.errors import PortTaken, UsageError
 from kite_broker_zerodha.auth import login_url
 from kite_broker_zerodha.errors import ListenFailed
+from kite_runtime.console import say
+from kite_runtime.errors import PortTaken, UsageError
 from kite_simulator import Account, RestOptions, SimulatedKite, SimulatorOptions
 from kite_ws_bridge.commands.options import (
     Faults,

@@ -10,14 +10,14 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from kite_kafka_io.registry import open_framing
+from kite_live_feed.rehearsal.smoke.run import SmokeOptions, SmokeResult, run_smoke
+from kite_live_feed.topics import Topics
 from kite_runtime.console import say, stderr, stdout
 from kite_runtime.errors import EXIT_FAILED, UsageError
 from kite_runtime.logs import configure_logs
-from kite_kafka_io.registry import open_framing
 from kite_ws_bridge.commands.options import Bootstrap, Root, Seed, fault_script, kafka_settings
 from kite_ws_bridge.console import report_ledger
-from kite_live_feed.rehearsal.smoke.run import SmokeOptions, SmokeResult, run_smoke
-from kite_live_feed.topics import Topics
 
 
 def command(

@@ -13,15 +13,15 @@ import typer
 from rich.live import Live
 from rich.table import Table
 
-from kite_runtime.console import stdout
-from kite_runtime.logs import configure_logs
 from kite_kafka_io.consumer import ReceivedRecord, RecordReader, TickReader
 from kite_kafka_io.errors import MalformedRecord
 from kite_kafka_io.registry import open_framing
 from kite_kafka_io.source import Start
+from kite_live_feed.topics import TICKS
+from kite_runtime.console import stdout
+from kite_runtime.logs import configure_logs
 from kite_ws_bridge.commands.options import Bootstrap, Root, kafka_settings
 from kite_ws_bridge.tick_json import tick_object
-from kite_live_feed.topics import TICKS
 
 ROWS_SHOWN: Final = 30
 _COLUMNS: Final = {

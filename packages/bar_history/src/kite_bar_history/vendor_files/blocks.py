@@ -17,12 +17,12 @@ import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
 from pyarrow import csv as arrow_csv
 
-from kite_bars_store.bars import NO_OI
-from kite_bars_store.bars.screening import FIRST_NS, LAST_NS, PRICE_MAX, VOLUME_MAX
-from kite_contracts.sessions.model import MINUTE_NS
 from kite_bar_history.vendor_files.layouts import PRICES
 from kite_bar_history.vendor_files.lines import NOISE, Bar, Frame, read_line
 from kite_bar_history.vendor_files.values import ASIDE, UNKNOWN, Fault
+from kite_bars_store.bars import NO_OI
+from kite_bars_store.bars.screening import FIRST_NS, LAST_NS, PRICE_MAX, VOLUME_MAX
+from kite_contracts.sessions.model import MINUTE_NS
 
 NAMES: Final = ("instrument", "ts_open_ns", *PRICES, "volume", "oi", "line")
 _SMALL: Final = 64

@@ -6,12 +6,12 @@ import csv
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from kite_bars_store.bars import BarInstrument
-from kite_bars_store.bars.screening import SCALE_MAX
+from kite_bar_history.universe import Listed
 from kite_bar_history.vendor_files.layouts import CSV, PARQUET, Layout
 from kite_bar_history.vendor_files.lines import Frame, read_line
 from kite_bar_history.vendor_files.values import Clock, Fault, Naming, Roster
-from kite_bar_history.universe import Listed
+from kite_bars_store.bars import BarInstrument
+from kite_bars_store.bars.screening import SCALE_MAX
 
 _LINES: Final = 20
 _EPOCH_END: Final = 1 << 62

@@ -8,12 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from kite_bars_store.bars import BarColumns, SourceBars, screen
-from kite_bars_store.bars.columns import INTERVALS
-from kite_contracts.sessions.model import ist
-from kite_bars_store.bars.out_of_session import SessionJudge
-from kite_bar_history.refused import MESSAGES, PLAIN_HEADER
 from kite_bar_history.protocol import Reading, RefusedLine, Window
+from kite_bar_history.refused import MESSAGES, PLAIN_HEADER
+from kite_bar_history.summary import FileReport
 from kite_bar_history.vendor_files import parquet
 from kite_bar_history.vendor_files.blocks import BlockReader, BlockReading, Matrix, text_of
 from kite_bar_history.vendor_files.detection import fitting, header_cells, positions_in
@@ -29,7 +26,10 @@ from kite_bar_history.vendor_files.layouts import CSV, Layout
 from kite_bar_history.vendor_files.lines import Frame
 from kite_bar_history.vendor_files.spool import ROWS, Spool
 from kite_bar_history.vendor_files.values import Clock, Fault, Naming, Roster
-from kite_bar_history.summary import FileReport
+from kite_bars_store.bars import BarColumns, SourceBars, screen
+from kite_bars_store.bars.columns import INTERVALS
+from kite_bars_store.bars.out_of_session import SessionJudge
+from kite_contracts.sessions.model import ist
 
 Keep = Callable[[Sequence[RefusedLine]], None]
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Final
 
+from kite_bar_history.vendor_files.layouts import PRICES, Layout
+from kite_bar_history.vendor_files.values import ASIDE, UNKNOWN, Clock, Fault, Naming, Roster
 from kite_bars_store.bars import NO_OI
 from kite_bars_store.bars.screening import FIRST_NS, LAST_NS, PRICE_MAX, VOLUME_MAX
 from kite_contracts.sessions.model import MINUTE_NS
-from kite_bar_history.vendor_files.layouts import PRICES, Layout
-from kite_bar_history.vendor_files.values import ASIDE, UNKNOWN, Clock, Fault, Naming, Roster
 
 NOISE: Final = 1e-6
 """Binary floats that somebody printed, such as 246.95000000000002, are this near to a price."""

@@ -12,12 +12,12 @@ import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
-from kite_contracts.sessions.model import midnight_ns
 from kite_bar_history.refused import PLAIN_HEADER, stamp
 from kite_bar_history.vendor_files.blocks import NOT_A_TIME, BlockReader, BlockReading, Matrix
 from kite_bar_history.vendor_files.layouts import PRICES
 from kite_bar_history.vendor_files.lines import Bar, Frame, judge_values
 from kite_bar_history.vendor_files.values import UNKNOWN, Fault
+from kite_contracts.sessions.model import midnight_ns
 
 MAGIC: Final = b"PAR1"
 _BATCH: Final = 65_536

@@ -8,11 +8,11 @@ from datetime import date, datetime, time
 from functools import lru_cache
 from typing import Final, NamedTuple
 
+from kite_bar_history.universe import Listed
+from kite_bar_history.vendor_files.layouts import END, EPOCH, ISO, Layout
 from kite_bars_store.bars import BarInstrument
 from kite_contracts.sessions import IST
 from kite_contracts.sessions.model import MINUTE_NS, midnight_ns
-from kite_bar_history.vendor_files.layouts import END, EPOCH, ISO, Layout
-from kite_bar_history.universe import Listed
 
 UNKNOWN: Final = -1
 ASIDE: Final = -2

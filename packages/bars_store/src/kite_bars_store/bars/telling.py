@@ -9,8 +9,8 @@ from decimal import Decimal
 from typing import Any, Final
 
 from kite_bars_store.bars import Field, Flag, MergeRules, Observation, Verdict
-from kite_contracts.sessions import IST
 from kite_bars_store.bars.explain import Judged, flag_lines, price, why
+from kite_contracts.sessions import IST
 
 _PRICES: Final = ("open", "high", "low", "close")
 _MAY_BE_MISSING: Final = "the segment trades then, so it may be missing; `report` tells why"

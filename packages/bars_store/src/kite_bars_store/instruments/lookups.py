@@ -10,10 +10,10 @@ import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
 
 from kite_bars_store.instruments import InstrumentStore, Validity
-from kite_instruments.errors import NotFound
 from kite_bars_store.instruments.expression import parse
 from kite_bars_store.instruments.near import near
 from kite_bars_store.instruments.selection import Query, select
+from kite_instruments.errors import NotFound
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ Reading order: ``messages``, ``credentials``, ``backoff``, ``liveness``, ``event
 ``options``, ``transport``, ``session``.
 """
 
-from kite_runtime.clock import Clock, SystemClock
 from kite_broker_zerodha.session.credentials import (
     Credentials,
     CredentialsError,
@@ -30,6 +29,7 @@ from kite_broker_zerodha.session.events import (
 )
 from kite_broker_zerodha.session.options import KITE_ENDPOINT, SessionOptions
 from kite_broker_zerodha.session.session import KiteSession, SessionState
+from kite_runtime.clock import Clock, SystemClock
 
 __all__ = [
     "KITE_ENDPOINT",

@@ -17,7 +17,6 @@ import numpy.typing as npt
 from websockets.exceptions import ConnectionClosed
 
 from kite_broker_zerodha.errors import AuthRefused, CredentialsError
-from kite_runtime.clock import Clock, SystemClock
 from kite_broker_zerodha.session.credentials import Credentials, CredentialSource
 from kite_broker_zerodha.session.events import (
     AuthExpired,
@@ -44,6 +43,7 @@ from kite_broker_zerodha.session.transport import (
     open_connection,
 )
 from kite_broker_zerodha.subscriptions import ShardPlan, diff_shard
+from kite_runtime.clock import Clock, SystemClock
 from kite_runtime.redaction import redact
 
 CLOCK_JUMP_NS: Final = 1_000_000_000

@@ -17,10 +17,10 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
 from kite_broker_zerodha.errors import AuthRefused, KiteUnavailable
-from kite_runtime.clock import Clock
 from kite_broker_zerodha.session.credentials import Credentials
 from kite_broker_zerodha.session.messages import connect_url
 from kite_broker_zerodha.session.options import SessionOptions
+from kite_runtime.clock import Clock
 from kite_runtime.redaction import redact, redacting_logger
 
 ABNORMAL_CLOSURE: Final = 1006

@@ -6,8 +6,8 @@ from typing import Final
 
 from hypothesis import strategies as st
 
-from kite_broker_zerodha.testing.fuzzing import EXCHANGE_EPOCH_S, mutate
 from kite_broker_zerodha.packets import LAYOUTS, NS_PER_SECOND, PacketKind, Segment, Wire
+from kite_broker_zerodha.testing.fuzzing import EXCHANGE_EPOCH_S, mutate
 from kite_broker_zerodha.wire import encode_frame, encode_packet
 from kite_contracts.tick_batch import ABSENT
 

@@ -14,9 +14,9 @@ from typing import Final
 
 import numpy as np
 
-from kite_broker_zerodha.testing import reference
 from kite_broker_zerodha.frames import count_slots, decode_frames, frame_index
 from kite_broker_zerodha.packets import LAYOUTS, MAX_FRAME_ROWS, PacketKind, Wire
+from kite_broker_zerodha.testing import reference
 from kite_broker_zerodha.wire import encode_frame
 from kite_contracts.bounds import COLUMN_GROUPS, TickBounds
 from kite_contracts.tick_batch import FIELDS, TickBatch, Verdict

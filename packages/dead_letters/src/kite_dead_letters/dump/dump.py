@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from kite_runtime.stopping import Stop
 from kite_dead_letters.dump.summary import Summary
 from kite_dead_letters.work import Work
 from kite_kafka_io.errors import BrokerUnreachable
+from kite_runtime.stopping import Stop
 
 WAIT_S: Final = 0.2
 TELL_S: Final = 0.1

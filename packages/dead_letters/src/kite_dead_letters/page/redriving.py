@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
 
-from kite_runtime.errors import TryAgainLater
 from kite_bars_store.database import Connection
 from kite_bars_store.failures import FailureStore, RedriveLedger, Selection
 from kite_contracts.topics import load_topics
@@ -22,6 +21,7 @@ from kite_dead_letters.redrive.pace import Pace
 from kite_kafka_io.errors import KafkaIoError
 from kite_kafka_io.framing import Framing
 from kite_kafka_io.settings import KafkaSettings
+from kite_runtime.errors import TryAgainLater
 
 RECORDS_MAX: Final = 1000
 """Records of one dry run or redrive: a person at a browser waits for it."""

@@ -12,8 +12,8 @@ from typing import Final
 
 import uvicorn
 
-from kite_runtime.errors import ConfigurationError, PortTaken
 from kite_dead_letters.page.guard import Guard
+from kite_runtime.errors import ConfigurationError, PortTaken
 
 GRACE_S: Final = 10
 CONCURRENCY_MAX: Final = 100

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from kite_runtime.errors import TryAgainLater
 from kite_bars_store.failures import Entry, Outcome
 from kite_dead_letters.redrive.pace import Pace
 from kite_kafka_io.delivery import Delivery
@@ -15,6 +14,7 @@ from kite_kafka_io.errors import ProducerFatal, QueueFull, RecordTooLarge
 from kite_kafka_io.producer import RecordProducer
 from kite_kafka_io.settings import KafkaSettings
 from kite_kafka_io.topic_check import check_topics
+from kite_runtime.errors import TryAgainLater
 
 ACK_TIMEOUT_S: Final = 60.0
 PRODUCERS_MAX: Final = 4

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from kite_runtime.errors import UsageError
 from kite_dead_letters.redrive.transforms import (
     Subject,
     Transform,
@@ -16,6 +15,7 @@ from kite_dead_letters.redrive.transforms import (
     TransformInvalid,
     from_mapping,
 )
+from kite_runtime.errors import UsageError
 
 
 def load_function(named: str) -> Transform:

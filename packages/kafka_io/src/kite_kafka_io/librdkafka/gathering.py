@@ -7,10 +7,10 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from kite_runtime.compiled import compiled
 from kite_kafka_io.librdkafka.calls import call, copy_bytes
 from kite_kafka_io.librdkafka.library import Message
 from kite_kafka_io.librdkafka.memory import byte_at, int32_at, int64_at
+from kite_runtime.compiled import compiled
 
 Ints = npt.NDArray[np.int64]
 Word = Any

@@ -13,8 +13,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from kite_runtime.compiled import compiled
 from kite_live_feed.journal.layout import ANY_STAMP, HEADER_BYTES, MAGIC, PAYLOAD_BYTES_MAX
+from kite_runtime.compiled import compiled
 
 Bytes = npt.NDArray[np.uint8]
 Index = npt.NDArray[np.int64]

@@ -9,11 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from kite_runtime.clock import SystemClock
 from kite_broker_zerodha.session.credentials import FixedCredentials
 from kite_broker_zerodha.session.options import SessionOptions
-from kite_simulator import Fault, FaultKind, SimulatorOptions, SimulatorServer
-from kite_simulator import Ledger as SimulatorLedger
 from kite_broker_zerodha.subscriptions import Plan, Subscription, make_plan
 from kite_contracts.reasons import reason_of
 from kite_contracts.tick_batch import TickMode, Verdict
@@ -26,6 +23,9 @@ from kite_live_feed.journal.options import MIB
 from kite_live_feed.proof.ledger import Ledger
 from kite_live_feed.proof.read_topics import mark_topics, read_back
 from kite_live_feed.topics import Topics
+from kite_runtime.clock import SystemClock
+from kite_simulator import Fault, FaultKind, SimulatorOptions, SimulatorServer
+from kite_simulator import Ledger as SimulatorLedger
 
 FEED: Final = "demo"
 POLL_S: Final = 0.05

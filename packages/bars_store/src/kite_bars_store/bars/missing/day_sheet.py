@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from kite_bars_store.bars.columns import Columns, Int64s, run_starts
-from kite_contracts.sessions.model import MINUTE_NS, midnight_ns
 from kite_bars_store.bars.missing.expected import Hours
+from kite_contracts.sessions.model import MINUTE_NS, midnight_ns
 
 SELDOM: Final = 1e-2
 """A silence that a smaller share of days has is not taken for one without a trade."""

@@ -43,8 +43,6 @@ import numpy as np
 import numpy.typing as npt
 
 from kite_bars_store.bars.columns import Columns, Int64s, concat
-from kite_contracts.sessions import SessionCalendar
-from kite_contracts.sessions.model import ist, midnight_ns
 from kite_bars_store.bars.missing.day_sheet import (
     CAUSES,
     CODE,
@@ -59,6 +57,8 @@ from kite_bars_store.bars.missing.day_sheet import (
     runs_of,
 )
 from kite_bars_store.bars.missing.expected import hours
+from kite_contracts.sessions import SessionCalendar
+from kite_contracts.sessions.model import ist, midnight_ns
 
 __all__ = [
     "CAUSES",

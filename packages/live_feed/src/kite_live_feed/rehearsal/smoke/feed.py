@@ -28,13 +28,13 @@ from kite_broker_zerodha.session.events import (
     Subscribed,
     TextMessage,
 )
-from kite_simulator import Fault, FaultKind, Market
-from kite_simulator.faults import Outgoing, spoil
-from kite_simulator.market import START_EPOCH_S, cut
 from kite_broker_zerodha.subscriptions import Plan
 from kite_contracts.reasons import ReasonCode
 from kite_contracts.tick_batch import TickMode
 from kite_live_feed.rehearsal.smoke.bars import BarBuilder
+from kite_simulator import Fault, FaultKind, Market
+from kite_simulator.faults import Outgoing, spoil
+from kite_simulator.market import START_EPOCH_S, cut
 
 NS: Final = 1_000_000_000
 FRAME_PACKETS: Final = 30

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from kite_simulator import Fault
 from kite_contracts.reasons import ReasonCode
 from kite_kafka_io.codec import AvroCodec
 from kite_kafka_io.consumer import RecordReader
@@ -19,14 +18,14 @@ from kite_kafka_io.producer import RecordProducer
 from kite_kafka_io.settings import KafkaSettings
 from kite_live_feed.bridge import warm_up
 from kite_live_feed.counters import Counters
-from kite_live_feed.rehearsal.demo import demo_plan
 from kite_live_feed.errors import KafkaUnreachable
 from kite_live_feed.intake import Intake
 from kite_live_feed.journal import Journal, JournalOptions
 from kite_live_feed.journal.options import MIB
 from kite_live_feed.proof.ledger import Ledger
-from kite_live_feed.pump import Pump, make_pump
 from kite_live_feed.proof.read_topics import Mark, mark_topics, read_back
+from kite_live_feed.pump import Pump, make_pump
+from kite_live_feed.rehearsal.demo import demo_plan
 from kite_live_feed.rehearsal.smoke.bars import SOURCE
 from kite_live_feed.rehearsal.smoke.feed import Frame, SmokeFeed
 from kite_live_feed.rehearsal.smoke.letters import (
@@ -38,6 +37,7 @@ from kite_live_feed.rehearsal.smoke.letters import (
 )
 from kite_live_feed.rehearsal.smoke.stages import stage_letters
 from kite_live_feed.topics import Topics
+from kite_simulator import Fault
 
 FEED: Final = "smoke"
 DEADLINE_S: Final = 30.0
