@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from merged_bars import MANDM, NIFTY, bar_store, merge_the_usual, rising, said
 
-from kite_bar_history.errors import NotFound
 from kite_bar_history.naming import near, symbol_of
 from kite_bars_store.bars import Flag, Limits, SaidBar, Verdict
 from kite_bars_store.bars.explain import FLAGS, MEANINGS, differences
+from kite_runtime.errors import NotFound
 from kite_runtime.testing import Place
 
 NAMES = ["CDS:USDINR26JUNFUT", "NSE:M&M", "NSE:NIFTY 50", "NSE:SBIN", "BSE:SBIN", "NSE:SBICARD"]

@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from kite_contracts.errors import SettingsError
 from kite_instruments.commands import calendar
 from kite_runtime.command_line import make_app
-from kite_runtime.errors import UsageError
+from kite_runtime.errors import ConfigurationError, UsageError
 
 SESSIONS = """
 [[regime]]
@@ -108,7 +107,7 @@ def test_the_file_of_the_folder_wins(tmp_path: Path) -> None:
 def test_a_broken_file_is_a_settings_error(tmp_path: Path) -> None:
     (tmp_path / "configs").mkdir()
     (tmp_path / calendar.SESSIONS).write_text(SESSIONS.replace("06:00", "six"))
-    with pytest.raises(SettingsError, match="must be a time such as 09:15"):
+    with pytest.raises(ConfigurationError, match="must be a time such as 09:15"):
         shown(tmp_path)
 
 

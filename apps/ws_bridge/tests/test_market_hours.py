@@ -11,11 +11,10 @@ from pathlib import Path
 import pytest
 
 from kite_broker_zerodha.packets import Segment
-from kite_contracts.errors import SettingsError
 from kite_contracts.sessions import IST, Holidays, SessionCalendar
 from kite_live_feed import market_hours
 from kite_live_feed.market_hours import SESSIONS, load_market_hours, make_is_open
-from kite_runtime.errors import AppError
+from kite_runtime.errors import ConfigurationError, KiteError
 from kite_runtime.testing import PATIENCE_S, import_path
 
 ROOT = Path(__file__).parents[3]
@@ -100,7 +99,7 @@ def test_the_libraries_of_the_calendar_stay_out_of_the_process(tmp_path: Path) -
 def test_a_wrong_file_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "configs").mkdir()
     (tmp_path / SESSIONS).write_text("[[session]]\n")
-    with pytest.raises(SettingsError) as caught:
+    with pytest.raises(ConfigurationError) as caught:
         load_market_hours(tmp_path)
     assert str(caught.value).startswith(f"{tmp_path / SESSIONS}: the table 'session' is unknown")
     assert "\n" not in str(caught.value)
@@ -108,5 +107,5 @@ def test_a_wrong_file_is_one_sentence(tmp_path: Path) -> None:
 
 def test_a_child_that_dies_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(market_hours, "exchange_holidays", lambda: os._exit(7))
-    with pytest.raises(AppError, match=r"holidays could not be loaded \(exit code 7\)"):
+    with pytest.raises(KiteError, match=r"holidays could not be loaded \(exit code 7\)"):
         load_market_hours(tmp_path)

@@ -8,12 +8,10 @@ from pathlib import Path
 import pytest
 
 from kite_broker_zerodha.session.credentials import CredentialsError
-from kite_contracts.errors import SettingsError as FileSettingsError
-from kite_kafka_io.errors import SettingsError as KafkaSettingsError
-from kite_live_feed.errors import FORESEEN, JournalFull, MissingCredentials
+from kite_live_feed.errors import JournalFull, MissingCredentials
 from kite_live_feed.journal import JournalOptions
 from kite_live_feed.shards import GroupSetup
-from kite_runtime.errors import PortTaken, SettingError, exit_code_of
+from kite_runtime.errors import ConfigurationError, PortTaken, SettingError, exit_code_of
 from kite_ws_bridge.settings import BridgeSettings, default_journal_dir, load_settings
 
 SECRET = "s3cr3t-value"
@@ -147,20 +145,20 @@ def test_the_examples_are_right(tmp_path: Path) -> None:
 
 
 def test_kafka_settings_keep_their_sentence(tmp_path: Path) -> None:
-    with pytest.raises(KafkaSettingsError, match="KAFKA_BOOTSTRAP.*for example") as caught:
+    with pytest.raises(ConfigurationError, match="KAFKA_BOOTSTRAP.*for example") as caught:
         load_settings(tmp_path, {"KAFKA_BOOTSTRAP": "nowhere"})
-    assert exit_code_of(caught.value, FORESEEN) == 78
+    assert exit_code_of(caught.value) == 78
     with pytest.raises(SettingError, match="KAFKA_BOOTSTRAP is not set"):
         load_settings(tmp_path, {}).require_kafka()
 
 
 def test_a_malformed_settings_file(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text(f"# mine\nKITE_ACCESS_TOKEN {SECRET}\n")
-    with pytest.raises(FileSettingsError) as caught:
+    with pytest.raises(ConfigurationError) as caught:
         load_settings(tmp_path, {})
     assert ".env line 2" in str(caught.value)
     assert SECRET not in str(caught.value)
-    assert exit_code_of(caught.value, FORESEEN) == 78
+    assert exit_code_of(caught.value) == 78
 
 
 def test_secrets_do_not_show(tmp_path: Path) -> None:
@@ -217,8 +215,8 @@ def test_exit_codes() -> None:
     for error, code in (
         (JournalFull("full"), 1),
         (taken, 78),
-        (FileSettingsError("x"), 78),
-        (KafkaSettingsError("x"), 78),
+        (ConfigurationError("x"), 78),
+        (ConfigurationError("x"), 78),
         (ValueError("x"), 1),
     ):
-        assert exit_code_of(error, FORESEEN) == code
+        assert exit_code_of(error) == code

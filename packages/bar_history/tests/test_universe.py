@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from kite_bar_history.errors import NotFound
 from kite_bar_history.universe import Listed, is_known_by, read_tokens, universe
 from kite_bars_store.instruments import Validity
-from kite_runtime.errors import ConfigurationError
+from kite_runtime.errors import ConfigurationError, NotFound
 
 DAY = date(2024, 1, 5)
 TOKENS = """\

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from kite_contracts.errors import SchemaError, SettingsError
+from kite_contracts.errors import SchemaError
 from kite_contracts.topics import load_topics
+from kite_runtime.errors import ConfigurationError
 
 GOOD = """
 [[topic]]
@@ -71,12 +72,16 @@ def test_the_environment_overrides_the_retention() -> None:
 
 @pytest.mark.parametrize("text", ["", "7d", "0", "-2", "1.5", "1e6", " 5", "9" * 30, "\u0665"])
 def test_a_wrong_override_names_the_variable(text: str) -> None:
-    with pytest.raises(SettingsError, match="TOPIC_TICKS_DLQ_RETENTION_MS must be milliseconds"):
+    with pytest.raises(
+        ConfigurationError, match="TOPIC_TICKS_DLQ_RETENTION_MS must be milliseconds"
+    ):
         load_topics(environ={"TOPIC_TICKS_DLQ_RETENTION_MS": text})
 
 
 def test_an_override_of_no_topic_is_refused() -> None:
-    with pytest.raises(SettingsError, match="TOPIC_TICK_RETENTION_MS names no topic; known are"):
+    with pytest.raises(
+        ConfigurationError, match="TOPIC_TICK_RETENTION_MS names no topic; known are"
+    ):
         load_topics(environ={"TOPIC_TICK_RETENTION_MS": "5"})
 
 

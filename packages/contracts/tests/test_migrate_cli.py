@@ -10,9 +10,9 @@ from typing import NamedTuple
 import psycopg
 import pytest
 
-from kite_contracts.errors import SettingsError
 from kite_contracts.migrations import runner
 from kite_contracts.migrations.cli import main
+from kite_runtime.errors import ConfigurationError
 
 AWAY = "postgresql://someone:pw-canary@127.0.0.1:9/x"
 MALFORMED = "postgresql://someone:pw-canary@[::1/x"
@@ -139,5 +139,5 @@ def test_each_command_has_help(run: Run, command: str) -> None:
 
 
 def test_debug_shows_the_traceback(run: Run) -> None:
-    with pytest.raises(SettingsError, match="POSTGRES_DSN is not set"):
+    with pytest.raises(ConfigurationError, match="POSTGRES_DSN is not set"):
         main(["--debug", "current"])

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from session_rules import HOLIDAYS
 
-from kite_contracts.errors import SettingsError
 from kite_contracts.sessions import SEGMENTS, SessionCalendar, exchange_holidays
 from kite_contracts.sessions.parse import default_text, load_rules, parse_rules
+from kite_runtime.errors import ConfigurationError
 
 GOOD = """
 [evening]
@@ -140,7 +140,7 @@ def test_a_mistake_is_one_sentence_with_file_entry_and_remedy(
     old: str, new: str, problem: str
 ) -> None:
     assert old in GOOD
-    with pytest.raises(SettingsError) as caught:
+    with pytest.raises(ConfigurationError) as caught:
         parse_rules(GOOD.replace(old, new, 1), "my.toml")
     message = str(caught.value)
     assert message.startswith("my.toml")
@@ -166,26 +166,26 @@ def test_a_mistake_is_one_sentence_with_file_entry_and_remedy(
     ],
 )
 def test_an_entry_that_is_there_twice(more: str, problem: str) -> None:
-    with pytest.raises(SettingsError) as caught:
+    with pytest.raises(ConfigurationError) as caught:
         parse_rules(f"{GOOD}\n{more}\n", "my.toml")
     assert problem in str(caught.value)
 
 
 def test_an_evening_needs_its_table() -> None:
     text = GOOD[GOOD.index("[[own_holidays]]") :].replace("09:15-15:30", "09:15-evening")
-    with pytest.raises(SettingsError, match="needs the table .evening.: add it"):
+    with pytest.raises(ConfigurationError, match="needs the table .evening.: add it"):
         parse_rules(text, "my.toml")
 
 
 @pytest.mark.parametrize("text", ["", "[[regime", "regime = 5", "[evening]"])
 def test_no_calendar_at_all(text: str) -> None:
-    with pytest.raises(SettingsError, match=r"my\.toml"):
+    with pytest.raises(ConfigurationError, match=r"my\.toml"):
         parse_rules(text, "my.toml")
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"gone\.toml cannot be read: No such file"):
+    with pytest.raises(ConfigurationError, match=r"gone\.toml cannot be read: No such file"):
         load_rules(tmp_path / "gone.toml")
     (tmp_path / "utf16.toml").write_bytes("[[day]]".encode("utf-16"))
-    with pytest.raises(SettingsError, match="save it as UTF-8"):
+    with pytest.raises(ConfigurationError, match="save it as UTF-8"):
         load_rules(tmp_path / "utf16.toml")

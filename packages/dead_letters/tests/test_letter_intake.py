@@ -18,7 +18,6 @@ from kite_bars_store.database import connect
 from kite_bars_store.errors import DatabaseUnreachable, NotMigrated, StatementFailed
 from kite_bars_store.failures import FailureStore, Selection, Stored
 from kite_dead_letters.counters import IntakeCounters, IntakeMetrics
-from kite_dead_letters.errors import FORESEEN
 from kite_dead_letters.service import BACKOFF_MAX_S, IntakeService, backoff_s
 from kite_kafka_io.errors import BrokerUnreachable, UnknownTopic
 from kite_kafka_io.settings import KafkaSettings
@@ -168,12 +167,12 @@ def test_what_is_away_at_the_beginning_is_said_at_once(make: Make) -> None:
     away.dsn = "postgresql://127.0.0.1:9/kite"
     with pytest.raises(DatabaseUnreachable) as raised:
         away.run()
-    assert exit_code_of(raised.value, FORESEEN) == EXIT_TRY_LATER
+    assert exit_code_of(raised.value) == EXIT_TRY_LATER
     away = make("x.dlq")
     away.kafka = KafkaSettings(bootstrap="127.0.0.1:9")
     with pytest.raises(BrokerUnreachable) as unreachable:
         away.run()
-    assert exit_code_of(unreachable.value, FORESEEN) == EXIT_TRY_LATER
+    assert exit_code_of(unreachable.value) == EXIT_TRY_LATER
 
 
 def test_the_backoff_grows_to_its_limit() -> None:

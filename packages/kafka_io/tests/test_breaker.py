@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kite_kafka_io.breaker import Breaker, BreakerLimits
-from kite_kafka_io.errors import SettingsError
+from kite_runtime.errors import ConfigurationError
 
 LIMITS = BreakerLimits(share=0.1, window_s=60, least=5, in_a_row=50, clear_s=30)
 
@@ -88,5 +88,5 @@ def test_changes_alternate_and_books_balance(steps: list[tuple[int, int, float]]
     "wrong", [{"share": 0}, {"share": 1.5}, {"window_s": 0}, {"least": 0}, {"clear_share": 0.5}]
 )
 def test_limits_that_make_no_sense_are_refused(wrong: dict[str, float]) -> None:
-    with pytest.raises(SettingsError):
+    with pytest.raises(ConfigurationError):
         BreakerLimits(**wrong)  # type: ignore[arg-type]

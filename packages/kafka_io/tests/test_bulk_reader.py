@@ -13,11 +13,12 @@ from confluent_kafka.admin import AdminClient
 from test_raw_reader import send, send_with_header_name
 
 from kite_kafka_io.bulk_reader import BulkReader
-from kite_kafka_io.errors import ReadError, SettingsError
+from kite_kafka_io.errors import ReadError
 from kite_kafka_io.raw_reader import RawReader, RawRecord
 from kite_kafka_io.settings import KafkaSettings
 from kite_kafka_io.source import Place
 from kite_kafka_io.spans import Span, find_ranges
+from kite_runtime.errors import ConfigurationError
 
 MakeTopic = Callable[..., str]
 WAIT_S = 30.0
@@ -159,5 +160,5 @@ def test_nobody_answers() -> None:
 
 def test_settings_that_are_refused() -> None:
     strange = KafkaSettings(bootstrap="127.0.0.1:9", security_protocol="NONE")
-    with pytest.raises(SettingsError, match=r"refused: .*security\.protocol"):
+    with pytest.raises(ConfigurationError, match=r"refused: .*security\.protocol"):
         BulkReader(strange, {("ticks.dlq", 0): (0, 1)})

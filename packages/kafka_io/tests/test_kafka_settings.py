@@ -6,9 +6,9 @@ import dataclasses
 
 import pytest
 
-from kite_kafka_io.errors import SettingsError
 from kite_kafka_io.producer import RecordProducer, producer_config
 from kite_kafka_io.settings import KafkaSettings
+from kite_runtime.errors import ConfigurationError
 
 PLAIN = {"KAFKA_BOOTSTRAP": "127.0.0.1:9092"}
 SECURE = {
@@ -66,7 +66,7 @@ def test_secure_settings_reach_the_client_and_no_secret_is_shown() -> None:
     ],
 )
 def test_a_wrong_value_is_one_sentence(changes: dict[str, str], words: list[str]) -> None:
-    with pytest.raises(SettingsError) as caught:
+    with pytest.raises(ConfigurationError) as caught:
         KafkaSettings.from_env({**PLAIN, **changes})
     text = str(caught.value)
     assert all(word in text for word in words), text
@@ -81,7 +81,7 @@ def test_an_ipv6_address_and_several_brokers_are_fine() -> None:
 
 def test_what_librdkafka_refuses_is_a_settings_error() -> None:
     wrong = dataclasses.replace(KafkaSettings.from_env(PLAIN), ssl_ca="/nowhere/ca.pem")
-    with pytest.raises(SettingsError, match="settings are refused"):
+    with pytest.raises(ConfigurationError, match="settings are refused"):
         RecordProducer(dataclasses.replace(wrong, security_protocol="SSL"))
 
 

@@ -19,7 +19,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kite_kafka_io.delivery import Delivery
-from kite_kafka_io.errors import SettingsError
 from kite_kafka_io.librdkafka import loops, memory
 from kite_kafka_io.librdkafka.consumer_client import ConsumerClient
 from kite_kafka_io.librdkafka.library import LIBRARY, Message
@@ -27,6 +26,7 @@ from kite_kafka_io.librdkafka.loops import GROUP_FIELDS, KEY_BYTES, WORDS, group
 from kite_kafka_io.producer import RecordProducer
 from kite_kafka_io.settings import KafkaSettings
 from kite_kafka_io.testing import Broker, full_batch
+from kite_runtime.errors import ConfigurationError
 
 TOKENS = st.integers(min_value=0, max_value=2**63 - 1)
 NOWHERE = KafkaSettings(bootstrap="127.0.0.1:9")
@@ -72,7 +72,7 @@ def test_numbers_at_addresses_without_machine_code() -> None:
 
 
 def test_a_property_that_librdkafka_does_not_know_is_refused() -> None:
-    with pytest.raises(SettingsError, match="the Kafka settings are refused: .*bogus"):
+    with pytest.raises(ConfigurationError, match="the Kafka settings are refused: .*bogus"):
         RecordProducer(KafkaSettings(bootstrap="127.0.0.1:9", compression="bogus"))
 
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kite_contracts.errors import SettingsError
 from kite_runtime.env_files import parse_env, read_env
+from kite_runtime.errors import ConfigurationError
 
 
 def write(root: Path, name: str, text: str) -> None:
@@ -77,7 +77,7 @@ def test_comments_empty_lines_windows_lines_and_a_byte_order_mark(tmp_path: Path
 )
 def test_a_malformed_line_is_named_and_not_quoted(tmp_path: Path, line: str, what: str) -> None:
     write(tmp_path, ".infra/.env", f"# comment\nOK=1\n{line}\n")
-    with pytest.raises(SettingsError, match=what) as caught:
+    with pytest.raises(ConfigurationError, match=what) as caught:
         read_env(tmp_path, {})
     assert str(caught.value).startswith(".infra/.env line 3 ")
     assert "secret" not in str(caught.value)
@@ -85,11 +85,11 @@ def test_a_malformed_line_is_named_and_not_quoted(tmp_path: Path, line: str, wha
 
 def test_a_file_that_is_no_text_or_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes(b"A=\xff\xfe")
-    with pytest.raises(SettingsError, match=r"\.env is not UTF-8"):
+    with pytest.raises(ConfigurationError, match=r"\.env is not UTF-8"):
         read_env(tmp_path, {})
     (tmp_path / ".env").unlink()
     (tmp_path / ".env").mkdir()
-    with pytest.raises(SettingsError, match=r"\.env cannot be read: Is a directory"):
+    with pytest.raises(ConfigurationError, match=r"\.env cannot be read: Is a directory"):
         read_env(tmp_path, {})
 
 
@@ -103,7 +103,7 @@ def test_any_text_gives_values_or_one_sentence(text: str) -> None:
     message = ".env line 1 "
     try:
         parse_env(text, ".env")
-    except SettingsError as exc:
+    except ConfigurationError as exc:
         message = str(exc)
     assert message.startswith(".env line ")
 

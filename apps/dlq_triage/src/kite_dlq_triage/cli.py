@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Final
 
 import typer
 
-from kite_dead_letters.errors import FORESEEN
 from kite_runtime.command_line import make_app, run, with_any_reader, with_default
 
 if TYPE_CHECKING:  # what import_module loads, for those who read imports
@@ -75,7 +74,7 @@ def _nothing() -> None:
 def main() -> None:
     """Entry point; never returns."""
     called = with_default([each for each in sys.argv[1:] if each != "--debug"], DEFAULT)[0]
-    run(make([called] if called in COMMANDS else COMMANDS), foreseen=FORESEEN, default=DEFAULT)
+    run(make([called] if called in COMMANDS else COMMANDS), default=DEFAULT)
 
 
 if __name__ == "__main__":

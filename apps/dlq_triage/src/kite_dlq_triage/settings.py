@@ -70,7 +70,7 @@ def load_settings(
     root: Path, environ: Mapping[str, str], *, bootstrap: str | None = None
 ) -> TriageSettings:
     """Read the settings files under ``root`` and check everything. Raises ConfigurationError, and
-    the SettingsError of contracts and of kafka_io.
+    the ConfigurationError of contracts and of kafka_io.
 
     ``bootstrap`` is what the command line says, and wins over ``KAFKA_BOOTSTRAP``.
     """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from kite_bar_history.errors import FORESEEN
 from kite_hist_merge.commands import (
     backfill,
     daily,
@@ -38,7 +37,7 @@ app.command("rebuild")(with_any_reader(rebuild.command))
 
 def main() -> None:
     """Entry point; never returns."""
-    run(app, foreseen=FORESEEN)
+    run(app)
 
 
 if __name__ == "__main__":

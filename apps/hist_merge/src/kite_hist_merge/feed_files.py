@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from kite_bar_history.errors import FileUnusable
-from kite_runtime.errors import UsageError
+from kite_runtime.errors import InputUnusable, UsageError
 
 
 def files_of(paths: Sequence[Path]) -> list[Path]:
     """Files, and what lies in folders, by name; hidden ones and reasons of refused lines aside.
 
-    Raises FileUnusable and UsageError.
+    Raises InputUnusable and UsageError.
     """
     found: list[Path] = []
     for path in paths:
@@ -25,7 +24,7 @@ def files_of(paths: Sequence[Path]) -> list[Path]:
             try:
                 path.stat()
             except OSError as exc:
-                raise FileUnusable(path, exc) from exc
+                raise InputUnusable(path, exc) from exc
             found.append(path)
     return list(dict.fromkeys(found))
 

@@ -107,7 +107,7 @@ class Settings:
 
 def load_settings(root: Path, environ: Mapping[str, str]) -> Settings:
     """Read the settings files under ``root`` and check everything. Raises ConfigurationError, and
-    the SettingsError of contracts and of kafka_io."""
+    the ConfigurationError of contracts and of kafka_io."""
     return Settings.from_env(root, read_env(root, environ))
 
 

@@ -15,7 +15,6 @@ from kite_instruments.commands import (
     rebuild,
     sync,
 )
-from kite_instruments.errors import FORESEEN
 from kite_runtime.command_line import make_app, run, with_any_reader
 
 app = make_app(
@@ -39,7 +38,7 @@ app.add_typer(login)
 
 def main() -> None:
     """Entry point; never returns."""
-    run(app, foreseen=FORESEEN)
+    run(app)
 
 
 if __name__ == "__main__":

@@ -14,10 +14,10 @@ import pyarrow.compute as pc  # type: ignore[import-untyped]
 from kite_bars_store.instruments import Changes, InstrumentStore, diff
 from kite_broker_zerodha.errors import NotADump
 from kite_broker_zerodha.instrument_dump import parse
-from kite_instruments.errors import DumpRefused, NotFound
+from kite_instruments.errors import DumpRefused
 from kite_instruments.fetching import read_file
 from kite_instruments.shown import instrument
-from kite_runtime.errors import UsageError
+from kite_runtime.errors import NotFound, UsageError
 
 KINDS: Final = ("added", "expired", "removed", "renamed", "moved", "reused", "changed")
 _PAIRS: Final = frozenset({"renamed", "moved", "reused", "changed"})
@@ -46,7 +46,7 @@ def compare_files(
     """Compare two dumps; also how many rows of both were refused.
 
     The later dump does not say its day. It holds no contract that had expired by then, so what is
-    gone and ended before its earliest expiry counts as expired. Raises DumpRefused, FileUnusable.
+    gone and ended before its earliest expiry counts as expired. Raises DumpRefused, InputUnusable.
     """
     dumps = []
     for path in (first, second):

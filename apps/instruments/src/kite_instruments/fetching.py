@@ -9,9 +9,9 @@ from pathlib import Path
 from kite_broker_zerodha.errors import AuthRefused
 from kite_broker_zerodha.instrument_dump import DUMP_BYTES_MAX
 from kite_instruments import kite
-from kite_instruments.errors import FileUnusable
 from kite_instruments.settings import Settings
 from kite_runtime.console import say
+from kite_runtime.errors import InputUnusable
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +28,12 @@ class Fetched:
 
 
 def read_file(path: Path, exchanges: Sequence[str] = ()) -> Fetched:
-    """The bytes of a file, up to the size of any dump. Raises FileUnusable."""
+    """The bytes of a file, up to the size of any dump. Raises InputUnusable."""
     try:
         with path.open("rb") as file:
             data = file.read(DUMP_BYTES_MAX + 1)
     except OSError as error:
-        raise FileUnusable(path, error) from error
+        raise InputUnusable(path, error) from error
     return Fetched(path.name, data, path.name, tuple(exchanges))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from kite_live_feed.errors import FORESEEN
 from kite_runtime.command_line import make_app, run, with_any_reader
 from kite_ws_bridge.commands import (
     decode,
@@ -31,7 +30,7 @@ for _module in (live, demo, simulate, smoke, replay, decode, plan, tail, status,
 
 def main() -> None:
     """Entry point; never returns."""
-    run(app, foreseen=FORESEEN, default="run")
+    run(app, default="run")
 
 
 if __name__ == "__main__":

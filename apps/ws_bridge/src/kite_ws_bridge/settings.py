@@ -152,7 +152,7 @@ def default_journal_dir(name: str) -> Path:
 
 def load_settings(root: Path, environ: Mapping[str, str]) -> BridgeSettings:
     """Read the settings files under ``root`` and check everything. Raises ConfigurationError, and
-    the SettingsError of contracts and of kafka_io."""
+    the ConfigurationError of contracts and of kafka_io."""
     return BridgeSettings.from_env(root, read_env(root, environ))
 
 

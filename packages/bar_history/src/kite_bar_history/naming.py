@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Final
 
-from kite_bar_history.errors import NotFound
+from kite_runtime.errors import NotFound
 
 NEAR_MAX: Final = 5
 _ALIKE: Final = 0.6

@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from kite_bar_history.errors import OutputUnusable
 from kite_bar_history.protocol import RefusedLine
 from kite_bars_store.bars import NO_OI, RefusedRow, SourceBars
 from kite_contracts.sessions import IST
+from kite_runtime.errors import OutputUnusable
 
 PLAIN_HEADER: Final = "exchange,tradingsymbol,time,open,high,low,close,volume,oi"
 """The columns of `plain`: the layout ``plain`` of configs/vendor.toml."""

@@ -9,11 +9,10 @@ from datetime import date
 from pathlib import Path
 from typing import Final, Protocol
 
-from kite_bar_history.errors import NotFound
 from kite_bars_store.bars import BarInstrument
 from kite_bars_store.instruments import Validity
 from kite_contracts.sessions import SEGMENTS
-from kite_runtime.errors import ConfigurationError
+from kite_runtime.errors import ConfigurationError, NotFound
 
 INDICES: Final = "INDICES"
 _SCALES: Final = {"CDS": 4, "BCD": 4}

@@ -18,12 +18,16 @@ transaction. Exceptions of psycopg never leave this package, and no message hold
 
 from __future__ import annotations
 
+from pathlib import Path
 
-class StoreError(Exception):
+from kite_runtime.errors import ConfigurationError, KiteError, TryAgainLater, UsageError
+
+
+class StoreError(KiteError):
     """Base of all errors of bars_store; its text is one sentence for the user."""
 
 
-class TryAgain(StoreError):
+class TryAgain(StoreError, TryAgainLater):
     """The same call may succeed later."""
 
 
@@ -43,7 +47,7 @@ class CommitUnknown(TryAgain):
     """The connection broke during COMMIT: the transaction is there whole, or not at all."""
 
 
-class NotConfigured(StoreError):
+class NotConfigured(StoreError, ConfigurationError):
     """It fails until a person corrects the settings or the database."""
 
 
@@ -61,3 +65,16 @@ class RulesFaulty(NotConfigured):
 
 class StatementFailed(StoreError):
     """Postgres refused a statement, for example because a constraint forbids a row."""
+
+
+class ExpressionError(UsageError):
+    """The words of a lookup are neither a symbol, nor a token, nor an expression."""
+
+
+class UniverseError(ConfigurationError):
+    """The file of universes is wrong: names file, universe, problem and remedy."""
+
+    def __init__(self, path: Path, universe: str | None, problem: str) -> None:
+        place = f"{path}" if universe is None else f"{path}, universe {universe}"
+        super().__init__(f"{place}: {problem}")
+        self.path = path

@@ -23,8 +23,10 @@ addresses, and with them the secrets. A bad packet never raises: it is a row wit
 
 from __future__ import annotations
 
+from kite_runtime.errors import ConfigurationError, KiteError, TryAgainLater
 
-class BrokerError(Exception):
+
+class BrokerError(KiteError):
     """Base of everything that this package raises on purpose."""
 
 
@@ -56,11 +58,11 @@ class AuthRefused(BrokerError):
     """Kite refuses the key, the token or the login; only another login helps."""
 
 
-class CredentialsError(BrokerError):
+class CredentialsError(BrokerError, ConfigurationError):
     """There are no usable credentials; one sentence says what is missing and what to do."""
 
 
-class KiteUnavailable(BrokerError):
+class KiteUnavailable(BrokerError, TryAgainLater):
     """Kite gave no usable answer, now; the same call may succeed later.
 
     ``again`` is whether trying at once, after a pause, makes sense.
@@ -94,11 +96,11 @@ class InputRefused(BrokerError):
     """Kite understood the call and refuses it; the same call will be refused again."""
 
 
-class EndpointError(BrokerError):
+class EndpointError(BrokerError, ConfigurationError):
     """An address of Kite cannot be used: fix the setting."""
 
 
-class ListenFailed(BrokerError):
+class ListenFailed(BrokerError, ConfigurationError):
     """A port of this machine cannot be opened; the operating system's error is the cause."""
 
     def __init__(self, message: str, port: int) -> None:

@@ -14,12 +14,13 @@ from rich.syntax import Syntax
 from kite_contracts import checks, tables
 from kite_contracts.breaks import Break
 from kite_contracts.compatibility import breaks
-from kite_contracts.errors import ContractError, SettingsError, UnknownContractError
+from kite_contracts.errors import ContractError, UnknownContractError
 from kite_contracts.lock import LOCK_NAME, is_released, lock_contract, read_lock
 from kite_contracts.mapping import load_mapping
 from kite_contracts.store import Contract, SchemaStore, packaged
 from kite_contracts.topics import load_topics
 from kite_runtime.env_files import read_env
+from kite_runtime.errors import ConfigurationError
 
 PROGRAM: Final = "kite-contracts"
 EXIT_DONE: Final = 0
@@ -207,7 +208,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 
 
 def _exit_code(problem: ContractError) -> int:
-    if isinstance(problem, SettingsError):
+    if isinstance(problem, ConfigurationError):
         return EXIT_SETTINGS
     if isinstance(problem, UnknownContractError | _UsageError):
         return EXIT_USAGE

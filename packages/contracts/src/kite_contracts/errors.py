@@ -4,7 +4,6 @@
     ├── UnknownContractError   asked for a subject or version that is not there: name one that is
     ├── SchemaError            a schema file, lock or topics file is faulty: correct the file
     ├── RecordError            one record does not fit its contract: dead-letter it, go on
-    ├── SettingsError          a setting is wrong: correct it and start again (exit code 78)
     └── MigrationError         the database is not changed; it is as it was before
         ├── UnknownRevisionError      asked for a revision that is not there: name one that is (2)
         ├── DatabaseAwayError         the database does not answer or is busy: try later (75)
@@ -15,12 +14,14 @@ Each message is one sentence that a person can act on.
 
 from __future__ import annotations
 
+from kite_runtime.errors import KiteError, TryAgainLater, UsageError
 
-class ContractError(Exception):
+
+class ContractError(KiteError):
     """Base of all errors of this package."""
 
 
-class UnknownContractError(ContractError):
+class UnknownContractError(ContractError, UsageError):
     """The subject or version does not exist; the message names those that do."""
 
 
@@ -32,19 +33,15 @@ class RecordError(ContractError):
     """A record has no place in its contract's binary or row form."""
 
 
-class SettingsError(ContractError):
-    """A settings file or variable is malformed; never quotes the value, which may be a secret."""
-
-
 class MigrationError(ContractError):
     """A migration did not happen; its transaction was rolled back."""
 
 
-class UnknownRevisionError(MigrationError):
+class UnknownRevisionError(MigrationError, UsageError):
     """The revision does not exist, or does not lie in the direction asked for."""
 
 
-class DatabaseAwayError(MigrationError):
+class DatabaseAwayError(MigrationError, TryAgainLater):
     """The database cannot be reached, or others hold its locks for too long."""
 
 

@@ -10,8 +10,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
-from kite_contracts.errors import SchemaError, SettingsError
+from kite_contracts.errors import SchemaError
 from kite_contracts.schemas import subjects
+from kite_runtime.errors import ConfigurationError
 
 CLEANUP_POLICIES: Final = ("delete", "compact", "compact,delete")
 PARTITIONS_MAX: Final = 1000
@@ -67,7 +68,7 @@ def load_topics(
     """The topics in the order of the file: the packaged one, or that at ``path``.
 
     ``environ`` (from :func:`kite_runtime.env_files.read_env`) may override each retention by
-    ``TOPIC_<NAME>_RETENTION_MS``. Raises SchemaError for a faulty file and SettingsError for a
+    ``TOPIC_<NAME>_RETENTION_MS``. Raises SchemaError for a faulty file and ConfigurationError for a
     faulty override, or one that names no topic.
     """
     source = files("kite_contracts") / "topics.toml" if path is None else path
@@ -125,7 +126,9 @@ def _override(topics: list[TopicSpec], environ: Mapping[str, str]) -> list[Topic
     variables = [topic.retention_variable for topic in topics]
     for variable in sorted(environ):
         if _OVERRIDE.fullmatch(variable) and variable not in variables:
-            raise SettingsError(f"{variable} names no topic; known are: {', '.join(variables)}.")
+            raise ConfigurationError(
+                f"{variable} names no topic; known are: {', '.join(variables)}."
+            )
     return [_with_retention(topic, environ.get(topic.retention_variable)) for topic in topics]
 
 
@@ -133,7 +136,7 @@ def _with_retention(topic: TopicSpec, text: str | None) -> TopicSpec:
     if text is None:
         return topic
     if not re.fullmatch(r"-?[0-9]{1,18}", text) or not _is_retention(int(text)):
-        raise SettingsError(
+        raise ConfigurationError(
             f"{topic.retention_variable} must be milliseconds or -1 (for ever), such as 604800000."
         )
     return replace(topic, retention_ms=int(text))

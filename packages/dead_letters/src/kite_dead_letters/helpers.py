@@ -24,7 +24,7 @@ from kite_dead_letters.work import DumpOptions
 from kite_kafka_io.errors import BrokerUnreachable, KafkaIoError
 from kite_kafka_io.settings import KafkaSettings
 from kite_kafka_io.spans import Ranges, Span
-from kite_runtime.errors import AppError
+from kite_runtime.errors import KiteError
 from kite_runtime.stopping import Stop
 
 WORTH_RECORDS: Final = 20_000
@@ -74,16 +74,16 @@ class Helper:
         self._here.send(piece)
 
     def look(self, timeout_s: float = 0.0) -> bool:
-        """Take in what it told; True when it is done. Raises BrokerUnreachable and AppError."""
+        """Take in what it told; True when it is done. Raises BrokerUnreachable and KiteError."""
         while self._summary is None and self._here.poll(timeout_s):
             try:
                 told: Any = self._here.recv()
             except EOFError:
-                raise AppError(
+                raise KiteError(
                     "a helper process ended before its work was done; try with --jobs 1"
                 ) from None
             if isinstance(told, _Failed):
-                raise (BrokerUnreachable if told.away else AppError)(told.message)
+                raise (BrokerUnreachable if told.away else KiteError)(told.message)
             if isinstance(told, Summary):
                 self._summary = told
             else:
@@ -188,7 +188,7 @@ def _work(parents: Connection, own: Connection, stop: Any) -> None:
         own.send(_do(piece, own, _AskedToStop(stop)))
     except BrokenPipeError:
         return  # the parent is gone
-    except (KafkaIoError, AppError, OSError) as error:
+    except (KafkaIoError, KiteError, OSError) as error:
         own.send(_Failed(str(error), isinstance(error, BrokerUnreachable)))
 
 

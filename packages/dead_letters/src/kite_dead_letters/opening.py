@@ -37,7 +37,7 @@ def open_work(
 ) -> Iterator[Work]:
     """The work on these ranges, in bulk where that is quicker; ``tell`` is told what takes long.
 
-    Raises SettingsError, BrokerUnreachable and UnknownTopic.
+    Raises ConfigurationError, BrokerUnreachable and UnknownTopic.
     """
     classifier = Classifier(open_framing(kafka))
     ends = _ends(ranges)

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from kite_contracts.errors import ContractError, DatabaseAwayError, SettingsError
+from kite_contracts.errors import ContractError, DatabaseAwayError
 from kite_contracts.topics import load_topics
 from kite_devstack import databases, leases, stack, tables, topics
 from kite_devstack.errors import (
@@ -25,6 +25,7 @@ from kite_devstack.errors import (
 from kite_devstack.layout import KAFKA_VERSION, POSTGRES_MAJOR, layout_of
 from kite_devstack.reporter import ConsoleReporter
 from kite_runtime.env_files import LOCAL_STACK_FILE, read_env
+from kite_runtime.errors import ConfigurationError
 
 DRY_RUN_VARIABLE = "TOPICS_DRY_RUN"
 _DRY_RUN_TIMEOUT_S = 3.0
@@ -185,7 +186,7 @@ def _environment(*, needed: bool = True) -> dict[str, str]:
     """
     try:
         return read_env(Path.cwd(), os.environ, local_stack=False)
-    except SettingsError as exc:
+    except ConfigurationError as exc:
         if needed:
             raise
         _report.say(f"devstack: {exc} The files are left out.")
@@ -247,7 +248,7 @@ def _apply_topics(bootstrap: str, environ: Mapping[str, str]) -> None:
 
 
 def _contract_code(exc: ContractError) -> int:
-    if isinstance(exc, SettingsError):
+    if isinstance(exc, ConfigurationError):
         return ConfigError.exit_code
     if isinstance(exc, DatabaseAwayError):
         return TryLaterError.exit_code

@@ -5,10 +5,11 @@ from __future__ import annotations
 from psycopg import ProgrammingError
 from psycopg.conninfo import make_conninfo
 
-from kite_contracts.errors import DatabaseAwayError, DatabaseRefusedError, SettingsError
+from kite_contracts.errors import DatabaseAwayError, DatabaseRefusedError
 from kite_contracts.migrations import runner
 from kite_contracts.migrations.runner import Migration
 from kite_devstack.reporter import Reporter
+from kite_runtime.errors import ConfigurationError
 
 _LOOK_TIMEOUT_S = 3
 
@@ -44,7 +45,7 @@ def state(dsn: str) -> str:
     """The revision and what is pending, or why neither is known, in a few words."""
     try:
         waiting = runner.pending(_soon(dsn))
-    except (DatabaseAwayError, DatabaseRefusedError, SettingsError) as exc:
+    except (DatabaseAwayError, DatabaseRefusedError, ConfigurationError) as exc:
         return str(exc)
     if not waiting:
         return f"{runner.head()}, the newest"

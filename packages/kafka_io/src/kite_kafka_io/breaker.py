@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from kite_kafka_io.errors import SettingsError
+from kite_runtime.errors import ConfigurationError
 
 _BUCKETS: Final = 60
 
@@ -24,7 +24,7 @@ class BreakerLimits:
     ``share`` of the records in the last ``window_s`` seconds, if ``least`` of them are dead, or
     ``in_a_row`` dead letters without a good record between them. It is over when the share has
     stayed below ``clear_share`` (default: half of ``share``) for ``clear_s`` seconds.
-    Raises SettingsError for limits that make no sense.
+    Raises ConfigurationError for limits that make no sense.
     """
 
     share: float = 0.01
@@ -36,9 +36,9 @@ class BreakerLimits:
 
     def __post_init__(self) -> None:
         if not 0 < self.share <= 1 or not 0 <= self.lower_share <= self.share:
-            raise SettingsError(f"a share of {self.share} is not above 0 and up to 1")
+            raise ConfigurationError(f"a share of {self.share} is not above 0 and up to 1")
         if self.window_s <= 0 or self.clear_s < 0 or self.least < 1 or self.in_a_row < 1:
-            raise SettingsError("the breaker's window and counts must be positive")
+            raise ConfigurationError("the breaker's window and counts must be positive")
 
     @property
     def lower_share(self) -> float:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from confluent_kafka import KafkaError
 
 from kite_kafka_io.client_log import ClientLog
-from kite_kafka_io.errors import ReadError, SettingsError
+from kite_kafka_io.errors import ReadError
 from kite_kafka_io.librdkafka import gathering
 from kite_kafka_io.librdkafka.consumer_client import BATCH_RECORDS, Batch, ConsumerClient
 from kite_kafka_io.librdkafka.gathering import Ints, copy_headers
@@ -26,6 +26,7 @@ from kite_kafka_io.raw_reader import BATCH_BYTES, RawRecord, fetch_config
 from kite_kafka_io.settings import KafkaSettings
 from kite_kafka_io.source import Place, consumer_config, passing_trouble
 from kite_kafka_io.spans import Span
+from kite_runtime.errors import ConfigurationError
 
 _NS_PER_MS: Final = 1_000_000
 _SOMEWHERE: Final = "the topics"
@@ -39,7 +40,7 @@ Bytes = npt.NDArray[np.uint8]
 class BulkReader:
     """All records of ``ranges``, each of which has an end (exclusive), whose times are in ``span``.
 
-    Raises SettingsError and ReadError. As with ``RawReader`` only committed transactions are read.
+    Raises ConfigurationError and ReadError. As with ``RawReader`` only committed transactions are read.
     """
 
     def __init__(
@@ -70,7 +71,7 @@ class BulkReader:
         try:
             self._client = ConsumerClient(config)
         except ValueError as exc:
-            raise SettingsError(f"the Kafka settings are refused: {exc}") from exc
+            raise ConfigurationError(f"the Kafka settings are refused: {exc}") from exc
         try:
             self._client.assign({place: ranges[place][0] for place in self._ends})
         except ValueError as exc:

@@ -1,10 +1,9 @@
 """Every error of this package, split by what the caller does about it.
 
     KafkaIoError
-    ├── SettingsError         fix the environment, start again           (exit code 78)
     ├── BrokerUnreachable     try again later                            (exit code 75)
-    ├── UnknownTopic          create the topic, start again              (exit code 1)
-    ├── RegistryError         try again later, or fix SCHEMA_REGISTRY_URL
+    ├── UnknownTopic          create the topic, start again              (exit code 78)
+    ├── RegistryError         try again later, or fix SCHEMA_REGISTRY_URL  (75)
     ├── QueueFull             poll, then offer the same batch again; nothing was taken
     ├── RecordTooLarge        this record can never be sent; count it and go on
     ├── ProducerFatal         close the producer, make a new one, publish again from the journal
@@ -17,24 +16,22 @@ Exceptions of confluent-kafka and fastavro never leave this package.
 
 from __future__ import annotations
 
+from kite_runtime.errors import ConfigurationError, KiteError, TryAgainLater
 
-class KafkaIoError(Exception):
+
+class KafkaIoError(KiteError):
     """Base of all errors of kafka_io; its text is one sentence for the user."""
 
 
-class SettingsError(KafkaIoError):
-    """A setting is missing or wrong; the text names the variable and gives an example."""
-
-
-class BrokerUnreachable(KafkaIoError):
+class BrokerUnreachable(KafkaIoError, TryAgainLater):
     """No broker answered in time."""
 
 
-class UnknownTopic(KafkaIoError):
+class UnknownTopic(KafkaIoError, ConfigurationError):
     """A topic that must exist does not."""
 
 
-class RegistryError(KafkaIoError):
+class RegistryError(KafkaIoError, TryAgainLater):
     """The schema registry did not answer, or refused a schema."""
 
 

@@ -15,8 +15,9 @@ from typing import Any, Final, Protocol
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from kite_kafka_io.client_log import ClientLog
-from kite_kafka_io.errors import BrokerUnreachable, ReadError, SettingsError
+from kite_kafka_io.errors import BrokerUnreachable, ReadError
 from kite_kafka_io.settings import KafkaSettings
+from kite_runtime.errors import ConfigurationError
 
 NOTE_BYTES_MAX: Final = 4096
 """What a broker takes with an offset by default (``offset.metadata.max.bytes``)."""
@@ -41,7 +42,7 @@ class GroupMember:
     """One member of ``group`` over the partitions of ``topic``; used from one thread.
 
     Call ``poll`` at least every other session timeout: who does not is taken for hung, and its
-    partitions go to others. Raises SettingsError if librdkafka refuses the settings.
+    partitions go to others. Raises ConfigurationError if librdkafka refuses the settings.
     """
 
     def __init__(
@@ -85,7 +86,7 @@ class GroupMember:
                 on_lost=lambda _, places: membership.lost(),
             )
         except (KafkaException, ValueError, TypeError) as exc:
-            raise SettingsError(f"the Kafka settings are refused: {exc}") from exc
+            raise ConfigurationError(f"the Kafka settings are refused: {exc}") from exc
 
     @property
     def writing(self) -> bool:

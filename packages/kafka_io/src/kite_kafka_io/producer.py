@@ -24,19 +24,14 @@ from kite_contracts.tick_batch import TickBatch
 from kite_kafka_io.client_log import ClientLog
 from kite_kafka_io.dead_letters import DeadLetter, Headers
 from kite_kafka_io.delivery import Delivery, DeliveryCounts
-from kite_kafka_io.errors import (
-    ProducerFatal,
-    QueueFull,
-    RecordTooLarge,
-    SettingsError,
-    UnknownTopic,
-)
+from kite_kafka_io.errors import ProducerFatal, QueueFull, RecordTooLarge, UnknownTopic
 from kite_kafka_io.framing import Framing, SingleObjectFraming
 from kite_kafka_io.librdkafka.loops import warm_up as warm_up_loops
 from kite_kafka_io.librdkafka.producer_client import ProducerClient
 from kite_kafka_io.settings import KafkaSettings
 from kite_kafka_io.tick_codec import RECORD_MAX_BYTES, TickEncoder
 from kite_kafka_io.tick_codec import warm_up as warm_up_codec
+from kite_runtime.errors import ConfigurationError
 
 __all__ = ["Delivery", "RecordProducer", "producer_config", "warm_up"]
 
@@ -101,7 +96,7 @@ class RecordProducer:
     Not thread-safe. Answers are taken in by ``poll`` and ``flush`` only. ``counts`` says what was
     enqueued, acknowledged and failed; ``fatal`` is None or why this producer must be replaced;
     ``trouble`` is the last thing librdkafka complained of, such as brokers that do not answer.
-    Raises SettingsError if librdkafka refuses the settings; a broker that is away is no error.
+    Raises ConfigurationError if librdkafka refuses the settings; a broker that is away is no error.
     """
 
     def __init__(
@@ -129,7 +124,7 @@ class RecordProducer:
         try:
             self._client = ProducerClient(producer_config(settings), self)
         except ValueError as exc:
-            raise SettingsError(f"the Kafka settings are refused: {exc}") from exc
+            raise ConfigurationError(f"the Kafka settings are refused: {exc}") from exc
 
     @property
     def in_flight(self) -> int:

@@ -61,7 +61,7 @@ class RawReader:
     is, and ``commit`` saves what was given out: call it when that is safe elsewhere. A follower
     with a group shares the topics with the group's other members, and then ``span`` has no say but
     for its times. ``ranges`` are what to read where ``find_ranges`` was asked before. Raises
-    BrokerUnreachable, UnknownTopic and SettingsError.
+    BrokerUnreachable, UnknownTopic and ConfigurationError.
     """
 
     def __init__(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlsplit
 
-from kite_kafka_io.errors import SettingsError
+from kite_runtime.errors import ConfigurationError
 
 PROTOCOLS: Final = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 MECHANISMS: Final = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
@@ -45,14 +45,14 @@ class KafkaSettings:
 
     @classmethod
     def if_named(cls, env: Mapping[str, str]) -> KafkaSettings | None:
-        """`from_env`, or None where ``KAFKA_BOOTSTRAP`` names no broker. Raises SettingsError."""
+        """`from_env`, or None where ``KAFKA_BOOTSTRAP`` names no broker. Raises ConfigurationError."""
         return cls.from_env(env) if env.get("KAFKA_BOOTSTRAP", "").strip() else None
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> KafkaSettings:
         """Read the ``KAFKA_*`` and ``SCHEMA_REGISTRY_*`` variables.
 
-        Raises SettingsError, one sentence that names the variable, its problem and an example.
+        Raises ConfigurationError, one sentence that names the variable, its problem and an example.
         """
         protocol = _choice(env, "KAFKA_SECURITY_PROTOCOL", PROTOCOLS, "PLAINTEXT").upper()
         sasl = _sasl(env) if protocol.startswith("SASL") else (None, None, None)
@@ -104,11 +104,13 @@ def _bootstrap(env: Mapping[str, str]) -> str:
     example = "for example KAFKA_BOOTSTRAP=127.0.0.1:9092"
     text = _text(env, "KAFKA_BOOTSTRAP")
     if text is None:
-        raise SettingsError(f"KAFKA_BOOTSTRAP is not set; give host:port, {example}")
+        raise ConfigurationError(f"KAFKA_BOOTSTRAP is not set; give host:port, {example}")
     for address in text.split(","):
         match = _ADDRESS.fullmatch(address.strip())
         if match is None or not 0 < int(match[2]) < 65_536:
-            raise SettingsError(f"KAFKA_BOOTSTRAP: {address.strip()!r} is no host:port, {example}")
+            raise ConfigurationError(
+                f"KAFKA_BOOTSTRAP: {address.strip()!r} is no host:port, {example}"
+            )
     return ",".join(address.strip() for address in text.split(","))
 
 
@@ -119,7 +121,7 @@ def _choice(env: Mapping[str, str], name: str, allowed: tuple[str, ...], default
     for value in allowed:
         if text.upper() == value.upper():
             return value
-    raise SettingsError(
+    raise ConfigurationError(
         f"{name}: {text!r} is none of {', '.join(allowed)}, for example {name}={default}"
     )
 
@@ -129,7 +131,7 @@ def _integer(env: Mapping[str, str], name: str, default: int, *, low: int, high:
     if text is None:
         return default
     if not re.fullmatch(r"-?[0-9]{1,18}", text) or not low <= int(text) <= high:
-        raise SettingsError(
+        raise ConfigurationError(
             f"{name}: {text!r} is no whole number from {low} to {high}, "
             f"for example {name}={default}"
         )
@@ -141,7 +143,7 @@ def _sasl(env: Mapping[str, str]) -> tuple[str, str, str]:
     found = {name: _text(env, name) for name in ("KAFKA_SASL_USERNAME", "KAFKA_SASL_PASSWORD")}
     for name, text in found.items():
         if text is None:
-            raise SettingsError(
+            raise ConfigurationError(
                 f"{name} is not set, but KAFKA_SECURITY_PROTOCOL asks for SASL; "
                 f"for example {name}=ingest"
             )
@@ -158,12 +160,12 @@ def _registry_url(env: Mapping[str, str]) -> str | None:
         return None
     parts = urlsplit(text)
     if parts.scheme not in ("http", "https", "mock") or not parts.netloc:
-        raise SettingsError(
+        raise ConfigurationError(
             "SCHEMA_REGISTRY_URL is no http or https address, "
             "for example SCHEMA_REGISTRY_URL=http://127.0.0.1:8081"
         )
     if parts.username is not None:
-        raise SettingsError(
+        raise ConfigurationError(
             "SCHEMA_REGISTRY_URL holds a user name; put it in SCHEMA_REGISTRY_AUTH, "
             "for example SCHEMA_REGISTRY_AUTH=user:password"
         )
@@ -173,7 +175,7 @@ def _registry_url(env: Mapping[str, str]) -> str | None:
 def _registry_auth(env: Mapping[str, str]) -> str | None:
     text = _text(env, "SCHEMA_REGISTRY_AUTH")
     if text is not None and ":" not in text:
-        raise SettingsError(
+        raise ConfigurationError(
             "SCHEMA_REGISTRY_AUTH has no colon, for example SCHEMA_REGISTRY_AUTH=user:password"
         )
     return text

@@ -18,9 +18,10 @@ from confluent_kafka import (
 )
 
 from kite_kafka_io.client_log import ClientLog
-from kite_kafka_io.errors import BrokerUnreachable, ReadError, SettingsError, UnknownTopic
+from kite_kafka_io.errors import BrokerUnreachable, ReadError, UnknownTopic
 from kite_kafka_io.offsets import committed_offsets, watermarks
 from kite_kafka_io.settings import KafkaSettings
+from kite_runtime.errors import ConfigurationError
 
 Start = Literal["earliest", "latest"]
 Place = tuple[str, int]
@@ -96,7 +97,7 @@ class Source:
         try:
             self._consumer = Consumer(properties, logger=log)
         except (KafkaException, ValueError, TypeError) as exc:
-            raise SettingsError(f"the Kafka settings are refused: {exc}") from exc
+            raise ConfigurationError(f"the Kafka settings are refused: {exc}") from exc
         try:
             if ranges is not None:
                 self._assign_ranges(ranges)

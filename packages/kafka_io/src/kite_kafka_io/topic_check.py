@@ -11,8 +11,9 @@ from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 
 from kite_kafka_io.client_log import ClientLog
-from kite_kafka_io.errors import BrokerUnreachable, SettingsError, UnknownTopic
+from kite_kafka_io.errors import BrokerUnreachable, UnknownTopic
 from kite_kafka_io.settings import KafkaSettings
+from kite_runtime.errors import ConfigurationError
 
 _64_BITS: Final = 2**64 - 1
 
@@ -27,7 +28,7 @@ def check_topics(
     """The number of partitions of each topic in ``names``.
 
     Raises BrokerUnreachable if no broker answers within ``timeout_s`` seconds, UnknownTopic for the
-    first topic that does not exist, and SettingsError if librdkafka refuses the settings.
+    first topic that does not exist, and ConfigurationError if librdkafka refuses the settings.
     """
     complaints: list[str] = []
     client = _client(settings, complaints, logger)
@@ -100,4 +101,4 @@ def _client(
     try:
         return AdminClient(config, logger=log)
     except (KafkaException, ValueError, TypeError) as exc:
-        raise SettingsError(f"the Kafka settings are refused: {exc}") from exc
+        raise ConfigurationError(f"the Kafka settings are refused: {exc}") from exc

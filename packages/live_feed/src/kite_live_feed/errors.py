@@ -1,6 +1,6 @@
 """Everything that goes wrong in the bridge, split by what a person does about it.
 
-    AppError (kite_runtime.errors)        1   failed
+    KiteError (kite_runtime.errors)        1   failed
     ├── UsageError                   2   wrong call: another argument
     │   └── NotAJournalFile              the file given is no journal segment
     ├── ConfigurationError          78   correct a setting or a file, start again
@@ -23,26 +23,8 @@ The numbers are the exit codes. Each message is one sentence that says what to d
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
 
-from kite_broker_zerodha.errors import BrokerError
-from kite_broker_zerodha.subscriptions import PlanError
-from kite_contracts.errors import ContractError
-from kite_contracts.errors import SettingsError as FileSettingsError
-from kite_kafka_io.errors import BrokerUnreachable, KafkaIoError, RegistryError, UnknownTopic
-from kite_kafka_io.errors import SettingsError as KafkaSettingsError
-from kite_runtime.errors import (
-    EXIT_CONFIGURATION,
-    EXIT_FAILED,
-    EXIT_TRY_LATER,
-    EXIT_USAGE,
-    AppError,
-    ConfigurationError,
-    Foreseen,
-    TryAgainLater,
-    UsageError,
-)
-from kite_simulator import ScriptError
+from kite_runtime.errors import ConfigurationError, KiteError, TryAgainLater, UsageError
 
 
 class NotAJournalFile(UsageError):
@@ -101,7 +83,7 @@ class KafkaUnreachable(TryAgainLater):
     """No Kafka broker answers."""
 
 
-class JournalError(AppError):
+class JournalError(KiteError):
     """The journal could not do what it was asked."""
 
 
@@ -118,18 +100,3 @@ class JournalFull(JournalError):
 
 class RecordTooLarge(JournalError):
     """A payload above ``PAYLOAD_BYTES_MAX``, or a header field outside its range."""
-
-
-FORESEEN: Final[Foreseen] = (
-    (BrokerUnreachable, EXIT_TRY_LATER),
-    (RegistryError, EXIT_TRY_LATER),
-    (KafkaSettingsError, EXIT_CONFIGURATION),
-    (FileSettingsError, EXIT_CONFIGURATION),
-    (UnknownTopic, EXIT_CONFIGURATION),
-    (PlanError, EXIT_CONFIGURATION),
-    (ScriptError, EXIT_USAGE),
-    (BrokerError, EXIT_FAILED),
-    (ContractError, EXIT_FAILED),
-    (KafkaIoError, EXIT_FAILED),
-)
-"""The packages name no exit codes; which failure means what is the app's decision."""

@@ -15,7 +15,7 @@ from typing import Final
 from kite_broker_zerodha.packets import Segment, segment_of
 from kite_broker_zerodha.session.liveness import IsOpen
 from kite_contracts.sessions import Holidays, SessionCalendar, exchange_holidays
-from kite_runtime.errors import AppError
+from kite_runtime.errors import KiteError
 
 SESSIONS: Final = Path("configs/sessions.toml")
 _NAMES: Final = {int(segment): segment.name for segment in Segment}
@@ -25,7 +25,7 @@ def load_market_hours(root: Path) -> IsOpen:
     """The hours of ``configs/sessions.toml``; without that file, those that were delivered.
 
     Takes seconds (the exchange's holidays), which an event loop must not lose: call it before.
-    Raises contracts' SettingsError, one sentence, and AppError when the child dies.
+    Raises contracts' ConfigurationError, one sentence, and KiteError when the child dies.
     """
     path = root / SESSIONS
     return make_is_open(SessionCalendar.load(path if path.exists() else None, _holidays()))
@@ -47,7 +47,7 @@ def _holidays() -> Holidays:
             holidays: Holidays = answer.recv()
         except EOFError:
             child.join()
-            raise AppError(
+            raise KiteError(
                 f"the exchange's holidays could not be loaded (exit code {child.exitcode}): "
                 "start the bridge again"
             ) from None

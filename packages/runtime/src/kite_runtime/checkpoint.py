@@ -16,8 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Final, Self
 
-from kite_bar_history.errors import OutputUnusable
-from kite_runtime.errors import TryAgainLater
+from kite_runtime.errors import OutputUnusable, TryAgainLater
 
 _VERSION: Final = 1
 

@@ -17,7 +17,6 @@ from kite_runtime.errors import (
     EXIT_DONE,
     EXIT_INTERRUPTED,
     EXIT_USAGE,
-    Foreseen,
     Interrupted,
     exit_code_of,
     is_foreseen,
@@ -107,13 +106,12 @@ def refuse_repetition(app: typer.Typer) -> None:
             refuse_repetition(group.typer_instance)
 
 
-def run(app: typer.Typer, *, foreseen: Foreseen = (), default: str | None = None) -> NoReturn:
+def run(app: typer.Typer, *, default: str | None = None) -> NoReturn:
     """Run the app on this process's arguments and exit.
 
     A command returns its exit code. An option is given once, unless it is declared as a list or is
-    a flag. ``foreseen`` are the packages' errors that the app explains,
-    ``default`` is the command meant where none is named. ``--debug`` anywhere shows an error's
-    trace.
+    a flag. ``default`` is the command meant where none is named. ``--debug`` anywhere shows an
+    error's trace.
     """
     program = app.info.name or sys.argv[0]
     given = sys.argv[1:]
@@ -129,9 +127,7 @@ def run(app: typer.Typer, *, foreseen: Foreseen = (), default: str | None = None
     except Exception as error:
         if debug:
             traceback.print_exc()
-        sys.exit(
-            complain(program, _sentence(program, error, foreseen), exit_code_of(error, foreseen))
-        )
+        sys.exit(complain(program, _sentence(program, error), exit_code_of(error)))
     sys.exit(code if isinstance(code, int) else EXIT_DONE)
 
 
@@ -141,9 +137,9 @@ def _text(error: TyperException) -> str:
     return str(text).rstrip(".")
 
 
-def _sentence(program: str, error: Exception, foreseen: Foreseen) -> str:
+def _sentence(program: str, error: Exception) -> str:
     """What to tell the user; an error that nobody foresaw is a defect and says so."""
-    if is_foreseen(error, foreseen):
+    if is_foreseen(error):
         return str(error)
     return (
         f"unexpected {type(error).__name__}: {error}; this is a defect of {program}, "

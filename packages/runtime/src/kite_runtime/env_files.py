@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from kite_contracts.errors import SettingsError
+from kite_runtime.errors import ConfigurationError
 
 LOCAL_STACK_FILE: Final = ".infra/local.env"
 ENV_FILES: Final = (".env", ".infra/.env")
@@ -30,7 +30,7 @@ def read_env(root: Path, environ: Mapping[str, str], *, local_stack: bool = True
     """The files under ``root`` and ``environ``, merged; a missing file is an empty one.
 
     ``local_stack`` False leaves the local stack's own file out: the stack itself must tell its
-    endpoints from those that replace it. Raises SettingsError, naming file and line, for a line
+    endpoints from those that replace it. Raises ConfigurationError, naming file and line, for a line
     that is none; it never quotes the line, which may hold a secret.
     """
     merged: dict[str, str] = {}
@@ -46,16 +46,16 @@ def _read(path: Path, name: str) -> dict[str, str]:
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except OSError as exc:
-        raise SettingsError(f"{name} cannot be read: {exc.strerror}.") from exc
+        raise ConfigurationError(f"{name} cannot be read: {exc.strerror}.") from exc
     except UnicodeDecodeError as exc:
-        raise SettingsError(f"{name} is not UTF-8 text.") from exc
+        raise ConfigurationError(f"{name} is not UTF-8 text.") from exc
     return parse_env(text, name)
 
 
 def parse_env(text: str, name: str) -> dict[str, str]:
     """The variables of one file's ``text``; the last of a repeated name wins.
 
-    Raises SettingsError with ``name`` and the number of the line that is malformed.
+    Raises ConfigurationError with ``name`` and the number of the line that is malformed.
     """
     values: dict[str, str] = {}
     for number, line in enumerate(text.splitlines(), start=1):
@@ -66,7 +66,9 @@ def parse_env(text: str, name: str) -> dict[str, str]:
         value = None if match is None else _value(match["value"])
         if match is None or value is None:
             problem = "is not NAME=value" if match is None else "has an unbalanced quote"
-            raise SettingsError(f"{name} line {number} {problem}; write it like KAFKA_LINGER_MS=1.")
+            raise ConfigurationError(
+                f"{name} line {number} {problem}; write it like KAFKA_LINGER_MS=1."
+            )
         values[match["name"]] = value
     return values
 

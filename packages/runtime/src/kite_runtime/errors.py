@@ -1,20 +1,24 @@
-"""What a command tells its caller: exit codes, and the errors that carry them.
+"""What goes wrong on purpose, by what the caller does about it, with the exit code of each.
 
-    AppError                         1   failed
+    KiteError                        1   failed
     ├── UsageError                   2   wrong call: another argument
+    │   └── InputUnusable                a file named on the command line cannot be read
     ├── ConfigurationError          78   correct a setting or a file, start again
     │   ├── SettingError                 a variable's value
+    │   ├── OutputUnusable               a file or folder cannot be written
     │   └── PortTaken                    a port that is in use
+    ├── NotFound                     1   ask for something else
     ├── TryAgainLater               75   a service is away: start again later
-    └── Interrupted                130   a person ended it by Ctrl-C
+    └── Interrupted                130   stopped by Ctrl-C
 
-Each message is one sentence that says what to do. An app adds its own below these.
+Each message is one sentence that says what to do and holds no secret. The errors of every package
+derive from these, so a program needs no table of exit codes.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from pathlib import Path
 from typing import ClassVar, Final
 
 EXIT_DONE: Final = 0
@@ -25,24 +29,27 @@ EXIT_TRY_LATER: Final = 75
 EXIT_CONFIGURATION: Final = 78
 EXIT_INTERRUPTED: Final = 130
 
-Foreseen = Sequence[tuple[type[Exception], int]]
-"""Errors of packages whose text is a sentence for the user, with the exit code that the app gives
-them; the first that fits counts, so subclasses stand before their base."""
 
-
-class AppError(Exception):
-    """Base of everything that an app raises on purpose."""
+class KiteError(Exception):
+    """Base of everything that is raised on purpose."""
 
     exit_code: ClassVar[int] = EXIT_FAILED
 
 
-class UsageError(AppError):
+class UsageError(KiteError):
     """The command was called wrongly."""
 
     exit_code = EXIT_USAGE
 
 
-class ConfigurationError(AppError):
+class InputUnusable(UsageError):
+    """A file that the command line names cannot be read."""
+
+    def __init__(self, path: Path, cause: OSError) -> None:
+        super().__init__(f"{path} cannot be read ({reason_of(cause)}): give a file that can be")
+
+
+class ConfigurationError(KiteError):
     """A setting or a file that a person wrote is wrong."""
 
     exit_code = EXIT_CONFIGURATION
@@ -56,25 +63,37 @@ class SettingError(ConfigurationError):
         self.variable = variable
 
 
+class OutputUnusable(ConfigurationError):
+    """A file cannot be written; what was there is still there."""
+
+    def __init__(self, path: Path, cause: OSError) -> None:
+        super().__init__(
+            f"{path} cannot be written ({reason_of(cause)}): correct it, or name another place"
+        )
+
+
 class PortTaken(ConfigurationError):
     """A port that a person chose cannot be opened; ``example`` is how another is chosen."""
 
     def __init__(self, port: int, cause: OSError, example: str) -> None:
-        reason = os.strerror(cause.errno) if cause.errno else str(cause)
         super().__init__(
-            f"port {port} cannot be opened ({reason.lower()}): stop the program that has it, "
+            f"port {port} cannot be opened ({reason_of(cause)}): stop the program that has it, "
             f"or choose another, for example {example} (0 takes any free one)"
         )
         self.port = port
 
 
-class TryAgainLater(AppError):
+class NotFound(KiteError):
+    """There is nothing of the name, id or day asked for."""
+
+
+class TryAgainLater(KiteError):
     """A service that the command needs does not answer."""
 
     exit_code = EXIT_TRY_LATER
 
 
-class Interrupted(AppError):
+class Interrupted(KiteError):
     """Ctrl-C; an error of ours because Typer turns a KeyboardInterrupt into a silent exit."""
 
     exit_code = EXIT_INTERRUPTED
@@ -83,13 +102,16 @@ class Interrupted(AppError):
         super().__init__("stopped by Ctrl-C")
 
 
-def exit_code_of(error: BaseException, foreseen: Foreseen = ()) -> int:
-    """The exit code for any error: our own, else what the app decided for a package's, else 1."""
-    if isinstance(error, AppError):
-        return error.exit_code
-    return next((code for kind, code in foreseen if isinstance(error, kind)), EXIT_FAILED)
+def exit_code_of(error: BaseException) -> int:
+    """The exit code for any error."""
+    return error.exit_code if isinstance(error, KiteError) else EXIT_FAILED
 
 
-def is_foreseen(error: BaseException, foreseen: Foreseen = ()) -> bool:
+def is_foreseen(error: BaseException) -> bool:
     """Whether the error's text is a sentence for the user, and not the trace of a defect."""
-    return isinstance(error, (AppError, OSError, *(kind for kind, _ in foreseen)))
+    return isinstance(error, KiteError | OSError)
+
+
+def reason_of(error: OSError) -> str:
+    """The operating system's reason in lower case, to stand in the middle of a sentence."""
+    return (os.strerror(error.errno) if error.errno else error.strerror or str(error)).lower()

@@ -7,7 +7,7 @@ import secrets
 from contextlib import suppress
 from pathlib import Path
 
-from kite_instruments.errors import OutputUnusable
+from kite_runtime.errors import OutputUnusable
 
 
 def write_whole(path: Path, data: bytes) -> bool:

@@ -8,10 +8,10 @@ import orjson
 from rich.table import Table
 
 from kite_bars_store.failures import Event, FailureStore
-from kite_dead_letters.errors import NotFound
 from kite_dlq_triage.commands.options import Root
 from kite_dlq_triage.commands.storing import Json, One, database, id_of, moment
 from kite_runtime.console import stdout
+from kite_runtime.errors import NotFound
 
 
 def command(failure: One, as_json: Json = False, root: Root = Path()) -> int:

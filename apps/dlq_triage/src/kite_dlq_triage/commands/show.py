@@ -26,7 +26,6 @@ from kite_bars_store.failures import (
 from kite_contracts.reasons import ReasonCode
 from kite_dead_letters.around import NEIGHBOURS, Around, read_around
 from kite_dead_letters.classify import Classifier
-from kite_dead_letters.errors import NotFound
 from kite_dead_letters.json_lines import LineMaker, to_json
 from kite_dead_letters.page.bytes_view import hex_page, readable
 from kite_dead_letters.page.tree_view import tree_lines
@@ -38,6 +37,7 @@ from kite_dlq_triage.commands.storing import Json, One, database, id_of, moment
 from kite_dlq_triage.settings import TriageSettings
 from kite_kafka_io.registry import open_framing
 from kite_runtime.console import stdout
+from kite_runtime.errors import NotFound
 
 ROWS_SHOWN: Final = 32
 RECORDS_SHOWN: Final = 10

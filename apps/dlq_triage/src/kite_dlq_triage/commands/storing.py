@@ -16,10 +16,9 @@ import typer
 from kite_bars_store.database import Connection, connect
 from kite_bars_store.failures import FailureStore, Selection, Status, Summary
 from kite_contracts.reasons import ReasonCode
-from kite_dead_letters.errors import NotFound
 from kite_dlq_triage.commands.options import settings_of
 from kite_dlq_triage.places import span_of
-from kite_runtime.errors import UsageError
+from kite_runtime.errors import NotFound, UsageError
 
 APPLICATION: Final = "dlq_triage"
 IDS_MAX: Final = 10_000

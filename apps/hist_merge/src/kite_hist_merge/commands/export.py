@@ -11,7 +11,6 @@ from typing import Annotated, Final
 import orjson
 import typer
 
-from kite_bar_history.errors import NotFound
 from kite_bars_store.bars import BarSurvey
 from kite_bars_store.bars.export import Done, State, Wish, export, pieces
 from kite_hist_merge.commands.options import (
@@ -25,7 +24,7 @@ from kite_hist_merge.commands.options import (
     settings_of,
 )
 from kite_runtime.console import say, stdout
-from kite_runtime.errors import UsageError
+from kite_runtime.errors import NotFound, UsageError
 
 _MIB: Final = 1 << 20
 

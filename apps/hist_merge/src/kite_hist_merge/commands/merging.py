@@ -105,7 +105,7 @@ class Order:
     with_live: bool = False
 
     def check(self) -> None:
-        """Before anything is opened. Raises UsageError and FileUnusable."""
+        """Before anything is opened. Raises UsageError and InputUnusable."""
         files_of(self.vendor)
         if self.days.first > today():
             raise UsageError(f"--from {self.days.first} has not come yet: name earlier days")

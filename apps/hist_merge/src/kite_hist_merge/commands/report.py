@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from kite_bar_history.errors import NotFound, OutputUnusable
 from kite_bar_history.naming import symbol_of
 from kite_bars_store.bars import BarSurvey
 from kite_bars_store.database import snapshot
@@ -27,7 +26,7 @@ from kite_hist_merge.commands.options import (
     settings_of,
 )
 from kite_runtime.console import stdout
-from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS
+from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS, NotFound, OutputUnusable
 
 
 def command(

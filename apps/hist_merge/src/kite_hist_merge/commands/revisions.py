@@ -12,13 +12,12 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from kite_bar_history.errors import NotFound
 from kite_bar_history.naming import symbol_of
 from kite_bars_store.bars import BarSurvey, GoldenCount, RestatedStretch
 from kite_contracts.sessions import IST
 from kite_hist_merge.commands.options import AsJson, Root, open_stores, settings_of
 from kite_runtime.console import stdout
-from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS, UsageError
+from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS, NotFound, UsageError
 
 _INTERVALS: Final = {1: "m1", 1440: "d1"}
 

@@ -17,10 +17,10 @@ from kite_bars_store.instruments.universes import Universe, parse
 from kite_broker_zerodha.errors import AuthRefused, BrokerError, CredentialsError, KiteUnavailable
 from kite_instruments import kite
 from kite_instruments.commands.options import Root, open_store, settings_of, today
-from kite_instruments.errors import ExportFailed, LoginDead, NotFound, OutputUnusable
+from kite_instruments.errors import ExportFailed, LoginDead
 from kite_instruments.settings import Settings
 from kite_runtime.console import say
-from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS, UsageError
+from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS, NotFound, OutputUnusable, UsageError
 from kite_runtime.files import read_if_there, write_whole
 
 

@@ -33,13 +33,7 @@ from kite_instruments.messages import Message
 from kite_instruments.settings import Settings
 from kite_instruments.summary import show, tell_published
 from kite_instruments.syncing import Outcome, check, record
-from kite_kafka_io.errors import (
-    BrokerUnreachable,
-    KafkaIoError,
-    RegistryError,
-    SettingsError,
-    UnknownTopic,
-)
+from kite_kafka_io.errors import BrokerUnreachable, KafkaIoError, RegistryError, UnknownTopic
 from kite_runtime.console import say
 from kite_runtime.errors import (
     EXIT_DONE,
@@ -235,7 +229,7 @@ def _publish(
             )
         except (BrokerUnreachable, RegistryError) as error:
             raise NotPublished(f"recorded but not published ({error}): run it again") from error
-        except (UnknownTopic, SettingsError) as error:
+        except (UnknownTopic, ConfigurationError) as error:
             raise ConfigurationError(
                 f"recorded but not published ({error}): correct that and run it again"
             ) from error

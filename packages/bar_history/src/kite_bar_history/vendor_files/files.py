@@ -78,7 +78,7 @@ class VendorFiles:
         self._dropped: set[int] = set()
 
     def load(self, path: Path, keep: Keep) -> FileReport:
-        """Read one file; ``keep`` gets its refused lines. Raises FileUnusable."""
+        """Read one file; ``keep`` gets its refused lines. Raises InputUnusable."""
         head = head_of(path)
         try:
             names = parquet.column_names(path) if _is_parquet(path) else None

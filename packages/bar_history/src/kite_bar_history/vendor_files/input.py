@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import pyarrow as pa  # type: ignore[import-untyped]
 
-from kite_bar_history.errors import FileUnusable
+from kite_runtime.errors import InputUnusable
 
 BLOCK_BYTES: Final = 4 << 20
 HEAD_BYTES: Final = 64 << 10
@@ -28,16 +28,16 @@ class NotText(Exception):
 
 
 def sha256_of(path: Path) -> bytes:
-    """Of the file as it lies there. Raises FileUnusable."""
+    """Of the file as it lies there. Raises InputUnusable."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").digest()
     except OSError as exc:
-        raise FileUnusable(path, exc) from exc
+        raise InputUnusable(path, exc) from exc
 
 
 def head_of(path: Path) -> bytes:
-    """The first bytes, unpacked. Raises FileUnusable; what is damaged is as long as it is good."""
+    """The first bytes, unpacked. Raises InputUnusable; what is damaged is as long as it is good."""
     with _open(path) as file:
         try:
             return bytes(file.read(HEAD_BYTES)).removeprefix(_BOM)
@@ -48,7 +48,7 @@ def head_of(path: Path) -> bytes:
 def blocks_of(path: Path, block_bytes: int = BLOCK_BYTES) -> Iterator[tuple[int, list[bytes]]]:
     """Whole lines with their ends, and the number of the first one, from 1.
 
-    Raises FileUnusable, NotText, and CutShort after the last good block.
+    Raises InputUnusable, NotText, and CutShort after the last good block.
     """
     line, rest, begun = 1, b"", False
     with _open(path) as file:
@@ -96,6 +96,6 @@ def _open(path: Path) -> Iterator[Any]:
         packing = next((kind for magic, kind in _PACKED.items() if start.startswith(magic)), None)
         stream = pa.input_stream(str(path), compression=packing)
     except OSError as exc:
-        raise FileUnusable(path, exc) from exc
+        raise InputUnusable(path, exc) from exc
     with stream:
         yield stream

@@ -14,8 +14,8 @@ from typing import IO, Final
 
 import numpy as np
 
-from kite_bar_history.errors import OutputUnusable
 from kite_bar_history.vendor_files.blocks import NAMES, Matrix
+from kite_runtime.errors import OutputUnusable
 
 ROWS: Final = len(NAMES) + 1
 """`NAMES`, then the number of the file."""

@@ -17,7 +17,6 @@ from typing import IO, Any, Final, cast
 import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
 
-from kite_bar_history.errors import OutputUnusable
 from kite_bars_store.bars import BarSurvey, Surveyed
 from kite_bars_store.bars.grid import Month
 from kite_bars_store.bars.parquet import file_schema, read_metadata, write_parquet
@@ -25,7 +24,7 @@ from kite_bars_store.bars.sql import utc
 from kite_bars_store.database import snapshot
 from kite_contracts.sessions import IST
 from kite_hist_merge.commands.options import Stores
-from kite_runtime.errors import UsageError
+from kite_runtime.errors import OutputUnusable, UsageError
 
 LAYOUT: Final = "hist_merge export 1"
 """Raised when the same bars would give other bytes."""

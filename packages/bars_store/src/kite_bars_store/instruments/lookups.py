@@ -13,7 +13,7 @@ from kite_bars_store.instruments import InstrumentStore, Validity
 from kite_bars_store.instruments.expression import parse
 from kite_bars_store.instruments.near import near
 from kite_bars_store.instruments.selection import Query, select
-from kite_instruments.errors import NotFound
+from kite_runtime.errors import NotFound
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,10 @@ from typing import Annotated, Final, NoReturn
 
 import typer
 
-from kite_contracts.errors import (
-    ContractError,
-    DatabaseAwayError,
-    SettingsError,
-    UnknownRevisionError,
-)
+from kite_contracts.errors import ContractError, DatabaseAwayError, UnknownRevisionError
 from kite_contracts.migrations import chain, runner
 from kite_runtime.env_files import read_env
+from kite_runtime.errors import ConfigurationError
 
 PROGRAM: Final = "migrate"
 VARIABLE: Final = "POSTGRES_DSN"
@@ -135,7 +131,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 
 
 def _exit_code(problem: ContractError) -> int:
-    if isinstance(problem, SettingsError):
+    if isinstance(problem, ConfigurationError):
         return EXIT_SETTINGS
     if isinstance(problem, DatabaseAwayError):
         return EXIT_LATER
@@ -147,7 +143,7 @@ def _exit_code(problem: ContractError) -> int:
 def _dsn(given: str | None) -> str:
     url = given or read_env(Path.cwd(), os.environ).get(VARIABLE)
     if not url:
-        raise SettingsError(
+        raise ConfigurationError(
             f"{VARIABLE} is not set; put it into .infra/.env or the environment, or start a local "
             "database with 'make up'."
         )

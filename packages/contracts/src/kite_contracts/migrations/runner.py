@@ -2,7 +2,7 @@
 
 Each call is one transaction under an advisory lock: it happens whole or not at all, and two hosts
 may upgrade at once. Each raises UnknownRevisionError, DatabaseAwayError, DatabaseRefusedError or
-SettingsError; the database is then as it was.
+ConfigurationError; the database is then as it was.
 """
 
 from __future__ import annotations

@@ -12,12 +12,8 @@ from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from kite_contracts.errors import (
-    DatabaseAwayError,
-    DatabaseRefusedError,
-    MigrationError,
-    SettingsError,
-)
+from kite_contracts.errors import DatabaseAwayError, DatabaseRefusedError, MigrationError
+from kite_runtime.errors import ConfigurationError
 
 CONNECT_TIMEOUT_S: Final = 10
 LOCK_TIMEOUT_S: Final = 60
@@ -53,7 +49,7 @@ _AWAY_STATES: Final = {
 def connected(dsn: str) -> Iterator[Connection]:
     """A connection to read with, in a transaction that is committed at the end.
 
-    Raises DatabaseAwayError, DatabaseRefusedError and SettingsError; no message holds a password.
+    Raises DatabaseAwayError, DatabaseRefusedError and ConfigurationError; no message holds a password.
     """
     address = _address(dsn)
     engine = create_engine(
@@ -86,19 +82,19 @@ def _address(dsn: str) -> str:
         timeout_s = conninfo_to_dict(dsn).get("connect_timeout", CONNECT_TIMEOUT_S)
         return make_conninfo(dsn, connect_timeout=timeout_s)
     except psycopg.ProgrammingError:
-        raise SettingsError(
+        raise ConfigurationError(
             "The database's address is malformed; write it like "
             "POSTGRES_DSN=postgresql://user@127.0.0.1:5432/kite."
         ) from None
 
 
-def _explained(exc: BaseException | None) -> MigrationError | SettingsError:
+def _explained(exc: BaseException | None) -> MigrationError | ConfigurationError:
     """The error of ours for one of the driver's, by what the caller can do about it."""
     said = str(exc).strip().partition("\n")[0].removeprefix("connection failed: ").rstrip(".")
     state = getattr(exc, "sqlstate", None)
     if state is None and isinstance(exc, psycopg.OperationalError):
         if any(words in said for words in _REFUSED_LOGIN):
-            return SettingsError(f"Postgres refuses the login ({said}); correct POSTGRES_DSN.")
+            return ConfigurationError(f"Postgres refuses the login ({said}); correct POSTGRES_DSN.")
         return DatabaseAwayError(f"Postgres cannot be reached ({said}); try again when it is up.")
     if state in _AWAY_STATES or (state or "").startswith(_CONNECTION_LOST):
         why = _AWAY_STATES.get(state or "", "the connection was lost")

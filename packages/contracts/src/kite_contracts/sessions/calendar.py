@@ -60,7 +60,7 @@ class SessionCalendar:
 
     @classmethod
     def load(cls, path: Path | None = None, holidays: Holidays | None = None) -> SessionCalendar:
-        """The calendar of a file, or of the packaged one. Raises SettingsError, one sentence.
+        """The calendar of a file, or of the packaged one. Raises ConfigurationError, one sentence.
 
         Without ``holidays`` those of the exchange are loaded, which takes seconds the first time:
         call it before an event loop runs.

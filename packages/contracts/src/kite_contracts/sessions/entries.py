@@ -1,6 +1,6 @@
 """Values of one entry of ``sessions.toml``: checked, with the problem and the remedy in a sentence.
 
-EntryProblem: raised here, becomes SettingsError with the file and the entry in ``parse.py``
+EntryProblem: raised here, becomes ConfigurationError with the file and the entry in ``parse.py``
 """
 
 from __future__ import annotations

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from kite_contracts.errors import SettingsError
 from kite_contracts.sessions import entries
 from kite_contracts.sessions.entries import EntryProblem
 from kite_contracts.sessions.model import CLASSES, SEGMENTS, DayKind
 from kite_contracts.sessions.rules import DayRule, Evening, Regime, Rules
+from kite_runtime.errors import ConfigurationError
 
 FILE: Final = "sessions.toml"
 OWN_KINDS: Final = ("muhurat", "special", "half", "halt", "holiday")
@@ -30,15 +30,15 @@ def default_text() -> str:
 
 
 def load_rules(path: Path | None = None) -> Rules:
-    """The rules of the file, or the packaged ones. Raises SettingsError, one sentence."""
+    """The rules of the file, or the packaged ones. Raises ConfigurationError, one sentence."""
     if path is None:
         return parse_rules(default_text(), FILE)
     try:
         content = path.read_text("utf-8")
     except OSError as exc:
-        raise SettingsError(f"{path} cannot be read: {exc.strerror}") from exc
+        raise ConfigurationError(f"{path} cannot be read: {exc.strerror}") from exc
     except UnicodeDecodeError as exc:
-        raise SettingsError(f"{path} is no UTF-8 text: save it as UTF-8") from exc
+        raise ConfigurationError(f"{path} is no UTF-8 text: save it as UTF-8") from exc
     return parse_rules(content, str(path))
 
 
@@ -47,15 +47,17 @@ def parse_rules(content: str, name: str) -> Rules:
     try:
         tables = tomllib.loads(content)
     except tomllib.TOMLDecodeError as exc:
-        raise SettingsError(f"{name} is no TOML ({exc}): correct that place") from exc
+        raise ConfigurationError(f"{name} is no TOML ({exc}): correct that place") from exc
     unknown = sorted(set(tables) - set(_TABLES))
     if unknown:
-        raise SettingsError(
+        raise ConfigurationError(
             f"{name}: the table {unknown[0]!r} is unknown, there are [[regime]], [[day]], "
             "[[own_holidays]] and [evening]: see docs/calendar.md"
         )
     if not tables.get("regime"):
-        raise SettingsError(f"{name} has no [[regime]]: copy the delivered file and edit the copy")
+        raise ConfigurationError(
+            f"{name} has no [[regime]]: copy the delivered file and edit the copy"
+        )
     return _Reader(name, tables).rules()
 
 
@@ -84,7 +86,9 @@ class _Reader:
     def _entries(self, table: str) -> Iterator[tuple[str, Any]]:
         found = self._tables.get(table, [])
         if not isinstance(found, list):
-            raise SettingsError(f"{self._name}: write [[{table}]] with two brackets, not [{table}]")
+            raise ConfigurationError(
+                f"{self._name}: write [[{table}]] with two brackets, not [{table}]"
+            )
         for number, entry in enumerate(found, 1):
             yield f"[[{table}]] number {number}{_label(entry)}", entry
 
@@ -92,7 +96,7 @@ class _Reader:
         try:
             return read(entry)
         except EntryProblem as exc:
-            raise SettingsError(f"{self._name}: {where}: {exc}") from exc
+            raise ConfigurationError(f"{self._name}: {where}: {exc}") from exc
 
     def _read_evening(self, entry: object) -> Evening:
         values = entries.check_keys(entry, ("zone", "daylight", "standard"), ())
