@@ -17,9 +17,9 @@ import numpy as np
 
 from kite_kafka_io.columns import TickColumns
 from kite_kafka_io.consumer import TickReader
-from kite_kafka_io.errors import KafkaIoError
 from kite_kafka_io.registry import open_framing
 from kite_kafka_io.settings import KafkaSettings
+from kite_runtime.errors import KiteError
 
 
 def last_rows(columns: TickColumns, tokens: list[int]) -> dict[int, int]:
@@ -55,7 +55,7 @@ def main() -> int:
             for columns in reader:
                 for token, row in last_rows(columns, options.tokens).items():
                     print(token, describe(columns, row), flush=True)
-    except KafkaIoError as exc:
+    except KiteError as exc:
         print(exc, file=sys.stderr)
         return 1
     except KeyboardInterrupt:

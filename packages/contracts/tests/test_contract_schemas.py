@@ -108,7 +108,7 @@ def test_the_schemas_are_found_inside_a_zip(tmp_path: Path) -> None:
     with zipfile.ZipFile(archive, "w") as target:
         for path in sorted(source.rglob("*")):
             if path.is_file() and "__pycache__" not in path.parts:
-                target.write(path, Path("contracts") / path.relative_to(source))
+                target.write(path, Path("kite_contracts") / path.relative_to(source))
     libraries = [one for one in sys.path if one and Path(one) != source.parent]
     # Without compilation: a compiled function's cache needs a source file, which a PEX unpacks.
     environ = {

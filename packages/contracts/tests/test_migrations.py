@@ -227,7 +227,7 @@ def test_the_migrations_run_from_inside_a_zip(fresh_dsn: str, tmp_path: Path) ->
     with zipfile.ZipFile(archive, "w") as target:
         for path in sorted(source.rglob("*")):
             if path.is_file() and "__pycache__" not in path.parts:
-                target.write(path, Path("contracts") / path.relative_to(source))
+                target.write(path, Path("kite_contracts") / path.relative_to(source))
     libraries = [one for one in sys.path if one and Path(one) != source.parent]
     packed = os.pathsep.join([str(archive), *map(os.path.abspath, libraries)])
     temporary = tmp_path / "temporary"

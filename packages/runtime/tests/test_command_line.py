@@ -14,12 +14,14 @@ PROGRAM = """
 import sys
 import typer
 from kite_runtime.command_line import make_app, run, with_any_reader
-from kite_runtime.errors import ConfigurationError, SettingError, TryAgainLater, UsageError
+from kite_runtime.errors import (ConfigurationError, KiteError, SettingError, TryAgainLater,
+                                 UsageError)
 
-class Theirs(Exception): pass
-class Special(Theirs): pass
+class Theirs(KiteError): pass
+class Away(Theirs, TryAgainLater): pass
+class Special(Theirs, ConfigurationError): pass
 ERRORS = {"usage": UsageError("no such file"), "setting": SettingError("PORT", "is 'x'", "80"),
-          "later": TryAgainLater("Kafka is away"), "theirs": Theirs("theirs"),
+          "later": TryAgainLater("Kafka is away"), "theirs": Theirs("theirs"), "away": Away("away"),
           "special": Special("special"), "defect": ValueError("oh"), "disk": OSError(28, "full"),
           "ctrl-c": KeyboardInterrupt()}
 app = make_app("tool", "A tool.", away="Kafka")
@@ -46,7 +48,7 @@ for command in (fail, done, lines, chosen):
     app.command(command.__name__)(with_any_reader(command))
     group.command(command.__name__)(with_any_reader(command))
 app.add_typer(group)
-run(app, foreseen=((Special, 78), (Theirs, 75)), default="done")
+run(app, default="done")
 """
 
 
@@ -79,7 +81,8 @@ def call(tool: Path, *arguments: str) -> tuple[int, str]:
         ("usage", 2, "tool: no such file"),
         ("setting", 78, "tool: PORT is 'x', for example PORT=80"),
         ("later", 75, "tool: Kafka is away"),
-        ("theirs", 75, "tool: theirs"),
+        ("theirs", 1, "tool: theirs"),
+        ("away", 75, "tool: away"),
         ("special", 78, "tool: special"),
         ("disk", 1, "tool: [Errno 28] full"),
         ("defect", 1, "tool: unexpected ValueError: oh; this is a defect of tool, --debug shows"),

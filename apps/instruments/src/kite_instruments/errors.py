@@ -10,8 +10,6 @@ TryAgainLater                   75
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from kite_runtime.errors import KiteError, TryAgainLater
 
 

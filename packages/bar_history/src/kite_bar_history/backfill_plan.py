@@ -19,7 +19,7 @@ from kite_contracts.sessions import IST, SessionCalendar
 from kite_contracts.sessions.model import MINUTE_NS
 
 CALLS_A_SECOND_MAX: Final = 3.0
-"""Of history: ``CALLS_A_SECOND`` in ``kite_broker_zerodha.rest``, which loads the official client."""
+"""Of history: ``CALLS_A_SECOND`` in ``kite_broker_zerodha.rest``, which loads kiteconnect."""
 
 
 @dataclass(frozen=True)

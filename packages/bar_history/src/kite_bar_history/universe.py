@@ -11,10 +11,9 @@ from typing import Final, Protocol
 
 from kite_bars_store.bars import BarInstrument
 from kite_bars_store.instruments import Validity
-from kite_contracts.sessions import SEGMENTS
+from kite_contracts.sessions import INDICES, SEGMENTS
 from kite_runtime.errors import ConfigurationError, NotFound
 
-INDICES: Final = "INDICES"
 _SCALES: Final = {"CDS": 4, "BCD": 4}
 """Decimals of an exchange's prices where the master is not there to say them."""
 

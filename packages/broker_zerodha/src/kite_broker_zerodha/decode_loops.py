@@ -1,7 +1,7 @@
 """The compiled loops behind ``frames``: plain Python over integers and arrays.
 
 The packet tables are module constants, which numba freezes into the machine code; its cache is
-keyed by the content of this module and of those it imports (``kite_runtime.code_cache``). ``decode``
+keyed by the content of this module and those it imports (``kite_runtime.code_cache``). ``decode``
 takes plain arrays, which cost 0.07 µs a call each, and makes its tuples itself: a NamedTuple as an
 argument costs 0.25 µs for each array in it (both measured).
 

@@ -14,32 +14,25 @@ from rich.syntax import Syntax
 from kite_contracts import checks, tables
 from kite_contracts.breaks import Break
 from kite_contracts.compatibility import breaks
-from kite_contracts.errors import ContractError, UnknownContractError
+from kite_contracts.errors import ContractError
 from kite_contracts.lock import LOCK_NAME, is_released, lock_contract, read_lock
 from kite_contracts.mapping import load_mapping
 from kite_contracts.store import Contract, SchemaStore, packaged
 from kite_contracts.topics import load_topics
+from kite_runtime.command_line import make_app, run
 from kite_runtime.env_files import read_env
-from kite_runtime.errors import ConfigurationError
+from kite_runtime.errors import EXIT_FAILED, EXIT_FINDINGS, UsageError
 
 PROGRAM: Final = "kite-contracts"
-EXIT_DONE: Final = 0
-EXIT_FAILED: Final = 1
-EXIT_USAGE: Final = 2
-EXIT_FINDINGS: Final = 3
-EXIT_SETTINGS: Final = 78
 
 SOURCE_DIRECTORY: Final = Path("packages/contracts/src/kite_contracts/schemas")
 """Where the schemas lie in a checkout; the packaged copy may be read-only."""
 _PIPE_WIDTH: Final = 160
 
-app = typer.Typer(
-    name=PROGRAM,
-    help="The contracts of the market-data topics: look at them, check them, release a version.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
+app = make_app(
+    PROGRAM,
+    "The contracts of the market-data topics: look at them, check them, release a version.",
+    away="the database",
 )
 
 Schemas = Annotated[
@@ -51,20 +44,6 @@ Schemas = Annotated[
     ),
 ]
 Subject = Annotated[str, typer.Argument(help="Name of the contract, such as tick.")]
-
-
-class _UsageError(ContractError):
-    """The command line makes no sense; exit code 2."""
-
-
-@app.callback()
-def _main(
-    debug: Annotated[
-        bool, typer.Option("--debug", help="Show the traceback of an error instead of a sentence.")
-    ] = False,
-) -> None:
-    """The option is read before the parser runs; here it is declared and explained."""
-    del debug
 
 
 @app.command()
@@ -116,7 +95,7 @@ def show(
 ) -> None:
     """Show one contract: its fields as a table and its Avro schema."""
     if avro and json:
-        raise _UsageError("Use --avro or --json, not both.")
+        raise UsageError("Use --avro or --json, not both.")
     store = _store(schemas)
     contract = _contract(store, subject, version)
     if avro or json:
@@ -144,9 +123,9 @@ def diff(
     store = _store(schemas)
     before, after = _contract(store, subject, old), _contract(store, subject, new)
     if before.version == after.version:
-        raise _UsageError(f"{old} and {new} are the same version; name two.")
+        raise UsageError(f"{old} and {new} are the same version; name two.")
     if before.version > after.version:
-        raise _UsageError(f"Name the older version first: diff {subject} {new} {old}.")
+        raise UsageError(f"Name the older version first: diff {subject} {new} {old}.")
     found: list[Break] = breaks(before, after)
     console = _console()
     console.print(tables.difference_table(before, after, found))
@@ -196,23 +175,7 @@ def lock(
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit: 0, 1 failed, 2 usage, 3 with findings, 78 settings."""
-    words = sys.argv[1:] if arguments is None else arguments
-    try:
-        app(words, prog_name=PROGRAM)
-    except ContractError as exc:
-        if "--debug" in words:
-            raise
-        print(f"error: {exc}", file=sys.stderr)
-        sys.exit(_exit_code(exc))
-    sys.exit(EXIT_DONE)
-
-
-def _exit_code(problem: ContractError) -> int:
-    if isinstance(problem, ConfigurationError):
-        return EXIT_SETTINGS
-    if isinstance(problem, UnknownContractError | _UsageError):
-        return EXIT_USAGE
-    return EXIT_FAILED
+    run(app, arguments)
 
 
 def _console() -> Console:
@@ -226,7 +189,7 @@ def _store(directory: Path | None) -> SchemaStore:
     if directory is None:
         return packaged()
     if not directory.is_dir():
-        raise _UsageError(f"There is no directory {directory}; name one with --schemas DIR.")
+        raise UsageError(f"There is no directory {directory}; name one with --schemas DIR.")
     return SchemaStore(directory)
 
 
@@ -236,7 +199,7 @@ def _contract(store: SchemaStore, subject: str, version: str | None) -> Contract
         return store.contract(subject, known[-1])
     digits = version.removeprefix("v")
     if not (digits.isascii() and digits.isdigit()):
-        raise _UsageError(f"{version!r} is no version; write v1 or 1.")
+        raise UsageError(f"{version!r} is no version; write v1 or 1.")
     return store.contract(subject, int(digits))
 
 
@@ -245,9 +208,7 @@ def _source_directory() -> Path:
     for folder in (here, *here.parents):
         if (folder / SOURCE_DIRECTORY).is_dir():
             return folder / SOURCE_DIRECTORY
-    raise _UsageError(
-        f"There is no {SOURCE_DIRECTORY} here; name the directory with --schemas DIR."
-    )
+    raise UsageError(f"There is no {SOURCE_DIRECTORY} here; name the directory with --schemas DIR.")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Whether a record keeps a released contract: fast when it does, explained when it does not (pure).
 
-``kite_contracts.validate`` is the reference and explains a rejection, at thousands of records a second.
+``kite_contracts.validate`` is the reference and explains a rejection, thousands a second.
 jsonschema-rs reads the same JSON Schema and answers most records before it comes to that.
 """
 

@@ -28,6 +28,7 @@ class DumpFailed(KiteError):
 
     def __init__(self, path: Path, cause: OSError) -> None:
         super().__init__(
-            f"{path} cannot be written ({reason_of(cause)}): make room or choose another file with --dump"
+            f"{path} cannot be written ({reason_of(cause)}): "
+            "make room or choose another file with --dump"
         )
         self.path = path

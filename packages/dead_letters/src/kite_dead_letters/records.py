@@ -55,8 +55,8 @@ class Decoded:
 class Failure:
     """What the records of one kind of failure share, as their headers say or their bytes show.
 
-    ``reason`` is always a code of ``kite_contracts.reasons``. ``component`` is who gave up: a connector,
-    a consumer group. ``problems`` tell of headers that could not be read as they should.
+    ``reason`` is always a code of ``kite_contracts.reasons``. ``component`` is who gave up: a
+    connector, a consumer group. ``problems`` tell of headers that could not be read as they should.
     """
 
     dialect: Dialect = Dialect.NONE

@@ -8,33 +8,30 @@ import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
-from kite_contracts.errors import ContractError, DatabaseAwayError
 from kite_contracts.topics import load_topics
 from kite_devstack import databases, leases, stack, tables, topics
 from kite_devstack.errors import (
     ConfigError,
-    DevstackError,
     FailedError,
-    TryLaterError,
     UnreachableError,
 )
 from kite_devstack.layout import KAFKA_VERSION, POSTGRES_MAJOR, layout_of
 from kite_devstack.reporter import ConsoleReporter
+from kite_runtime.command_line import make_app, run
 from kite_runtime.env_files import LOCAL_STACK_FILE, read_env
 from kite_runtime.errors import ConfigurationError
 
 DRY_RUN_VARIABLE = "TOPICS_DRY_RUN"
 _DRY_RUN_TIMEOUT_S = 3.0
 
-app = typer.Typer(
-    help=f"A real local Kafka {KAFKA_VERSION} and Postgres {POSTGRES_MAJOR}, without Docker.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
+app = make_app(
+    "devstack",
+    f"A real local Kafka {KAFKA_VERSION} and Postgres {POSTGRES_MAJOR}, without Docker.",
+    away="the package index",
 )
 _report = ConsoleReporter()
 
@@ -44,14 +41,6 @@ class ServiceName(enum.StrEnum):
 
     KAFKA = stack.KAFKA
     POSTGRES = stack.POSTGRES
-
-
-@app.callback()
-def _options(
-    debug: Annotated[bool, typer.Option(help="Show the traceback of an error.")] = False,
-) -> None:
-    if debug:
-        os.environ["KITE_DEVSTACK_DEBUG"] = "1"
 
 
 @app.command()
@@ -247,23 +236,9 @@ def _apply_topics(bootstrap: str, environ: Mapping[str, str]) -> None:
     _report.say(f"{len(changes)} topics compared with topics.toml")
 
 
-def _contract_code(exc: ContractError) -> int:
-    if isinstance(exc, ConfigurationError):
-        return ConfigError.exit_code
-    if isinstance(exc, DatabaseAwayError):
-        return TryLaterError.exit_code
-    return DevstackError.exit_code
-
-
-def main() -> None:
+def main() -> NoReturn:
     """Runs the command line; each error becomes one sentence and its exit code."""
-    try:
-        app()
-    except (DevstackError, ContractError) as exc:
-        if os.environ.get("KITE_DEVSTACK_DEBUG"):
-            raise
-        _report.say(f"devstack: {exc}")
-        sys.exit(exc.exit_code if isinstance(exc, DevstackError) else _contract_code(exc))
+    run(app)
 
 
 if __name__ == "__main__":

@@ -15,23 +15,19 @@ DevstackError                 one sentence for a person; ``exit_code`` for the p
 
 from __future__ import annotations
 
+from kite_runtime.errors import ConfigurationError, KiteError, TryAgainLater
 
-class DevstackError(Exception):
+
+class DevstackError(KiteError):
     """Base of all errors here; the message is one sentence that says what to do."""
 
-    exit_code = 1
 
-
-class ConfigError(DevstackError):
+class ConfigError(DevstackError, ConfigurationError):
     """A setting has a wrong value."""
 
-    exit_code = 78
 
-
-class TryLaterError(DevstackError):
+class TryLaterError(DevstackError, TryAgainLater):
     """Something that should answer is away for now."""
-
-    exit_code = 75
 
 
 class FetchError(TryLaterError):

@@ -40,7 +40,7 @@ Bytes = npt.NDArray[np.uint8]
 class BulkReader:
     """All records of ``ranges``, each of which has an end (exclusive), whose times are in ``span``.
 
-    Raises ConfigurationError and ReadError. As with ``RawReader`` only committed transactions are read.
+    Raises ConfigurationError and ReadError. As with ``RawReader`` only committed records are read.
     """
 
     def __init__(

@@ -25,8 +25,8 @@ Headers = list[tuple[str, str | bytes | None]]
 class DeadLetter:
     """Bytes that could not be published or processed, and why.
 
-    ``reason`` is a code of ``kite_contracts.reasons``, ``error_path`` a JSON Pointer to the field at
-    fault, ``contract`` what it was held against (``tick.v1``), ``unit`` what the bytes are:
+    ``reason`` is a code of ``kite_contracts.reasons``, ``error_path`` a JSON Pointer to the faulty
+    field, ``contract`` what it was held against (``tick.v1``), ``unit`` what the bytes are:
     ``packet``, ``frame-tail``, ``record`` or ``journal``. ``attempt`` counts from 1.
     """
 

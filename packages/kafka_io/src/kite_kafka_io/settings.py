@@ -45,7 +45,7 @@ class KafkaSettings:
 
     @classmethod
     def if_named(cls, env: Mapping[str, str]) -> KafkaSettings | None:
-        """`from_env`, or None where ``KAFKA_BOOTSTRAP`` names no broker. Raises ConfigurationError."""
+        """`from_env`, or None where ``KAFKA_BOOTSTRAP`` is not set. Raises ConfigurationError."""
         return cls.from_env(env) if env.get("KAFKA_BOOTSTRAP", "").strip() else None
 
     @classmethod

@@ -1,8 +1,8 @@
 """When each instrument trades, for the watchdogs: silence outside these hours is no fault.
 
-The hours are those of :mod:`kite_contracts.sessions`. Where it is not sure that every instrument of a
-segment trades, the answer is no: a false alarm costs more than a silence that the next tick ends
-anyway. Days beyond the known holidays count as trading days.
+The hours are those of :mod:`kite_contracts.sessions`. Where it is not sure that every instrument
+of a segment trades, the answer is no: a false alarm costs more than an outage that the next tick
+ends anyway. Days beyond the known holidays count as trading days.
 """
 
 from __future__ import annotations

@@ -29,11 +29,9 @@ from numba.core.caching import FunctionCache, _CacheLocator
 log = logging.getLogger(__name__)
 
 _KEPT_S = 30 * 24 * 60 * 60
-# By name, since nothing of theirs is imported here: whose modules are followed, and whose are not
-# (numpy's and the standard library's never change what a loop was compiled from).
-_PACKAGES = ("app_kit", "bars_store", "broker_zerodha", "contracts", "kafka_io")
-_APPS = ("dlq_triage", "hist_merge", "instruments", "ws_bridge")
-_FIRST_PARTY = frozenset((*_PACKAGES, *_APPS))
+# Whose modules are followed: ours, which all begin so, and no others (numpy's and the standard
+# library's never change what a loop was compiled from).
+_FIRST_PARTY = "kite_"
 
 
 class ContentLocator(_CacheLocator):
@@ -117,7 +115,7 @@ def key_of(module: str) -> str:
 def sources_behind(module: str) -> dict[str, bytes]:
     """The sources that a module's machine code is made from, by name: its own and those of the
     first-party modules that it imports, directly or not."""
-    families = {module.partition(".")[0], *_FIRST_PARTY}
+    family = module.partition(".")[0]
     found: dict[str, bytes] = {}
     waiting = [module]
     while waiting:
@@ -127,7 +125,11 @@ def sources_behind(module: str) -> dict[str, bytes]:
             continue
         found[name] = source
         imports = _imports(source, name)
-        waiting += [other for other in imports if other.partition(".")[0] in families]
+        waiting += [
+            other
+            for other in imports
+            if other.startswith(_FIRST_PARTY) or other.partition(".")[0] == family
+        ]
     return found
 
 

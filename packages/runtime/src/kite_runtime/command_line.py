@@ -106,20 +106,22 @@ def refuse_repetition(app: typer.Typer) -> None:
             refuse_repetition(group.typer_instance)
 
 
-def run(app: typer.Typer, *, default: str | None = None) -> NoReturn:
-    """Run the app on this process's arguments and exit.
+def run(
+    app: typer.Typer, arguments: list[str] | None = None, *, default: str | None = None
+) -> NoReturn:
+    """Run the app on ``arguments``, or else this process's own, and exit.
 
     A command returns its exit code. An option is given once, unless it is declared as a list or is
     a flag. ``default`` is the command meant where none is named. ``--debug`` anywhere shows an
     error's trace.
     """
     program = app.info.name or sys.argv[0]
-    given = sys.argv[1:]
+    given = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in given
-    arguments = with_default([each for each in given if each != "--debug"], default)
+    words = with_default([each for each in given if each != "--debug"], default)
     refuse_repetition(app)
     try:
-        code = app(arguments, standalone_mode=False)
+        code = app(words, prog_name=program, standalone_mode=False)
     except (KeyboardInterrupt, Abort):
         sys.exit(complain(program, Interrupted(), EXIT_INTERRUPTED))
     except TyperException as error:

@@ -30,8 +30,8 @@ def read_env(root: Path, environ: Mapping[str, str], *, local_stack: bool = True
     """The files under ``root`` and ``environ``, merged; a missing file is an empty one.
 
     ``local_stack`` False leaves the local stack's own file out: the stack itself must tell its
-    endpoints from those that replace it. Raises ConfigurationError, naming file and line, for a line
-    that is none; it never quotes the line, which may hold a secret.
+    endpoints from those that replace it. Raises ConfigurationError, naming file and line, for a
+    line that is none; it never quotes the line, which may hold a secret.
     """
     merged: dict[str, str] = {}
     for name in (LOCAL_STACK_FILE, *ENV_FILES) if local_stack else ENV_FILES:

@@ -53,7 +53,7 @@ def configure_logs(*, quiet: bool = False, secrets: Iterable[str] = ()) -> None:
     handler.addFilter(_Seldom())
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     if quiet:  # the command's own sentence says what a person needs
-        logging.getLogger("kafka_io").setLevel(logging.CRITICAL)
+        logging.getLogger("kite_kafka_io").setLevel(logging.CRITICAL)
 
 
 class _Seldom(logging.Filter):

@@ -76,7 +76,7 @@ class Layout:
 
 def default_text() -> str:
     """The packaged file; configs/vendor.toml of a checkout has the same text."""
-    return (files("kite_hist_merge") / FILE).read_text("utf-8")
+    return (files("kite_bar_history.vendor_files") / FILE).read_text("utf-8")
 
 
 def load_layouts(path: Path | None) -> dict[str, Layout]:

@@ -25,7 +25,7 @@ _DAYS: Final = 1 << 20
 
 @dataclass
 class OutsideBars:
-    """Counts by cause (`kite_contracts.sessions.CauseKind`), and a sentence for each of the first."""
+    """Counts by cause (`kite_contracts.sessions.CauseKind`), and a sentence for the first ones."""
 
     causes: Counter[str] = field(default_factory=Counter)
     examples: list[str] = field(default_factory=list)

@@ -1,7 +1,7 @@
 """Kite's REST API, by way of the official client.
 
 Reading order: ``limits``, ``retries``, ``answers``, ``transport``, ``candles``, ``client``. The
-limits of a span are in ``kite_broker_zerodha.spans``, because this package loads the official client.
+limits of a span are in ``kite_broker_zerodha.spans``, because this package loads kiteconnect.
 """
 
 from kite_broker_zerodha.rest.candles import (

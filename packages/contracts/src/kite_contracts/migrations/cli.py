@@ -10,26 +10,19 @@ from typing import Annotated, Final, NoReturn
 
 import typer
 
-from kite_contracts.errors import ContractError, DatabaseAwayError, UnknownRevisionError
+from kite_contracts.errors import UnknownRevisionError
 from kite_contracts.migrations import chain, runner
+from kite_runtime.command_line import make_app, run
 from kite_runtime.env_files import read_env
 from kite_runtime.errors import ConfigurationError
 
 PROGRAM: Final = "migrate"
 VARIABLE: Final = "POSTGRES_DSN"
-EXIT_DONE: Final = 0
-EXIT_FAILED: Final = 1
-EXIT_USAGE: Final = 2
-EXIT_LATER: Final = 75
-EXIT_SETTINGS: Final = 78
 
-app = typer.Typer(
-    name=PROGRAM,
-    help="The tables in Postgres: apply the migrations, take them back, look at them.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
+app = make_app(
+    PROGRAM,
+    "The tables in Postgres: apply the migrations, take them back, look at them.",
+    away="the database",
 )
 
 Dsn = Annotated[
@@ -44,16 +37,6 @@ Dsn = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 # A revision such as -1 begins like an option.
 _SIGNED: Final = {"ignore_unknown_options": True}
-
-
-@app.callback()
-def _main(
-    debug: Annotated[
-        bool, typer.Option("--debug", help="Show the traceback of an error instead of a sentence.")
-    ] = False,
-) -> None:
-    """The option is read before the parser runs; here it is declared and explained."""
-    del debug
 
 
 @app.command(context_settings=_SIGNED)
@@ -119,25 +102,7 @@ def sql(
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit: 0, 1 refused, 2 usage, 75 database away, 78 settings."""
-    words = sys.argv[1:] if arguments is None else arguments
-    try:
-        app(words, prog_name=PROGRAM)
-    except ContractError as exc:
-        if "--debug" in words:
-            raise
-        _say(f"error: {exc}")
-        sys.exit(_exit_code(exc))
-    sys.exit(EXIT_DONE)
-
-
-def _exit_code(problem: ContractError) -> int:
-    if isinstance(problem, ConfigurationError):
-        return EXIT_SETTINGS
-    if isinstance(problem, DatabaseAwayError):
-        return EXIT_LATER
-    if isinstance(problem, UnknownRevisionError):
-        return EXIT_USAGE
-    return EXIT_FAILED
+    run(app, arguments)
 
 
 def _dsn(given: str | None) -> str:

@@ -49,7 +49,8 @@ _AWAY_STATES: Final = {
 def connected(dsn: str) -> Iterator[Connection]:
     """A connection to read with, in a transaction that is committed at the end.
 
-    Raises DatabaseAwayError, DatabaseRefusedError and ConfigurationError; no message holds a password.
+    Raises DatabaseAwayError, DatabaseRefusedError and ConfigurationError, whose messages hold no
+    password.
     """
     address = _address(dsn)
     engine = create_engine(

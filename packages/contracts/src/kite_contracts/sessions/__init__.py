@@ -16,6 +16,7 @@ from kite_contracts.sessions.exchange_holidays import exchange_holidays
 from kite_contracts.sessions.holidays import Holidays
 from kite_contracts.sessions.model import (
     CLASSES,
+    INDICES,
     IST,
     SEGMENTS,
     Cause,
@@ -29,6 +30,7 @@ from kite_contracts.sessions.model import (
 __all__ = [
     "CLASSES",
     "IST",
+    "INDICES",
     "SEGMENTS",
     "Cause",
     "CauseKind",

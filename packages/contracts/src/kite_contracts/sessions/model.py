@@ -18,6 +18,9 @@ MINUTE_NS: Final = 60_000_000_000
 _EPOCH: Final = date(1970, 1, 1)
 _IST_MINUTES: Final = 330
 
+INDICES: Final = "INDICES"
+"""Kite's segment of the indices, which have values but no trades."""
+
 SEGMENTS: Final = (
     "NSE",
     "BSE",

@@ -11,7 +11,6 @@ from typing import Final
 
 import numpy as np
 
-from kite_bar_history.universe import INDICES
 from kite_bars_store.bars import BarSurvey, GapLedger, Surveyed, Verdict
 from kite_bars_store.bars.columns import Columns, Int64s
 from kite_bars_store.bars.missing.missing import (
@@ -26,7 +25,7 @@ from kite_bars_store.bars.records import Gap
 from kite_bars_store.bars.sql import nanoseconds
 from kite_bars_store.database import Connection
 from kite_bars_store.instruments import Batch, InstrumentStore, Validity
-from kite_contracts.sessions import IST, SEGMENTS, SessionCalendar
+from kite_contracts.sessions import INDICES, IST, SEGMENTS, SessionCalendar
 from kite_contracts.sessions.model import day_of
 
 FO_STOCK: Final = "fo-stock"
