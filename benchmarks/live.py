@@ -21,7 +21,7 @@ from benchmarks.stage import instrument_tokens
 from kite_contracts.topics import load_topics
 from kite_devstack import topics as devstack_topics
 from kite_devstack.kafka import KafkaServer, private_kafka
-from kite_ws_bridge.status_facts import ACK_HISTOGRAM, Scrape
+from kite_ws_bridge.commands.status import ACK_HISTOGRAM, Scrape
 
 TITLE = "The live bridge at 18,000 ticks a second, simulator and broker on the same cores"
 LATENCY_TITLE = "Latency by linger, size of frame and partitions"

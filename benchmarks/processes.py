@@ -15,7 +15,7 @@ from pathlib import Path
 
 from benchmarks.measure import NotMeasured
 from kite_runtime.testing import import_path
-from kite_ws_bridge.status_facts import Scrape
+from kite_ws_bridge.commands.status import Scrape
 
 START_TIMEOUT_S = 60.0
 END_TIMEOUT_S = 40.0

@@ -12,9 +12,10 @@ def load() -> Callable[[], object]:
     """The entry point, with the compiled loops in memory."""
     from kite_contracts.bounds import tick_bounds
     from kite_live_feed import bridge, journal
-    from kite_ws_bridge import cli, decode_input
+    from kite_ws_bridge import cli
+    from kite_ws_bridge.commands import decode
 
     bridge.warm_up()
     journal.warm_up()
-    list(decode_input.decode_objects(b"\0\0", tick_bounds(), decode_input.DecodeSummary()))
+    list(decode.decode_objects(b"\0\0", tick_bounds(), decode.DecodeSummary()))
     return cli.main

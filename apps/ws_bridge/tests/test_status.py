@@ -13,7 +13,7 @@ from kite_live_feed.counters import Counters, ShardView
 from kite_live_feed.metrics import BridgeMetrics
 from kite_runtime.health import HealthServer
 from kite_runtime.testing import CommandLine
-from kite_ws_bridge.status_facts import Scrape, make_status, quantile
+from kite_ws_bridge.commands.status import Scrape, make_status, quantile
 
 
 class Bridge:

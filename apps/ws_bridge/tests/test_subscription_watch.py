@@ -8,9 +8,13 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from kite_broker_zerodha.subscriptions import Plan
+from kite_broker_zerodha.subscriptions import (
+    SHARD_TOKENS_MAX,
+    SHARDS_MAX,
+    Plan,
+    SubscriptionFileError,
+)
 from kite_contracts.tick_batch import TickMode
-from kite_live_feed.errors import SubscriptionFileError
 from kite_ws_bridge.subscription_watch import SubscriptionWatch
 
 HEADER = "instrument_token,mode,exchange,tradingsymbol\n"
@@ -76,6 +80,8 @@ def test_a_mode_alone_is_a_change(tokens: Path) -> None:
 def test_the_same_text_written_again_changes_nothing(tokens: Path) -> None:
     watch = SubscriptionWatch(tokens, ())
     plan = watch.load()
+    os.utime(tokens, (1, 1))
+    assert watch.changed(plan) is None
     tokens.write_text("# touched\n" + tokens.read_text())
     assert watch.changed(plan) is None
     assert watch.problem is None
@@ -160,3 +166,17 @@ def test_the_first_version_must_be_right(tokens: Path) -> None:
     tokens.write_text("")
     with pytest.raises(SubscriptionFileError):
         SubscriptionWatch(tokens, ()).load()
+
+
+def test_no_more_than_kite_takes(tmp_path: Path, tokens: Path) -> None:
+    most = SHARDS_MAX * SHARD_TOKENS_MAX
+    lines = [f"{number << 8 | 1},ltp,NSE,S{number}\n" for number in range(1, most + 2)]
+    tokens.write_text(HEADER + "".join(lines[:-1]))
+    assert SubscriptionWatch(tokens, ()).load().tokens == most == 9000
+    tokens.write_text(HEADER + "".join(lines))
+    with pytest.raises(SubscriptionFileError, match="9001 instruments are 1 more than Kite takes"):
+        SubscriptionWatch(tokens, ()).load()
+    # As a list to look symbols up in, it may be as long as it likes.
+    universe = tmp_path / "universe_a.csv"
+    universe.write_text("exchange,tradingsymbol\nNSE,S9001\n")
+    assert modes(SubscriptionWatch(tokens, (universe,)).load()) == {9001 << 8 | 1: TickMode.FULL}

@@ -9,7 +9,8 @@ import pytest
 
 from kite_bar_history.universe import Listed, is_known_by, read_tokens, universe
 from kite_bars_store.instruments import Validity
-from kite_runtime.errors import ConfigurationError, NotFound
+from kite_broker_zerodha.subscriptions import SubscriptionFileError
+from kite_runtime.errors import EXIT_CONFIGURATION, NotFound, exit_code_of
 
 DAY = date(2024, 1, 5)
 TOKENS = """\
@@ -81,21 +82,21 @@ def test_without_history_the_file_gives_what_it_has(tokens: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
+    ("content", "problem"),
     [
-        (None, "cannot be read"),
-        ("", "names no instrument"),
-        ("instrument_token\n", "names no instrument"),
-        ("instrument_token,mode\nx,full\n", "line 2: instrument_token is 'x'"),
-        ("token\n5\n", "line 2: instrument_token is ''"),
+        (None, "the file does not exist"),
+        ("instrument_token\n", "holds no instrument"),
+        ("instrument_token,mode\nx,full\n", "line 2: 'x' is no instrument token"),
+        ("token\n5\n", "line 1: the column instrument_token is missing"),
     ],
 )
-def test_a_file_that_cannot_be_used(tmp_path: Path, content: str | None, words: str) -> None:
+def test_a_file_that_cannot_be_used(tmp_path: Path, content: str | None, problem: str) -> None:
     path = tmp_path / "tokens.csv"
     if content is not None:
         path.write_text(content)
-    with pytest.raises(ConfigurationError, match=words):
+    with pytest.raises(SubscriptionFileError, match=problem) as refused:
         read_tokens(path)
+    assert exit_code_of(refused.value) == EXIT_CONFIGURATION
 
 
 def test_who_is_known(tokens: Path) -> None:

@@ -8,9 +8,8 @@ from decimal import Decimal
 import pytest
 
 from kite_bars_store.errors import ExpressionError
-from kite_bars_store.instruments.expression import an_expiry, parse, strikes
-from kite_bars_store.instruments.near import near
-from kite_bars_store.instruments.selection import Query, When
+from kite_bars_store.instruments.lookups import near
+from kite_bars_store.instruments.selection import Query, When, an_expiry, parse, strikes
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Final
+
 import typer
 
 from kite_instruments.commands import (
@@ -11,8 +14,6 @@ from kite_instruments.commands import (
     diff,
     export,
     lookup,
-    publish,
-    rebuild,
     sync,
 )
 from kite_runtime.command_line import make_app, run, with_any_reader
@@ -29,8 +30,18 @@ login = typer.Typer(
     no_args_is_help=True,
 )
 
-for _module in (sync, export, diff, lookup, days, publish, rebuild, calendar):
-    app.command(_module.__name__.rpartition(".")[2])(with_any_reader(_module.command))
+_COMMANDS: Final[Mapping[str, Callable[..., int]]] = {
+    "sync": sync.command,
+    "export": export.command,
+    "diff": diff.command,
+    "lookup": lookup.command,
+    "days": days.command,
+    "publish": sync.publish_command,
+    "rebuild": days.rebuild,
+    "calendar": calendar.command,
+}
+for _name, _command in _COMMANDS.items():
+    app.command(_name)(with_any_reader(_command))
 for _name, _command in auth.COMMANDS.items():
     login.command(_name)(with_any_reader(_command))
 app.add_typer(login)

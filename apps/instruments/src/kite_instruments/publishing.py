@@ -1,31 +1,51 @@
-"""The current master into its compacted topic: what changed, or all of it."""
+"""The current master into its compacted topic, and refused rows as dead letters."""
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from datetime import date
 from itertools import chain
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa  # type: ignore[import-untyped]
 
 from kite_bars_store.instruments import KITE, Batch, InstrumentStore
-from kite_instruments.messages import Message, Progress, Published
+from kite_broker_zerodha.instrument_dump import CONTRACT, RefusedRow
 from kite_kafka_io.codec import AvroCodec
+from kite_kafka_io.dead_letters import DeadLetter
 from kite_kafka_io.delivery import Delivery
 from kite_kafka_io.errors import BrokerUnreachable, KafkaIoError, QueueFull
-from kite_kafka_io.producer import RecordProducer
 from kite_kafka_io.registry import open_framing
 from kite_kafka_io.settings import KafkaSettings
 from kite_kafka_io.topic_check import check_topics
+
+if TYPE_CHECKING:
+    from kite_kafka_io.producer import RecordProducer
 
 SUBJECT: Final = "instrument"
 PATIENCE_S: Final = 60.0
 """How long the broker may acknowledge nothing."""
 _ROWS_A_BLOCK: Final = 2_000
 _POLL_S: Final = 0.1
+
+Progress = Callable[[int, int], None]
+"""Told the records acknowledged so far, and how many there are."""
+
+Message = tuple[str, bytes | None, bytes | None, list[tuple[str, str | bytes | None]] | None]
+"""Topic, key, value and headers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What the topic got: instruments, tombstones, and the batches that this was for."""
+
+    listed: int
+    gone: int
+    batches: tuple[int, ...]
 
 
 def publish(
@@ -56,6 +76,9 @@ def publish(
     framing = open_framing(settings)
     messages = _messages(rows, pending.gone, topic, _days(store.days(), day), AvroCodec(framing))
     total = rows.num_rows + len(pending.gone) + len(further)
+    # It compiles loops and takes 60 MB, which no other command must wait for.
+    from kite_kafka_io.producer import RecordProducer
+
     with closing(RecordProducer(settings, framing=framing)) as producer:
         send(producer, chain(messages, further), total, progress)
     if pending.batch_ids:
@@ -146,3 +169,36 @@ def _days(batches: Iterable[Batch], day: date) -> dict[str, date]:
         if batch.observed_on <= day:
             found.update(dict.fromkeys(batch.exchanges, batch.observed_on))
     return found
+
+
+def letter_messages(rows: Sequence[RefusedRow], source: str, topic: str) -> list[Message]:
+    """Refused rows as messages of the dead-letter topic."""
+    now_ns = time.time_ns()
+    letters = ((row, letter_of(row, source, now_ns)) for row in rows)
+    return [(topic, key_of(row), letter.raw, letter.headers()) for row, letter in letters]
+
+
+def letter_of(row: RefusedRow, source: str, found_ns: int) -> DeadLetter:
+    """The row as a dead letter; ``source`` names the dump, ``found_ns`` is now (UTC)."""
+    return DeadLetter(
+        raw=row.raw,
+        reason=str(row.reason),
+        message=f"{source}, line {row.line}: {row.message}",
+        error_path=row.error_path,
+        contract=CONTRACT,
+        first_failure_ns=found_ns,
+        unit="record",
+    )
+
+
+def key_of(row: RefusedRow) -> bytes | None:
+    """The key of the topic: EXCHANGE:TRADINGSYMBOL, or none where the row has no symbol."""
+    if not row.exchange or not row.tradingsymbol:
+        return None
+    return f"{row.exchange}:{row.tradingsymbol}".encode()
+
+
+def as_lines(rows: Iterable[RefusedRow], source: str, found_ns: int) -> bytes:
+    """One JSON object a line: the DeadLetter contract's fields, the row's bytes as base64."""
+    letters = (letter_of(row, source, found_ns).record() for row in rows)
+    return "".join(json.dumps(letter) + "\n" for letter in letters).encode()

@@ -9,15 +9,17 @@ import structlog
 
 from kite_broker_zerodha.subscriptions import (
     EMPTY_PLAN,
+    SHARD_TOKENS_MAX,
     SHARDS_MAX,
     Plan,
     PlanError,
+    Subscription,
+    SubscriptionFileError,
     diff,
+    load_subscriptions,
     make_plan,
 )
-from kite_live_feed.errors import SubscriptionFileError
 from kite_live_feed.shards import shard_plan
-from kite_live_feed.subscription_files import load_subscriptions
 
 log = structlog.get_logger()
 
@@ -60,14 +62,29 @@ class SubscriptionWatch:
         return new if diff(plan, new) else None
 
     def _plan(self, previous: Plan) -> Plan:
-        connections = SHARDS_MAX if self._shards is None else self._shards
-        found = load_subscriptions(self._tokens_file, self._universe_files, connections)
+        wishes = self._wishes()
         if self._shards is not None:
-            return shard_plan(found.wishes(), self._shards)
-        plan = make_plan(found.wishes(), previous, self._homes)
+            return shard_plan(wishes, self._shards)
+        plan = make_plan(wishes, previous, self._homes)
         for number, shard in enumerate(plan.shards):
             self._homes.update(dict.fromkeys(shard, number))
         return plan
+
+    def _wishes(self) -> list[Subscription]:
+        """What the files ask for, if so many connections can carry it."""
+        found = load_subscriptions(self._tokens_file, self._universe_files)
+        connections = SHARDS_MAX if self._shards is None else self._shards
+        most = connections * SHARD_TOKENS_MAX
+        if len(found) > most:
+            raise SubscriptionFileError(
+                (self._tokens_file, *self._universe_files)[-1],
+                None,
+                f"{len(found)} instruments are {len(found) - most} more than Kite takes "
+                f"({connections} connections with {SHARD_TOKENS_MAX} each)",
+                "remove some, name a universe file in WS_BRIDGE_UNIVERSE, or share them out among "
+                "several bridges (WS_BRIDGE_SHARDS)",
+            )
+        return [each.wish for each in found]
 
     def _look(self) -> Stamp:
         """What tells a file from its next version; empty where there is none.

@@ -23,7 +23,7 @@ from kite_live_feed.proof.read_topics import Mark, mark_topics
 from kite_live_feed.topics import Topics
 from kite_simulator import Fault as FeedFault
 from kite_simulator import SimulatorOptions, SimulatorServer
-from kite_ws_bridge.status_facts import Scrape
+from kite_ws_bridge.commands.status import Scrape
 
 MIB = 1024 * 1024
 SAMPLE_S = 0.2

@@ -28,7 +28,7 @@ from kite_live_feed.proof.read_topics import Mark
 from kite_live_feed.rehearsal.demo import demo_plan
 from kite_live_feed.topics import Topics
 from kite_simulator import SimulatorServer
-from kite_ws_bridge.status_facts import Scrape
+from kite_ws_bridge.commands.status import Scrape
 
 SHARDS = 3
 INSTRUMENTS = 120

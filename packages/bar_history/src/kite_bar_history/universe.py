@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -11,8 +10,9 @@ from typing import Final, Protocol
 
 from kite_bars_store.bars import BarInstrument
 from kite_bars_store.instruments import Validity
+from kite_broker_zerodha.subscriptions import load_tokens
 from kite_contracts.sessions import INDICES, SEGMENTS
-from kite_runtime.errors import ConfigurationError, NotFound
+from kite_runtime.errors import NotFound
 
 _SCALES: Final = {"CDS": 4, "BCD": 4}
 """Decimals of an exchange's prices where the master is not there to say them."""
@@ -54,7 +54,7 @@ def universe(
     """The instruments of ``symbols`` (``NSE:SBIN``), or else of ``file``, as of ``day``, by name.
 
     The master, where it is there, gives token, tick size and segment; without it tokens come from
-    the file, and tick sizes are not known. Raises ConfigurationError for a file that cannot be
+    the file, and tick sizes are not known. Raises SubscriptionFileError for a file that cannot be
     used, and NotFound for a symbol that neither master nor file has when a master is there.
     """
     members = read_tokens(file) if symbols is None or file.exists() else []
@@ -97,36 +97,8 @@ def resolve(named: Named, day: date, master: Master | None) -> Listed | None:
 
 
 def read_tokens(path: Path) -> list[Named]:
-    """The instruments of tokens.csv. Raises ConfigurationError, one sentence."""
-    try:
-        text = path.read_text("utf-8-sig")
-    except OSError as exc:
-        reason = (exc.strerror or str(exc)).lower()
-        raise ConfigurationError(
-            f"{path} cannot be read ({reason}): run `instruments export`, or name another file as "
-            "HIST_MERGE_UNIVERSE"
-        ) from exc
-    except UnicodeDecodeError as exc:
-        raise ConfigurationError(f"{path} is no UTF-8 text: save it as UTF-8") from exc
-    lines = [
-        (number, line)
-        for number, line in enumerate(text.splitlines(), 1)
-        if line.strip() and not line.startswith("#")
-    ]
-    rows = list(csv.DictReader((line for _, line in lines), skipinitialspace=True))
-    found = []
-    for (number, _), row in zip(lines[1:], rows, strict=False):
-        token = (row.get("instrument_token") or "").strip()
-        if not token.isdecimal() or not 1 <= int(token) < 2**32:
-            raise ConfigurationError(
-                f"{path}, line {number}: instrument_token is {token!r}: write Kite's number"
-            )
-        exchange = (row.get("exchange") or "").strip()
-        symbol = (row.get("tradingsymbol") or "").strip()
-        found.append(Named(exchange, symbol if exchange else "", int(token)))
-    if not found:
-        raise ConfigurationError(f"{path} names no instrument: run `instruments export`")
-    return found
+    """The instruments of tokens.csv. Raises SubscriptionFileError, one sentence."""
+    return [Named(each.exchange, each.tradingsymbol, each.token) for each in load_tokens(path)]
 
 
 def _known(named: Named, day: date, master: Master | None) -> Validity | None:

@@ -7,7 +7,6 @@
     │   ├── SettingError                 a variable's value
     │   ├── PortTaken                    the port of metrics or simulator is in use
     │   ├── MissingCredentials           Kite's key or token is not set
-    │   ├── SubscriptionFileError        tokens.csv or a universe file
     │   ├── JournalLocked                another bridge writes this journal
     │   └── JournalUnusable              the journal folder cannot be made or written
     ├── TryAgainLater               75   a service is away: start again later
@@ -41,16 +40,6 @@ class MissingCredentials(ConfigurationError):
             "without any: `ws_bridge demo` and `ws_bridge smoke`"
         )
         self.missing = missing
-
-
-class SubscriptionFileError(ConfigurationError):
-    """A subscription file is wrong: names file, line, problem and remedy."""
-
-    def __init__(self, path: Path, line: int | None, problem: str, remedy: str) -> None:
-        place = f"{path}" if line is None else f"{path}, line {line}"
-        super().__init__(f"{place}: {problem}; {remedy}")
-        self.path = path
-        self.line = line
 
 
 class JournalLocked(ConfigurationError):

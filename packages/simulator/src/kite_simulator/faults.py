@@ -20,9 +20,10 @@ import numpy as np
 from kite_broker_zerodha.errors import BrokerError
 from kite_broker_zerodha.packets import PacketKind
 from kite_broker_zerodha.wire import encode_frame, encode_packet
+from kite_runtime.errors import UsageError
 
 
-class ScriptError(BrokerError):
+class ScriptError(BrokerError, UsageError):
     """The fault script cannot be read; the message names the line."""
 
 

@@ -25,7 +25,7 @@ from kite_broker_zerodha.auth import (
     write_token,
 )
 from kite_broker_zerodha.errors import AuthRefused, KiteUnavailable, LoginNotFinished
-from kite_instruments import kite
+from kite_instruments import fetching
 from kite_instruments.commands.options import Root, settings_of
 from kite_instruments.errors import LoginDead
 from kite_instruments.settings import Settings
@@ -122,7 +122,7 @@ def status(
     """Whose token it is, since and until when. Exit code 3 in its last hour, 1 when it is dead."""
     settings = settings_of(root)
     now = datetime.now(UTC)
-    token = kite.stored_token(settings)
+    token = fetching.stored_token(settings)
     facts = _facts(settings, token, now)
     left = None if token.expires_at is None else token.expires_at - now
     trouble: Exception | None = None
@@ -141,7 +141,7 @@ def logout(root: Root = Path()) -> int:
     """End the token at Kite and remove the token file. A running bridge loses its connection."""
     settings = settings_of(root)
     try:
-        with kite.logged_in(settings) as client:
+        with fetching.logged_in(settings) as client:
             alive = client.invalidate()
     except KiteUnavailable as error:
         raise TryAgainLater(f"nothing is changed: {error}") from error
@@ -163,7 +163,7 @@ COMMANDS: Final[dict[str, Callable[..., int]]] = {
 
 
 def _exchange(settings: Settings, request_token: str) -> int:
-    with kite.client(settings) as client:
+    with fetching.client(settings) as client:
         grant = client.exchange(request_token, settings.require_api_secret())
     write_token(settings.token_file, grant)
     _tell(grant, settings)
@@ -182,7 +182,7 @@ def _tell(grant: Grant, settings: Settings) -> None:
 def _ask(settings: Settings, facts: dict[str, Any]) -> Exception | None:
     """Whether Kite takes the token; fills in whose it is."""
     try:
-        with kite.logged_in(settings) as client:
+        with fetching.logged_in(settings) as client:
             profile = client.profile()
     except AuthRefused:
         return LoginDead(f"Kite refuses the token: {AGAIN}")

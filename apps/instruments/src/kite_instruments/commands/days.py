@@ -1,4 +1,4 @@
-"""``days``: which dumps the history has."""
+"""``days`` and ``rebuild``: which dumps the history has, and its ranges made from them again."""
 
 from __future__ import annotations
 
@@ -58,4 +58,15 @@ def command(exchange: Exchanges = None, root: Root = Path(), as_json: AsJson = F
             *(f"{each.changed:,}", f"{each.removed:,}", f"{each.expired:,}"),
         )
     stdout.print(table)
+    return 0
+
+
+def rebuild(root: Root = Path()) -> int:
+    """Make the validity ranges anew from the recorded dumps.
+
+    They are a projection: the result is the same as before, unless somebody changed the table.
+    """
+    with open_store(settings_of(root)) as store:
+        ranges = store.rebuild()
+    stdout.print(f"{ranges:,} validity ranges made anew")
     return 0

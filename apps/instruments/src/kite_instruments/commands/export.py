@@ -12,13 +12,13 @@ import typer
 
 from kite_bars_store.errors import UniverseError
 from kite_bars_store.instruments import InstrumentStore
-from kite_bars_store.instruments.universe_files import TOKENS_FILE, difference, make
 from kite_bars_store.instruments.universes import Universe, parse
 from kite_broker_zerodha.errors import AuthRefused, BrokerError, CredentialsError, KiteUnavailable
-from kite_instruments import kite
+from kite_instruments import fetching
 from kite_instruments.commands.options import Root, open_store, settings_of, today
 from kite_instruments.errors import ExportFailed, LoginDead
 from kite_instruments.settings import Settings
+from kite_instruments.universe_files import TOKENS_FILE, difference, make
 from kite_runtime.console import say
 from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS, NotFound, OutputUnusable, UsageError
 from kite_runtime.files import read_if_there, write_whole
@@ -84,7 +84,7 @@ def command(
     for name, data in export.files.items():
         changes = old[name] != data
         changed += changes
-        step = difference(old[name], data)
+        step = difference(name, old[name], data)
         what = f"+{step.gained} -{step.lost}" if changes else "as it was"
         print(f"{folder / name}: {what}")
         if changes and not check:
@@ -155,7 +155,7 @@ def _spots(
     if not wanted:
         return found
     try:
-        with kite.logged_in(settings) as client:
+        with fetching.logged_in(settings) as client:
             prices = client.ltp(wanted)
     except (LoginDead, AuthRefused, CredentialsError, KiteUnavailable, BrokerError) as error:
         return {**found, **dict.fromkeys(wanted, str(error))}

@@ -14,9 +14,8 @@ import typer
 from rich.table import Table
 
 from kite_bars_store.instruments import Validity
-from kite_bars_store.instruments.expression import TYPES, an_expiry, strikes
 from kite_bars_store.instruments.lookups import Ranges, find
-from kite_bars_store.instruments.selection import Query
+from kite_bars_store.instruments.selection import TYPES, Query, an_expiry, strikes
 from kite_instruments.commands.options import (
     AsJson,
     AsOf,

@@ -1,4 +1,7 @@
-"""``sync``: the instrument master of a day into the history, and what changed into Kafka."""
+"""``sync``: the instrument master of a day into the history, and what changed into Kafka.
+
+``publish`` does the second half alone.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,6 @@ import pyarrow as pa  # type: ignore[import-untyped]
 import typer
 
 from kite_bars_store.instruments import InstrumentStore
-from kite_broker_zerodha.instrument_dump import RefusedRow
 from kite_instruments.commands.options import (
     AsJson,
     Exchanges,
@@ -26,12 +28,11 @@ from kite_instruments.commands.options import (
     settings_of,
     today,
 )
-from kite_instruments.dead_letters import as_lines, key_of, letter_of
 from kite_instruments.errors import DumpRefused, NotPublished
 from kite_instruments.fetching import Fetched, fetch, read_file
-from kite_instruments.messages import Message
+from kite_instruments.publishing import Message, as_lines, letter_messages, publish
 from kite_instruments.settings import Settings
-from kite_instruments.summary import show, tell_published
+from kite_instruments.shown import show, tell_published
 from kite_instruments.syncing import Outcome, check, record
 from kite_kafka_io.errors import BrokerUnreachable, KafkaIoError, RegistryError, UnknownTopic
 from kite_runtime.console import say
@@ -208,9 +209,6 @@ def _publish(
             say(f"not published ({why}); {waiting} batches wait for `instruments publish`")
         return
 
-    # The producer compiles loops and takes 60 MB, which the sync itself must not wait for.
-    from kite_instruments.publishing import publish
-
     def letters(batches: tuple[int, ...]) -> list[Message]:
         return [
             message
@@ -238,8 +236,27 @@ def _publish(
     tell_published(published, settings.topic)
 
 
-def letter_messages(rows: Sequence[RefusedRow], source: str, topic: str) -> list[Message]:
-    """Refused rows as messages of the dead-letter topic."""
-    now_ns = time.time_ns()
-    letters = ((row, letter_of(row, source, now_ns)) for row in rows)
-    return [(topic, key_of(row), letter.raw, letter.headers()) for row, letter in letters]
+def publish_command(
+    everything: Annotated[
+        bool,
+        typer.Option("--all", help="Every instrument that is listed, also what was published."),
+    ] = False,
+    root: Root = Path(),
+) -> int:
+    """Publish what Kafka lacks of the current master: after --no-publish, or when Kafka was away.
+
+    The topic is compacted: the key is EXCHANGE:TRADINGSYMBOL, a record without a value says that
+    the instrument is no longer listed. --all fills a new topic.
+    """
+    configure_logs(quiet=True)
+    settings = settings_of(root)
+    kafka = settings.require_kafka()
+    with open_store(settings) as store, progress_bar() as bar:
+        task = bar.add_task("publishing", total=None)
+        published = publish(
+            *(store, kafka, settings.topic, today()),
+            everything=everything,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    tell_published(published, settings.topic)
+    return 0

@@ -20,8 +20,8 @@ from kite_kafka_io.source import Start
 from kite_live_feed.topics import TICKS
 from kite_runtime.console import stdout
 from kite_runtime.logs import configure_logs
+from kite_ws_bridge.commands.decode import tick_object
 from kite_ws_bridge.commands.options import Bootstrap, Root, kafka_settings
-from kite_ws_bridge.tick_json import tick_object
 
 ROWS_SHOWN: Final = 30
 _COLUMNS: Final = {

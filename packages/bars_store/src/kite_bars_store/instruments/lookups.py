@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from difflib import get_close_matches
+from typing import Final
 
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
 
 from kite_bars_store.instruments import InstrumentStore, Validity
-from kite_bars_store.instruments.expression import parse
-from kite_bars_store.instruments.near import near
-from kite_bars_store.instruments.selection import Query, select
+from kite_bars_store.instruments.selection import Query, parse, select
 from kite_runtime.errors import NotFound
+
+SHOWN: Final = 5
+_CANDIDATES_MAX: Final = 5_000
 
 
 @dataclass(frozen=True)
@@ -127,3 +130,14 @@ def _sentence(term: str, master: pa.Table, day: date | None) -> str:
     hint = f"; near: {', '.join(close)}" if close else ""
     when = f" on {day}" if day else ""
     return f"no instrument is meant by {term!r}{when}{hint}"
+
+
+def near(term: str, symbols: Iterable[str]) -> list[str]:
+    """The closest symbols, best first: those that begin or contain it, then similar ones."""
+    wanted = term.upper()
+    all_symbols = sorted(set(symbols), key=lambda symbol: (len(symbol), symbol))
+    begins = [each for each in all_symbols if each.upper().startswith(wanted)]
+    holds = [each for each in all_symbols if wanted in each.upper()]
+    letters = [each for each in all_symbols if each[:1].upper() == wanted[:1]][:_CANDIDATES_MAX]
+    similar = get_close_matches(wanted, letters, SHOWN, 0.6)
+    return list(dict.fromkeys([*begins, *holds, *similar]))[:SHOWN]

@@ -28,8 +28,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from kite_bars_store.errors import ExpressionError, UniverseError
-from kite_bars_store.instruments.expression import TYPES, an_expiry
-from kite_bars_store.instruments.selection import Query
+from kite_bars_store.instruments.selection import TYPES, Query, an_expiry
 
 MODES: Final = ("ltp", "quote", "full")
 """From the least to the most data."""

@@ -10,15 +10,11 @@ from pathlib import Path
 import pytest
 from dumps import future, option, row, table, weeks
 
-from kite_bars_store.instruments.universe_files import (
-    TOKENS_FILE,
-    Export,
-    Member,
-    difference,
-    make,
-    union,
-)
 from kite_bars_store.instruments.universes import parse
+from kite_broker_zerodha.subscriptions import Instrument, SubscriptionFileError
+from kite_contracts.tick_batch import TickMode
+from kite_instruments.universe_files import TOKENS_FILE, Export, difference, make, union
+from kite_runtime.errors import EXIT_CONFIGURATION, exit_code_of
 from kite_runtime.files import write_whole
 
 DAY = date(2026, 8, 12)
@@ -119,10 +115,28 @@ def test_one_universe_alone_leaves_the_others() -> None:
     assert found["ENDED"]["instrument_token"] == "4098"
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        (OPTIONS, "exchange,tradingsymbol,mode\nNFO,A,fast\n", "line 2: unknown mode 'fast'"),
+        (TOKENS_FILE, "instrument_token,mode\n4098\n", "line 2: 1 value for 2 columns"),
+    ],
+)
+def test_a_file_whose_rows_must_be_kept_is_not_taken_for_an_empty_one(
+    name: str, content: str, problem: str
+) -> None:
+    old = {OPTIONS: b"exchange,tradingsymbol,mode\nNFO,ENDED,full\n", name: content.encode()}
+    with pytest.raises(SubscriptionFileError, match=f"{name}, {problem}") as refused:
+        made(old=old, only="stocks")
+    assert exit_code_of(refused.value) == EXIT_CONFIGURATION
+    assert made(old=old).files[TOKENS_FILE] == made().files[TOKENS_FILE]
+
+
 def test_a_token_that_another_contract_has_now_is_the_listed_ones() -> None:
-    ended, listed = Member("NFO", "ENDED", 7, "full"), Member("NFO", "LISTED", 7, "ltp")
+    ended = Instrument(1794, TickMode.FULL, "NFO", "ENDED")
+    listed = Instrument(1794, TickMode.LTP, "NFO", "LISTED")
     for order in ([ended], [listed]), ([listed], [ended]):
-        assert union(order, {("NFO", "LISTED"): 7}) == [listed]
+        assert union(order, {("NFO", "LISTED"): 1794}) == [listed]
 
 
 def test_an_exchange_or_a_selection_that_is_not_there() -> None:
@@ -135,6 +149,7 @@ def test_an_exchange_or_a_selection_that_is_not_there() -> None:
         "universe m: the master has no MCX: run `instruments sync --exchange MCX`",
         "universe n: selects nothing on 2026-08-12: correct it in universes.toml",
     ]
+    assert export.files == {}
 
 
 def test_more_than_kite_takes_is_a_warning() -> None:
@@ -153,7 +168,7 @@ def test_more_than_kite_takes_is_a_warning() -> None:
     ],
 )
 def test_the_difference_is_of_rows(old: bytes | None, gained: int, lost: int) -> None:
-    step = difference(old, made().files["universe_stocks.csv"])
+    step = difference("universe_stocks.csv", old, made().files["universe_stocks.csv"])
     assert (step.gained, step.lost) == (gained, lost)
 
 

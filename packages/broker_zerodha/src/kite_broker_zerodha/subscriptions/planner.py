@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple
 from kite_broker_zerodha.errors import BrokerError
 from kite_broker_zerodha.packets import PacketKind, Segment, is_tradable, segment_of
 from kite_contracts.tick_batch import TickMode
+from kite_runtime.errors import ConfigurationError
 
 SHARDS_MAX: Final = 3
 """Connections that Kite allows for one api_key."""
@@ -43,7 +44,7 @@ _PACKET_BYTES: Final = MappingProxyType(
 )
 
 
-class PlanError(BrokerError):
+class PlanError(BrokerError, ConfigurationError):
     """The wished subscription cannot be planned: the message says which token or number and why."""
 
 

@@ -1,0 +1,381 @@
+"""``tokens.csv`` and ``universe_*.csv``: the one reader of both, and the writer.
+
+``tokens.csv`` has the columns ``instrument_token`` and, if wanted, ``mode`` (ltp, quote or full;
+default full), ``exchange`` and ``tradingsymbol``. A ``universe_*.csv`` has ``exchange``,
+``tradingsymbol`` and, if wanted, ``mode``; its tokens are looked up in ``tokens.csv``. What is
+accepted, and why, is in docs/configs.md. ``parse_*``, ``choose`` and ``*_csv`` are pure; paths
+given to them only name the file in errors.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from kite_broker_zerodha.errors import BrokerError
+from kite_broker_zerodha.packets import Segment, segment_of
+from kite_broker_zerodha.subscriptions.planner import TOKEN_MAX, Subscription
+from kite_contracts.tick_batch import TickMode
+from kite_runtime.errors import ConfigurationError
+
+FILE_BYTES_MAX: Final = 64 * 1024 * 1024
+TOKEN_COLUMNS: Final = ("instrument_token", "mode", "exchange", "tradingsymbol")
+MEMBER_COLUMNS: Final = ("exchange", "tradingsymbol", "mode")
+_NAME: Final = ("exchange", "tradingsymbol")
+
+_SEGMENTS: Final = {int(segment): segment.name for segment in Segment}
+_ONLY_INDICES: Final = ("GLOBAL", "NSEIX")
+EXCHANGES: Final = tuple(sorted({*_SEGMENTS.values(), *_ONLY_INDICES} - {Segment.INDICES.name}))
+"""Those of Kite's instrument master; an index has that of its market."""
+
+_MODES: Final = {mode.name.lower(): mode for mode in TickMode}
+_LINE_END: Final = re.compile(r"\r\n|\r|\n")
+_TOKEN: Final = re.compile(r"[0-9]{1,10}")
+
+
+class SubscriptionFileError(BrokerError, ConfigurationError):
+    """A subscription file is wrong: names file, line, problem and remedy."""
+
+    def __init__(self, path: Path, line: int | None, problem: str, remedy: str) -> None:
+        place = f"{path}" if line is None else f"{path}, line {line}"
+        super().__init__(f"{place}: {problem}; {remedy}")
+        self.path = path
+        self.line = line
+
+
+class Instrument(NamedTuple):
+    """One row of tokens.csv; exchange and symbol are both empty where the file does not say."""
+
+    token: int
+    mode: TickMode
+    exchange: str
+    tradingsymbol: str
+
+    @property
+    def wish(self) -> Subscription:
+        """For ``make_plan``."""
+        return Subscription(self.token, self.mode)
+
+
+class Member(NamedTuple):
+    """One row of a universe."""
+
+    exchange: str
+    tradingsymbol: str
+    mode: TickMode
+
+
+def load_subscriptions(
+    tokens_file: Path, universe_files: Sequence[Path] = ()
+) -> tuple[Instrument, ...]:
+    """What the files ask for, in their order: all of ``tokens_file``, or what universes name.
+
+    Raises SubscriptionFileError.
+    """
+    known = parse_tokens(tokens_file, read_bytes(tokens_file), named=bool(universe_files))
+    if not universe_files:
+        return tuple(known.values())
+    universes = {path: parse_universe(path, read_bytes(path)) for path in universe_files}
+    return choose(known.values(), universes, tokens_file)
+
+
+def load_tokens(path: Path) -> list[Instrument]:
+    """The instruments of a tokens.csv. Raises SubscriptionFileError."""
+    return list(parse_tokens(path, read_bytes(path)).values())
+
+
+def parse_tokens(path: Path, data: bytes, *, named: bool = False) -> dict[int, Instrument]:
+    """The rows of a tokens.csv by their line; ``named`` requires the columns of the names.
+
+    No token and no name is there twice. Raises SubscriptionFileError.
+    """
+    found: dict[int, Instrument] = {}
+    lines: dict[int, int] = {}
+    tokens: dict[tuple[str, str], int] = {}
+    for line, row in _rows(path, data, ("instrument_token", *(_NAME if named else ()))):
+        each = _instrument(path, line, row)
+        if each.token in lines:
+            raise SubscriptionFileError(
+                path,
+                line,
+                f"token {each.token} stands on line {lines[each.token]} too",
+                "remove one: duplicates count for Kite's limit",
+            )
+        other = tokens.setdefault(each[2:], each.token) if each.tradingsymbol else each.token
+        if other != each.token:
+            raise SubscriptionFileError(
+                path,
+                line,
+                f"{each.exchange}:{each.tradingsymbol} has two tokens, {other} and {each.token}",
+                "remove the one that is out of date",
+            )
+        lines[each.token] = line
+        found[line] = each
+    if not found:
+        raise SubscriptionFileError(
+            path, None, "holds no instrument", "add lines such as 408065,full,NSE,INFY"
+        )
+    return found
+
+
+def parse_universe(path: Path, data: bytes) -> dict[int, Member]:
+    """The rows of a universe by their line; none is there twice. Raises SubscriptionFileError."""
+    found: dict[int, Member] = {}
+    lines: dict[tuple[str, str], int] = {}
+    for line, row in _rows(path, data, _NAME):
+        exchange, symbol = _exchange(path, line, row), _symbol(path, line, row)
+        if not exchange or not symbol:
+            raise SubscriptionFileError(
+                path,
+                line,
+                f"unknown instrument {exchange}:{symbol}",
+                "write both, exchange and tradingsymbol",
+            )
+        if (exchange, symbol) in lines:
+            raise _twice(path, line, exchange, symbol, path, lines[exchange, symbol])
+        lines[exchange, symbol] = line
+        found[line] = Member(exchange, symbol, _mode(path, line, row))
+    if not found:
+        raise SubscriptionFileError(
+            path, None, "holds no instrument", "add lines such as NSE,INFY,full"
+        )
+    return found
+
+
+def choose(
+    known: Iterable[Instrument],
+    universes: Mapping[Path, Mapping[int, Member]],
+    tokens_file: Path,
+) -> tuple[Instrument, ...]:
+    """The universes' instruments with their tokens; what several name alike counts once.
+
+    Raises SubscriptionFileError for a symbol that is not known, or in two modes.
+    """
+    tokens = {each[2:]: each.token for each in known if each.tradingsymbol}
+    chosen: dict[int, tuple[Instrument, Path, int]] = {}
+    for path, members in universes.items():
+        for line, (exchange, symbol, mode) in members.items():
+            token = tokens.get((exchange, symbol))
+            if token is None:
+                raise SubscriptionFileError(
+                    path,
+                    line,
+                    f"unknown instrument {exchange}:{symbol}",
+                    f"add it to {tokens_file} or correct its spelling",
+                )
+            wish = Instrument(token, mode, exchange, symbol)
+            earlier = chosen.setdefault(token, (wish, path, line))
+            if earlier[0] != wish:
+                raise _twice(path, line, exchange, symbol, earlier[1], earlier[2])
+    return tuple(instrument for instrument, _, _ in chosen.values())
+
+
+def tokens_csv(instruments: Sequence[Instrument], comment: str = "") -> bytes:
+    """A tokens.csv that reads back as these rows, in this order, below the comment's lines.
+
+    Raises SubscriptionFileError for rows that the reader would refuse or read otherwise.
+    """
+    rows = [(each.token, each.mode.name.lower(), *each[2:]) for each in instruments]
+    data = _csv(comment, TOKEN_COLUMNS, rows)
+    path = Path("tokens.csv")
+    _check_written(path, instruments, parse_tokens(path, data).values())
+    return data
+
+
+def universe_csv(name: str, members: Sequence[Member], comment: str = "") -> bytes:
+    """The same for universe_NAME.csv."""
+    rows = [(*each[:2], each.mode.name.lower()) for each in members]
+    data = _csv(comment, MEMBER_COLUMNS, rows)
+    path = Path(f"universe_{name}.csv")
+    _check_written(path, members, parse_universe(path, data).values())
+    return data
+
+
+def _csv(comment: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
+    out = io.StringIO()
+    out.writelines(f"# {line}\n" for line in comment.splitlines())
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    return out.getvalue().encode("utf-8", "replace")
+
+
+def _check_written(path: Path, rows: Sequence[object], found: Iterable[object]) -> None:
+    kept = set(found)
+    lost = [row for row in rows if row not in kept]
+    if lost:
+        raise SubscriptionFileError(
+            path, None, f"cannot hold {lost[0]!r}"[:300], "correct the name of the instrument"
+        )
+
+
+def _rows(path: Path, data: bytes, required: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
+    """The data lines as dictionaries, with their numbers in the file. One line is one row."""
+    header: list[str] | None = None
+    for line, text in enumerate(_LINE_END.split(_text(path, data)), start=1):
+        if not text.strip() or text.lstrip().startswith("#"):
+            continue
+        cells = _cells(path, line, text)
+        if not any(cells):
+            continue
+        if header is None:
+            header = [cell.lower() for cell in cells]
+            _check_header(path, line, header, required)
+        elif len(cells) != len(header):
+            raise SubscriptionFileError(
+                path,
+                line,
+                f"{len(cells)} value{'s' * (len(cells) > 1)} for {len(header)} columns",
+                f"write one for each of {_shown(header)}",
+            )
+        else:
+            yield line, dict(zip(header, cells, strict=True))
+    if header is None:
+        raise SubscriptionFileError(
+            path, None, "the file is empty", f"begin it with the line {','.join(required)}"
+        )
+
+
+def _cells(path: Path, line: int, text: str) -> list[str]:
+    try:
+        # A quote that is still open at the end of the line is an error of this line.
+        (cells,) = csv.reader([text], strict=True, skipinitialspace=True)
+    except csv.Error as exc:
+        raise SubscriptionFileError(
+            path, line, f"malformed CSV ({exc})", "correct the quotes of this line"
+        ) from exc
+    return [cell.strip() for cell in cells]
+
+
+def _check_header(path: Path, line: int, header: list[str], required: Sequence[str]) -> None:
+    missing = [name for name in required if name not in header]
+    if missing:
+        raise SubscriptionFileError(
+            path,
+            line,
+            f"the column {' and '.join(missing)} is missing, found {_shown(header)}",
+            f"begin the file with the line {','.join(required)}",
+        )
+    twice = next((name for name in header if name and header.count(name) > 1), None)
+    if twice is not None:
+        raise SubscriptionFileError(
+            path, line, f"the column {twice[:40]!r} is there twice", "remove one"
+        )
+
+
+def _shown(header: list[str]) -> str:
+    """What cannot be seen is escaped."""
+    return repr(",".join(header)[:120])[1:-1]
+
+
+def _instrument(path: Path, line: int, row: Mapping[str, str]) -> Instrument:
+    text = row["instrument_token"]
+    token = int(text) if _TOKEN.fullmatch(text) else 0
+    if not 1 <= token <= TOKEN_MAX:
+        raise SubscriptionFileError(
+            path,
+            line,
+            f"{text[:40]!r} is no instrument token",
+            f"write a whole number from 1 to {TOKEN_MAX}, such as 408065",
+        )
+    segment = _SEGMENTS.get(segment_of(token))
+    if segment is None:
+        known = ", ".join(f"{number} {name}" for number, name in _SEGMENTS.items())
+        raise SubscriptionFileError(
+            path,
+            line,
+            f"unknown token {token}: Kite has no segment {segment_of(token)}, only {known}",
+            "take instrument_token, not exchange_token, from Kite's instruments list",
+        )
+    exchange, symbol = _exchange(path, line, row), _symbol(path, line, row)
+    if exchange and exchange != segment != Segment.INDICES.name:
+        raise SubscriptionFileError(
+            path,
+            line,
+            f"token {token} is of {segment}, not of {exchange}",
+            "copy token and names from one line of Kite's instruments list",
+        )
+    if not exchange or not symbol:
+        exchange = symbol = ""  # half a name is none: the token says what is meant
+    return Instrument(token, _mode(path, line, row), exchange, symbol)
+
+
+def _exchange(path: Path, line: int, row: Mapping[str, str]) -> str:
+    exchange = row.get("exchange", "").upper()
+    if exchange and exchange not in EXCHANGES:
+        raise SubscriptionFileError(
+            path,
+            line,
+            f"Kite has no exchange {row['exchange'][:40]!r}",
+            f"write one of {', '.join(EXCHANGES)}",
+        )
+    return exchange
+
+
+def _symbol(path: Path, line: int, row: Mapping[str, str]) -> str:
+    symbol = row.get("tradingsymbol", "")
+    if not symbol.isprintable():
+        raise SubscriptionFileError(
+            path,
+            line,
+            f"the tradingsymbol {symbol[:40]!r} has a character that cannot be seen",
+            "type it again",
+        )
+    return symbol
+
+
+def _mode(path: Path, line: int, row: Mapping[str, str]) -> TickMode:
+    text = row.get("mode", "")
+    mode = _MODES.get(text.lower() or "full")
+    if mode is None:
+        raise SubscriptionFileError(
+            path, line, f"unknown mode {text[:40]!r}", "write ltp, quote or full"
+        )
+    return mode
+
+
+def _twice(
+    path: Path, line: int, exchange: str, symbol: str, other: Path, other_line: int
+) -> SubscriptionFileError:
+    return SubscriptionFileError(
+        path,
+        line,
+        f"{exchange}:{symbol} stands in {other}, line {other_line} too",
+        "remove one of the two",
+    )
+
+
+def _text(path: Path, data: bytes) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as exc:
+        line = data[: exc.start].count(b"\n") + 1
+        raise SubscriptionFileError(
+            path, line, "is not UTF-8 text", "save the file as UTF-8 CSV"
+        ) from exc
+
+
+def read_bytes(path: Path) -> bytes:
+    """A file's content. Raises SubscriptionFileError."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(FILE_BYTES_MAX + 1)
+    except FileNotFoundError as exc:
+        raise SubscriptionFileError(
+            path,
+            None,
+            "the file does not exist",
+            "create it with `instruments export`, or by hand (docs/configs.md)",
+        ) from exc
+    except OSError as exc:
+        problem = f"cannot be read ({(exc.strerror or 'failed').lower()})"
+        raise SubscriptionFileError(path, None, problem, "make it a readable file") from exc
+    if len(data) > FILE_BYTES_MAX:
+        raise SubscriptionFileError(
+            path, None, f"is larger than {FILE_BYTES_MAX} bytes", "give a subscription file"
+        )
+    return data
