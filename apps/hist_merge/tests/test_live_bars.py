@@ -18,7 +18,7 @@ from kite_bar_history.universe import Listed
 from kite_bars_store.bars import BarInstrument, BarStore, Verdict, load_rules
 from kite_bars_store.database import connect
 from kite_contracts.sessions import IST, SessionCalendar
-from kite_hist_merge.sources import Window
+from kite_bar_history.protocol import Window
 from kite_kafka_io.codec import AvroCodec
 from kite_kafka_io.errors import BrokerUnreachable, UnknownTopic
 from kite_kafka_io.framing import SingleObjectFraming

@@ -1,0 +1,1 @@
+"""The engine of historical bars: sources, vendor files, merge runs, healing, backfill."""

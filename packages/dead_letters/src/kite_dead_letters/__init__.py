@@ -1,0 +1,1 @@
+"""The engine of dead-letter triage: classify, store, redrive, page."""

@@ -1,0 +1,1 @@
+"""The engine of the live bridge: journal, intake, pump, connections, shards."""

@@ -1,0 +1,1 @@
+"""What was sent against what is read back: the ledger of a run."""

@@ -1,0 +1,1 @@
+"""The bridge against the simulator: the demo and the smoke run."""
