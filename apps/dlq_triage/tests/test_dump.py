@@ -19,6 +19,11 @@ import orjson
 import pytest
 from mixed_letters import MAKERS, Mixed, mixed_letters, produce
 
+from kite_dead_letters.classify import Classifier
+from kite_dead_letters.dump import dump as dumping
+from kite_kafka_io.raw_reader import RawReader
+from kite_kafka_io.settings import KafkaSettings
+from kite_kafka_io.spans import Span
 from kite_runtime.testing import import_path
 
 COUNT = len(MAKERS) * 12
@@ -209,10 +214,9 @@ def test_ctrl_c_leaves_whole_lines_and_says_where(
 
 STOPPED_WHILE_IT_PREPARES = """
 import os, signal
-from kite_dlq_triage import bulk_work, opening
 from kite_dlq_triage.cli import main
-opening.BULK_RECORDS = 1
-bulk_work.warm_up = lambda: os.kill(os.getpid(), signal.{name})
+from kite_dlq_triage.commands import dump
+dump.open_framing = lambda settings: os.kill(os.getpid(), signal.{name})
 main()
 """
 
@@ -237,15 +241,52 @@ def test_who_stops_it_while_it_prepares_is_told(
     assert not (tmp_path / "out.jsonl").exists()
 
 
-def test_wrong_use_is_one_sentence(kafka_bootstrap: str, tmp_path: Path) -> None:
+def test_records_that_the_times_leave_out_are_no_silence(
+    kafka_bootstrap: str, filled: tuple[str, list[Mixed]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dumping, "SILENCE_S", 0.0)
+    kafka = KafkaSettings(bootstrap=kafka_bootstrap)
+    with RawReader(kafka, [filled[0]], span=Span(until_ns=1)) as reader:
+        work, arrived = dumping.Dump(reader, Classifier(), None), 0
+        while not reader.finished:
+            arrived += work.step(0.2)
+        assert (arrived, work.summary.read) == (COUNT, 0)
+
+
+WITHOUT_COMPILER = """
+import sys
+from kite_dlq_triage.cli import main
+sys.modules["numba"] = None
+main()
+"""
+
+
+def test_a_dump_needs_no_compiler(
+    kafka_bootstrap: str, filled: tuple[str, list[Mixed]], tmp_path: Path
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_COMPILER, "--topic", filled[0], "--dump", "out.jsonl"],
+        env=_env(kafka_bootstrap),
+        cwd=tmp_path,
+        capture_output=True,
+        timeout=120,
+    )
+    assert done.returncode == 3, done.stderr
+    assert (tmp_path / "out.jsonl").read_bytes().count(b"\n") == COUNT
+
+
+def test_wrong_use_is_one_sentence(
+    kafka_bootstrap: str, make_topic: MakeTopic, tmp_path: Path
+) -> None:
+    topic = make_topic(1)
     cases = {
         ("--topic", "nope"): (78, "topic nope does not exist"),
         ("--topic", "nope*"): (78, "matches nope*"),
         ("--reason", "x"): (2, "--reason X is no reason code"),
         ("--follow",): (2, "--follow writes lines"),
         ("--follow", "--dump", "-", "--until", "1h"): (2, "--follow has no end"),
-        ("--from", "soon"): (2, "--from 'soon' is not an offset"),
-        ("--topic", "ticks.dlq", "--dump", "/proc/nope"): (1, "/proc/nope.part cannot be written"),
+        ("--topic", topic, "--from", "soon"): (2, "--from 'soon' is not an offset"),
+        ("--topic", topic, "--dump", "/proc/nope"): (1, "/proc/nope.part cannot be written"),
     }
     for arguments, (code, sentence) in cases.items():
         done = triage(kafka_bootstrap, *arguments, cwd=tmp_path)

@@ -1,61 +1,19 @@
-"""The parts of a dump: pieces that are the whole, places, and files of whole lines."""
+"""The parts of a dump: places, and files of whole lines."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from mixed_letters import mixed_letters, produce
-from test_dump import triage
 
 from kite_dead_letters.dump.dump_file import DumpFile, PieceFile
 from kite_dead_letters.errors import DumpFailed
-from kite_dead_letters.helpers import WORTH_RECORDS, cut
 from kite_dlq_triage.places import span_of
-from kite_kafka_io.spans import Ranges, Span
+from kite_kafka_io.spans import Span
 from kite_runtime.errors import UsageError
 
 NOW_NS = 1_795_000_000_000_000_000
 HOUR_NS = 3_600_000_000_000
-
-
-@given(
-    st.dictionaries(
-        st.tuples(st.sampled_from("ab"), st.integers(0, 3)),
-        st.tuples(st.integers(0, 50), st.integers(0, 90)),
-    ),
-    st.integers(1, 6),
-)
-def test_the_pieces_are_the_whole(drawn: dict[tuple[str, int], tuple[int, int]], jobs: int) -> None:
-    ranges: Ranges = dict(drawn)
-    for place, (first, end) in drawn.items():
-        seen: list[int] = []
-        for piece in cut(ranges, jobs):
-            start, stop = piece[place]
-            assert stop is not None
-            seen += range(start, stop)
-        assert seen == list(range(first, max(first, end)))
-
-
-def test_several_processes_write_the_same_lines(
-    kafka_bootstrap: str, make_topic: Callable[..., str], tmp_path: Path
-) -> None:
-    topic = make_topic(1)
-    count = WORTH_RECORDS + 1
-    produce(kafka_bootstrap, topic, mixed_letters(5, count))
-    for jobs in "13":
-        asked = ("--topic", topic, "--dump", f"{jobs}.jsonl", "--jobs", jobs, "--json")
-        done = triage(kafka_bootstrap, *asked, cwd=tmp_path)
-        assert done.returncode == 3, done.stderr
-        (tmp_path / f"{jobs}.json").write_bytes(done.stdout)
-    alone, together = ((tmp_path / f"{jobs}.jsonl").read_bytes() for jobs in "13")
-    assert alone == together
-    assert alone.count(b"\n") == count
-    assert (tmp_path / "1.json").read_bytes() == (tmp_path / "3.json").read_bytes()
-    assert len(list(tmp_path.iterdir())) == 4
 
 
 @pytest.mark.parametrize(
@@ -93,13 +51,9 @@ def test_a_file_has_its_name_when_it_is_whole(tmp_path: Path) -> None:
     with DumpFile(str(target)) as out:
         out.write([b"1\n", b"2\n"])
         assert target.read_text() == "older\n"
-        helper = PieceFile(tmp_path / "out.jsonl.part.1")
-        helper.write([b"3\n"])
-        helper.close()
-        out.append(helper.path)
-        out.write([b"4\n"])
+        out.write([b"3\n"])
         out.finish()
-    assert target.read_text() == "1\n2\n3\n4\n"
+    assert target.read_text() == "1\n2\n3\n"
     assert [path.name for path in tmp_path.iterdir()] == ["out.jsonl"]
 
 

@@ -14,11 +14,11 @@ from confluent_kafka import Producer
 
 from kite_bar_history import live_bars
 from kite_bar_history.live_bars import LiveBars
+from kite_bar_history.protocol import Window
 from kite_bar_history.universe import Listed
 from kite_bars_store.bars import BarInstrument, BarStore, Verdict, load_rules
 from kite_bars_store.database import connect
 from kite_contracts.sessions import IST, SessionCalendar
-from kite_bar_history.protocol import Window
 from kite_kafka_io.codec import AvroCodec
 from kite_kafka_io.errors import BrokerUnreachable, UnknownTopic
 from kite_kafka_io.framing import SingleObjectFraming

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import orjson
 import pytest
@@ -13,10 +16,8 @@ from mixed_letters import MAKERS, Mixed, mixed_letters
 from kite_contracts.reasons import ReasonCode
 from kite_dead_letters.classify import Classifier
 from kite_dead_letters.dialects import FIELDS
-from kite_dead_letters.dump.summary import Summary
-from kite_dead_letters.fast_lane import FastLane
-from kite_dead_letters.json_lines import LineMaker
-from kite_dead_letters.records import Dialect, ReasonSource
+from kite_dead_letters.json_lines import LineMaker, text_or_base64, to_json
+from kite_dead_letters.records import ClassifiedRecord, Dialect, ReasonSource
 from kite_kafka_io.raw_reader import RawRecord
 
 COUNT = len(MAKERS) * 60
@@ -76,36 +77,53 @@ def test_what_is_remembered_is_what_is_read_anew(
         assert remembering.classify(record) == Classifier().classify(record)
 
 
-class Both:
-    """The two ways to a line, side by side."""
+def plain_line(record: ClassifiedRecord, classifier: Classifier) -> dict[str, Any]:
+    """The document of a line, field by field."""
+    raw, decoded = record.raw, classifier.decoded(record)
+    if decoded is not None and record.failure.unit == "packet":
+        decoded = replace(decoded, contract=record.failure.contract)  # its header's wins
+    headers = [raw.headers[position] for position in record.failure.unsaid]
+    document = {
+        **{name: getattr(raw, name) for name in ("topic", "partition", "offset", "ts_ns")},
+        **{name: getattr(record.failure, name) for name in FAILURE_FIELDS},
+        **{name: getattr(record, name) for name in RECORD_FIELDS},
+        "key": text_or_base64(raw.key),
+        "headers": [[name, text_or_base64(content)] for name, content in headers],
+        "value": raw.value,
+        "decoded": None
+        if decoded is None
+        else {name: getattr(decoded, name) for name in ("form", "contract", "records")},
+    }
+    found: dict[str, Any] = orjson.loads(orjson.dumps(document, to_json))
+    return found
 
-    def __init__(self) -> None:
-        self.classifier, self.summary = Classifier(), Summary()
-        self.maker = LineMaker(self.classifier)
-        self.lane = FastLane(self.classifier, self.maker, self.summary, frozenset())
-        self.quick = 0
 
-    def check(self, record: RawRecord) -> None:
-        counted = self.summary.count
-        line = self.lane.line(record)
-        if line is None:
-            assert self.summary.count == counted
-            return
-        self.quick += 1
-        classifier = Classifier()
-        found = classifier.classify(record)
-        assert orjson.loads(line) == orjson.loads(LineMaker(classifier).line(found))
-        assert self.summary.count == counted + 1
+FAILURE_FIELDS = (
+    *("reason", "reason_source", "error_path", "dialect", "exception", "component"),
+    *("origin_topic", "origin_partition", "feed_session", "contract", "unit", "attempt"),
+)
+RECORD_FIELDS = (
+    *("message", "fingerprint", "origin_offset", "feed_seq", "first_failure_ns", "problems"),
+)
+
+
+def check_lines(records: Sequence[RawRecord]) -> None:
+    """The lines of a classifier that remembers are plain JSON of one that does not."""
+    classifier = Classifier()
+    maker = LineMaker(classifier)
+    for record in records:
+        line = maker.line(classifier.classify(record))
+        fresh = Classifier()
         assert line.count(b"\n") == 1
+        found = orjson.loads(line)
+        wanted = plain_line(fresh.classify(record), fresh)
+        assert (found, list(found)) == (wanted, list(wanted))
 
 
-def test_the_fast_lane_makes_the_same_lines() -> None:
-    both = Both()
+def test_lines_are_plain_json_of_what_was_found() -> None:
     for topic in ("ticks.dlq", "100%d.dlq"):
-        for number, letter in enumerate(mixed_letters(3, COUNT)):
-            both.check(raw(letter, number, topic))
-    # Those that the bridge writes, but for the first, whose number is 0.
-    assert both.quick == 2 * COUNT // len(MAKERS) - 2
+        letters = mixed_letters(3, COUNT)
+        check_lines([raw(letter, number, topic) for number, letter in enumerate(letters)])
 
 
 _OURS = st.fixed_dictionaries(
@@ -126,12 +144,53 @@ _OURS = st.fixed_dictionaries(
 
 
 @given(st.lists(st.tuples(_OURS, st.binary(max_size=200), st.binary(max_size=3)), max_size=6))
-def test_the_fast_lane_makes_the_same_lines_of_any_letters(
+def test_lines_are_plain_json_for_any_letters(
     letters: list[tuple[dict[str, bytes | None], bytes, bytes]],
 ) -> None:
-    both = Both()
-    for headers, value, key in letters * 2:
-        both.check(RawRecord("t.dlq", 1, 2, 3_000_000, key, value, list(headers.items())))
+    check_lines(
+        [
+            RawRecord("t.dlq", 1, 2, 3_000_000, key, value, list(headers.items()))
+            for headers, value, key in letters * 2
+        ]
+    )
+
+
+NUL = r"holds a NUL, shown as \x00"
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"x" * 4_000, None),
+        (b"x" * 4_001, "is cut from 4001 bytes"),
+        ("क".encode() * 1_500, None),
+        ("क".encode() * 4_001, "is cut from 12003 bytes"),
+        ("ééé".encode() + b"\xff", "is not UTF-8"),
+        (b"\xff" * 1_000, "is not UTF-8"),
+        (b"\xff" * 1_001, "is cut from 1001 bytes"),
+        ("\U00010000".encode() * 4_000 + b"\xff", "is cut from 16001 bytes"),
+        (b"nul\0", NUL),
+        (b"\0" + b"x" * 3_996, NUL),
+        (b"\0" + b"x" * 3_997, "is cut from 3998 bytes"),
+        (b"x" * 4_000 + b"\0", "is cut from 4001 bytes"),
+    ],
+)
+@pytest.mark.parametrize("name", ["dlq.message", "dlq.error_path"])
+def test_what_is_shown_of_a_text_is_all_of_it_or_a_problem(
+    name: str, content: bytes, problem: str | None
+) -> None:
+    letter = next(each for each in mixed_letters(1, COUNT) if each.kind == "ours")
+    headers = [*((each, kept) for each, kept in letter.headers if each != name), (name, content)]
+    record = raw(letter)._replace(headers=headers)
+    classifier = Classifier()
+    maker = LineMaker(classifier)
+    for _ in range(2):  # the second is remembered
+        line = orjson.loads(maker.line(classifier.classify(record)))
+        assert line["problems"] == ([] if problem is None else [f"the header {name} {problem}"])
+        assert [each for each, _ in line["headers"]] == ([] if problem is None else [name])
+        shown = line[name.removeprefix("dlq.")]
+        assert shown.endswith("…") == (problem is not None and problem.startswith("is cut"))
+        assert problem is not None or shown == content.decode()
 
 
 def test_a_code_that_came_later_is_unclassified_and_told() -> None:

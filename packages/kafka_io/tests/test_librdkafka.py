@@ -6,22 +6,18 @@ import ctypes
 import gc
 import os
 import select
-import subprocess
-import sys
 import threading
-from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
 import pytest
-from confluent_kafka import Producer
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kite_kafka_io.consumer import TickReader
 from kite_kafka_io.delivery import Delivery
-from kite_kafka_io.librdkafka import loops, memory
-from kite_kafka_io.librdkafka.consumer_client import ConsumerClient
-from kite_kafka_io.librdkafka.library import LIBRARY, Message
+from kite_kafka_io.librdkafka import library, loops, memory, plain_client
+from kite_kafka_io.librdkafka.library import LIBRARY, Library, Message
 from kite_kafka_io.librdkafka.loops import GROUP_FIELDS, KEY_BYTES, WORDS, group_answers, lay_out
 from kite_kafka_io.producer import RecordProducer
 from kite_kafka_io.settings import KafkaSettings
@@ -68,7 +64,6 @@ def test_numbers_at_addresses_without_machine_code() -> None:
     words = np.array([-2, 2**40 + 0xFE], np.int64)
     assert memory.int64_at(words.ctypes.data) == -2
     assert memory.int32_at(words.ctypes.data) == -2
-    assert memory.byte_at(words.ctypes.data + 8) == 0xFE
 
 
 def test_a_property_that_librdkafka_does_not_know_is_refused() -> None:
@@ -99,42 +94,6 @@ def test_an_answer_writes_to_the_descriptor(broker: Broker) -> None:
     os.close(write)
 
 
-READS_AND_FORGETS = f"""
-import sys
-from {ConsumerClient.__module__} import ConsumerClient
-client = ConsumerClient({{"bootstrap.servers": sys.argv[1], "group.id": "none"}})
-client.assign({{(sys.argv[2], 0): 0}})
-while not len(client.read(5, 1.0)):
-    pass
-del client
-kept = ConsumerClient({{"bootstrap.servers": sys.argv[1], "group.id": "none"}})
-kept.assign({{(sys.argv[2], 0): 0}})
-while not len(kept.read(5, 1.0)):
-    pass
-print("read")
-"""
-
-
-def test_a_consumer_that_nobody_closed_gives_its_messages_back(
-    kafka_bootstrap: str, make_topic: Callable[..., str]
-) -> None:
-    """Else librdkafka would wait for them for ever, when it is forgotten and at the end."""
-    topic = make_topic()
-    producer = Producer({"bootstrap.servers": kafka_bootstrap})
-    for _ in range(20):
-        producer.produce(topic, b"value")
-    producer.flush()
-    done = subprocess.run(
-        [sys.executable, "-c", READS_AND_FORGETS, kafka_bootstrap, topic],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert (done.returncode, done.stdout) == (0, "read\n"), done.stderr
-
-
 def test_a_producer_that_nobody_closed_leaves_no_thread() -> None:
     before = len(os.listdir("/proc/self/task"))
     producer = RecordProducer(NOWHERE)
@@ -148,3 +107,59 @@ def test_a_producer_that_nobody_closed_leaves_no_thread() -> None:
             return
         ended.wait(0.1)
     raise AssertionError("librdkafka's threads are still there")
+
+
+@pytest.fixture()
+def incomplete(monkeypatch: pytest.MonkeyPatch) -> Library:
+    """The functions of a module that does not have one of them."""
+    more = {**library._WAITING, "rd_kafka_hidden": (None, [])}
+    monkeypatch.setattr(library, "_WAITING", more)
+    found = Library()
+    monkeypatch.setattr(plain_client, "LIBRARY", found)
+    plain_client._warn.cache_clear()
+    return found
+
+
+def test_without_a_function_the_producer_is_slower_and_says_so_once(
+    broker: Broker, incomplete: Library, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert incomplete.missing == "rd_kafka_hidden"
+    topic, batch, count = broker.make_topic(), full_batch(600), 0
+    for _ in range(2):
+        read, write = os.pipe()
+        producer, delivery = RecordProducer(broker.settings, ticks_topic=topic), Delivery()
+        producer.wake_by(write)
+        assert producer.produce_ticks(batch, delivery) == 600
+        producer.produce_record(topic, b"k", None, delivery, headers=[("a", b"1")])
+        while not delivery.done:
+            assert select.select([read], [], [], 30.0)[0], "nothing was written"
+            os.read(read, 100)
+            producer.poll(0)
+        assert (delivery.ok, producer.counts.outstanding, producer.fatal) == (True, 0, None)
+        producer.close()
+        os.close(read)
+        os.close(write)
+    odd: list[object] = []
+    with TickReader(
+        broker.settings,
+        topic,
+        start="earliest",
+        until_end=True,
+        duplicates=None,
+        on_malformed=lambda record, _: odd.append((record.key, record.headers)),
+    ) as reader:
+        for columns in reader:
+            count += len(columns)
+    assert (count, odd) == (1_200, [(b"k", [("a", b"1")])] * 2)
+    warnings = [each for each in caplog.records if "rd_kafka_hidden" in each.getMessage()]
+    assert len(warnings) == 1
+
+
+def test_without_a_function_giving_up_and_refusals_are_the_same(incomplete: Library) -> None:
+    producer, delivery = RecordProducer(NOWHERE), Delivery()
+    producer.produce_ticks(full_batch(10), delivery)
+    producer.close()
+    assert delivery.done
+    assert not delivery.ok
+    with pytest.raises(ConfigurationError, match="the Kafka settings are refused: .*bogus"):
+        RecordProducer(KafkaSettings(bootstrap="127.0.0.1:9", compression="bogus"))

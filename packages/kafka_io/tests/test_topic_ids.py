@@ -9,15 +9,17 @@ from collections.abc import Callable
 from concurrent.futures import Future
 
 import pytest
+from confluent_kafka import KafkaError
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from kite_kafka_io.delivery import Delivery
-from kite_kafka_io.errors import BrokerUnreachable, UnknownTopic
+from kite_kafka_io.errors import BrokerUnreachable, KafkaIoError, NotAllowed, UnknownTopic
 from kite_kafka_io.producer import RecordProducer
 from kite_kafka_io.raw_reader import RawReader
 from kite_kafka_io.settings import KafkaSettings
-from kite_kafka_io.topic_check import topic_ids
+from kite_kafka_io.topic_check import explain, topic_ids
+from kite_runtime.errors import ConfigurationError
 
 
 def wait_for(answers: dict[str, Future[None]]) -> None:
@@ -75,3 +77,29 @@ def test_the_lag_is_what_is_left_to_read(
             seen += len(reader.read(1.0))
             assert seen + reader.lag() == 600 or not seen
         assert (seen, reader.lag()) == (600, 0)
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "text"),
+    [
+        (None, UnknownTopic, "topic t does not exist at k:1; create it with make up"),
+        (KafkaError._UNKNOWN_TOPIC, UnknownTopic, "topic t does not exist at k:1"),
+        (KafkaError.TOPIC_AUTHORIZATION_FAILED, NotAllowed, "k:1 refuses topic t to this user"),
+        (KafkaError._AUTHENTICATION, NotAllowed, "correct KAFKA_SASL_USERNAME"),
+        (KafkaError._TRANSPORT, BrokerUnreachable, "no Kafka broker answers for t at k:1"),
+    ],
+)
+def test_what_kafka_answers_is_explained(
+    code: int | None, kind: type[KafkaIoError], text: str
+) -> None:
+    error = explain(None if code is None else KafkaError(code), "k:1", "t")
+    assert type(error) is kind
+    assert text in str(error)
+    assert ("make up" in str(error)) is (kind is UnknownTopic)
+
+
+def test_a_group_that_is_refused_is_a_matter_of_settings() -> None:
+    refused = KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED)
+    error = explain(refused, "k:1", group="g")
+    assert "refuses group g to this user" in str(error)
+    assert isinstance(error, ConfigurationError)

@@ -29,7 +29,6 @@ from kite_dead_letters.fingerprint import DIGITS_ALIKE, fingerprint, origin_name
 from kite_dead_letters.inspection import Hints, Inspection, Inspector
 from kite_dead_letters.records import ClassifiedRecord, Decoded, Dialect, Failure, ReasonSource
 from kite_kafka_io.framing import Framing
-from kite_kafka_io.message_headers import RawHeaders
 from kite_kafka_io.raw_reader import RawRecord
 
 REMEMBERED: Final = 4_096
@@ -44,7 +43,6 @@ _CODES: Final = frozenset(map(str, ReasonCode))
 PIECES: Final = ("frame-tail", "journal")
 """Units that have no decoded form."""
 _BEHIND: Final = ("", None)
-"""Behind the last header, for the fields that no header fills."""
 _OTHERS: Final = frozenset(Dialect) - {Dialect.KITE, Dialect.NONE}
 
 
@@ -63,8 +61,6 @@ class Known:
     mark: str = ""
     plain: bool = True
     """Whether the message is its header's text, sign by sign."""
-    lanes: dict[str, Any] = field(default_factory=dict)
-    """What ``fast_lane`` keeps of it, by topic."""
     marks: dict[tuple[str, bytes], str] = field(default_factory=dict)
 
 
@@ -96,7 +92,12 @@ class Classifier:
 
     def classify(self, raw: RawRecord) -> ClassifiedRecord:
         """What is known of one record. Never raises, whatever its headers and bytes are."""
-        kind, known, contents = self.recognise(raw.headers)
+        # A None behind the last header is for the fields that no header fills.
+        names, contents = zip(*raw.headers, _BEHIND, strict=False)
+        last = self._last_kinds.get(len(names))
+        kind = last if last is not None and last.names == names else self._kind(names)
+        steady = kind.steady(contents)
+        known = kind.known.get(steady) or self._read(kind, steady)
         failure = known.failure
         offset: Any = contents[kind.offset_at]
         seq: Any = contents[kind.seq_at]
@@ -114,18 +115,10 @@ class Classifier:
             return self._by_bytes(raw, kind, failure, contents, (offset, seq, first_ns))
         content = contents[kind.message_at] or b""
         if content != known.content or raw.topic != known.topic:
-            self.say(known, content, raw.topic)
+            self._say(known, content, raw.topic)
         if not known.plain:
             failure = self._said(failure, kind, content)
         return ClassifiedRecord(raw, failure, known.message, known.mark, offset, seq, first_ns)
-
-    def recognise(self, headers: RawHeaders) -> tuple[Kind, Known, Contents]:
-        """What is known of such headers, and their contents with a None behind."""
-        names, contents = zip(*headers, _BEHIND, strict=True)
-        last = self._last_kinds.get(len(names))
-        kind = last if last is not None and last.names == names else self._kind(names)
-        steady = kind.steady(contents)
-        return kind, kind.known.get(steady) or self._read(kind, steady), contents
 
     def decoded(self, record: ClassifiedRecord) -> Decoded | None:
         """What the record's bytes are, as far as they can be read; they are not validated again."""
@@ -222,7 +215,7 @@ class Classifier:
             kind.known[steady] = known
         return known
 
-    def say(self, known: Known, content: bytes, topic: str) -> None:
+    def _say(self, known: Known, content: bytes, topic: str) -> None:
         """Note text and fingerprint of the message."""
         form = (topic, content.translate(DIGITS_ALIKE))
         message = text(content)

@@ -8,6 +8,7 @@
     ├── RecordTooLarge        this record can never be sent; count it and go on
     ├── ProducerFatal         close the producer, make a new one, publish again from the journal
     ├── ReadError             the consumer cannot go on; its message says why
+    │   └── NotAllowed        the user needs a right (exit code 78)
     └── MalformedRecord       a value that is no record: dead-letter it, read on
         └── UnknownSchema     written with a schema this release does not know
 
@@ -49,6 +50,10 @@ class ProducerFatal(KafkaIoError):
 
 class ReadError(KafkaIoError):
     """The consumer met an error that it cannot get over by itself."""
+
+
+class NotAllowed(ReadError, ConfigurationError):
+    """Kafka refuses this user: a right is missing, or the credentials are wrong."""
 
 
 class MalformedRecord(KafkaIoError):

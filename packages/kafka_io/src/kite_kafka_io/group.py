@@ -17,6 +17,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from kite_kafka_io.client_log import ClientLog
 from kite_kafka_io.errors import BrokerUnreachable, ReadError
 from kite_kafka_io.settings import KafkaSettings
+from kite_kafka_io.topic_check import explain
 from kite_runtime.errors import ConfigurationError
 
 NOTE_BYTES_MAX: Final = 4096
@@ -57,6 +58,7 @@ class GroupMember:
     ) -> None:
         self.trouble: str | None = None
         """What librdkafka complained of last, such as brokers that do not answer."""
+        self._bootstrap = settings.bootstrap
         self._topic = topic
         self._group = group
         self._membership = membership
@@ -115,7 +117,7 @@ class GroupMember:
         try:
             found = self._consumer.list_topics(self._topic, timeout=timeout_s).topics
         except KafkaException as exc:
-            raise BrokerUnreachable(f"no Kafka broker answers: {exc.args[0].str()}") from exc
+            raise explain(exc.args[0], self._bootstrap) from exc
         return len(found[self._topic].partitions) if self._topic in found else 0
 
     def notes(self, partitions: Iterable[int], timeout_s: float = 5.0) -> dict[int, str]:

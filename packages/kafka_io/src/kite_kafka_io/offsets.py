@@ -10,9 +10,8 @@ from typing import Final
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, TopicPartition
 
 from kite_kafka_io.client_log import ClientLog
-from kite_kafka_io.errors import BrokerUnreachable
 from kite_kafka_io.settings import KafkaSettings
-from kite_kafka_io.topic_check import check_topics
+from kite_kafka_io.topic_check import check_topics, explain
 
 _CALL_S: Final = 5.0
 _PAUSE_S: Final = 0.1
@@ -54,7 +53,8 @@ def watermarks(
 ) -> tuple[int, int]:
     """First offset and the one after the last; tried until ``time.monotonic()`` is ``ends_s``.
 
-    ``consumer`` must have nothing assigned yet. Raises BrokerUnreachable.
+    ``consumer`` must have nothing assigned yet. Raises BrokerUnreachable, UnknownTopic and
+    NotAllowed.
     """
     while True:
         try:
@@ -64,9 +64,7 @@ def watermarks(
             if time.monotonic() < ends_s and error.code() in _PASSING:
                 consumer.poll(_PAUSE_S)
                 continue
-            raise BrokerUnreachable(
-                f"no Kafka broker answers for {place.topic} at {settings.bootstrap}: {error.str()}"
-            ) from exc
+            raise explain(error, settings.bootstrap, place.topic) from exc
 
 
 def committed_offsets(

@@ -24,13 +24,14 @@ from kite_contracts.tick_batch import TickBatch
 from kite_kafka_io.client_log import ClientLog
 from kite_kafka_io.dead_letters import DeadLetter, Headers
 from kite_kafka_io.delivery import Delivery, DeliveryCounts
-from kite_kafka_io.errors import ProducerFatal, QueueFull, RecordTooLarge, UnknownTopic
+from kite_kafka_io.errors import ProducerFatal, QueueFull, RecordTooLarge
 from kite_kafka_io.framing import Framing, SingleObjectFraming
 from kite_kafka_io.librdkafka.loops import warm_up as warm_up_loops
-from kite_kafka_io.librdkafka.producer_client import ProducerClient
+from kite_kafka_io.librdkafka.plain_client import open_client
 from kite_kafka_io.settings import KafkaSettings
 from kite_kafka_io.tick_codec import RECORD_MAX_BYTES, TickEncoder
 from kite_kafka_io.tick_codec import warm_up as warm_up_codec
+from kite_kafka_io.topic_check import explain
 from kite_runtime.errors import ConfigurationError
 
 __all__ = ["Delivery", "RecordProducer", "producer_config", "warm_up"]
@@ -111,6 +112,7 @@ class RecordProducer:
         self.counts = DeliveryCounts()
         self.fatal: str | None = None
         self.trouble: str | None = None
+        self._bootstrap = settings.bootstrap
         self._ticks_topic = ticks_topic
         self._dead_topic = dead_topic
         self._max_in_flight = settings.max_in_flight
@@ -122,7 +124,7 @@ class RecordProducer:
         self._encoder = TickEncoder(framing.prefix(TICK_SUBJECT, TICK_VERSION))
         self._log = ClientLog(logger if logger is not None else logging.getLogger(__name__))
         try:
-            self._client = ProducerClient(producer_config(settings), self)
+            self._client = open_client(producer_config(settings), self, self._log)
         except ValueError as exc:
             raise ConfigurationError(f"the Kafka settings are refused: {exc}") from exc
 
@@ -267,7 +269,7 @@ class RecordProducer:
         if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
             return RecordTooLarge(f"a record of {size} bytes is too large for {topic}")
         if error.code() in (KafkaError._UNKNOWN_TOPIC, KafkaError.UNKNOWN_TOPIC_OR_PART):
-            return UnknownTopic(f"topic {topic} does not exist; create it with make up")
+            return explain(error, self._bootstrap, topic)
         return self._make_fatal(f"a record of {topic} is not taken: {error.str()}")
 
     def _make_fatal(self, reason: str) -> ProducerFatal:

@@ -90,7 +90,7 @@ class RawReader:
             group=group,
             start="earliest",
             ranges=self.ranges,
-            config={**fetch_config(settings), "session.timeout.ms": SESSION_MS},
+            config={**_fetch_config(settings), "session.timeout.ms": SESSION_MS},
             logger=logger,
         )
 
@@ -156,7 +156,7 @@ class RawReader:
         self.close()
 
 
-def fetch_config(settings: KafkaSettings) -> dict[str, Any]:
+def _fetch_config(settings: KafkaSettings) -> dict[str, Any]:
     """How much is fetched at once, and kept: librdkafka properties."""
     return {
         "queued.max.messages.kbytes": PREFETCH_KIB,

@@ -18,9 +18,10 @@ from confluent_kafka import (
 )
 
 from kite_kafka_io.client_log import ClientLog
-from kite_kafka_io.errors import BrokerUnreachable, ReadError, UnknownTopic
+from kite_kafka_io.errors import BrokerUnreachable, ReadError
 from kite_kafka_io.offsets import committed_offsets, watermarks
 from kite_kafka_io.settings import KafkaSettings
+from kite_kafka_io.topic_check import LASTING, explain
 from kite_runtime.errors import ConfigurationError
 
 Start = Literal["earliest", "latest"]
@@ -90,7 +91,7 @@ class Source:
         self._handled: dict[Place, int] = {}
         log = ClientLog(logger if logger is not None else logging.getLogger(__name__))
         properties = {
-            **consumer_config(settings, group=group, bounded=self._bounded, start=start),
+            **_config(settings, group=group, bounded=self._bounded, start=start),
             **(config or {}),
             "error_cb": self._on_error,
         }
@@ -236,19 +237,20 @@ class Source:
         try:
             found = self._consumer.list_topics(topic, timeout=_METADATA_TIMEOUT_S).topics[topic]
         except KafkaException as exc:
-            raise BrokerUnreachable(
-                f"no Kafka broker answers at {self._settings.bootstrap}"
-            ) from exc
+            raise explain(exc.args[0], self._settings.bootstrap) from exc
         if found.error is not None or not found.partitions:
-            raise _unknown(topic, self._settings)
+            raise explain(found.error, self._settings.bootstrap, topic)
         return [(topic, number) for number in sorted(found.partitions)]
 
     def _committed(self, places: list[Place]) -> dict[Place, int]:
         try:
             return committed_offsets(self._consumer, places, _METADATA_TIMEOUT_S)
         except KafkaException as exc:
-            message = f"the group's offsets are not to be had: {exc.args[0].str()}"
-            if exc.args[0].code() in _PASSING:
+            error = exc.args[0]
+            if error.code() in LASTING:
+                raise explain(error, self._settings.bootstrap, group=self._group) from exc
+            message = f"the group's offsets are not to be had: {error.str()}"
+            if error.code() in _PASSING:
                 raise BrokerUnreachable(message) from exc
             raise ReadError(message) from exc
 
@@ -282,7 +284,7 @@ class Source:
             if offset >= self._ends.get(place, 0):
                 self._open.discard(place)
         else:
-            self.trouble = passing_trouble(error, place[0], self._settings)
+            self.trouble = _passing_trouble(error, place[0], self._settings)
         return False
 
     def _on_error(self, error: KafkaError) -> None:
@@ -293,10 +295,10 @@ def _place(message: Message) -> tuple[Place, int]:
     return (str(message.topic()), int(message.partition() or 0)), int(message.offset() or 0)
 
 
-def consumer_config(
+def _config(
     settings: KafkaSettings, *, group: str | None, bounded: bool, start: Start
 ) -> dict[str, Any]:
-    """What every reader sets; ``bounded`` readers begin at offsets and have an end."""
+    """What every source sets; ``bounded`` readers begin at offsets and have an end."""
     return {
         **settings.client_config(),
         "group.id": group if group is not None else "kafka-io-no-group",
@@ -312,19 +314,13 @@ def consumer_config(
     }
 
 
-def passing_trouble(error: KafkaError, topic: str, settings: KafkaSettings) -> str:
+def _passing_trouble(error: KafkaError, topic: str, settings: KafkaSettings) -> str:
     """What an error that came instead of a message says, if reading goes on by itself.
 
-    Raises UnknownTopic and ReadError where it does not.
+    Raises UnknownTopic, NotAllowed and ReadError where it does not.
     """
-    if error.code() in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC):
-        raise _unknown(topic, settings)
+    if error.code() in LASTING:
+        raise explain(error, settings.bootstrap, topic or None)
     if error.code() not in _PASSING and not error.retriable():
         raise ReadError(f"reading {topic} failed: {error.str()}")
     return str(error.str())
-
-
-def _unknown(topic: str, settings: KafkaSettings) -> UnknownTopic:
-    return UnknownTopic(
-        f"topic {topic} does not exist at {settings.bootstrap}; create it with make up"
-    )

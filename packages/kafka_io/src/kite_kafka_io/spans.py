@@ -12,10 +12,11 @@ from typing import Final
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from kite_kafka_io.client_log import ClientLog
-from kite_kafka_io.errors import BrokerUnreachable, UnknownTopic
+from kite_kafka_io.errors import UnknownTopic
 from kite_kafka_io.offsets import committed_offsets, watermarks
 from kite_kafka_io.settings import KafkaSettings
 from kite_kafka_io.source import Place
+from kite_kafka_io.topic_check import explain
 
 _TIMEOUT_S: Final = 15.0
 _WILDCARDS: Final = frozenset("*?[")
@@ -56,7 +57,7 @@ def match_topics(settings: KafkaSettings, patterns: Sequence[str]) -> list[str]:
     try:
         known = sorted(consumer.list_topics(timeout=_TIMEOUT_S).topics)
     except KafkaException as exc:
-        raise BrokerUnreachable(f"no Kafka broker answers at {settings.bootstrap}") from exc
+        raise explain(exc.args[0], settings.bootstrap) from exc
     finally:
         consumer.close()
     found: set[str] = set()
@@ -64,9 +65,7 @@ def match_topics(settings: KafkaSettings, patterns: Sequence[str]) -> list[str]:
         if pattern in known:
             found.add(pattern)
         elif _WILDCARDS.isdisjoint(pattern):
-            raise UnknownTopic(
-                f"topic {pattern} does not exist at {settings.bootstrap}; create it with make up"
-            )
+            raise explain(None, settings.bootstrap, pattern)
         else:
             names = fnmatch.filter(known, pattern)
             found.update(name for name in names if not name.startswith("__"))
@@ -105,8 +104,7 @@ def find_ranges(
             for place in places
         }
     except KafkaException as exc:
-        error = exc.args[0]
-        raise BrokerUnreachable(f"Kafka at {settings.bootstrap}: {error.str()}") from exc
+        raise explain(exc.args[0], settings.bootstrap, group=group) from exc
     finally:
         consumer.close()
 
@@ -147,8 +145,7 @@ def _partitions(
 ) -> list[Place]:
     found = consumer.list_topics(topic, timeout=limit_s).topics[topic]
     if found.error is not None or not found.partitions:
-        where = settings.bootstrap
-        raise UnknownTopic(f"topic {topic} does not exist at {where}; create it with make up")
+        raise explain(found.error, settings.bootstrap, topic)
     return [(topic, number) for number in sorted(found.partitions)]
 
 

@@ -11,11 +11,47 @@ from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 
 from kite_kafka_io.client_log import ClientLog
-from kite_kafka_io.errors import BrokerUnreachable, UnknownTopic
+from kite_kafka_io.errors import BrokerUnreachable, KafkaIoError, NotAllowed, UnknownTopic
 from kite_kafka_io.settings import KafkaSettings
 from kite_runtime.errors import ConfigurationError
 
 _64_BITS: Final = 2**64 - 1
+_MISSING: Final = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)
+_REFUSED: Final = (
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.GROUP_AUTHORIZATION_FAILED,
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+    KafkaError.SASL_AUTHENTICATION_FAILED,
+    KafkaError._AUTHENTICATION,
+)
+LASTING: Final = frozenset((*_MISSING, *_REFUSED))
+"""Codes of errors that waiting does not cure."""
+
+
+def explain(
+    error: KafkaError | None,
+    bootstrap: str,
+    topic: str | None = None,
+    *,
+    group: str | None = None,
+    detail: str | None = None,
+) -> KafkaIoError:
+    """What Kafka's answer means, as an error to raise: what is wrong, where, and what to do.
+
+    ``error`` None: the topic is not in the broker's list. ``detail`` says more than the error does.
+    """
+    if topic is not None and (error is None or error.code() in _MISSING):
+        return UnknownTopic(f"topic {topic} does not exist at {bootstrap}; create it with make up")
+    assert error is not None, "only a topic can be missing without an error"
+    text = detail if detail is not None else error.str()
+    if error.code() in _REFUSED:
+        of = f"topic {topic}" if topic is not None else f"group {group}" if group else "that"
+        return NotAllowed(
+            f"Kafka at {bootstrap} refuses {of} to this user ({text}); "
+            "give it the right, or correct KAFKA_SASL_USERNAME and _PASSWORD"
+        )
+    of = f" for {topic}" if topic is not None else ""
+    return BrokerUnreachable(f"no Kafka broker answers{of} at {bootstrap} ({text})")
 
 
 def check_topics(
@@ -27,8 +63,9 @@ def check_topics(
 ) -> dict[str, int]:
     """The number of partitions of each topic in ``names``.
 
-    Raises BrokerUnreachable if no broker answers within ``timeout_s`` seconds, UnknownTopic for the
-    first topic that does not exist, and ConfigurationError if librdkafka refuses the settings.
+    Raises BrokerUnreachable if no broker answers within ``timeout_s`` seconds, UnknownTopic or
+    NotAllowed for the first topic that is not to be had, and ConfigurationError if librdkafka
+    refuses the settings.
     """
     complaints: list[str] = []
     client = _client(settings, complaints, logger)
@@ -36,14 +73,13 @@ def check_topics(
         topics = client.list_topics(timeout=timeout_s).topics
     except KafkaException as exc:
         client.poll(0)
-        why = f" ({complaints[0]})" if complaints else ""
-        raise BrokerUnreachable(f"no Kafka broker answers at {settings.bootstrap}{why}") from exc
+        detail = complaints[0] if complaints else None
+        raise explain(exc.args[0], settings.bootstrap, detail=detail) from exc
     found: dict[str, int] = {}
     for name in names:
         if name not in topics or topics[name].error is not None:
-            raise UnknownTopic(
-                f"topic {name} does not exist at {settings.bootstrap}; create it with make up"
-            )
+            error = topics[name].error if name in topics else None
+            raise explain(error, settings.bootstrap, name)
         found[name] = len(topics[name].partitions)
     return found
 
@@ -71,14 +107,7 @@ def topic_ids(
         try:
             found[name] = _uuid(answer.result(timeout=timeout_s).topic_id)
         except KafkaException as exc:
-            error = exc.args[0]
-            if error.code() in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC):
-                raise UnknownTopic(
-                    f"topic {name} does not exist at {settings.bootstrap}; create it with make up"
-                ) from exc
-            raise BrokerUnreachable(
-                f"no Kafka broker at {settings.bootstrap} describes {name}: {error.str()}"
-            ) from exc
+            raise explain(exc.args[0], settings.bootstrap, name) from exc
         except TimeoutError as exc:
             raise BrokerUnreachable(f"no Kafka broker answers at {settings.bootstrap}") from exc
     return found

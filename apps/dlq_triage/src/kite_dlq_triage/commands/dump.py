@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -17,12 +17,9 @@ from rich.table import Table
 
 from kite_contracts.reasons import ReasonCode
 from kite_dead_letters.classify import Classifier
-from kite_dead_letters.dump.dump import dump
+from kite_dead_letters.dump.dump import Dump
 from kite_dead_letters.dump.dump_file import STDOUT, DumpFile
 from kite_dead_letters.dump.summary import Summary
-from kite_dead_letters.helpers import JOBS, JOBS_MAX, Helper, Piece, count_of, helping, share
-from kite_dead_letters.opening import open_work
-from kite_dead_letters.work import DumpOptions, RecordWork, Work, reason_filter
 from kite_dlq_triage.commands.options import (
     Bootstrap,
     From,
@@ -37,13 +34,12 @@ from kite_dlq_triage.places import span_of
 from kite_kafka_io.raw_reader import RawReader
 from kite_kafka_io.registry import open_framing
 from kite_kafka_io.settings import KafkaSettings
-from kite_kafka_io.spans import Ranges, find_ranges, match_topics
+from kite_kafka_io.spans import match_topics
 from kite_runtime.console import say, stderr, stdout
 from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS, EXIT_INTERRUPTED, UsageError
 from kite_runtime.logs import configure_logs
-from kite_runtime.stopping import Stop, stop_on_signals
+from kite_runtime.stopping import stop_on_signals
 
-LOOK_S: Final = 0.05
 _HINTS_MAX: Final = 5
 _TIMES: Final = ("first", "last")
 
@@ -81,16 +77,6 @@ def command(
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Go on with what comes, until Ctrl-C.")
     ] = False,
-    jobs: Annotated[
-        int,
-        typer.Option(
-            "--jobs",
-            "-j",
-            min=1,
-            max=JOBS_MAX,
-            help="Processes that read a large topic; the lines keep the order of each partition.",
-        ),
-    ] = JOBS,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the summary as one JSON object.")
     ] = False,
@@ -102,24 +88,31 @@ def command(
     Then a summary by reason and topic. Exit code 3 when there was something, 0 when there was not.
     """
     configure_logs(quiet=True)
-    options = DumpOptions(_reasons(reason), commit_each=follow and group is not None)
+    reasons = _reasons(reason)
     _check(dump_to, until, follow, group)
     kafka = settings_of(root, bootstrap).require_kafka()
-    # Lines on standard output are read as they come, and a group's progress is one process's.
-    alone = follow or group is not None or dump_to == STDOUT
-    with helping(1 if alone else jobs) as helpers:
-        names = match_topics(kafka, topics_of(topic))
-        span = span_of(partition, start, until, topics=len(names), now_ns=time.time_ns())
-        task = Piece(kafka, names, span, {}, options, None)
-        # From here on there is a part to tell of; preparing the loops takes seconds.
-        with stop_on_signals() as stop:
-            out = DumpFile(dump_to) if dump_to is not None else None
-            try:
-                summary, stopped = _read(task, out, helpers, stop, group, follow)
-            finally:
+    names = match_topics(kafka, topics_of(topic))
+    span = span_of(partition, start, until, topics=len(names), now_ns=time.time_ns())
+    # From here on there is a part to report.
+    with (
+        stop_on_signals() as stop,
+        DumpFile(dump_to) if dump_to is not None else nullcontext() as out,
+    ):
+        classifier = Classifier(open_framing(kafka))
+        with RawReader(kafka, names, span=span, group=group, follow=follow) as reader:
+            total = reader.total
+            say(_beginning(total, names, kafka, follow))
+            commit_each = follow and group is not None
+            work = Dump(reader, classifier, out, reasons, commit_each=commit_each)
+            with _progress(total) as show:
+                summary = work.run(stop, show)
+            stopped = bool(stop) and not follow
+            if not stopped:
                 if out is not None:
-                    out.close()
-    report(summary, names, as_json=as_json, to_stderr=dump_to == STDOUT)
+                    out.finish()
+                if group is not None:
+                    reader.commit()
+    _report(summary, names, as_json=as_json, to_stderr=dump_to == STDOUT)
     if stopped:
         _say_stopped(out, summary)
         return EXIT_INTERRUPTED
@@ -128,74 +121,7 @@ def command(
     return EXIT_FINDINGS if summary.count else EXIT_DONE
 
 
-def _read(
-    task: Piece,
-    out: DumpFile | None,
-    helpers: list[Helper],
-    stop: Stop,
-    group: str | None,
-    follow: bool,
-) -> tuple[Summary, bool]:
-    """Read everything, with the helpers if it is worth it; whether somebody stopped it."""
-    kafka, names = task.kafka, task.topics
-    ranges = None
-    if not (follow and group is not None):
-        ranges = find_ranges(kafka, names, task.span, group=group, follow=follow)
-    pieces = share(task, ranges, helpers, out.part if out is not None else None)
-    with (
-        _group_reader(task, group, follow, ranges) as reader,
-        _work(task, reader, pieces[0].ranges or ranges, out) as work,
-    ):
-        total = None if follow else count_of(ranges)
-        say(_beginning(total, names, kafka, follow))
-        with _progress(total) as show:
-
-            def progress(read: int) -> None:
-                for helper in helpers:
-                    helper.look()
-                    if stop:
-                        helper.stop()
-                show(read + sum(helper.read for helper in helpers))
-
-            summary = dump(work, stop, progress)
-            busy = helpers[: len(pieces) - 1]
-            while sum(helper.look(LOOK_S) for helper in busy) < len(busy):
-                progress(summary.read)
-        for helper, piece in zip(busy, pieces[1:], strict=True):
-            summary.merge(helper.result())
-            if out is not None and piece.part is not None:
-                out.append(piece.part)
-        stopped = bool(stop) and not follow
-        if not stopped:
-            if out is not None:
-                out.finish()
-            if reader is not None:
-                reader.commit()
-    return summary, stopped
-
-
-def _group_reader(
-    task: Piece, group: str | None, follow: bool, ranges: Ranges | None
-) -> AbstractContextManager[RawReader | None]:
-    """The reader of a group, whose progress is saved at the end; None where there is no group."""
-    if group is None:
-        return nullcontext()
-    return RawReader(
-        task.kafka, task.topics, span=task.span, group=group, follow=follow, ranges=ranges
-    )
-
-
-def _work(
-    task: Piece, reader: RawReader | None, ranges: Ranges | None, out: DumpFile | None
-) -> AbstractContextManager[Work]:
-    if reader is not None or ranges is None:
-        assert reader is not None, "only a group's follower has no ranges"
-        classifier = Classifier(open_framing(task.kafka))
-        return nullcontext(RecordWork(reader, classifier, out, task.options))
-    return open_work(task.kafka, task.topics, task.span, ranges, out, task.options, say)
-
-
-def report(summary: Summary, topics: list[str], *, as_json: bool, to_stderr: bool) -> None:
+def _report(summary: Summary, topics: list[str], *, as_json: bool, to_stderr: bool) -> None:
     """Print the summary: to standard output, unless the lines went there."""
     if as_json:
         found = {
@@ -256,7 +182,7 @@ def _check(dump_to: str | None, until: str | None, follow: bool, group: str | No
 
 
 def _reasons(codes: list[str] | None) -> frozenset[str]:
-    chosen = reason_filter(codes)
+    chosen = frozenset(code.upper() for code in codes or ())
     unknown = sorted(chosen - set(map(str, ReasonCode)))
     if unknown:
         raise UsageError(

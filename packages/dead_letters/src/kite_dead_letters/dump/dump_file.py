@@ -12,23 +12,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Protocol, Self
+from typing import Final, Self
 
 from kite_dead_letters.errors import DumpFailed
 
 STDOUT: Final = "-"
-LinePart = bytes | memoryview
-"""Whole lines, or parts of one that follow each other in one ``write``."""
-
-
-class Lines(Protocol):
-    """Where lines go."""
-
-    def write(self, lines: Sequence[LinePart]) -> None:
-        """Write whole lines. Raises DumpFailed."""
-
-    def sync(self) -> None:
-        """Put everything written on the disk. Raises DumpFailed."""
 
 
 class PieceFile:
@@ -42,9 +30,9 @@ class PieceFile:
         except OSError as error:
             raise DumpFailed(path, error) from error
 
-    def write(self, lines: Sequence[LinePart]) -> None:
+    def write(self, lines: Sequence[bytes]) -> None:
         """Write whole lines; if the disk takes only some, none of them is in the file."""
-        data = memoryview(lines[0] if len(lines) == 1 else b"".join(lines))
+        data = memoryview(b"".join(lines))
         try:
             written = 0
             while written < len(data):
@@ -53,18 +41,6 @@ class PieceFile:
             self._cut()
             raise DumpFailed(self.path, error) from error
         self._whole_bytes += len(data)
-
-    def append(self, piece: Path) -> None:
-        """Move the lines of another file to the end of this one."""
-        try:
-            with piece.open("rb") as source:
-                left = os.fstat(source.fileno()).st_size
-                while left:
-                    left -= os.copy_file_range(source.fileno(), self._file.fileno(), left)
-            self._whole_bytes = self._file.tell()
-        except OSError as error:
-            self._cut()
-            raise DumpFailed(self.path, error) from error
 
     def sync(self) -> None:
         """Put everything written on the disk."""
@@ -93,7 +69,7 @@ class DumpFile:
         self.part = None if name == STDOUT else Path(f"{name}.part")
         self._piece = None if self.part is None else PieceFile(self.part)
 
-    def write(self, lines: Sequence[LinePart]) -> None:
+    def write(self, lines: Sequence[bytes]) -> None:
         """Write whole lines."""
         if self._piece is not None:
             self._piece.write(lines)
@@ -105,12 +81,6 @@ class DumpFile:
             raise  # the reader has seen enough
         except OSError as error:
             raise DumpFailed(Path("standard output"), error) from error
-
-    def append(self, piece: Path) -> None:
-        """Move the lines of a helper's file to the end of the dump; the file is removed."""
-        if self._piece is not None and piece.exists():
-            self._piece.append(piece)
-        piece.unlink(missing_ok=True)
 
     def sync(self) -> None:
         """Put everything written on the disk."""

@@ -20,7 +20,7 @@ class Tally:
     first_ns: int | None = None
     last_ns: int | None = None
 
-    def add_one(self, ts_ns: int | None) -> None:
+    def add(self, ts_ns: int | None) -> None:
         """One record more."""
         self.count += 1
         if ts_ns is not None:
@@ -28,14 +28,6 @@ class Tally:
                 self.first_ns = ts_ns
             if self.last_ns is None or ts_ns > self.last_ns:
                 self.last_ns = ts_ns
-
-    def add(self, count: int, first_ns: int | None, last_ns: int | None) -> None:
-        """Some records more."""
-        self.count += count
-        if first_ns is not None and (self.first_ns is None or first_ns < self.first_ns):
-            self.first_ns = first_ns
-        if last_ns is not None and (self.last_ns is None or last_ns > self.last_ns):
-            self.last_ns = last_ns
 
 
 @dataclass(slots=True)
@@ -66,21 +58,11 @@ class Summary:
     def add(self, record: ClassifiedRecord) -> None:
         """One record more."""
         raw, failure = record.raw, record.failure
-        self.tally(raw.topic, failure.reason).add_one(raw.ts_ns)
+        self.tally(raw.topic, failure.reason).add(raw.ts_ns)
         if failure.reason_source == "decoded":
             self.decoded += 1
         if failure.problems or raw.problems:
             self.with_problems += 1
-
-    def merge(self, other: Summary) -> None:
-        """Another part's records too."""
-        for key, tally in other.tallies.items():
-            mine = self.tallies.setdefault(key, Tally())
-            mine.add(tally.count, tally.first_ns, tally.last_ns)
-        self.read += other.read
-        self.decoded += other.decoded
-        self.with_problems += other.with_problems
-        self.lines += other.lines
 
     def rows(self) -> list[dict[str, Any]]:
         """One object a topic and reason, the most frequent first."""

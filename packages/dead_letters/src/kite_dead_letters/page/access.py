@@ -52,6 +52,7 @@ class Session:
         return message
 
 
+# Starlette's SessionMiddleware keeps sessions in the cookie, where logging out cannot end them.
 class Access:
     """The token and its sessions. Thread-safe; the oldest session makes room for the 65th."""
 

@@ -146,6 +146,7 @@ def session_of(site: Site, request: Request) -> Session | None:
     return site.access.find(key, site.clock()) if key else None
 
 
+# Starlette's request.form() bounds fields, not the whole body or its time, and takes faulty UTF-8.
 async def form_of(request: Request) -> dict[str, str]:
     """The fields of a form, read no further than any form of ours is long. Raises PageRefusal."""
     body = bytearray()

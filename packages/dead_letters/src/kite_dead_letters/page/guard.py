@@ -37,6 +37,7 @@ _HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(?::([0-9]{1,5})
 _READING: Final = frozenset({"GET", "HEAD"})
 
 
+# Starlette's TrustedHostMiddleware cannot admit every address, and answers 400 with no remedy.
 @dataclass(frozen=True, slots=True)
 class Names:
     """The names that the page answers to. ``any_address`` adds every IP address written as one,

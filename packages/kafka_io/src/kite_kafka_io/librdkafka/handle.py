@@ -1,18 +1,18 @@
-"""A librdkafka client from its properties, and its texts: what producer and consumer share."""
+"""A librdkafka producer from its properties, and librdkafka's texts."""
 
 from __future__ import annotations
 
 import ctypes
 from collections.abc import Mapping
 
-from kite_kafka_io.librdkafka.library import CONF_OK, LIBRARY, TEXT_BYTES
+from kite_kafka_io.librdkafka.library import CONF_OK, LIBRARY, PRODUCER, TEXT_BYTES
 
 
-def open_handle(kind: int, config: Mapping[str, object], events: int) -> int:
-    """A client with these properties; librdkafka takes each as text.
+def open_handle(config: Mapping[str, object], events: int) -> int:
+    """A producer with these properties; librdkafka takes each as text.
 
-    ``kind`` is ``PRODUCER`` or ``CONSUMER``, ``events`` which of ``EVENT_*`` its main queue gets.
-    Raises ValueError if a property is refused.
+    ``events`` are those of ``EVENT_*`` that its main queue gets. Raises ValueError if a
+    property is refused.
     """
     conf, said = LIBRARY.conf_new(), ctypes.create_string_buffer(TEXT_BYTES)
     LIBRARY.conf_set_events(conf, events)
@@ -21,7 +21,7 @@ def open_handle(kind: int, config: Mapping[str, object], events: int) -> int:
         if LIBRARY.conf_set(conf, name.encode(), word.encode(), said, TEXT_BYTES) != CONF_OK:
             LIBRARY.conf_destroy(conf)
             raise ValueError(text_of(said.value))
-    handle: int | None = LIBRARY.new(kind, conf, said, TEXT_BYTES)
+    handle: int | None = LIBRARY.new(PRODUCER, conf, said, TEXT_BYTES)
     if handle is None:
         LIBRARY.conf_destroy(conf)
         raise ValueError(text_of(said.value))

@@ -1,16 +1,17 @@
-"""librdkafka's public C functions, for the two paths where an object a record costs too much.
+"""librdkafka's public C functions, for producing, where an object a record costs too much.
 
 confluent-kafka makes several Python objects for each record, and that is most of what a record
 costs (docs/performance.md). Its extension module is linked to librdkafka, and the dynamic linker
 finds the library's functions through the module, wherever a wheel keeps the file. What is declared
-here is of ``rdkafka.h``, which librdkafka keeps compatible from release to release.
+here is of ``rdkafka.h``, which librdkafka keeps compatible from release to release. Where a
+function is not found all the same, ``missing`` names it, and nothing here may be called.
 """
 
 from __future__ import annotations
 
 import ctypes
 from collections.abc import Mapping
-from ctypes import POINTER, c_char_p, c_int, c_int32, c_int64, c_size_t, c_ssize_t, c_void_p
+from ctypes import POINTER, c_char_p, c_int, c_int32, c_int64, c_size_t, c_void_p
 from typing import Any, Final
 
 from confluent_kafka import cimpl
@@ -21,7 +22,6 @@ MSG_F_COPY: Final = 0x2
 PURGE_ALL: Final = 0x1 | 0x2
 CONF_OK: Final = 0
 PRODUCER: Final = 0
-CONSUMER: Final = 1
 
 EVENT_DR: Final = 0x1
 EVENT_LOG: Final = 0x4
@@ -77,12 +77,6 @@ _SHORT: Final[Mapping[str, tuple[Any, list[Any]]]] = {
     ),
     "rd_kafka_event_destroy": (None, [_Part]),
     "rd_kafka_fatal_error": (c_int, [_Part, c_char_p, c_size_t]),
-    "rd_kafka_queue_get_consumer": (_Part, [_Part]),
-    "rd_kafka_topic_partition_list_new": (_Part, [c_int]),
-    "rd_kafka_topic_partition_list_add": (_Part, [_Part, c_char_p, c_int32]),
-    "rd_kafka_topic_partition_list_set_offset": (c_int, [_Part, c_char_p, c_int32, c_int64]),
-    "rd_kafka_topic_partition_list_destroy": (None, [_Part]),
-    "rd_kafka_topic_name": (c_char_p, [_Part]),
 }
 _WAITING: Final[Mapping[str, tuple[Any, list[Any]]]] = {
     "rd_kafka_new": (_Part, [c_int, _Part, c_char_p, c_size_t]),
@@ -91,12 +85,6 @@ _WAITING: Final[Mapping[str, tuple[Any, list[Any]]]] = {
     "rd_kafka_produce_batch": (c_int, [_Part, c_int32, c_int, c_void_p, c_int]),
     "rd_kafka_destroy": (None, [_Part]),
     "rd_kafka_purge": (c_int, [_Part, c_int]),
-    "rd_kafka_assign": (c_int, [_Part, _Part]),
-    "rd_kafka_consume_batch_queue": (c_ssize_t, [_Part, c_int, c_void_p, c_size_t]),
-    "rd_kafka_message_headers": (c_int, [c_void_p, c_void_p]),
-    "rd_kafka_header_get_all": (c_int, [_Part, c_size_t, c_void_p, c_void_p, c_void_p]),
-    "rd_kafka_message_timestamp": (c_int64, [c_void_p, c_void_p]),
-    "rd_kafka_message_destroy": (None, [c_void_p]),
 }
 
 
@@ -104,19 +92,18 @@ class Library:
     """The functions, as ctypes calls. Those that may wait, or take long, let other threads run."""
 
     def __init__(self) -> None:
+        self.missing: str | None = None
+        """A function that the loaded module does not have."""
         path = cimpl.__file__
         for kind, functions in ((ctypes.PyDLL, _SHORT), (ctypes.CDLL, _WAITING)):
             linked = kind(path)
             for name, (result, arguments) in functions.items():
-                function = getattr(linked, name)
+                function = getattr(linked, name, None)
+                if function is None:
+                    self.missing = name
+                    continue
                 function.restype, function.argtypes = result, arguments
                 setattr(self, name.removeprefix("rd_kafka_"), function)
-
-    def address(self, name: str) -> int:
-        """Where a function lies, for loops that call it themselves."""
-        found = ctypes.cast(getattr(self, name), c_void_p).value
-        assert found is not None
-        return found
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(f"rd_kafka_{name} is not declared in {__name__}")

@@ -28,11 +28,6 @@ def int32_at(address: Word) -> Word:
     return ctypes.c_int32.from_address(int(address)).value
 
 
-def byte_at(address: Word) -> Word:
-    """The byte at this address, as an int64."""
-    return ctypes.c_uint8.from_address(int(address)).value
-
-
 def _loading(number: Any) -> Any:
     """An intrinsic that loads a number of this type and widens it to int64."""
 
@@ -50,7 +45,6 @@ def _loading(number: Any) -> Any:
 
 _load_int64 = _loading(types.int64)
 _load_int32 = _loading(types.int32)
-_load_byte = _loading(types.uint8)
 
 
 # Not strict: numba would have the annotations repeated in each lambda.
@@ -62,8 +56,3 @@ def _int64_at(address: Any) -> Callable[[Word], Word]:
 @overload(int32_at, strict=False)
 def _int32_at(address: Any) -> Callable[[Word], Word]:
     return lambda address: _load_int32(address)
-
-
-@overload(byte_at, strict=False)
-def _byte_at(address: Any) -> Callable[[Word], Word]:
-    return lambda address: _load_byte(address)

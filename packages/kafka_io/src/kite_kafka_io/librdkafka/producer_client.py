@@ -24,7 +24,6 @@ from kite_kafka_io.librdkafka.library import (
     LIBRARY,
     MSG_F_COPY,
     PARTITION_UA,
-    PRODUCER,
     PURGE_ALL,
     TEXT_BYTES,
 )
@@ -48,12 +47,44 @@ class Listener(Protocol):
         """A line of librdkafka's log; the level is syslog's."""
 
 
+class Client(Protocol):
+    """What ``RecordProducer`` needs; not thread-safe."""
+
+    def produce_batch(
+        self, topic: str, data: Bytes, ends: Ints, tokens: Ints, opaque: int
+    ) -> tuple[int, KafkaError | None]:
+        """Enqueue the records that lie end to end in ``data``, each with its token as key.
+
+        Returns how many were taken and, if not all, why the first that was not.
+        """
+
+    def produce(
+        self, topic: str, key: bytes | None, value: bytes | None, headers: Headers, opaque: int
+    ) -> KafkaError | None:
+        """Enqueue one record; returns None, or why it was not taken."""
+
+    def poll(self, timeout_s: float) -> int:
+        """Tell the listener everything that waits, after waiting up to ``timeout_s`` for some.
+
+        Returns how many answers there were.
+        """
+
+    def purge(self) -> None:
+        """Give up all records; their answers come with the next ``poll``."""
+
+    def wake_by(self, descriptor: int) -> None:
+        """Write a byte to this file descriptor whenever ``poll`` has something to tell again."""
+
+    def close(self) -> object:
+        """End it."""
+
+
 class ProducerClient:
     """One librdkafka producer. Not thread-safe. Raises ValueError if a property is refused."""
 
     def __init__(self, config: Mapping[str, object], listener: Listener) -> None:
         self._listener = listener
-        self._handle = open_handle(PRODUCER, config, EVENT_DR | EVENT_ERROR | EVENT_LOG)
+        self._handle = open_handle(config, EVENT_DR | EVENT_ERROR | EVENT_LOG)
         self._queue = LIBRARY.queue_get_main(self._handle)
         LIBRARY.set_log_queue(self._handle, self._queue)
         self._topics: dict[str, int] = {}
@@ -72,10 +103,7 @@ class ProducerClient:
     def produce_batch(
         self, topic: str, data: Bytes, ends: Ints, tokens: Ints, opaque: int
     ) -> tuple[int, KafkaError | None]:
-        """Enqueue the records that lie end to end in ``data``, each with its token as key.
-
-        Returns how many were taken and, if not all, why the first that was not.
-        """
+        """See ``Client``."""
         count = len(ends)
         if count > len(self._messages):
             self._reserve(max(count, 2 * len(self._messages)))
@@ -92,7 +120,7 @@ class ProducerClient:
     def produce(
         self, topic: str, key: bytes | None, value: bytes | None, headers: Headers, opaque: int
     ) -> KafkaError | None:
-        """Enqueue one record; returns None, or why it was not taken."""
+        """See ``Client``."""
         made = make_headers(headers)
         record = arguments(self._topic(topic), key, value, made, opaque)
         refusal = LIBRARY.produceva(self._handle, record, len(record))
@@ -104,10 +132,7 @@ class ProducerClient:
         return error
 
     def poll(self, timeout_s: float) -> int:
-        """Tell the listener everything that waits, after waiting up to ``timeout_s`` for some.
-
-        Returns how many answers there were.
-        """
+        """See ``Client``."""
         answers, wait_ms = 0, int(timeout_s * _MS)
         while event := LIBRARY.queue_poll(self._queue, wait_ms):
             wait_ms = 0
@@ -118,11 +143,11 @@ class ProducerClient:
         return answers
 
     def purge(self) -> None:
-        """Give up all records; their answers come with the next ``poll``."""
+        """See ``Client``."""
         LIBRARY.purge(self._handle, PURGE_ALL)
 
     def wake_by(self, descriptor: int) -> None:
-        """Write a byte to this file descriptor whenever ``poll`` has something to tell again."""
+        """See ``Client``."""
         LIBRARY.queue_io_event_enable(self._queue, descriptor, b"\n", 1)
         # It tells of a queue that is no longer empty; something may be in it already.
         os.write(descriptor, b"\n")
