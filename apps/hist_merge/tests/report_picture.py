@@ -37,13 +37,13 @@ from kite_bars_store.database import Connection, connect
 from kite_bars_store.instruments import InstrumentStore
 from kite_bars_store.report import render
 from kite_bars_store.report.gather import gather
+from kite_bars_store.stores import Days, Stores
 from kite_contracts.migrations import runner
 from kite_contracts.sessions import SessionCalendar
 from kite_contracts.sessions.model import MINUTE_NS
 from kite_devstack import stack
 from kite_devstack.databases import database
 from kite_devstack.reporter import ConsoleReporter
-from kite_hist_merge.commands.options import Days, Stores
 
 FIRST, LAST = date(2026, 1, 1), date(2026, 2, 20)
 LIQUID: Final = (

@@ -15,8 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kite_logins import history_calls, log_in, retries
 
-from kite_bar_history.gap_events import gap_of
-from kite_bar_history.healing import needs_of
+from kite_bar_history.healing import gap_of, needs_of
 from kite_bar_history.universe import Listed
 from kite_bars_store.bars import BarInstrument, BarStore, Gap, GapLedger, Verdict, load_rules
 from kite_bars_store.database import Connection, connect

@@ -24,8 +24,8 @@ from kite_bars_store.report import Report, render
 from kite_bars_store.report.charts import chart, class_names
 from kite_bars_store.report.gather import closed_days
 from kite_bars_store.report.heatmap import ROWS_MAX, heatmap, percent
+from kite_bars_store.stores import Days
 from kite_contracts.sessions.model import MINUTE_NS, midnight_ns
-from kite_hist_merge.commands.options import Days
 from kite_runtime.testing import Place
 
 VOID = {"meta", "br", "link", "img"}

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from merged_bars import MANDM, NIFTY, bar_store, merge_the_usual, rising, said
 
-from kite_bar_history.naming import near, symbol_of
+from kite_bar_history.universe import near, symbol_of
 from kite_bars_store.bars import Flag, Limits, SaidBar, Verdict
 from kite_bars_store.bars.explain import FLAGS, MEANINGS, differences
 from kite_runtime.errors import NotFound

@@ -7,7 +7,7 @@ from datetime import date
 
 import pytest
 
-from kite_bar_history.notices import remarks, remarks_on_missing
+from kite_bar_history.summary import remarks, remarks_on_missing
 from kite_bar_history.universe import Listed
 from kite_bars_store.bars import BarInstrument
 from kite_bars_store.bars.missing.missing import Cause

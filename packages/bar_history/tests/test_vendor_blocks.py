@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gzip
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
@@ -17,9 +19,9 @@ from vendor_made_up import kite_text, vendor_line, vendor_text
 
 from kite_bar_history.protocol import RefusedLine, Window
 from kite_bar_history.vendor_files.blocks import BlockReader, BlockReading, Matrix
-from kite_bar_history.vendor_files.detection import fitting
 from kite_bar_history.vendor_files.files import Asked, VendorFiles
-from kite_bar_history.vendor_files.input import CutShort, blocks_of, lines_at
+from kite_bar_history.vendor_files.input import CutShort, blocks_of, fitting, lines_at
+from kite_bar_history.vendor_files.layouts import Layout
 from kite_bar_history.vendor_files.lines import read_line
 from kite_bar_history.vendor_files.spool import Spool
 from kite_bar_history.vendor_files.values import Fault
@@ -54,9 +56,9 @@ def _line(at: int, changes: dict[int, int], end: str) -> bytes:
     return (",".join(cells) + end).encode()
 
 
-def alone(lines: list[bytes]) -> BlockReading:
+def alone(lines: list[bytes], layout: Layout = LAYOUT) -> BlockReading:
     """What every line says by itself."""
-    frame = frame_of(LAYOUT)
+    frame = frame_of(layout)
     bars, refused, aside = [], [], 0
     for number, line in enumerate(lines, 1):
         text = line.decode("utf-8", "surrogateescape").rstrip("\r\n")
@@ -81,6 +83,19 @@ def test_a_block_says_what_its_lines_say(odd: list[tuple[int, bytes]]) -> None:
     assert found.bars.tolist() == expected.bars.tolist()
     assert list(found.refused) == list(expected.refused)
     assert found.aside == expected.aside
+
+
+def test_days_on_which_clocks_change() -> None:
+    layout = replace(LAYOUT, time_zone=ZoneInfo("America/New_York"))
+    cells = vendor_line("SBIN", 0).split(",", 3)[3]
+    lines = [
+        f"SBIN,2024{day},{hour:02}:31,{cells}\n".encode()
+        for day in ("0309", "0310", "0311", "1103", "1104")
+        for hour in range(24)
+    ]
+    found, expected = BlockReader(frame_of(layout)).read(lines, 1), alone(lines, layout)
+    assert found.bars.tolist() == expected.bars.tolist()
+    assert (len(set(found.bars[1].tolist())), found.refused) == (120 - 1, [])
 
 
 @pytest.mark.parametrize("size", [1, 100, 4096, 1 << 20])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kite_bar_history.universe import Listed
-from kite_bar_history.vendor_files.detection import header_cells, positions_in
+from kite_bar_history.vendor_files.input import header_cells, positions_in
 from kite_bar_history.vendor_files.layouts import Layout, load_layouts
 from kite_bar_history.vendor_files.lines import Frame
 from kite_bar_history.vendor_files.values import Clock, Fault, Naming, Roster

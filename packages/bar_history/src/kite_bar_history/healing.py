@@ -1,31 +1,40 @@
-"""Which minutes of which instruments the open gaps lack, and which calls bring them. Pure.
+"""The feed's gaps: its events into the ledger, and which calls bring the minutes that are missing.
 
 A minute belongs to a gap as soon as a part of it does, because the feed's own bar of that minute is
 made of half its ticks. Minutes in which the segment does not trade are not asked for, and one that
-lies in two gaps is fetched once.
+lies in two gaps is fetched once. All of this but `collect_gaps` is pure.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Final
 
 import numpy as np
 
 from kite_bar_history.kite_history import SETTLED_S
+from kite_bar_history.live_bars import records_of
 from kite_bar_history.protocol import Window
 from kite_bar_history.universe import Listed
 from kite_bars_store.bars import Gap
 from kite_bars_store.bars.columns import Int64s
+from kite_bars_store.bars.sql import nanoseconds, utc
 from kite_broker_zerodha.spans import spans
 from kite_contracts.sessions import IST, SessionCalendar
 from kite_contracts.sessions.model import MINUTE_NS
+from kite_kafka_io.codec import AvroCodec
+from kite_kafka_io.errors import MalformedRecord, UnknownSchema
+from kite_kafka_io.raw_reader import RawReader
+from kite_kafka_io.registry import open_framing
+from kite_kafka_io.settings import KafkaSettings
 
 Find = Callable[[int, date], Listed | None]
 """The instrument that a token named on a day; None when nobody knows."""
 
+GROUP: Final = "hist_merge.heal"
+_STATES: Final = {"GAP_OPENED": "opened", "GAP_CLOSED": "closed"}
 NO_MINUTES: Final = np.empty(0, np.int64)
 
 
@@ -82,11 +91,10 @@ class Needs:
             if not len(left):
                 continue
             listed = self.listed[name]
-            for since, until in spans("minute", _time(left[0]), _time(left[-1] + MINUTE_NS)):
-                inside = left[(left >= _ns(since)) & (left < _ns(until))]
+            for since, until in spans("minute", *_ends(left)):
+                inside = left[(left >= nanoseconds(since)) & (left < nanoseconds(until))]
                 if len(inside):
-                    ends = _time(inside[-1] + MINUTE_NS)
-                    window = Window([listed], "m1", _time(inside[0]), ends)
+                    window = Window([listed], "m1", *_ends(inside))
                     found.append(Call(listed, window, inside))
         return found
 
@@ -146,7 +154,7 @@ def _add(
         return
     assert need.gap.to_ts is not None  # it has ended
     times = calendar.expected_minutes(found.segment, day)
-    since, until = _ns(need.gap.from_ts), _ns(need.gap.to_ts)
+    since, until = nanoseconds(need.gap.from_ts), nanoseconds(need.gap.to_ts)
     inside = times[(times + MINUTE_NS > since) & (times < until)]
     if len(inside):
         name = found.instrument.name
@@ -180,15 +188,72 @@ def _minutes_done(done: Mapping[str, Any]) -> dict[str, Int64s]:
     return found
 
 
+def _ends(minutes: Int64s) -> tuple[datetime, datetime]:
+    """From the first of these minutes to the end of the last."""
+    return utc(int(minutes[0])), utc(int(minutes[-1]) + MINUTE_NS)
+
+
 def _minute_after(time: datetime) -> datetime:
     """The end of the minute that the time lies in."""
     return time.replace(second=0, microsecond=0) + timedelta(minutes=1)
 
 
-def _ns(time: datetime) -> int:
-    whole = time.replace(microsecond=0)
-    return int(whole.timestamp()) * 10**9 + time.microsecond * 1000
+@dataclass
+class EventCounts:
+    """Of the records that were new to the group."""
+
+    records: int = 0
+    gaps: int = 0
+    """Openings and closings that the ledger did not have."""
+    unreadable: int = 0
 
 
-def _time(ts_ns: int) -> datetime:
-    return datetime.fromtimestamp(int(ts_ns) // 10**9, UTC)
+def collect_gaps(
+    kafka: KafkaSettings,
+    topic: str,
+    record: Callable[[Gap], bool],
+    *,
+    keep: bool = True,
+) -> EventCounts:
+    """Hand every gap of the topic that the group has not seen yet to ``record``.
+
+    What was handed over is committed for the group, unless ``keep`` is False. ``record`` says
+    whether the gap was new; an event may come twice. Raises BrokerUnreachable, UnknownTopic,
+    ReadError, RegistryError and TryAgainLater.
+    """
+    codec, counts = AvroCodec(open_framing(kafka)), EventCounts()
+    with RawReader(kafka, [topic], group=GROUP) as reader:
+        for raw in records_of(reader, kafka, topic):
+            counts.records += 1
+            try:
+                decoded = codec.decode(raw.value or b"")
+            except (MalformedRecord, UnknownSchema):
+                counts.unreadable += 1
+                continue
+            gap = gap_of(decoded.record) if decoded.subject == "feed_event" else None
+            if gap is not None:
+                counts.gaps += record(gap)
+        if keep and counts.records:
+            reader.commit()
+    return counts
+
+
+def gap_of(event: Mapping[str, Any]) -> Gap | None:
+    """The gap that an event opens or closes; None for other events, and for one without an id."""
+    state = _STATES.get(event["type"])
+    if state is None or not event["gap_id"] or event["from_ns"] is None:
+        return None
+    end_ns = event["to_ns"] if state == "closed" else None
+    if state == "closed" and (end_ns is None or end_ns < event["from_ns"]):
+        return None
+    return Gap(
+        event["gap_id"],
+        state,
+        event["feed"],
+        event["shard"],
+        tuple(event["tokens"]),
+        utc(event["from_ns"]),
+        None if end_ns is None else utc(end_ns),
+        event["cause"] or "",
+        utc(event["ts_ns"]),
+    )

@@ -4,29 +4,135 @@ Of a bar that was written several times the last word counts; bars that are not 
 out, and so are those that the topic carries for another source of the merge, which answers for
 itself. A record was written after its bar had opened, so the topic is read from the first record
 that is no older than the window, to the end that it has then.
+
+A value is judged by the contract as everywhere: the JSON Schema of its version is the rule,
+jsonschema-rs answers for most records, and the reference explains a refusal.
 """
 
 from __future__ import annotations
 
+import base64
 import time
+from array import array
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal
+from functools import cache
 from typing import Any, Final
 
+import jsonschema_rs
 import numpy as np
 
-from kite_bar_history.live_records import VALUES, Arrays, LiveColumns, Name, RecordJudge
 from kite_bar_history.protocol import Reading, RefusedLine, Window
 from kite_bar_history.universe import Listed
-from kite_bars_store.bars import BarColumns, BarInstrument, SourceBars
+from kite_bars_store.bars import NO_OI, BarColumns, BarInstrument, SourceBars
+from kite_bars_store.bars.sql import nanoseconds
+from kite_contracts.reasons import ReasonCode
+from kite_contracts.schemas import json_schema
+from kite_contracts.validate import explain
+from kite_kafka_io.codec import AvroCodec
+from kite_kafka_io.errors import MalformedRecord, UnknownSchema
 from kite_kafka_io.framing import Framing
 from kite_kafka_io.raw_reader import RawReader, RawRecord
 from kite_kafka_io.registry import open_framing
 from kite_kafka_io.settings import KafkaSettings
 from kite_kafka_io.spans import Span
 from kite_runtime.errors import ConfigurationError, TryAgainLater
+
+SUBJECT: Final = "bar"
+VALUES: Final = ("open", "high", "low", "close", "volume", "oi")
+COLUMNS: Final = (
+    "instrument", "ts_open_ns", *VALUES, "scale", "written_ns", "partition", "offset"
+)  # fmt: skip
+"""Of `LiveColumns`: the number of the name, the bar, and where and when it was written."""
+
+Name = tuple[str, str]
+"""Exchange and symbol."""
+Arrays = dict[str, np.ndarray[Any, np.dtype[np.int64]]]
+
+
+class RecordJudge:
+    """Reads values with one framing, which is that of the topic."""
+
+    def __init__(self, framing: Framing | None = None) -> None:
+        self._codec = AvroCodec(framing)
+
+    def bar(self, record: RawRecord) -> dict[str, Any] | RefusedLine:
+        """The bar that the record is, or why it is none."""
+        try:
+            decoded = self._codec.decode(record.value or b"")
+        except UnknownSchema as exc:
+            return refused(record, ReasonCode.SCHEMA_UNKNOWN_ID, str(exc))
+        except MalformedRecord as exc:
+            return refused(record, ReasonCode.SCHEMA_INVALID, str(exc))
+        if decoded.subject != SUBJECT or decoded.version is None:
+            what = decoded.subject or "record of another kind"
+            return refused(record, ReasonCode.SCHEMA_INVALID, f"the value is a {what}, no bar")
+        if _quick(decoded.version).is_valid(decoded.record):
+            return decoded.record
+        violation = explain(SUBJECT, decoded.version, decoded.record)
+        if violation is None:
+            return decoded.record
+        return refused(record, ReasonCode.SEMANTIC_RANGE, str(violation))
+
+
+def refused(record: RawRecord, reason: ReasonCode, message: str) -> RefusedLine:
+    """Where the record is in Kafka, and its bytes as base64. ``line`` is its offset.
+
+    The place is named as Kafka names a partition's folder; refused lines go to a file of this name.
+    """
+    place = f"{record.topic}-{record.partition}"
+    raw = base64.b64encode(record.value or b"").decode()
+    return RefusedLine(place, record.offset, str(reason), message, raw)
+
+
+@cache
+def _quick(version: int) -> Any:
+    return jsonschema_rs.Draft202012Validator(json_schema(SUBJECT, version))
+
+
+class LiveColumns:
+    """Bars in the order in which they were read, 96 bytes each."""
+
+    def __init__(self) -> None:
+        self.names: dict[Name, int] = {}
+        self._values = array("q")
+        self._latest: dict[int, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._values) // len(COLUMNS)
+
+    def add(self, bar: dict[str, Any], record: RawRecord) -> None:
+        """Note a bar that keeps its contract."""
+        number = self.names.setdefault((bar["exchange"], bar["tradingsymbol"]), len(self.names))
+        # Within a partition the offset tells which word is the later one, whatever clocks say.
+        written = max(self._latest.get(record.partition, 0), record.ts_ns or 0)
+        self._latest[record.partition] = written
+        oi = NO_OI if bar["oi"] is None else bar["oi"]
+        self._values.extend(
+            (
+                number,
+                bar["ts_open_ns"],
+                *(bar[name] for name in VALUES[:-1]),
+                oi,
+                bar["price_scale"],
+                written,
+                record.partition,
+                record.offset,
+            )
+        )
+
+    def last_words(self) -> Arrays:
+        """Of each instrument and time the bar that was written last, by instrument and time."""
+        rows = np.array(self._values, np.int64).reshape(-1, len(COLUMNS))
+        found = dict(zip(COLUMNS, rows.T, strict=True))
+        keys = ("offset", "partition", "written_ns", "ts_open_ns", "instrument")
+        order = np.lexsort(tuple(found[name] for name in keys))
+        number, opens = found["instrument"][order], found["ts_open_ns"][order]
+        last = np.ones(len(order), np.bool_)
+        last[:-1] = (number[1:] != number[:-1]) | (opens[1:] != opens[:-1])
+        return {name: column[order[last]] for name, column in found.items()}
+
 
 SOURCE: Final = "live"
 BARS_MAX: Final = 1_000_000
@@ -49,8 +155,7 @@ class _Wanted:
 
     @classmethod
     def of(cls, window: Window) -> _Wanted:
-        since_ns, until_ns = _nanoseconds(window.since), _nanoseconds(window.until)
-        return cls(window.interval, since_ns, until_ns)
+        return cls(window.interval, nanoseconds(window.since), nanoseconds(window.until))
 
     def takes(self, bar: Mapping[str, Any]) -> bool:
         inside: bool = self.since_ns <= bar["ts_open_ns"] < self.until_ns
@@ -140,19 +245,8 @@ class LiveBars:
         return _Kept(wanted, columns.names, columns.last_words(), records, not_final)
 
     def _records(self, since_ns: int) -> Iterator[RawRecord]:
-        silent_since = time.monotonic()
         with RawReader(self._kafka, [self._topic], span=Span(from_ns=since_ns)) as reader:
-            while not reader.finished:
-                batch = reader.read(_READ_S)
-                if batch:
-                    silent_since = time.monotonic()
-                elif time.monotonic() - silent_since > self._silence_s:
-                    trouble = f" ({reader.trouble})" if reader.trouble else ""
-                    raise TryAgainLater(
-                        f"Kafka at {self._kafka.bootstrap} has sent nothing of {self._topic} for "
-                        f"{self._silence_s:.0f} s{trouble}: run the same command again later"
-                    )
-                yield from batch
+            yield from records_of(reader, self._kafka, self._topic, self._silence_s)
 
     def _refuse(self, line: RefusedLine) -> None:
         self._refused.setdefault((line.place, line.line), line)
@@ -162,6 +256,24 @@ class LiveBars:
                 f"last one, {line.place} offset {line.line}: {line.message}): name the topic of "
                 "bars as HIST_MERGE_TOPIC"
             )
+
+
+def records_of(
+    reader: RawReader, kafka: KafkaSettings, topic: str, silence_s: float = SILENCE_S
+) -> Iterator[RawRecord]:
+    """All records up to the end. Raises TryAgainLater when nothing comes for ``silence_s``."""
+    heard_s = time.monotonic()
+    while not reader.finished:
+        batch = reader.read(_READ_S)
+        if batch:
+            heard_s = time.monotonic()
+        elif time.monotonic() - heard_s > silence_s:
+            trouble = f" ({reader.trouble})" if reader.trouble else ""
+            raise TryAgainLater(
+                f"Kafka at {kafka.bootstrap} has sent nothing of {topic} for {silence_s:.0f} s"
+                f"{trouble}: run the same command again later"
+            )
+        yield from batch
 
 
 def _of_window(kept: _Kept, window: Window, topic: str) -> SourceBars:
@@ -194,7 +306,3 @@ def _scaled(instrument: BarInstrument, scale: int) -> BarInstrument:
 
 def _name(listed: Listed) -> Name:
     return listed.instrument.exchange, listed.instrument.tradingsymbol
-
-
-def _nanoseconds(when: datetime) -> int:
-    return int(when.timestamp()) * 1_000_000_000

@@ -7,13 +7,17 @@ holds one window, and what was merged needs no second reading after an interrupt
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Protocol
+from datetime import datetime, timedelta
+from typing import Final, Protocol
 
 from kite_bar_history.universe import Listed
 from kite_bars_store.bars import SourceBars
+from kite_contracts.sessions import IST
+
+INSTRUMENTS_MAX: Final = 25
+"""Of one window: a month of minutes of so many is about the 250,000 bars of one transaction."""
 
 
 @dataclass(frozen=True)
@@ -62,3 +66,23 @@ class BarSource(Protocol):
 
     def read(self, window: Window) -> Reading:
         """The bars of the window. Raises the errors of ``kite_bar_history.errors``."""
+
+
+def windows_of(
+    listed: Sequence[Listed],
+    since: datetime,
+    until: datetime,
+    interval: str = "m1",
+    *,
+    instruments_max: int = INSTRUMENTS_MAX,
+) -> Iterator[Window]:
+    """``[since, until)`` cut at the months of India, each for the instruments in groups."""
+    start = since.astimezone(IST)
+    while start < until:
+        next_month = (start.replace(day=1) + timedelta(31)).replace(
+            day=1, hour=0, minute=0, second=0, microsecond=0
+        )
+        end = min(next_month, until.astimezone(IST))
+        for at in range(0, len(listed), instruments_max):
+            yield Window(listed[at : at + instruments_max], interval, start, end)
+        start = end

@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Final
 
 from kite_bar_history.protocol import RefusedLine
 from kite_bars_store.bars import NO_OI, RefusedRow, SourceBars
-from kite_contracts.sessions import IST
+from kite_contracts.sessions.model import ist
 from kite_runtime.errors import OutputUnusable
 
 PLAIN_HEADER: Final = "exchange,tradingsymbol,time,open,high,low,close,volume,oi"
@@ -53,26 +53,17 @@ def plain(bars: SourceBars, row: int) -> str:
     scale = 0 if instrument is None else instrument.price_scale
     names = ("", "") if instrument is None else (instrument.exchange, instrument.tradingsymbol)
     prices = [
-        decimal(int(getattr(columns, name)[row]), scale)
+        f"{Decimal(int(getattr(columns, name)[row])).scaleb(-scale):f}"
         for name in ("open", "high", "low", "close")
     ]
     oi = int(columns.oi[row])
-    values = (*names, stamp(int(columns.ts_open_ns[row])), *prices, str(int(columns.volume[row])))
+    values = (
+        *names,
+        ist(int(columns.ts_open_ns[row])).isoformat(),
+        *prices,
+        str(int(columns.volume[row])),
+    )
     return ",".join((*values, "" if oi == NO_OI else str(oi)))
-
-
-def decimal(value: int, scale: int) -> str:
-    """A scaled price as an exact decimal."""
-    sign, digits = ("-" if value < 0 else ""), str(abs(value)).rjust(scale + 1, "0")
-    return f"{sign}{digits[:-scale]}.{digits[-scale:]}" if scale else f"{sign}{digits}"
-
-
-def stamp(ts_ns: int) -> str:
-    """A time in India with its offset; far outside the range that dates have, the bare number."""
-    try:
-        return datetime.fromtimestamp(ts_ns // 10**9, UTC).astimezone(IST).isoformat()
-    except (OverflowError, ValueError, OSError):
-        return str(ts_ns)
 
 
 class RefusedFiles:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 from kite_bar_history.protocol import RefusedLine
+from kite_bar_history.universe import Listed
 from kite_bars_store.bars import GoldenCount, MergeResult
+from kite_bars_store.bars.comparing import Comparison
+from kite_bars_store.bars.missing.missing import Cause
 from kite_bars_store.bars.out_of_session import OutsideBars
+from kite_contracts.sessions import SessionCalendar
 from kite_runtime.console import stdout
 from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS
 
@@ -33,14 +38,7 @@ class FileReport:
     message: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        return {
-            "path": str(self.path),
-            "layout": self.layout,
-            "rows": self.rows,
-            "not_asked": self.not_asked,
-            "reason": self.reason,
-            "message": self.message,
-        }
+        return {**vars(self), "path": str(self.path)}
 
 
 @dataclass
@@ -211,10 +209,70 @@ def _line(name: str, counts: Counter[str]) -> str:
 def _parts(name: str, counts: dict[str, int] | Counter[str], tail: str = "") -> list[str]:
     if not any(counts.values()):
         return []
-    said = ", ".join(f"{key} {n:,}" for key, n in _sorted(counts).items())
-    return [f"{name:<14} {said}{tail}"]
+    return [f"{name:<14} {_listed(counts)}{tail}"]
+
+
+def _listed(counts: dict[str, int] | Counter[str]) -> str:
+    return ", ".join(f"{key} {n:,}" for key, n in _sorted(counts).items())
 
 
 def _sorted(counts: dict[str, int] | Counter[str]) -> dict[str, int]:
     items: Iterable[tuple[str, int]] = counts.items()
     return dict(sorted(items, key=lambda item: (-item[1], item[0])))
+
+
+def comparison_lines(found: Comparison) -> list[str]:
+    """What to print, a line each; counts of bars where nothing else is named."""
+    lines = [_counts("bars", found.bars)]
+    if len(found.bars) > 1:
+        lines += [
+            f"{'common':<14} {found.common:,}",
+            f"{'OHLC equal':<14} {found.ohlc_equal:,}",
+            f"{'with volume':<14} {found.ohlc_volume_equal:,} equal in OHLC and volume",
+            f"{'within a tick':<14} {found.within_one_tick:,}",
+            f"{'volume equal':<14} {found.volume_equal:,}",
+            f"{'largest gap':<14} {found.largest_difference} between two prices",
+        ]
+    lines += [
+        _counts("volume", found.volume),
+        f"{'golden':<14} {found.golden:,} inside the session, {found.outside:,} outside it",
+        _counts("verdicts", found.verdicts),
+        _counts("won", found.won),
+    ]
+    if found.flags:
+        lines.append(_counts("flags", found.flags))
+    return lines
+
+
+def _counts(name: str, counts: dict[str, int]) -> str:
+    return f"{name:<14} {_listed(counts) or 'none'}"
+
+
+def remarks(
+    listed: Sequence[Listed], first: date, last: date, calendar: SessionCalendar
+) -> Iterator[str]:
+    """Sentences on unknown tick sizes, and on a span without any session."""
+    if listed and not any(each.instrument.tick_size for each in listed):
+        yield (
+            f"no tick size is known on {last}: prices are held against price_bps alone, none is "
+            "flagged OFF_TICK; `instruments sync` records tick sizes"
+        )
+    segments = sorted({each.segment for each in listed})
+    days = [first + timedelta(n) for n in range((last - first).days + 1)]
+    if segments and not any(calendar.day(each, day).phases for each in segments for day in days):
+        yield f"there is no session of {', '.join(segments)} on these days: `instruments calendar`"
+
+
+def remarks_on_missing(
+    by_symbol: Mapping[str, Mapping[Cause, int]], without: Sequence[str], refused: int
+) -> Iterator[str]:
+    """Sentences on minutes that lack for a reason that no calendar tells: instruments ``without``
+    any bar, as when a file was of one instrument, and lines that were ``refused``."""
+    lacking = sum(by_symbol.get(name, {}).get(Cause.UNEXPLAINED, 0) for name in without)
+    if lacking:
+        yield (
+            f"{lacking:,} of the unexplained minutes are of {len(without):,} instruments without "
+            f"any bar, such as {without[0]}: --symbols names those that are meant"
+        )
+    if refused and by_symbol:
+        yield "minutes whose lines were refused are among the missing ones"

@@ -21,15 +21,14 @@ from kite_bar_history.summary import RunSummary, print_summary
 from kite_bar_history.universe import universe
 from kite_bars_store.bars.out_of_session import SessionJudge
 from kite_bars_store.bars.survey import BarSurvey
+from kite_bars_store.stores import Stores, days_of
 from kite_contracts.sessions import IST
 from kite_hist_merge.commands.merging import Order, Run, Vendor, an_interval, ended, refused_folder
 from kite_hist_merge.commands.options import (
     AsJson,
     Root,
-    Stores,
     Symbols,
     a_symbol,
-    days_of,
     now,
     open_stores,
     progress_bar,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from kite_bar_history.summary import print_summary
+from kite_bars_store.stores import days_of
 from kite_hist_merge.commands.merging import (
     INTERVALS,
     AcceptAdjusted,
@@ -24,7 +25,6 @@ from kite_hist_merge.commands.options import (
     Root,
     Symbols,
     To,
-    days_of,
     open_stores,
     settings_of,
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import date, datetime
+from datetime import date
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final
@@ -13,13 +13,13 @@ import typer
 
 from kite_bars_store.bars import BarSurvey
 from kite_bars_store.bars.export import Done, State, Wish, export, pieces
+from kite_bars_store.stores import Stores
 from kite_hist_merge.commands.options import (
     AsJson,
+    AsOf,
     Root,
-    Stores,
+    WithBars,
     a_date,
-    a_symbol,
-    a_time,
     open_stores,
     settings_of,
 )
@@ -65,24 +65,8 @@ def command(
             help="To the month of this day. Default: the last.",
         ),
     ] = None,
-    symbols: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--symbols",
-            metavar="EXCHANGE:SYMBOL",
-            parser=a_symbol,
-            help="Only this instrument, such as NSE:SBIN; may be repeated. Default: all with bars.",
-        ),
-    ] = None,
-    as_of: Annotated[
-        datetime | None,
-        typer.Option(
-            "--as-of",
-            metavar="TIME",
-            parser=a_time,
-            help="The bars as they were known at this time, in India's unless it names a zone.",
-        ),
-    ] = None,
+    symbols: WithBars = None,
+    as_of: AsOf = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Read everything, write nothing, say what would be.")
     ] = False,

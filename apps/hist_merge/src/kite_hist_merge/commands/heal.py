@@ -12,8 +12,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from kite_bar_history.gap_events import collect_gaps
-from kite_bar_history.healing import Call, Needs, needs_of
+from kite_bar_history.healing import Call, Needs, collect_gaps, needs_of
 from kite_bar_history.kite_history import KiteHistory
 from kite_bar_history.protocol import Reading, Window
 from kite_bar_history.refused import RefusedFiles
@@ -23,11 +22,11 @@ from kite_bar_history.universe import Listed, Named, read_tokens, resolve
 from kite_bars_store.bars import BarColumns, Gap, GapLedger, MergeResult, SourceBars
 from kite_bars_store.bars.columns import Int64s, take
 from kite_bars_store.bars.out_of_session import SessionJudge
+from kite_bars_store.stores import Stores
 from kite_hist_merge.commands.merging import refused_folder
 from kite_hist_merge.commands.options import (
     AsJson,
     Root,
-    Stores,
     now,
     open_stores,
     progress_bar,

@@ -13,25 +13,23 @@ import typer
 
 from kite_bar_history.kite_history import KiteHistory
 from kite_bar_history.live_bars import SOURCE, LiveBars
-from kite_bar_history.notices import remarks, remarks_on_missing
-from kite_bar_history.protocol import BarSource, RefusedLine, Window
+from kite_bar_history.protocol import BarSource, RefusedLine, Window, windows_of
 from kite_bar_history.refused import RefusedFiles
-from kite_bar_history.resume import Unfinished
-from kite_bar_history.run import DryRun, Merges, merge_windows
-from kite_bar_history.summary import RunSummary
+from kite_bar_history.run import DryRun, Merges, Unfinished, merge_windows
+from kite_bar_history.summary import RunSummary, remarks, remarks_on_missing
 from kite_bar_history.universe import Listed, is_known_by, universe
 from kite_bar_history.vendor_files.files import Asked, VendorFiles
+from kite_bar_history.vendor_files.input import files_of
 from kite_bar_history.vendor_files.layouts import FILE, Layout, load_layouts
 from kite_bar_history.vendor_files.spool import Spool
 from kite_bar_history.vendor_files.values import Roster
-from kite_bar_history.windows import windows_of
 from kite_bars_store.bars import SourceBars
 from kite_bars_store.bars.anomalies import Doubts
 from kite_bars_store.bars.missing.coverage import missing_minutes
 from kite_bars_store.bars.out_of_session import SessionJudge
+from kite_bars_store.stores import Days, Stores
 from kite_contracts.sessions import IST, SessionCalendar
-from kite_hist_merge.commands.options import Days, Stores, now, progress_bar, today
-from kite_hist_merge.feed_files import files_of
+from kite_hist_merge.commands.options import now, progress_bar, today
 from kite_hist_merge.kite_login import logged_in
 from kite_hist_merge.settings import Settings
 from kite_hist_merge.stopping import stop_between_steps

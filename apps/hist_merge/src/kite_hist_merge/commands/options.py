@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Final
@@ -14,13 +12,11 @@ from typing import Annotated, Final
 import typer
 from rich.progress import Progress
 
-from kite_bars_store.bars import BarStore, MergeRules, load_rules
-from kite_bars_store.database import Connection, connect
-from kite_bars_store.instruments import InstrumentStore
-from kite_contracts.sessions import IST, SessionCalendar
+from kite_bars_store import stores
+from kite_bars_store.stores import Stores
+from kite_contracts.sessions import IST
 from kite_hist_merge.settings import Settings, load_settings
 from kite_runtime.console import stderr
-from kite_runtime.errors import UsageError
 
 _COMPACT: Final = re.compile(r"[0-9]{8}")
 _SYMBOL: Final = re.compile(r"[A-Za-z]{1,10}:.{1,60}")
@@ -81,6 +77,24 @@ Symbols = Annotated[
         help="Only this instrument, such as NSE:SBIN; may be repeated. Default: the universe.",
     ),
 ]
+WithBars = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--symbols",
+        metavar="EXCHANGE:SYMBOL",
+        parser=a_symbol,
+        help="Only this instrument, such as NSE:SBIN; may be repeated. Default: all with bars.",
+    ),
+]
+AsOf = Annotated[
+    datetime | None,
+    typer.Option(
+        "--as-of",
+        metavar="TIME",
+        parser=a_time,
+        help="The bars as they were known at this time, in India's unless it names a zone.",
+    ),
+]
 DryRun = Annotated[
     bool,
     typer.Option(
@@ -90,63 +104,15 @@ DryRun = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON: one object a line.")]
 
 
-@dataclass(frozen=True)
-class Days:
-    """``[since, until)``: from midnight of the first day to the midnight after the last one."""
-
-    first: date
-    last: date
-
-    @property
-    def since(self) -> datetime:
-        return datetime(self.first.year, self.first.month, self.first.day, tzinfo=IST)
-
-    @property
-    def until(self) -> datetime:
-        after = date.fromordinal(self.last.toordinal() + 1)
-        return datetime(after.year, after.month, after.day, tzinfo=IST)
-
-
-def days_of(first: date, last: date) -> Days:
-    """The span of ``--from`` and ``--to``. Raises UsageError when they are the wrong way round."""
-    if last < first:
-        raise UsageError(f"--to {last} is before --from {first}: exchange them")
-    return Days(first, last)
-
-
 def settings_of(root: Path) -> Settings:
     """The settings of this process. Raises ConfigurationError."""
     return load_settings(root, os.environ)
 
 
-def rules_of(settings: Settings) -> MergeRules:
-    """The merge rules that the settings name, or the packaged ones. Raises RulesFaulty."""
-    return load_rules(settings.rules_file)
-
-
-@dataclass(frozen=True)
-class Stores:
-    """What commands on the database need; all share one connection."""
-
-    connection: Connection
-    bars: BarStore
-    instruments: InstrumentStore
-    rules: MergeRules
-    calendar: SessionCalendar
-
-
-@contextmanager
-def open_stores(settings: Settings) -> Iterator[Stores]:
+def open_stores(settings: Settings) -> AbstractContextManager[Stores]:
     """The database, checked. Raises SettingError, RulesFaulty, TryAgain and NotConfigured."""
     dsn = settings.require_postgres()
-    rules = rules_of(settings)
-    with closing(connect(dsn, application_name="hist_merge")) as connection:
-        instruments = InstrumentStore(connection)
-        instruments.check()
-        calendar = SessionCalendar.load()
-        bars = BarStore(connection, rules, calendar)
-        bars.check()
-        yield Stores(connection, bars, instruments, rules, calendar)
+    return stores.open_stores(dsn, settings.rules_file, application="hist_merge")
 
 
 def progress_bar() -> Progress:

@@ -13,7 +13,8 @@ import typer
 
 from kite_bars_store.bars import GoldenCount
 from kite_bars_store.database import transaction
-from kite_hist_merge.commands.options import AsJson, Root, Stores, open_stores, settings_of
+from kite_bars_store.stores import Stores
+from kite_hist_merge.commands.options import AsJson, Root, open_stores, settings_of
 from kite_hist_merge.commands.show import Recorded
 from kite_runtime.console import say, stdout
 from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS, NotFound

@@ -14,18 +14,22 @@ from typing import Annotated, Final
 
 import typer
 
-from kite_bar_history.comparison_lines import comparison_lines
 from kite_bar_history.protocol import RefusedLine, Window
-from kite_bar_history.summary import RunSummary, finding_lines, print_summary
+from kite_bar_history.summary import RunSummary, comparison_lines, finding_lines, print_summary
 from kite_bar_history.vendor_files.files import Asked, VendorFiles
+from kite_bar_history.vendor_files.input import files_of
 from kite_bar_history.vendor_files.layouts import Layout
 from kite_bar_history.vendor_files.spool import Spool
 from kite_bar_history.vendor_files.values import OpenRoster
-from kite_bars_store.bars import MergeRules, SourceBars
+from kite_bars_store.bars import BarSurvey, MergeRules, SourceBars, load_rules
 from kite_bars_store.bars.anomalies import Doubts
 from kite_bars_store.bars.comparing import Comparison, compare
+from kite_bars_store.bars.export import Wish, export, pieces
 from kite_bars_store.bars.out_of_session import SessionJudge
 from kite_bars_store.bars.screening import FIRST_NS, LAST_NS
+from kite_bars_store.report import render
+from kite_bars_store.report.gather import gather
+from kite_bars_store.stores import Days, Stores, days_of
 from kite_contracts.sessions import SessionCalendar
 from kite_hist_merge.commands.merging import (
     INTERVALS,
@@ -41,19 +45,16 @@ from kite_hist_merge.commands.merging import (
 )
 from kite_hist_merge.commands.options import (
     AsJson,
-    Days,
     DryRun,
     Root,
     Symbols,
     a_date,
-    days_of,
     open_stores,
-    rules_of,
+    progress_bar,
     settings_of,
     today,
 )
-from kite_hist_merge.feed_files import files_of
-from kite_hist_merge.handing_on import hand_on
+from kite_hist_merge.commands.report import write_page
 from kite_hist_merge.settings import Settings
 from kite_runtime.console import stdout
 from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS, UsageError
@@ -186,7 +187,7 @@ def _files_alone(settings: Settings, order: Order, tick: Decimal, as_json: bool)
     if not 1 <= len(paths) <= FILES_MAX:
         raise UsageError(f"--files compares one or two files, not {len(paths)}")
     layouts = chosen_layouts(settings, order)
-    rules, calendar = rules_of(settings), SessionCalendar.load()
+    rules, calendar = load_rules(settings.rules_file), SessionCalendar.load()
     summary = RunSummary(dry_run=True)
     roster = OpenRoster(int(tick * 100))
     said = [
@@ -258,3 +259,32 @@ def _named(said: Sequence[Sequence[SourceBars]], rules: MergeRules) -> list[Sour
     if len(own) == FILES_MAX and own[0].source == own[1].source:
         own = [replace(each, source=rules.sources[at]) for at, each in enumerate(own)]
     return own
+
+
+def hand_on(
+    stores: Stores, names: Sequence[str], days: Days, intervals: Sequence[str], folder: Path
+) -> list[str]:
+    """Write the golden bars of the months of these days, and the report on ``names``, below
+    ``folder``; a sentence for each. Raises OutputUnusable."""
+    told = []
+    for interval in intervals:
+        survey = BarSurvey(stores.connection, interval)
+        months = tuple(
+            month
+            for _, month in stores.bars.months(interval)
+            if days.first.replace(day=1) <= month <= days.last
+        )
+        for piece in pieces(survey, Wish(interval, months, None, None)):
+            done = export(stores, piece, folder / "parquet", dry_run=False)
+            if done is not None:
+                told.append(f"{folder / 'parquet' / piece.path}: {done.rows:,} bars, {done.state}")
+    found = BarSurvey(stores.connection).instruments(days.since, days.until, names)
+    chosen = sorted(each.name for each in found)
+    if chosen:
+        with progress_bar() as bar:
+            task = bar.add_task("report", total=(days.last - days.first).days + 1)
+            report = gather(stores, chosen, days, lambda _: bar.advance(task))
+        path = folder / "report.html"
+        write_page(path, render(report))
+        told.append(f"{path}: what differed, what lacks and why, of {len(chosen):,} instruments")
+    return told

@@ -8,19 +8,17 @@ from typing import Annotated
 
 import typer
 
-from kite_bar_history.naming import symbol_of
+from kite_bar_history.universe import symbol_of
 from kite_bars_store.bars import BarSurvey
 from kite_bars_store.database import snapshot
 from kite_bars_store.report import Report, render
 from kite_bars_store.report.gather import gather
+from kite_bars_store.stores import Days, Stores, days_of
 from kite_hist_merge.commands.options import (
-    Days,
     From,
     Root,
-    Stores,
     To,
-    a_symbol,
-    days_of,
+    WithBars,
     open_stores,
     progress_bar,
     settings_of,
@@ -36,16 +34,7 @@ def command(
         Path | None,
         typer.Option("--out", metavar="FILE", help="The page. Default: report.html."),
     ] = None,
-    symbols: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--symbols",
-            metavar="EXCHANGE:SYMBOL",
-            parser=a_symbol,
-            help="Only this instrument, such as NSE:SBIN; may be repeated. Default: all that have "
-            "bars in the span.",
-        ),
-    ] = None,
+    symbols: WithBars = None,
     root: Root = Path(),
 ) -> int:
     """Write one page of HTML on the golden minutes of a span: coverage by instrument and day,

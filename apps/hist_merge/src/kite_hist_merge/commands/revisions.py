@@ -12,7 +12,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from kite_bar_history.naming import symbol_of
+from kite_bar_history.universe import symbol_of
 from kite_bars_store.bars import BarSurvey, GoldenCount, RestatedStretch
 from kite_contracts.sessions import IST
 from kite_hist_merge.commands.options import AsJson, Root, open_stores, settings_of

@@ -14,14 +14,14 @@ from rich.console import Group as Stack
 from rich.markup import escape
 from rich.table import Table
 
-from kite_bar_history.naming import symbol_of
+from kite_bar_history.universe import symbol_of
 from kite_bars_store.bars import INTERVALS, BarSurvey
+from kite_bars_store.bars.explain import Asked, tell
 from kite_bars_store.bars.sql import nanoseconds
-from kite_bars_store.bars.telling import Asked, tell
 from kite_bars_store.database import snapshot
 from kite_contracts.errors import UnknownContractError
 from kite_contracts.sessions import IST, SessionCalendar
-from kite_hist_merge.commands.options import AsJson, Root, a_time, open_stores, settings_of
+from kite_hist_merge.commands.options import AsJson, AsOf, Root, a_time, open_stores, settings_of
 from kite_runtime.console import stdout
 
 AROUND: Final = 2
@@ -56,15 +56,7 @@ def command(
     interval: Annotated[
         Recorded, typer.Option("--interval", help="m1 is a minute, d1 a day.")
     ] = Recorded.MINUTES,
-    as_of: Annotated[
-        datetime | None,
-        typer.Option(
-            "--as-of",
-            metavar="TIME",
-            parser=a_time,
-            help="Answer with what had been recorded until this time.",
-        ),
-    ] = None,
+    as_of: AsOf = None,
     as_json: AsJson = False,
     root: Root = Path(),
 ) -> int:

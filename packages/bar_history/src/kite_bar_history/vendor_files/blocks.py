@@ -1,12 +1,13 @@
 """Blocks of lines → bars as columns, fast. Pure.
 
 pyarrow splits the block and parses its numbers; whatever looks odd goes line by line through
-`lines`, and a block that pyarrow cannot read is halved until the odd lines stand alone.
+`lines`, and so does a line that pyarrow could not read.
 """
 
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -19,17 +20,15 @@ from pyarrow import csv as arrow_csv
 
 from kite_bar_history.vendor_files.layouts import PRICES
 from kite_bar_history.vendor_files.lines import NOISE, Bar, Frame, read_line
-from kite_bar_history.vendor_files.values import ASIDE, UNKNOWN, Fault
+from kite_bar_history.vendor_files.values import ASIDE, NOT_A_TIME, UNKNOWN, Fault
 from kite_bars_store.bars import NO_OI
 from kite_bars_store.bars.screening import FIRST_NS, LAST_NS, PRICE_MAX, VOLUME_MAX
 from kite_contracts.sessions.model import MINUTE_NS
 
 NAMES: Final = ("instrument", "ts_open_ns", *PRICES, "volume", "oi", "line")
-_SMALL: Final = 64
 _TEXTS: Final = ("exchange", "symbol", "date", "time")
-NOT_A_TIME: Final = -(1 << 62)
 
-Look = Callable[[int], tuple[str, Bar | Fault | None]]
+Look = Callable[[int], tuple[str, Bar | Fault | None | tuple[()]]]
 Matrix = npt.NDArray[np.int64]
 """A row for each of `NAMES`, a column a bar."""
 Coded = tuple[npt.NDArray[Any], list[str | None]]
@@ -55,20 +54,34 @@ class BlockReader:
     def __init__(self, frame: Frame) -> None:
         self._frame = frame
         self._names = [f"c{at}" for at in range(frame.width)]
+        self._regular = _regular(frame)
 
     def read(self, lines: Sequence[bytes], first_line: int) -> BlockReading:
         """Whole lines, of which the first has the number ``first_line``."""
-        if len(lines) <= _SMALL:
-            return self._one_by_one(lines, first_line)
+        odd = np.zeros(len(lines), np.bool_)
         columns = self._columns(lines)
         if columns is None:
-            half = len(lines) // 2
-            return joined(
-                [self.read(lines[:half], first_line), self.read(lines[half:], first_line + half)]
-            )
-        return self._judged(columns, lines, first_line)
+            odd[:] = [not self._regular.fullmatch(line) for line in lines]
+            if not odd.all():
+                # A regular line in place of each odd one, so that rows stay where they are.
+                filler = lines[int(np.argmin(odd))].rstrip(b"\r\n") + b"\n"
+                filled = zip(lines, odd.tolist(), strict=True)
+                columns = self._columns([filler if each else line for line, each in filled])
+        if columns is None:
+            odd[:] = True
+            zeros = np.zeros(len(lines), np.int64)
+            number, times, columns = zeros, zeros, dict.fromkeys((*PRICES, "volume"), zeros)
+        else:
+            number, times = self.numbers(columns, len(lines)), self.times(columns, len(lines))
+
+        def look(at: int) -> tuple[str, Bar | Fault | None | tuple[()]]:
+            text = text_of(lines[at])
+            return text, read_line(text, self._frame) if text.strip() else ()
+
+        return self.judged(number, times, columns, odd, first_line, look)
 
     def _columns(self, lines: Sequence[bytes]) -> dict[str, Any] | None:
+        """None where pyarrow cannot split these lines or parse their numbers."""
         frame = self._frame
         types = {
             self._names[at]: pa.dictionary(pa.int32(), pa.string())
@@ -91,37 +104,30 @@ class BlockReader:
             return None
         return {key: table[self._names[at]] for key, at in frame.positions.items()}
 
-    def _judged(
-        self, columns: dict[str, Any], lines: Sequence[bytes], first_line: int
-    ) -> BlockReading:
-        rows = len(lines)
-        number = self.numbers(columns, rows)
-        times = self.times(columns, rows)
-
-        def look(at: int) -> tuple[str, Bar | Fault | None]:
-            text = text_of(lines[at])
-            return text, read_line(text, self._frame)
-
-        return self.judged(number, times, columns, first_line, look)
-
     def judged(
-        self, number: Matrix, times: Matrix, columns: dict[str, Any], first_line: int, look: Look
+        self,
+        number: Matrix,
+        times: Matrix,
+        columns: dict[str, Any],
+        odd: npt.NDArray[np.bool_],
+        first_line: int,
+        look: Look,
     ) -> BlockReading:
-        """The good bars; ``look`` at a row says its text, and what is odd about it."""
+        """The good bars; ``look`` at a row that is ``odd``, or turns out to be, says its text, and
+        what it is; nothing at all for a blank line."""
         frame, rows = self._frame, len(number)
         bars = np.empty((len(NAMES), rows), np.int64)
         bars[0], bars[1], bars[8] = number, times, np.arange(first_line, first_line + rows)
-        odd = (number == UNKNOWN) | (times < FIRST_NS) | (times >= LAST_NS)
+        aside = ~odd & (number == ASIDE)
+        odd = odd | (number == UNKNOWN) | (times < FIRST_NS) | (times >= LAST_NS)
         odd |= times % MINUTE_NS != 0
         scales = [10.0 ** frame.scale(each) for each in range(len(frame.roster.asked))]
         power = np.array(scales or [1.0])[np.maximum(number, 0)]
         for at, name in enumerate(PRICES, 2):
             odd |= _scaled(columns[name], power, PRICE_MAX, bars[at])
-        odd |= _scaled(columns["volume"], 1.0, VOLUME_MAX, bars[6])
+        odd |= _scaled(columns["volume"], 1.0, VOLUME_MAX, bars[6]) | (bars[6] < 0)
         odd |= (bars[3] < np.maximum(bars[2], bars[5])) | (bars[4] > np.minimum(bars[2], bars[5]))
-        odd |= bars[6] < 0
         odd |= self._oi(columns.get("oi"), bars[7])
-        aside = number == ASIDE
         aside |= ~odd & ((times < frame.since_ns) | (times >= frame.until_ns))
         odd &= ~aside
         refused = []
@@ -131,29 +137,12 @@ class BlockReader:
                 refused.append((first_line + at, text, found))
             elif found is None:
                 aside[at] = True
-            else:  # fit after all
+            elif found:  # fit after all
                 bars[:8, at] = found
                 odd[at] = False
         good = ~odd & ~aside
         kept = bars if good.all() else np.ascontiguousarray(bars[:, good])
         return BlockReading(kept, refused, int(np.count_nonzero(aside)))
-
-    def _one_by_one(self, lines: Sequence[bytes], first_line: int) -> BlockReading:
-        found: list[tuple[int, ...]] = []
-        refused, aside = [], 0
-        for at, line in enumerate(lines, first_line):
-            text = text_of(line)
-            if not text.strip():
-                continue
-            bar: Bar | Fault | None = read_line(text, self._frame)
-            if isinstance(bar, Fault):
-                refused.append((at, text, bar))
-            elif bar is None:
-                aside += 1
-            else:
-                found.append((*bar, at))
-        matrix = np.array(found, np.int64).reshape(-1, len(NAMES)).T
-        return BlockReading(np.ascontiguousarray(matrix), refused, aside)
 
     def numbers(self, columns: dict[str, Any], rows: int) -> Matrix:
         exchanges, symbols = _coded(columns.get("exchange")), _coded(columns.get("symbol"))
@@ -165,11 +154,17 @@ class BlockReader:
         return _by_pairs(exchanges, symbols, rows, number)
 
     def times(self, columns: dict[str, Any], rows: int) -> Matrix:
+        """When each bar opens; `NOT_A_TIME` where nobody can say, or only the line alone."""
+        clock = self._frame.clock
+        dates, moments = _coded(columns.get("date")), _coded(columns.get("time"))
+        if dates and moments and clock.adds_up:
+            return _spread(dates, clock.day_ns) + _spread(moments, clock.moment_ns)
+
         def opens(day: str | None, moment: str | None) -> int:
-            found = self._frame.clock.opens_ns(day or "", moment or "")
+            found = clock.opens_ns(day or "", moment or "")
             return NOT_A_TIME if found is None else found
 
-        return _by_pairs(_coded(columns.get("date")), _coded(columns.get("time")), rows, opens)
+        return _by_pairs(dates, moments, rows, opens)
 
     def _oi(self, column: Any, into: Matrix) -> npt.NDArray[np.bool_]:
         if column is None:
@@ -184,13 +179,17 @@ class BlockReader:
         return still
 
 
-def joined(parts: Sequence[BlockReading]) -> BlockReading:
-    """One reading of several, in their order."""
-    return BlockReading(
-        np.concatenate([part.bars for part in parts], axis=1),
-        [each for part in parts for each in part.refused],
-        sum(part.aside for part in parts),
-    )
+def _regular(frame: Frame) -> re.Pattern[bytes]:
+    """Lines that pyarrow can read for sure: of ASCII, with as many columns, and plain numbers."""
+    delimiter = re.escape(frame.layout.delimiter)
+    text = rf'[^"{delimiter}\r\n\x80-\xff]*|"[^"\r\n\x80-\xff]*"'
+    number = r"(?: *-?[0-9]+(?:\.[0-9]+)? *)?"
+    cells = [text] * frame.width
+    for key, at in frame.positions.items():
+        if key not in _TEXTS:
+            cells[at] = f'{number}|"{number}"'
+    line = delimiter.join(f"(?:{each})" for each in cells)
+    return re.compile(rf"{line}[\r\n]*".encode("latin-1"))
 
 
 def _scaled(column: Any, power: Any, limit: int, into: Matrix) -> npt.NDArray[np.bool_]:
@@ -229,14 +228,17 @@ def _by_pairs(
     ones, one_texts = first or nothing
     twos, two_texts = second or nothing
     keys = ones.astype(np.int64) * len(two_texts) + twos
-    if not rows:
-        return np.empty(0, np.int64)
-    table = np.full(len(one_texts) * len(two_texts), 0, np.int64)
-    occurring = np.flatnonzero(np.bincount(keys, minlength=len(table)))
-    for key in occurring.tolist():
-        one, two = divmod(key, len(two_texts))
-        table[key] = function(one_texts[one], two_texts[two])
-    found: Matrix = table[keys]
+    unique = pa.array(keys).dictionary_encode()
+    pairs = (divmod(key, len(two_texts)) for key in unique.dictionary.to_pylist())
+    values = [function(one_texts[one], two_texts[two]) for one, two in pairs]
+    found: Matrix = np.array(values, np.int64)[unique.indices.to_numpy()]
+    return found
+
+
+def _spread(coded: Coded, function: Callable[[str], int]) -> Matrix:
+    """``function`` of each row's text."""
+    codes, texts = coded
+    found: Matrix = np.array([function(each or "") for each in texts], np.int64)[codes]
     return found
 
 

@@ -13,11 +13,11 @@ from kite_bar_history.refused import MESSAGES, PLAIN_HEADER
 from kite_bar_history.summary import FileReport
 from kite_bar_history.vendor_files import parquet
 from kite_bar_history.vendor_files.blocks import BlockReader, BlockReading, Matrix, text_of
-from kite_bar_history.vendor_files.detection import fitting, header_cells, positions_in
 from kite_bar_history.vendor_files.input import (
     CutShort,
-    NotText,
     blocks_of,
+    fitting,
+    frame_of,
     head_of,
     lines_at,
     sha256_of,
@@ -25,10 +25,11 @@ from kite_bar_history.vendor_files.input import (
 from kite_bar_history.vendor_files.layouts import CSV, Layout
 from kite_bar_history.vendor_files.lines import Frame
 from kite_bar_history.vendor_files.spool import ROWS, Spool
-from kite_bar_history.vendor_files.values import Clock, Fault, Naming, Roster
+from kite_bar_history.vendor_files.values import Fault, Roster
 from kite_bars_store.bars import BarColumns, SourceBars, screen
 from kite_bars_store.bars.columns import INTERVALS
 from kite_bars_store.bars.out_of_session import SessionJudge
+from kite_bars_store.bars.sql import nanoseconds
 from kite_contracts.sessions.model import ist
 
 Keep = Callable[[Sequence[RefusedLine]], None]
@@ -79,39 +80,32 @@ class VendorFiles:
 
     def load(self, path: Path, keep: Keep) -> FileReport:
         """Read one file; ``keep`` gets its refused lines. Raises InputUnusable."""
-        head = head_of(path)
+        head, asked = head_of(path), self._asked
         try:
-            names = parquet.column_names(path) if _is_parquet(path) else None
-        except parquet.NotParquet:
-            return _refused(path, Fault("NOT_PARQUET", "is damaged or cut: copy it again"))
+            names = parquet.column_names(path)
+        except CutShort as exc:
+            return _refused(path, Fault(*exc.args))
         layout = fitting(head, path.name, self._layouts, names)
         if isinstance(layout, Fault):
             return _refused(path, layout)
         if layout.adjusted and not self._accept_adjusted:
             return _refused(path, _ADJUSTED, layout)
-        positions = positions_in(layout, head, names)
-        if isinstance(positions, Fault):
-            return _refused(path, positions, layout)
-        header = head.splitlines()[0] if layout.header and names is None else b""
-        width = layout.width if not header else len(header_cells(head, layout.delimiter))
-        naming = Naming.of(layout, layout.names_of(path.name) or {})
-        roster, clock = self._asked.roster, Clock(layout)
-        span = (self._asked.since_ns, self._asked.until_ns)
-        frame = Frame(layout, naming, roster, clock, positions, width, *span)
-        shown = PLAIN_HEADER if names is not None else text_of(header)
-        file = _File(path, sha256_of(path), frame, shown)
-        self._files.append(file)
-        return self._spooled(file, keep)
+        span = asked.since_ns, asked.until_ns
+        frame = frame_of(layout, head, path.name, names, asked.roster, span)
+        if isinstance(frame, Fault):
+            return _refused(path, frame, layout)
+        header = text_of(head.splitlines()[0]) if layout.header else ""
+        header = header if names is None else PLAIN_HEADER
+        self._files.append(_File(path, sha256_of(path), frame, header))
+        return self._spooled(self._files[-1], keep)
 
     def read(self, window: Window) -> Reading:
         """The bars of the window, a `SourceBars` for each layout, screened."""
         roster = self._asked.roster
         keys = [(e.instrument.exchange, e.instrument.tradingsymbol) for e in window.listed]
         numbers = [number for key in keys if (number := roster.number(*key)) >= 0]
-        since_ns, until_ns = (
-            int(each.timestamp()) * 10**9 for each in (window.since, window.until)
-        )
-        rows = self._spool.take(numbers, since_ns, until_ns)
+        span = nanoseconds(window.since), nanoseconds(window.until)
+        rows = self._spool.take(numbers, *span)
         bars, refused, repeated = [], [], 0
         for layout in self._layouts.values():
             if layout.interval != window.interval:
@@ -129,31 +123,35 @@ class VendorFiles:
         self._spool.close()
 
     def _spooled(self, file: _File, keep: Keep) -> FileReport:
-        at = len(self._files) - 1
-        rows = aside = 0
-        hours = _Hours()
+        at, layout = len(self._files) - 1, file.frame.layout
+        rows = aside = judged = outside = first_ns = 0
         fault = None
         try:
             for reading in _readings(file):
                 self._spool.add(reading.bars, at)
-                if self._judge is not None:
-                    hours.look(file, reading.bars, self._judge)
+                if self._judge is not None and layout.interval == "m1" and reading.bars.size:
+                    instruments = file.frame.roster.instruments(layout)
+                    bars = SourceBars("", "m1", instruments, BarColumns(*reading.bars[:8]))
+                    is_outside, has_session = self._judge.judged(bars)
+                    first_ns = first_ns or int(reading.bars[1].min())
+                    judged += int(has_session.sum())
+                    outside += int((is_outside & has_session).sum())
                 rows, aside = rows + reading.rows, aside + reading.aside
                 if reading.refused:
                     keep([_line(file, *each) for each in reading.refused])
-        except CutShort:
-            fault = Fault("CUT_FILE", "ends before its end; the lines before that were taken")
-        except NotText:
-            fault = Fault("NOT_TEXT", "has a line longer than lines of bars are")
-        except parquet.NotParquet:
-            fault = Fault("NOT_PARQUET", "is damaged; the rows before that were taken")
-        if fault is None and not rows:
-            fault = Fault("EMPTY_FILE", "has no bar")
-        if fault is None and hours.all_outside:
-            fault = hours.fault(file.frame.layout)
-            self._dropped.add(at)
+            if not rows:
+                fault = Fault("EMPTY_FILE", "has no bar")
+            elif judged and judged == outside:
+                self._dropped.add(at)
+                fault = Fault(
+                    "WRONG_HOURS",
+                    f"has no bar inside the session, the first at {ist(first_ns):%Y-%m-%d %H:%M} "
+                    f"in India: correct time_zone or stamp of layout {layout.name}",
+                )
+        except CutShort as exc:
+            fault = Fault(*exc.args)
         reason, message = fault or (None, "")
-        return FileReport(file.path, file.frame.layout.name, rows, aside, reason, message)
+        return FileReport(file.path, layout.name, rows, aside, reason, message)
 
     def _screened(
         self, layout: Layout, rows: Matrix, numbers: Sequence[int]
@@ -205,48 +203,14 @@ _ADJUSTED = Fault(
 )
 
 
-class _Hours:
-    """Counts bars outside the session, to notice a wrong time zone."""
-
-    def __init__(self) -> None:
-        self.bars = self.outside = 0
-        self.first_ns = 0
-
-    def look(self, file: _File, bars: Matrix, judge: SessionJudge) -> None:
-        layout = file.frame.layout
-        if not bars.shape[1] or layout.interval != "m1":
-            return
-        instruments = file.frame.roster.instruments(layout)
-        columns = BarColumns(*bars[:8])
-        outside, has_session = judge.judged(SourceBars("", "m1", instruments, columns))
-        if not self.bars:
-            self.first_ns = int(bars[1].min())
-        self.bars += int(has_session.sum())
-        self.outside += int((outside & has_session).sum())
-
-    @property
-    def all_outside(self) -> bool:
-        return self.bars > 0 and self.bars == self.outside
-
-    def fault(self, layout: Layout) -> Fault:
-        return Fault(
-            "WRONG_HOURS",
-            f"has no bar inside the session, the first at {ist(self.first_ns):%Y-%m-%d %H:%M} in "
-            f"India: correct time_zone or stamp of layout {layout.name}",
-        )
-
-
 def _readings(file: _File) -> Iterator[BlockReading]:
     if file.frame.layout.format != CSV:
         yield from parquet.readings(file.path, file.frame)
         return
     reader = BlockReader(file.frame)
-    skip = 1 if file.frame.layout.header else 0
     for first, lines in blocks_of(file.path):
-        if first == 1:
-            yield reader.read(lines[skip:], 1 + skip)
-        else:
-            yield reader.read(lines, first)
+        skip = 1 if first == 1 and file.frame.layout.header else 0
+        yield reader.read(lines[skip:], first + skip)
 
 
 def _line(file: _File, number: int, text: str, fault: Fault) -> RefusedLine:
@@ -256,8 +220,3 @@ def _line(file: _File, number: int, text: str, fault: Fault) -> RefusedLine:
 def _refused(path: Path, fault: Fault, layout: Layout | None = None) -> FileReport:
     name = None if layout is None else layout.name
     return FileReport(path, name, reason=fault.reason, message=fault.message)
-
-
-def _is_parquet(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(4) == parquet.MAGIC

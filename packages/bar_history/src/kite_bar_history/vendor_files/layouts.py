@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -25,14 +25,22 @@ ISO: Final = "iso"
 EPOCH: Final = "epoch"
 PRICES: Final = ("open", "high", "low", "close")
 FIELDS: Final = ("exchange", "symbol", "date", "time", *PRICES, "volume", "oi")
+_DEFAULTS: Final[Mapping[str, Any]] = {
+    "about": "", "source": "vendor", "interval": "m1", "file_name": ".*", "header": True,
+    "delimiter": ",", "date_format": "", "time_format": "", "time_zone": "", "exchange": "",
+    "price_decimals": None, "zero_oi_is_none": True, "rename": {},
+}  # fmt: skip
 _REQUIRED: Final = ("format", "columns", "stamp", "adjusted")
-_OPTIONAL: Final = (
-    *("about", "source", "interval", "file_name", "header", "delimiter", "date_format"),
-    *("time_format", "time_zone", "exchange", "price_decimals", "zero_oi_is_none", "rename"),
-)
+_FLAGS: Final = ("header", "adjusted", "zero_oi_is_none")
+_CHOICES: Final[Mapping[str, Sequence[str]]] = {
+    "format": (CSV, PARQUET),
+    "stamp": (START, END),
+    "interval": ("m1", "d1"),
+    "delimiter": (",", ";", "\t", "|"),
+}
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
-_DELIMITERS: Final = (",", ";", "\t", "|")
 _DECIMALS_MAX: Final = 7
+_Wrong = Callable[[str], NoReturn]
 
 
 @dataclass(frozen=True)
@@ -109,164 +117,109 @@ def parse_layouts(content: str, path: Path) -> dict[str, Layout]:
     layouts = tables.get("layout")
     if not isinstance(layouts, dict) or not layouts:
         raise VendorFileError(path, None, "has no layout: write a table like [layout.NAME]")
-    return {name: _Reader(path, name, values).layout() for name, values in layouts.items()}
+    return {name: _layout(path, name, values) for name, values in layouts.items()}
 
 
-class _Reader:
-    """Checks one table."""
+def _layout(path: Path, name: str, given: object) -> Layout:
+    def wrong(problem: str) -> NoReturn:
+        raise VendorFileError(path, name, problem)
 
-    def __init__(self, path: Path, name: str, values: object) -> None:
-        self._path = path
-        self._name = name
-        if not _NAME.fullmatch(name):
-            self._wrong("its name must be small letters, digits, - and _")
-        if not isinstance(values, dict):
-            self._wrong("must be a table")
-        self._values: dict[str, Any] = values
+    if not _NAME.fullmatch(name):
+        wrong("its name must be small letters, digits, - and _")
+    if not isinstance(given, dict):
+        wrong("must be a table")
+    values = {**_DEFAULTS, **given}
+    known = {*_REQUIRED, *_DEFAULTS}
+    for key in sorted(set(given) - known):
+        wrong(f"{key} is unknown: there are {', '.join(sorted(known))}")
+    for key in _REQUIRED:
+        if key not in given:
+            wrong(f"lacks {key}")
+    for key in sorted(known - {"columns", "price_decimals", "rename"}):
+        value, is_flag = values[key], key in _FLAGS
+        if not isinstance(value, bool if is_flag else str):
+            wrong(f"{key} is {value!r}: write {'true or false' if is_flag else 'a text'}")
+        if key in _CHOICES and value not in _CHOICES[key]:
+            wrong(f"{key} is {value!r}: write {' or '.join(map(repr, _CHOICES[key]))}")
+    if values["format"] == PARQUET and not values["header"]:
+        wrong("header = false fits no Parquet file: leave it out")
+    decimals, rename = values["price_decimals"], values["rename"]
+    if decimals is not None and repr(decimals) not in map(repr, range(_DECIMALS_MAX + 1)):
+        wrong(f"price_decimals is {decimals!r}: write a number from 0 to {_DECIMALS_MAX}")
+    if not isinstance(rename, dict) or not all(isinstance(e, str) and e for e in rename.values()):
+        wrong('rename must be a table like "NIFTY" = "NIFTY 50"')
+    columns = values["columns"]
+    values["columns"] = _columns(columns, values["header"], wrong)
+    values["file_name"] = _pattern(values["file_name"], wrong)
+    _check_fields(values, wrong)
+    _check_formats(values, wrong)
+    values["time_zone"] = _zone(values["time_zone"], values["time_format"], wrong)
+    return Layout(name=name, width=len(columns), **values)
 
-    def layout(self) -> Layout:
-        known = {*_REQUIRED, *_OPTIONAL}
-        for key in sorted(set(self._values) - known):
-            self._wrong(f"{key} is unknown: there are {', '.join(sorted(known))}")
-        for key in _REQUIRED:
-            if key not in self._values:
-                self._wrong(f"lacks {key}")
-        form = self._one_of("format", (CSV, PARQUET))
-        header = self._flag("header", True)
-        if form == PARQUET and not header:
-            self._wrong("header = false fits no Parquet file: leave it out")
-        columns, width = self._columns(by_name=header)
-        pattern = self._pattern()
-        interval = self._one_of("interval", ("m1", "d1"), "m1")
-        self._check_fields(columns, pattern, interval)
-        date_format, time_format = self._formats(columns, form)
-        return Layout(
-            name=self._name,
-            about=self._text("about", ""),
-            source=self._text("source", "vendor"),
-            interval=interval,
-            format=form,
-            file_name=pattern,
-            header=header,
-            delimiter=self._one_of("delimiter", _DELIMITERS, ","),
-            columns=columns,
-            width=width,
-            date_format=date_format,
-            time_format=time_format,
-            time_zone=self._zone(time_format),
-            stamp=self._one_of("stamp", (START, END)),
-            adjusted=self._flag("adjusted", False),
-            exchange=self._text("exchange", ""),
-            price_decimals=self._decimals(),
-            zero_oi_is_none=self._flag("zero_oi_is_none", True),
-            rename=self._rename(),
-        )
 
-    def _columns(self, *, by_name: bool) -> tuple[dict[str, str | int], int]:
-        given = self._values["columns"]
-        if by_name:
-            if not isinstance(given, dict) or not all(
-                isinstance(each, str) and each for each in given.values()
-            ):
-                self._wrong('columns must say which column each field is, like open = "Open"')
-            found: dict[str, str | int] = dict(given)
-        else:
-            if not isinstance(given, list) or not all(isinstance(each, str) for each in given):
-                self._wrong('columns must list the fields in their order; "" for one to leave out')
-            named = [each for each in given if each]
-            if len(set(named)) != len(named):
-                self._wrong("columns names a field twice")
-            found = {each: at for at, each in enumerate(given) if each}
-        for key in sorted(set(found) - set(FIELDS)):
-            self._wrong(f"columns names {key!r}: the fields are {', '.join(FIELDS)}")
-        return found, len(given)
-
-    def _check_fields(
-        self, columns: Mapping[str, object], pattern: re.Pattern[str], interval: str
-    ) -> None:
-        for key in (*PRICES, "volume"):
-            if key not in columns:
-                self._wrong(f"columns lacks {key}")
-        if "symbol" not in columns and "symbol" not in pattern.groupindex:
-            self._wrong("needs a column symbol, or (?P<symbol>…) in file_name")
-        if (
-            "exchange" not in columns
-            and "exchange" not in pattern.groupindex
-            and not self._text("exchange", "")
-        ):
-            self._wrong('needs exchange = "NSE", a column exchange, or it in file_name')
-        if interval == "m1" and "time" not in columns:
-            self._wrong("columns lacks time, which bars of a minute have")
-        if not {"date", "time"} & set(columns):
-            self._wrong("columns lacks date")
-
-    def _formats(self, columns: Mapping[str, object], form: str) -> tuple[str, str]:
-        """Those of the columns that are there; in Parquet a typed column needs none."""
-        found = []
-        for key in ("date", "time"):
-            value = self._text(f"{key}_format", "")
-            if key in columns and not value and form == CSV:
-                self._wrong(f'lacks {key}_format, such as "%Y%m%d", "%H:%M", "iso" or "epoch"')
-            if key not in columns and value:
-                self._wrong(f"has {key}_format, but no column {key}")
-            found.append(value)
-        if "date" in columns and "time" in columns and {ISO, EPOCH} & set(found):
-            self._wrong('"iso" and "epoch" are whole times: give one column time alone')
-        return found[0], found[1]
-
-    def _zone(self, time_format: str) -> ZoneInfo | None:
-        name = self._text("time_zone", "")
-        if not name:
-            if time_format == EPOCH or "%z" in time_format:
-                return None
-            self._wrong('lacks time_zone, such as "Asia/Kolkata" or "UTC"')
-        try:
-            return ZoneInfo(name)
-        except (OSError, ValueError, KeyError):
-            self._wrong(f'time_zone is {name!r}: write one such as "Asia/Kolkata" or "UTC"')
-
-    def _pattern(self) -> re.Pattern[str]:
-        text = self._text("file_name", ".*")
-        try:
-            pattern = re.compile(text)
-        except re.error as exc:
-            self._wrong(f"file_name is no regular expression ({exc})")
-        unknown = set(pattern.groupindex) - {"symbol", "exchange"}
-        if unknown:
-            self._wrong(f"file_name has a group {min(unknown)!r}: there are symbol and exchange")
-        return pattern
-
-    def _decimals(self) -> int | None:
-        value = self._values.get("price_decimals")
-        if value is None:
-            return None
-        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _DECIMALS_MAX:
-            self._wrong(f"price_decimals is {value!r}: write a number from 0 to {_DECIMALS_MAX}")
-        return value
-
-    def _rename(self) -> dict[str, str]:
-        given = self._values.get("rename", {})
+def _columns(given: object, by_name: bool, wrong: _Wrong) -> dict[str, str | int]:
+    found: dict[str, str | int]
+    if by_name:
         if not isinstance(given, dict) or not all(isinstance(e, str) and e for e in given.values()):
-            self._wrong('rename must be a table like "NIFTY" = "NIFTY 50"')
-        return dict(given)
+            wrong('columns must say which column each field is, like open = "Open"')
+        found = dict(given)
+    else:
+        if not isinstance(given, list) or not all(isinstance(each, str) for each in given):
+            wrong('columns must list the fields in their order; "" for one to leave out')
+        found = {each: at for at, each in enumerate(given) if each}
+        if len(found) != len([each for each in given if each]):
+            wrong("columns names a field twice")
+    for key in sorted(set(found) - set(FIELDS)):
+        wrong(f"columns names {key!r}: the fields are {', '.join(FIELDS)}")
+    return found
 
-    def _text(self, key: str, default: str) -> str:
-        value = self._values.get(key, default)
-        if not isinstance(value, str):
-            self._wrong(f"{key} is {value!r}: write a text")
-        return value
 
-    def _flag(self, key: str, default: bool) -> bool:
-        value = self._values.get(key, default)
-        if not isinstance(value, bool):
-            self._wrong(f"{key} is {value!r}: write true or false")
-        return value
+def _check_fields(values: Mapping[str, Any], wrong: _Wrong) -> None:
+    columns, in_name = values["columns"], values["file_name"].groupindex
+    for key in (*PRICES, "volume"):
+        if key not in columns:
+            wrong(f"columns lacks {key}")
+    if "symbol" not in columns and "symbol" not in in_name:
+        wrong("needs a column symbol, or (?P<symbol>…) in file_name")
+    if "exchange" not in columns and "exchange" not in in_name and not values["exchange"]:
+        wrong('needs exchange = "NSE", a column exchange, or it in file_name')
+    if values["interval"] == "m1" and "time" not in columns:
+        wrong("columns lacks time, which bars of a minute have")
+    if not {"date", "time"} & set(columns):
+        wrong("columns lacks date")
 
-    def _one_of(self, key: str, known: tuple[str, ...], default: str = "") -> str:
-        value = self._text(key, default)
-        if value not in known:
-            self._wrong(f"{key} is {value!r}: write {' or '.join(map(repr, known))}")
-        return value
 
-    def _wrong(self, problem: str) -> NoReturn:
-        raise VendorFileError(self._path, self._name, problem)
+def _check_formats(values: Mapping[str, Any], wrong: _Wrong) -> None:
+    """Of the columns that are there; in Parquet a typed column needs none."""
+    columns = values["columns"]
+    for key in ("date", "time"):
+        form = values[f"{key}_format"]
+        if key in columns and not form and values["format"] == CSV:
+            wrong(f'lacks {key}_format, such as "%Y%m%d", "%H:%M", "iso" or "epoch"')
+        if key not in columns and form:
+            wrong(f"has {key}_format, but no column {key}")
+    whole = {ISO, EPOCH} & {values["date_format"], values["time_format"]}
+    if "date" in columns and "time" in columns and whole:
+        wrong('"iso" and "epoch" are whole times: give one column time alone')
+
+
+def _zone(name: str, time_format: str, wrong: _Wrong) -> ZoneInfo | None:
+    if not name:
+        if time_format == EPOCH or "%z" in time_format:
+            return None
+        wrong('lacks time_zone, such as "Asia/Kolkata" or "UTC"')
+    try:
+        return ZoneInfo(name)
+    except (OSError, ValueError, KeyError):
+        wrong(f'time_zone is {name!r}: write one such as "Asia/Kolkata" or "UTC"')
+
+
+def _pattern(text: str, wrong: _Wrong) -> re.Pattern[str]:
+    try:
+        pattern = re.compile(text)
+    except re.error as exc:
+        wrong(f"file_name is no regular expression ({exc})")
+    unknown = set(pattern.groupindex) - {"symbol", "exchange"}
+    if unknown:
+        wrong(f"file_name has a group {min(unknown)!r}: there are symbol and exchange")
+    return pattern

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Final
 
+from kite_bar_history.refused import MESSAGES
 from kite_bar_history.vendor_files.layouts import PRICES, Layout
 from kite_bar_history.vendor_files.values import ASIDE, UNKNOWN, Clock, Fault, Naming, Roster
 from kite_bars_store.bars import NO_OI
@@ -56,97 +57,89 @@ def read_line(line: str, frame: Frame) -> Bar | Fault | None:
     return read_cells({key: cells[at] for key, at in frame.positions.items()}, frame)
 
 
-def read_cells(cells: Mapping[str, str], frame: Frame) -> Bar | Fault | None:
-    """The same, of the texts of the fields."""
+def read_cells(
+    cells: Mapping[str, str], frame: Frame, ts_ns: int | None = None
+) -> Bar | Fault | None:
+    """The same, of the texts of the fields; ``ts_ns`` is when the bar opens, if that is known."""
     exchange, symbol = frame.naming.key(cells.get("exchange"), cells.get("symbol"))
     number = frame.roster.number(exchange, symbol)
     if number == UNKNOWN:
         return Fault("UNKNOWN_SYMBOL", f"nobody knows {exchange}:{symbol[:SHOWN_MAX]}")
     if number == ASIDE:
         return None
-    ts_ns = frame.clock.opens_ns(cells.get("date", ""), cells.get("time", ""))
+    date_text, time_text = cells.get("date", ""), cells.get("time", "")
     if ts_ns is None:
-        text = f"{cells.get('date', '')} {cells.get('time', '')}".strip()
+        ts_ns = frame.clock.opens_ns(date_text, time_text)
+    if ts_ns is None:
+        text = f"{date_text} {time_text}".strip()
         return Fault("NOT_A_TIME", f"{text[:SHOWN_MAX]!r} is no time of this layout")
-    return judge_values(number, ts_ns, cells, frame)
-
-
-def judge_values(
-    number: int, ts_ns: int, cells: Mapping[str, str], frame: Frame
-) -> Bar | Fault | None:
-    """The same, where instrument and time are known."""
-    scale = frame.scale(number)
     if not FIRST_NS <= ts_ns < LAST_NS:
-        return Fault("TIME_OUT_OF_RANGE", "the time is before 1990 or after 2100")
+        return Fault("TIME_OUT_OF_RANGE", MESSAGES["TIME_OUT_OF_RANGE"])
     if ts_ns % MINUTE_NS:
-        return Fault("TIME_NOT_ALIGNED", "the time is not the beginning of a bar")
+        return Fault("TIME_NOT_ALIGNED", MESSAGES["TIME_NOT_ALIGNED"])
     if not frame.since_ns <= ts_ns < frame.until_ns:
         return None
-    prices = []
-    for name in PRICES:
-        price = _price(cells[name].strip(), name, scale)
-        if isinstance(price, Fault):
-            return price
-        prices.append(price)
-    opens, high, low, close = prices
-    volume = _count(cells["volume"].strip(), "volume")
-    oi = _oi(cells.get("oi", "").strip(), frame.layout)
-    if isinstance(volume, Fault):
-        return volume
-    if isinstance(oi, Fault):
-        return oi
+    try:
+        opens, high, low, close = (
+            _price(cells[name], name, frame.scale(number)) for name in PRICES
+        )
+        volume = _count(cells["volume"], "volume")
+        oi = _oi(cells.get("oi", ""), frame.layout)
+    except _NoValue as exc:
+        return exc.fault
     if high < max(opens, close) or low > min(opens, close):
-        return Fault("OHLC_CONTRADICTS", "open, high, low and close contradict one another")
+        return Fault("OHLC_CONTRADICTS", MESSAGES["OHLC_CONTRADICTS"])
     if volume < 0:
         return Fault("NEGATIVE_VOLUME", f"the volume is {volume}")
     return number, ts_ns, opens, high, low, close, volume, oi
 
 
-def _price(text: str, name: str, scale: int) -> int | Fault:
-    value = _number(text)
+class _NoValue(Exception):
+    """A text is no price or count."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        self.fault = Fault(reason, message)
+
+
+def _price(cell: str, name: str, scale: int) -> int:
+    value, text = _number(cell), f"{name} is {cell.strip()[:SHOWN_MAX]}"
     if value is None or value.is_nan():
-        return Fault("NOT_A_PRICE", f"{name} is {text[:SHOWN_MAX]!r}")
+        raise _NoValue("NOT_A_PRICE", f"{name} is {cell.strip()[:SHOWN_MAX]!r}")
     if not value.is_finite() or abs(value) > PRICE_MAX:
-        return Fault(
-            "PRICE_OUT_OF_RANGE", f"{name} is {text[:SHOWN_MAX]}, more than anything is traded at"
-        )
+        raise _NoValue("PRICE_OUT_OF_RANGE", f"{text}, more than anything is traded at")
     scaled = value.scaleb(scale)
     whole = round(scaled)
     if abs(scaled - whole) > NOISE:
-        return Fault(
-            "PRICE_TOO_FINE",
-            f"{name} is {text[:SHOWN_MAX]}, with more than {scale} decimals: state price_decimals",
-        )
+        fine = f"{text}, with more than {scale} decimals: state price_decimals"
+        raise _NoValue("PRICE_TOO_FINE", fine)
     return whole
 
 
-def _count(text: str, name: str) -> int | Fault:
-    value = _number(text)
+def _count(cell: str, name: str) -> int:
+    value, text = _number(cell), f"{name} is {cell.strip()[:SHOWN_MAX]}"
     if value is None or not value.is_finite():
-        return Fault("NOT_A_VOLUME", f"{name} is {text[:SHOWN_MAX]!r}")
+        raise _NoValue("NOT_A_VOLUME", f"{name} is {cell.strip()[:SHOWN_MAX]!r}")
     if abs(value) > VOLUME_MAX:
-        return Fault("VOLUME_OUT_OF_RANGE", f"{name} is {text[:SHOWN_MAX]}")
+        raise _NoValue("VOLUME_OUT_OF_RANGE", text)
     if value != round(value):
-        return Fault("NOT_A_VOLUME", f"{name} is {text[:SHOWN_MAX]}, which is no whole number")
+        raise _NoValue("NOT_A_VOLUME", f"{text}, which is no whole number")
     return int(value)
 
 
-def _oi(text: str, layout: Layout) -> int | Fault:
-    if not text:
+def _oi(cell: str, layout: Layout) -> int:
+    if not cell.strip():
         return NO_OI
-    value = _count(text, "oi")
-    if isinstance(value, Fault):
-        return value
+    value = _count(cell, "oi")
     if value < 0:
-        return Fault("NEGATIVE_OI", f"the open interest is {value}")
+        raise _NoValue("NEGATIVE_OI", f"the open interest is {value}")
     return NO_OI if value == 0 and layout.zero_oi_is_none else value
 
 
-def _number(text: str) -> Decimal | None:
+def _number(cell: str) -> Decimal | None:
     """The number of a text as a machine writes it: no underscores, which Python would take."""
-    if "_" in text or not text.isascii():
+    if "_" in cell or not cell.isascii():
         return None
     try:
-        return Decimal(text)
+        return Decimal(cell)
     except InvalidOperation:
         return None

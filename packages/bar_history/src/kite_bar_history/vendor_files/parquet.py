@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from datetime import date
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,126 +11,107 @@ import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
-from kite_bar_history.refused import PLAIN_HEADER, stamp
-from kite_bar_history.vendor_files.blocks import NOT_A_TIME, BlockReader, BlockReading, Matrix
+from kite_bar_history.refused import PLAIN_HEADER
+from kite_bar_history.vendor_files.blocks import BlockReader, BlockReading, Matrix
+from kite_bar_history.vendor_files.input import CutShort
 from kite_bar_history.vendor_files.layouts import PRICES
-from kite_bar_history.vendor_files.lines import Bar, Frame, judge_values
-from kite_bar_history.vendor_files.values import UNKNOWN, Fault
-from kite_contracts.sessions.model import midnight_ns
+from kite_bar_history.vendor_files.lines import Bar, Frame, read_cells
+from kite_bar_history.vendor_files.values import NOT_A_TIME, Fault
+from kite_contracts.sessions.model import ist, midnight_ns
 
-MAGIC: Final = b"PAR1"
+_MAGIC: Final = b"PAR1"
 _BATCH: Final = 65_536
 _FLOAT32: Final = "%.7g"
 _NUMBERS: Final = (*PRICES, "volume", "oi")
 
 
-class NotParquet(Exception):
-    """The file cannot be read as Parquet, from its beginning or from some place on."""
-
-
-def column_names(path: Path) -> list[str]:
-    """The columns of the file. Raises NotParquet."""
+def column_names(path: Path) -> list[str] | None:
+    """The columns of the file; None if it is no Parquet. Raises CutShort."""
     try:
+        with path.open("rb") as file:
+            if file.read(len(_MAGIC)) != _MAGIC:
+                return None
         return list(pq.read_schema(str(path)).names)
     except (pa.ArrowException, OSError) as exc:
-        raise NotParquet from exc
+        raise CutShort("NOT_PARQUET", "is damaged or cut: copy it again") from exc
 
 
 def readings(path: Path, frame: Frame) -> Iterator[BlockReading]:
-    """The file's rows in their order; a row's number counts from 1. Raises NotParquet."""
-    names = column_names(path)
-    fields = {key: names[at] for key, at in frame.positions.items()}
+    """The file's rows in their order; a row's number counts from 1. Raises CutShort."""
     reader = BlockReader(frame)
-    first = 1
     try:
-        with pq.ParquetFile(str(path)) as file:
-            wanted = sorted(set(fields.values()))
-            for batch in file.iter_batches(batch_size=_BATCH, columns=wanted):
-                columns = {key: batch.column(name) for key, name in fields.items()}
-                yield _read(columns, frame, reader, first)
-                first += batch.num_rows
+        for first, columns in _batches(path, frame):
+            yield _read(columns, frame, reader, first)
     except (pa.ArrowException, OSError) as exc:
-        raise NotParquet from exc
+        raise CutShort("NOT_PARQUET", "is damaged; the rows before that were taken") from exc
 
 
 def rows_at(path: Path, frame: Frame, numbers: Collection[int]) -> dict[int, str]:
     """These rows as lines of the layout ``plain``."""
-    names = column_names(path)
-    fields = {key: names[at] for key, at in frame.positions.items()}
-    wanted, found, first = set(numbers), {}, 1
-    with pq.ParquetFile(str(path)) as file:
-        for batch in file.iter_batches(batch_size=_BATCH):
-            inside = [each for each in wanted if first <= each < first + batch.num_rows]
-            columns = {key: batch.column(name) for key, name in fields.items()}
-            if inside:
-                times = _times(columns, frame, batch.num_rows)
-            for each in inside:
-                at = each - first
-                found[each] = _plain(_cells(columns, at), int(times[at]), frame)
-            first += batch.num_rows
+    found = {}
+    for first, columns in _batches(path, frame):
+        rows = len(columns["open"])
+        inside = [each for each in numbers if first <= each < first + rows]
+        times = _times(columns, frame, rows) if inside else ()
+        for each in inside:
+            at = each - first
+            found[each] = _plain(_cells(columns, at), int(times[at]), frame)
     return found
 
 
+def _batches(path: Path, frame: Frame) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The number of the first row, and the columns by field."""
+    with pq.ParquetFile(str(path)) as file:
+        names = file.schema_arrow.names
+        fields = {key: names[at] for key, at in frame.positions.items()}
+        first = 1
+        for batch in file.iter_batches(_BATCH, columns=sorted(set(fields.values()))):
+            yield first, {key: batch.column(name) for key, name in fields.items()}
+            first += batch.num_rows
+
+
 def _read(columns: dict[str, Any], frame: Frame, reader: BlockReader, first: int) -> BlockReading:
-    rows = len(next(iter(columns.values())))
-    texts = _texts(columns, "exchange", "symbol")
-    number = reader.numbers(texts, rows)
+    rows = len(columns["open"])
+    number = reader.numbers(_texts(columns, "exchange", "symbol"), rows)
     times = _times(columns, frame, rows)
     floats: dict[str, Any] = {key: _as_floats(columns[key]) for key in _NUMBERS if key in columns}
 
     def look(at: int) -> tuple[str, Bar | Fault | None]:
-        cells = _cells(columns, at)
-        own, ts_ns = int(number[at]), int(times[at])
-        text = _plain(cells, ts_ns, frame)
-        if own == UNKNOWN:
-            exchange, symbol = frame.naming.key(cells.get("exchange"), cells.get("symbol"))
-            return text, Fault("UNKNOWN_SYMBOL", f"nobody knows {exchange}:{symbol[:40]}")
-        if ts_ns == NOT_A_TIME:
-            return text, Fault("NOT_A_TIME", "the time is missing or none of this layout")
-        return text, judge_values(own, ts_ns, cells, frame)
+        cells, ts_ns = _cells(columns, at), int(times[at])
+        known = None if ts_ns == NOT_A_TIME else ts_ns
+        return _plain(cells, ts_ns, frame), read_cells(cells, frame, known)
 
-    return reader.judged(number, times, floats, first, look)
+    return reader.judged(number, times, floats, np.zeros(rows, np.bool_), first, look)
 
 
 def _times(columns: dict[str, Any], frame: Frame, rows: int) -> Matrix:
     """When each bar opens; `NOT_A_TIME` where nobody can say."""
     column = columns["time" if "time" in columns else "date"]
     kind = column.type
-    if pa.types.is_date(kind):
-        unique = column.dictionary_encode()
-        opens = [NOT_A_TIME if each is None else midnight_ns(each) for each in _days(unique)]
-        return _spread(unique, opens)
-    if not pa.types.is_timestamp(kind):
+    opens: Callable[[Any], int] = midnight_ns
+    if pa.types.is_timestamp(kind):
+        if kind.tz is None and frame.layout.time_zone is not None:
+            column = pc.assume_timezone(
+                column, str(frame.layout.time_zone), ambiguous="earliest", nonexistent="latest"
+            )
+        column = column.cast(pa.timestamp("ns", "UTC")).cast(pa.int64())
+        opens = frame.clock.of_instant
+    elif not pa.types.is_date(kind):
         return BlockReader(frame).times(_texts(columns, "date", "time"), rows)
-    if kind.tz is None and frame.layout.time_zone is not None:
-        column = pc.assume_timezone(
-            column, str(frame.layout.time_zone), ambiguous="earliest", nonexistent="latest"
-        )
-    unique = column.cast(pa.timestamp("ns", "UTC")).cast(pa.int64()).dictionary_encode()
-    labels = unique.dictionary.to_pylist()
-    opens = [NOT_A_TIME if each is None else frame.clock.of_instant(each) for each in labels]
-    return _spread(unique, opens)
-
-
-def _days(encoded: Any) -> list[date | None]:
-    return list(encoded.dictionary.to_pylist())
-
-
-def _spread(encoded: Any, values: list[int]) -> Matrix:
-    codes = pc.fill_null(encoded.indices, len(values)).to_numpy(zero_copy_only=False)
-    table = np.array([*values, NOT_A_TIME], np.int64)
-    found: Matrix = table[codes]
+    unique = column.dictionary_encode()
+    values = [NOT_A_TIME if each is None else opens(each) for each in unique.dictionary.to_pylist()]
+    codes = pc.fill_null(unique.indices, len(values)).to_numpy(zero_copy_only=False)
+    found: Matrix = np.array([*values, NOT_A_TIME], np.int64)[codes]
     return found
 
 
 def _texts(columns: dict[str, Any], *keys: str) -> dict[str, Any]:
-    return {key: _as_text(columns[key]) for key in keys if key in columns}
-
-
-def _as_text(column: Any) -> Any:
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
-    return column.cast(pa.string()).dictionary_encode()
+    found = {key: columns[key] for key in keys if key in columns}
+    for key, column in found.items():
+        if pa.types.is_dictionary(column.type):
+            column = column.cast(column.type.value_type)
+        found[key] = column.cast(pa.string()).dictionary_encode()
+    return found
 
 
 def _as_floats(column: Any) -> Any:
@@ -147,7 +127,7 @@ def _as_floats(column: Any) -> Any:
 
 def _float(text: str | None) -> float | None:
     try:
-        return None if text is None else float(text)
+        return float(text if text and text.isascii() and "_" not in text else "")
     except ValueError:
         return None
 
@@ -166,7 +146,7 @@ def _cells(columns: dict[str, Any], at: int) -> dict[str, str]:
 def _plain(cells: dict[str, str], ts_ns: int, frame: Frame) -> str:
     """The row as a line of `PLAIN_HEADER`, with the time at which the bar opens."""
     exchange, symbol = frame.naming.key(cells.get("exchange"), cells.get("symbol"))
-    when = "" if ts_ns == NOT_A_TIME else stamp(ts_ns)
+    when = "" if ts_ns == NOT_A_TIME else ist(ts_ns).isoformat()
     values = (exchange, symbol, when, *(cells.get(key, "") for key in _NUMBERS))
     assert len(values) == PLAIN_HEADER.count(",") + 1
     return ",".join(values)

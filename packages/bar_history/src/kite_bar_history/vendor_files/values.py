@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from functools import lru_cache
 from typing import Final, NamedTuple
 
 from kite_bar_history.universe import Listed
 from kite_bar_history.vendor_files.layouts import END, EPOCH, ISO, Layout
 from kite_bars_store.bars import BarInstrument
+from kite_bars_store.bars.sql import nanoseconds
 from kite_contracts.sessions import IST
-from kite_contracts.sessions.model import MINUTE_NS, midnight_ns
+from kite_contracts.sessions.model import MINUTE_NS, day_of, midnight_ns
 
 UNKNOWN: Final = -1
 ASIDE: Final = -2
+NOT_A_TIME: Final = -(1 << 62)
+_TIMES_KEPT: Final = 1 << 17
+"""Parsed times, about a year of minutes; some 40 MB."""
 
 
 class Fault(NamedTuple):
@@ -102,30 +106,41 @@ class Clock:
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
-        self._known: dict[tuple[str, str], int | None] = {}
+        self.opens_ns = lru_cache(_TIMES_KEPT)(self._opens_ns)
+        self.adds_up = layout.interval == "m1" and "%z" not in layout.time_format
+        """Whether `day_ns` and `moment_ns`, added, are when the bar opens."""
 
-    def opens_ns(self, date_text: str, time_text: str) -> int | None:
-        """None for what is no time. A column that is not there is an empty text."""
-        key = (date_text, time_text)
-        if key not in self._known:
-            self._known[key] = self._parse(date_text.strip(), time_text.strip())
-        return self._known[key]
+    def day_ns(self, text: str) -> int:
+        """When a day begins; `NOT_A_TIME` for what is none, and if clocks are changed in it."""
+        try:
+            day = _day(text.strip(), self._layout.date_format)
+            begins = datetime.combine(day, time(), self._layout.time_zone)
+            changes = begins.utcoffset() != (begins + timedelta(1)).utcoffset()
+            return NOT_A_TIME if changes else nanoseconds(begins)
+        except (ValueError, OverflowError):
+            return NOT_A_TIME
+
+    def moment_ns(self, text: str) -> int:
+        """From the beginning of a day to when the bar opens; `NOT_A_TIME` for what is no time."""
+        try:
+            moment = _time(text.strip(), self._layout.time_format)
+        except ValueError:
+            return NOT_A_TIME
+        label = datetime.combine(date.min, moment) - datetime.min
+        return self.of_instant(label // timedelta(microseconds=1) * 1000)
 
     def of_instant(self, ts_ns: int) -> int:
         """From the nanoseconds of the label."""
         if self._layout.interval == "d1":
-            return midnight_ns(datetime.fromtimestamp(ts_ns / 10**9, IST).date())
+            return midnight_ns(day_of(ts_ns))
         return ts_ns - MINUTE_NS if self._layout.stamp == END else ts_ns
 
-    def of_day(self, day: date) -> int:
-        """Of a bar of a day."""
-        return midnight_ns(day)
-
-    def _parse(self, date_text: str, time_text: str) -> int | None:
-        layout = self._layout
+    def _opens_ns(self, date_text: str, time_text: str) -> int | None:
+        """None for what is no time. A column that is not there is an empty text."""
+        layout, date_text, time_text = self._layout, date_text.strip(), time_text.strip()
         try:
             if "time" not in layout.columns:
-                return self.of_day(_day(date_text, layout.date_format))
+                return midnight_ns(_day(date_text, layout.date_format))
             if "date" not in layout.columns:
                 label = _moment(time_text, layout.time_format)
             else:
@@ -134,10 +149,10 @@ class Clock:
                     _time(time_text, layout.time_format),
                 )
             if layout.interval == "d1" and label.tzinfo is None:
-                return self.of_day(label.date())
+                return midnight_ns(label.date())
             if label.tzinfo is None:
                 label = label.replace(tzinfo=layout.time_zone)
-            return self.of_instant(_nanoseconds(label))
+            return self.of_instant(nanoseconds(label))
         except (ValueError, OverflowError, OSError):
             return None
 
@@ -158,8 +173,3 @@ def _moment(text: str, form: str) -> datetime:
     if form == EPOCH:
         return datetime.fromtimestamp(int(text), IST)
     return datetime.strptime(text, form)
-
-
-def _nanoseconds(moment: datetime) -> int:
-    whole = int(moment.replace(microsecond=0).timestamp())
-    return whole * 10**9 + moment.microsecond * 1000

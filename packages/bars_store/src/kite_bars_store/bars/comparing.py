@@ -35,29 +35,15 @@ class Comparison:
     within_one_tick: int = 0
     volume_equal: int = 0
     largest_difference: Decimal = Decimal(0)
+    golden: int = 0
+    outside: int = 0
     verdicts: Counter[str] = field(default_factory=Counter)
     flags: Counter[str] = field(default_factory=Counter)
     won: Counter[str] = field(default_factory=Counter)
     """Golden bars by the source whose prices they have."""
-    golden: int = 0
-    outside: int = 0
 
     def as_dict(self) -> dict[str, Any]:
-        return {
-            "bars": dict(self.bars),
-            "volume": dict(self.volume),
-            "common": self.common,
-            "ohlc_equal": self.ohlc_equal,
-            "ohlc_volume_equal": self.ohlc_volume_equal,
-            "within_one_tick": self.within_one_tick,
-            "volume_equal": self.volume_equal,
-            "largest_difference": str(self.largest_difference),
-            "golden": self.golden,
-            "outside": self.outside,
-            "verdicts": dict(self.verdicts),
-            "flags": dict(self.flags),
-            "won": dict(self.won),
-        }
+        return {**vars(self), "largest_difference": str(self.largest_difference)}
 
 
 def compare(

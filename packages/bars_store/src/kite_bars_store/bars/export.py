@@ -22,8 +22,8 @@ from kite_bars_store.bars.grid import Month
 from kite_bars_store.bars.parquet import file_schema, read_metadata, write_parquet
 from kite_bars_store.bars.sql import utc
 from kite_bars_store.database import snapshot
+from kite_bars_store.stores import Stores
 from kite_contracts.sessions import IST
-from kite_hist_merge.commands.options import Stores
 from kite_runtime.errors import OutputUnusable, UsageError
 
 LAYOUT: Final = "hist_merge export 1"

@@ -14,9 +14,9 @@ from kite_bars_store.bars.columns import Columns
 from kite_bars_store.bars.missing.coverage import missing_minutes
 from kite_bars_store.bars.missing.missing import days_between
 from kite_bars_store.report import PRICE_EDGES, VOLUME_EDGES, Report
+from kite_bars_store.stores import Days, Stores
 from kite_contracts.errors import UnknownContractError
 from kite_contracts.sessions import SessionCalendar
-from kite_hist_merge.commands.options import Days, Stores
 
 LARGEST: Final = 20
 

@@ -1,0 +1,66 @@
+"""The database that commands work on, and the days that they work on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+
+from kite_bars_store.bars import BarStore, MergeRules, load_rules
+from kite_bars_store.database import Connection, connect
+from kite_bars_store.instruments import InstrumentStore
+from kite_contracts.sessions import IST, SessionCalendar
+from kite_runtime.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Stores:
+    """What commands on the database need; all share one connection."""
+
+    connection: Connection
+    bars: BarStore
+    instruments: InstrumentStore
+    rules: MergeRules
+    calendar: SessionCalendar
+
+
+@contextmanager
+def open_stores(dsn: str, rules_file: Path | None, *, application: str) -> Iterator[Stores]:
+    """The database, checked; ``rules_file`` None means the packaged merge rules.
+
+    Raises RulesFaulty, TryAgain and NotConfigured.
+    """
+    rules = load_rules(rules_file)
+    with closing(connect(dsn, application_name=application)) as connection:
+        instruments = InstrumentStore(connection)
+        instruments.check()
+        calendar = SessionCalendar.load()
+        bars = BarStore(connection, rules, calendar)
+        bars.check()
+        yield Stores(connection, bars, instruments, rules, calendar)
+
+
+@dataclass(frozen=True)
+class Days:
+    """``[since, until)``: from midnight of the first day to the midnight after the last one."""
+
+    first: date
+    last: date
+
+    @property
+    def since(self) -> datetime:
+        return datetime(self.first.year, self.first.month, self.first.day, tzinfo=IST)
+
+    @property
+    def until(self) -> datetime:
+        after = date.fromordinal(self.last.toordinal() + 1)
+        return datetime(after.year, after.month, after.day, tzinfo=IST)
+
+
+def days_of(first: date, last: date) -> Days:
+    """The span of ``--from`` and ``--to``. Raises UsageError when they are the wrong way round."""
+    if last < first:
+        raise UsageError(f"--to {last} is before --from {first}: exchange them")
+    return Days(first, last)
