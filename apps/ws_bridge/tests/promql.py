@@ -110,17 +110,19 @@ class _Parser:
         self.metrics.add(name)
         if self.peek() == "(":
             raise PromQlError(f"the function {name} is not known, in {self.text}")
-        if self.peek() != "{":
-            return
-        self.take()
-        while self.peek() != "}":
-            self.take("name")
-            if self.take("sign") not in ("=", "!=", "=~", "!~"):
-                raise PromQlError(f"no comparison of labels in {self.text}")
-            self.take("string")
-            if self.peek() == ",":
-                self.take()
-        self.take()
+        if self.peek() == "{":
+            self.take()
+            while self.peek() != "}":
+                self.take("name")
+                if self.take("sign") not in ("=", "!=", "=~", "!~"):
+                    raise PromQlError(f"no comparison of labels in {self.text}")
+                self.take("string")
+                if self.peek() == ",":
+                    self.take()
+            self.take()
+        if self.peek() == "offset":
+            self.take()
+            self.take("duration")
 
     def labels(self) -> None:
         self.take(text="(")

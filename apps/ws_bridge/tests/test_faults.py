@@ -21,7 +21,7 @@ from kite_devstack.kafka import KafkaServer
 DOCS = Path(__file__).parents[3] / "docs"
 SHORT = (
     *("broker-stop-5", "replies-lost", "journal-limit", "journal-damage", "feed-transport"),
-    *("token", "subscription", "clock-jumps"),
+    *("token", "subscription", "clock-jumps", "events-limit", "letters-limit"),
 )
 S = 1_000_000_000
 

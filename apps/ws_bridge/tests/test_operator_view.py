@@ -135,7 +135,7 @@ def test_the_operating_page_tells_of_each_metric_in_the_words_of_the_code() -> N
 @pytest.mark.parametrize(
     "wrong",
     ["", "rate(x)", "rate(x[5m]", "sum by instance (x)", "x >", "x{a=b}", "foo(x[5m])", "x y",
-     "increase(x[5 minutes])", "x == 1 for", "histogram_quantile(0.9)"],
+     "increase(x[5 minutes])", "x == 1 for", "x offset", "histogram_quantile(0.9)"],
 )  # fmt: skip
 def test_what_is_no_expression_is_refused(wrong: str) -> None:
     with pytest.raises(PromQlError):
@@ -145,3 +145,4 @@ def test_what_is_no_expression_is_refused(wrong: str) -> None:
 def test_the_metrics_of_an_expression() -> None:
     text = 'sum by (a, b) (rate(x_total{job="j", k!~"v"}[5m])) / 2 > (y or vector(0)) and z'
     assert metrics_of(text) == {"x_total", "y", "z"}
+    assert metrics_of('x > 0 unless y{a="b"} offset 5m or z') == {"x", "y", "z"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import hypothesis.strategies as st
 import pytest
@@ -13,15 +14,15 @@ from hypothesis import given
 from test_pump import OPTIONS, VIOLATION, Rig
 
 from kite_broker_zerodha.wire import encode_frame
-from kite_kafka_io.dead_letters import DeadLetter, Headers
+from kite_kafka_io.dead_letters import Headers
 from kite_kafka_io.delivery import Delivery
 from kite_kafka_io.errors import UnknownTopic
 from kite_kafka_io.producer import RecordProducer
 from kite_kafka_io.settings import KafkaSettings
 from kite_live_feed.errors import RefusedFileError
 from kite_live_feed.in_flight import Content
-from kite_live_feed.pump import REFUSED_FOR_S, SIDE_RETRY_S
 from kite_live_feed.refused import RefusedStore, read_refused
+from kite_live_feed.side_records import REFUSED_FOR_S, RETRY_S
 from kite_live_feed.topics import Topics
 from kite_runtime.testing import CommandLine
 
@@ -80,12 +81,12 @@ class MissingDeadTopic(RecordProducer):
 
     away = True
 
-    def produce_dead(
-        self, letter: DeadLetter, delivery: Delivery, *, topic: str | None = None
+    def produce_record(
+        self, topic: str, key: bytes | None, value: bytes | None, delivery: Delivery, **more: Any
     ) -> None:
-        if type(self).away:
+        if more.get("headers") and type(self).away:
             raise UnknownTopic("topic ticks.dlq does not exist")
-        super().produce_dead(letter, delivery, topic=topic)
+        super().produce_record(topic, key, value, delivery, **more)
 
 
 def test_a_refused_letter_holds_the_position_for_half_a_minute_and_no_longer(
@@ -94,34 +95,36 @@ def test_a_refused_letter_holds_the_position_for_half_a_minute_and_no_longer(
     MissingDeadTopic.away = True
     with Stage(tmp_path, OPTIONS) as stage:
         store = RefusedStore(tmp_path / "journal")
-        rig = Rig(stage, mock_kafka, mock_topics, MissingDeadTopic, store)
+        rig = Rig(stage, mock_kafka, mock_topics, side_type=MissingDeadTopic, refused=store)
         stage.connect()
         stage.receive(encode_frame([ltp(1), VIOLATION]))
-        rig.drive(lambda: stage.counters.side_refusals == 1 and rig.opened[0].in_flight == 0)
-        for seconds in (SIDE_RETRY_S, REFUSED_FOR_S - 1):
+        rig.drive(lambda: stage.counters.side_refusals == 1 and stage.counters.events_acked == 1)
+        assert stage.counters.ticks_acked == 1, "the tick has not waited"
+        for seconds in (RETRY_S, REFUSED_FOR_S - 1):
             stage.clock.ns += int(seconds * 1e9)
             rig.pump.collect()
         assert not rig.settled
         assert store.size_bytes == 0
-        stage.clock.ns += int(SIDE_RETRY_S * 1e9)
+        stage.clock.ns += int(RETRY_S * 1e9)
         rig.drive()
         assert (stage.counters.refused[mock_topics.dead], stage.counters.dead_acked) == (1, 0)
         # The topic is known to refuse now: the next letter waits for nothing.
         stage.receive(encode_frame([VIOLATION]))
         rig.pump.step()
-        stage.clock.ns += int(SIDE_RETRY_S * 1e9)
+        stage.clock.ns += int(RETRY_S * 1e9)
         rig.drive()
         assert stage.counters.refused[mock_topics.dead] == 2
         assert rig.found().lost() == 2, "the proof shows what is not in Kafka"
         # It accepts again: the next refusal gets its half minute.
         MissingDeadTopic.away = False
         stage.receive(encode_frame([VIOLATION]))
+        stage.clock.ns += int(RETRY_S * 1e9)
         rig.drive()
         assert stage.counters.dead_acked == 1
         MissingDeadTopic.away = True
         stage.receive(encode_frame([VIOLATION]))
         rig.pump.step()
-        stage.clock.ns += int(SIDE_RETRY_S * 1e9)
+        stage.clock.ns += int(RETRY_S * 1e9)
         rig.pump.collect()
         assert not rig.settled
     arguments = ("refused", "--journal-dir", str(tmp_path / "journal"), "--json")

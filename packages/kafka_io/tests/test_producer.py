@@ -38,7 +38,7 @@ from kite_kafka_io.producer import (
 from kite_kafka_io.settings import KafkaSettings
 from kite_kafka_io.testing import Broker, full_batch, same_rows
 from kite_kafka_io.tick_loops import encode_rows
-from kite_kafka_io.topic_check import check_topics
+from kite_kafka_io.topic_check import check_topics, write_problems
 
 LETTER = DeadLetter(
     raw=b"\x00\x06\x3a\x01\xff",
@@ -326,7 +326,7 @@ def test_a_batch_that_librdkafka_takes_in_part_is_fatal(monkeypatch: pytest.Monk
     settings = dataclasses.replace(NOWHERE, max_in_flight=1000)
     small = {"queue.buffering.max.messages": 10}
     monkeypatch.setattr(
-        "kite_kafka_io.producer.producer_config", lambda s: {**producer_config(s), **small}
+        "kite_kafka_io.producer.producer_config", lambda s, **_: {**producer_config(s), **small}
     )
     producer = RecordProducer(settings)
     delivery = Delivery()
@@ -380,6 +380,41 @@ def test_topics_are_checked(broker: Broker) -> None:
     assert check_topics(broker.settings, [topic]) == {topic: 4}
     with pytest.raises(UnknownTopic, match="topic test-not-there does not exist at .*make up"):
         check_topics(broker.settings, [topic, "test-not-there"])
+
+
+def test_what_cannot_be_written_to_is_said_by_topic(broker: Broker) -> None:
+    topic = broker.make_topic()
+    assert write_problems(broker.settings, [topic]) == {}
+
+
+def test_a_missing_topic_cannot_be_written_to(kafka_bootstrap: str) -> None:
+    found = write_problems(KafkaSettings(bootstrap=kafka_bootstrap), ["test-not-there"])
+    assert list(found) == ["test-not-there"]
+    assert "does not exist at" in found["test-not-there"]
+    with pytest.raises(BrokerUnreachable):
+        write_problems(NOWHERE, ["test-not-there"], 0.5)
+
+
+def test_a_refusal_is_the_answer_for_one_record_of_an_ordinary_producer(
+    kafka_bootstrap: str, make_topic: Callable[..., str]
+) -> None:
+    small, large = make_topic(1, {"max.message.bytes": "10"}), make_topic(1)
+    settings = KafkaSettings(bootstrap=kafka_bootstrap)
+    for gapless in (False, True):
+        producer = RecordProducer(settings, gapless=gapless)
+        refused, taken = Delivery(), Delivery()
+        producer.produce_record(small, None, b"x" * 100, refused)
+        _wait(producer, refused)
+        assert refused.unfit
+        if gapless:
+            assert producer.fatal is not None, "why there is the other kind"
+        else:
+            producer.produce_record(large, None, b"x" * 100, taken)
+            assert producer.flush(WAIT_S) == 0
+            assert (taken.ok, producer.fatal) == (True, None)
+            with pytest.raises(ProducerFatal, match="order of ticks"):
+                producer.produce_ticks(full_batch(1), Delivery())
+        producer.close()
 
 
 def test_an_unreachable_broker_is_one_sentence() -> None:

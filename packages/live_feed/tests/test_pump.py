@@ -29,9 +29,10 @@ from kite_live_feed.journal import Journal, JournalOptions, Position, list_segme
 from kite_live_feed.journal.layout import HEADER_BYTES
 from kite_live_feed.proof.read_topics import Mark, mark_topics, read_back
 from kite_live_feed.proof.readback import ReadBack
-from kite_live_feed.pump import PRODUCER_RETRY_S, SIDE_RETRY_S, Pump
+from kite_live_feed.pump import PRODUCER_RETRY_S, Pump
 from kite_live_feed.refused import RefusedStore
 from kite_live_feed.shards import Fence
+from kite_live_feed.side_records import RETRY_S
 from kite_live_feed.topics import Topics
 
 DEADLINE_S = 30.0
@@ -49,6 +50,7 @@ class Rig:
         kafka: KafkaSettings,
         topics: Topics,
         producer_type: type[RecordProducer] = RecordProducer,
+        side_type: type[RecordProducer] = RecordProducer,
         refused: RefusedStore | None = None,
         pace_s: float = 0.0,
     ) -> None:
@@ -56,14 +58,17 @@ class Rig:
         self.kafka = kafka
         self.topics = topics
         self.opened: list[RecordProducer] = []
+        self.opened_side: list[RecordProducer] = []
         self.batches = 0
         self._type = producer_type
+        self._side_type = side_type
         self._mark: Mark = mark_topics(kafka, topics.names)
         codec = AvroCodec(FRAMING)
         self.pump = Pump(
             reader=stage.journal.reader,
             cursor=stage.journal.cursor,
             open_producer=self._open,
+            open_side_producer=self._open_side,
             bounds=tick_bounds(),
             topics=topics,
             encode_event=lambda record: codec.encode("feed_event", record),
@@ -82,6 +87,11 @@ class Rig:
             dead_topic=self.topics.dead,
         )
         self.opened.append(producer)
+        return producer
+
+    def _open_side(self) -> RecordProducer:
+        producer = self._side_type(self.kafka, framing=FRAMING, gapless=False)
+        self.opened_side.append(producer)
         return producer
 
     def _saw(self, batch: TickBatch) -> None:
@@ -370,42 +380,32 @@ class RefusesLetters(RecordProducer):
 
     refused: list[str]
 
-    def produce_dead(
-        self, letter: DeadLetter, delivery: Delivery, *, topic: str | None = None
-    ) -> None:
-        self._refuse_once("letter")
-        super().produce_dead(letter, delivery, topic=topic)
-
     def produce_record(
         self, topic: str, key: bytes | None, value: bytes | None, delivery: Delivery, **more: Any
     ) -> None:
-        if not more.get("headers"):
-            self._refuse_once("event")
-        super().produce_record(topic, key, value, delivery, **more)
-
-    def _refuse_once(self, what: str) -> None:
+        what = "letter" if more.get("headers") else "event"
         if what not in self.refused:
             self.refused.append(what)
             raise QueueFull(f"no {what} now")
+        super().produce_record(topic, key, value, delivery, **more)
 
 
 def test_a_letter_or_event_that_is_refused_is_sent_again_without_the_ticks(
     stage: Stage, mock_kafka: KafkaSettings, mock_topics: Topics
 ) -> None:
     RefusesLetters.refused = []
-    rig = Rig(stage, mock_kafka, mock_topics, RefusesLetters)
+    rig = Rig(stage, mock_kafka, mock_topics, side_type=RefusesLetters)
     stage.intake.on_event(GapOpened(0, (INFY,), 5, GapCause.SILENT))
     stage.connect()
     stage.receive(encode_frame([ltp(1), VIOLATION, ltp(2)]))
-    rig.pump.step()
-    [producer] = rig.opened
+    rig.drive(lambda: len(RefusesLetters.refused) == 2)
     assert sorted(RefusesLetters.refused) == ["event", "letter"]
-    rig.pump.collect()  # tries both again, a first time
-    producer.flush(DEADLINE_S)
+    assert stage.counters.ticks_acked == 2, "the ticks do not wait"
+    stage.clock.ns += int(RETRY_S * 1e9)
     rig.drive()
     assert (len(rig.letters()), len(rig.ticks())) == (1, 2)
     assert rig.found().events == {"GAP_OPENED": 1, "CONNECTED": 1}
-    assert stage.counters.producer_restarts == 0
+    assert (stage.counters.producer_restarts, len(rig.opened)) == (0, 1)
 
 
 class NeverTakesLetters(RecordProducer):
@@ -414,34 +414,34 @@ class NeverTakesLetters(RecordProducer):
     away = True
     attempts = 0
 
-    def produce_dead(
-        self, letter: DeadLetter, delivery: Delivery, *, topic: str | None = None
+    def produce_record(
+        self, topic: str, key: bytes | None, value: bytes | None, delivery: Delivery, **more: Any
     ) -> None:
-        type(self).attempts += 1
-        if type(self).away:
-            raise QueueFull("no room for letters")
-        super().produce_dead(letter, delivery, topic=topic)
+        if more.get("headers"):
+            type(self).attempts += 1
+            if type(self).away:
+                raise QueueFull("no room for letters")
+        super().produce_record(topic, key, value, delivery, **more)
 
 
 def test_the_position_waits_for_the_letters_and_tries_them_at_intervals(
     stage: Stage, mock_kafka: KafkaSettings, mock_topics: Topics
 ) -> None:
     NeverTakesLetters.away, NeverTakesLetters.attempts = True, 0
-    rig = Rig(stage, mock_kafka, mock_topics, NeverTakesLetters)
+    rig = Rig(stage, mock_kafka, mock_topics, side_type=NeverTakesLetters)
     stage.connect()
     stage.receive(encode_frame([ltp(1), VIOLATION]))
-    rig.pump.step()
-    [producer] = rig.opened
-    producer.flush(DEADLINE_S)
+    rig.drive(lambda: NeverTakesLetters.attempts > 0)
     for _ in range(20):
         rig.pump.collect()
-    assert NeverTakesLetters.attempts == 2, "once at first, once again, then it waits"
-    stage.clock.ns += int(SIDE_RETRY_S * 1e9)
+    assert NeverTakesLetters.attempts == 1, "once, then it waits"
+    stage.clock.ns += int(RETRY_S * 1e9)
     rig.pump.collect()
-    assert NeverTakesLetters.attempts == 3
+    assert NeverTakesLetters.attempts == 2
+    assert stage.counters.ticks_acked == 1
     assert stage.journal.cursor.position == Position(0, 0)
     NeverTakesLetters.away = False
-    stage.clock.ns += int(SIDE_RETRY_S * 1e9)
+    stage.clock.ns += int(RETRY_S * 1e9)
     rig.drive()
     assert len(rig.letters()) == 1
     assert stage.journal.cursor.position == stage.journal.writer.end

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
+import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -27,6 +29,10 @@ from kite_ws_bridge.commands.status import Scrape
 
 MIB = 1024 * 1024
 SAMPLE_S = 0.2
+AUTHORIZER = {
+    "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+    "allow.everyone.if.no.acl.found": "true",
+}
 
 
 @dataclass
@@ -73,8 +79,11 @@ class Scene:
 
 @contextmanager
 def real_broker(home: Path) -> Iterator[KafkaServer]:
-    """A real Kafka with the topics, for plays that stop, kill and starve it."""
-    with private_kafka(home, os.environ) as server:
+    """A real Kafka with the topics, for plays that stop, kill and starve it.
+
+    It asks an authorizer, so that a play may take a right away; without that all is allowed.
+    """
+    with private_kafka(home, os.environ, properties=AUTHORIZER) as server:
         create_topics(server)
         yield server
 
@@ -95,6 +104,13 @@ class Watcher:
     peak_backlog_bytes: int = 0
     journal_was_full: bool = False
     newest: Scrape = field(default_factory=lambda: Scrape({}))
+    longest_wait_s: float = 0.0
+    """The longest time, after the first tick, with frames and without an acknowledged tick."""
+    problems: set[str] = field(default_factory=set)
+    """Every line that the readiness page has shown."""
+    _acked: int = 0
+    _acked_s: float = field(default_factory=time.monotonic)
+    _frames: int = 0
 
     def look(self, bridge: stage.BridgeProcess) -> None:
         """One look; a bridge that is just starting or gone is no error."""
@@ -102,16 +118,30 @@ class Watcher:
             self.peak_rss_bytes = max(self.peak_rss_bytes, peak_rss_bytes(bridge.pid))
             with urllib.request.urlopen(bridge.address + "/metrics", timeout=5) as answer:
                 self.newest = Scrape.parse(answer.read().decode())
+            self.problems |= _problems(bridge.address)
         except (OSError, StopIteration, ValueError, AssertionError):
             return
         backlog = int(self.newest.value("journal_backlog_bytes"))
         self.peak_backlog_bytes = max(self.peak_backlog_bytes, backlog)
         self.journal_was_full |= bool(self.newest.value("journal_full"))
+        acked, frames = self.newest.total("ticks_acked"), self.newest.total("frames_received")
+        if acked != self._acked or frames == self._frames or not acked:
+            self._acked, self._acked_s = acked, time.monotonic()
+        self.longest_wait_s = max(self.longest_wait_s, time.monotonic() - self._acked_s)
+        self._frames = frames
 
     def note(self, outcome: Outcome) -> None:
         """The peaks as figures."""
         outcome.note("peak memory of the bridge, MiB", round(self.peak_rss_bytes / MIB))
         outcome.note("peak journal backlog, MiB", round(self.peak_backlog_bytes / MIB, 2))
+
+
+def _problems(address: str) -> set[str]:
+    try:
+        with urllib.request.urlopen(address + "/readyz", timeout=5):
+            return set()
+    except urllib.error.HTTPError as answer:
+        return set(answer.read().decode().splitlines())
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""Fault 13: the topic of the dead letters is gone, and comes back later."""
+"""Fault 13: Kafka refuses dead letters or feed events, in every way that it can; ticks go on."""
 
 from __future__ import annotations
 
@@ -7,6 +7,23 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import partial
+from unittest.mock import patch
+
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # re-exports unsaid
+    AclBinding,
+    AclBindingFilter,
+    AclOperation,
+    AclPermissionType,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ResourcePatternType,
+    ResourceType,
+)
 
 from faults.outcome import Fault, Outcome
 from faults.scene import Scene, Watcher, create_topics, until, watched
@@ -18,54 +35,113 @@ from kite_live_feed.proof.read_topics import Mark
 from kite_live_feed.refused import RefusedStore
 from kite_live_feed.topics import FEED_EVENTS, TICKS, TICKS_DLQ
 from kite_runtime.testing import import_path
+from kite_simulator import faults as simulator_faults
 from kite_simulator import parse_script
+from kite_ws_bridge.status_facts import Scrape
 
 SCRIPT = "120 violation; 140 garbage; 160 unknown-length; 180 truncate; 200 violation; 220 trailing"
+SIDE = (TICKS_DLQ, FEED_EVENTS)
+RATE = 400.0
+WAIT_MOST_S = 3.0
+"""A request for metrics waits for a busy machine, too."""
+
+Change = Callable[[KafkaServer], None]
 
 
-def no_dead_letters(scene: Scene) -> Outcome:
-    """Ticks go on; the dead letters wait half a minute, then lie in a file, then are sent."""
+@dataclass(frozen=True)
+class Refusal:
+    """One way in which Kafka refuses: how it comes about, and how it is over."""
+
+    begin: Change
+    end: Change
+    topics: tuple[str, ...]
+    """Of these nothing is taken, or only what fits."""
+    at_start: bool = False
+    restart: bool = False
+    """The broker is restarted while it refuses."""
+    by_size: bool = False
+    """Each record is refused for what it is: the topic itself is no problem."""
+    some: int | None = None
+    """So many records are put aside, where it is not all of them."""
+    large_packet: bool = False
+
+
+def play(scene: Scene, refusal: Refusal) -> Outcome:
+    """Ticks go on; what is refused lies in a file at last, and is sent when the topic is right."""
     outcome = Outcome()
     kafka = KafkaSettings(bootstrap=scene.broker.bootstrap)
-    offsets = {name: end_offsets(kafka, name) for name in (TICKS, FEED_EVENTS)}
-    sent, bad, watcher = asyncio.run(_play(scene))
+    offsets = {name: end_offsets(kafka, name) for name in (TICKS, *SIDE)}
+    gone = refusal.begin is _delete_all or refusal.begin is _delete_dead
+    try:
+        sent, bad, watcher, newest, code = asyncio.run(_play(scene, refusal))
+    finally:
+        refusal.end(scene.broker)
     store = RefusedStore(scene.journal)
     outcome.note("packets sent", sent)
-    outcome.demand(
-        "dead letters put aside",
-        watcher.newest.value("records_refused_total", topic=TICKS_DLQ),
-        bad,
+    outcome.demand("ticks acknowledged meanwhile", newest.total("ticks_acked"), sent - bad)
+    limit = 30.0 if refusal.restart else WAIT_MOST_S
+    outcome.demand_most(
+        "longest wait for acknowledged ticks, s", round(watcher.longest_wait_s, 1), limit
     )
-    outcome.demand("dead letters acknowledged", watcher.newest.total("dead_acked"), 0)
-    outcome.demand_least("refusals counted", watcher.newest.total("side_refusals"), bad)
-    outcome.demand("ticks acknowledged meanwhile", watcher.newest.total("ticks_acked"), sent - bad)
-    outcome.demand("producer restarts", watcher.newest.total("producer_restarts"), 0)
-    outcome.demand(
-        "journal backlog at the end, bytes", watcher.newest.value("journal_backlog_bytes"), 0
-    )
-    create_topics(scene.broker)
+    if not refusal.restart:
+        outcome.demand("producer restarts", newest.total("producer_restarts"), 0)
+    for topic in refusal.topics:
+        aside = newest.value("records_refused_total", topic=topic)
+        if topic == TICKS_DLQ:
+            expected = bad if refusal.some is None else refusal.some
+            outcome.demand("dead letters put aside", aside, expected)
+            outcome.demand("dead letters acknowledged", newest.total("dead_acked"), bad - expected)
+        else:
+            outcome.demand("events put aside", aside, newest.total("events_journaled"))
+        if not refusal.by_size:
+            told = any(line.startswith(topic) for line in watcher.problems)
+            outcome.demand(f"{topic} told by /readyz", "yes" if told else "no", "yes")
+    outcome.demand_least("refusals counted", newest.total("side_refusals"), 1)
+    backlog = newest.value("journal_backlog_bytes")
+    outcome.demand("journal backlog at the end, bytes", backlog, 0)
+    outcome.demand("exit code", code, 3)
     outcome.demand("exit code of ws_bridge refused --send", _send(scene), 0)
     outcome.demand("bytes that are still put aside", store.size_bytes, 0)
-    proof = scene.prove(
-        Mark({**offsets, TICKS_DLQ: dict.fromkeys(end_offsets(kafka, TICKS_DLQ), 0)})
-    )
+    if gone:
+        offsets |= {t: dict.fromkeys(end_offsets(kafka, t), 0) for t in refusal.topics}
+    proof = scene.prove(Mark(offsets))
     outcome.demand("packets journaled", sum(proof.back.sessions.values()), sent)
     outcome.demand("dead letters read back", proof.back.dead, bad)
+    events = newest.total("events_journaled")
+    outcome.demand_least("events read back", len(proof.events), 0 if refusal.restart else events)
     proof.demand_nothing_lost(outcome)
     return outcome
 
 
-async def _play(scene: Scene) -> tuple[int, int, Watcher]:
-    async with scene.market(600 * 30, 400.0, parse_script(SCRIPT)) as kite:
-        bridge = scene.bridge(kite.url)
-        async with watched(bridge) as watcher:
-            await bridge.start()
-            await until(lambda: kite.ledger.frames > 50)
-            await asyncio.to_thread(_delete, scene.broker, TICKS_DLQ)
-            await asyncio.wait_for(kite.finished.wait(), 120)
-            await until(lambda: _settled(watcher, kite.ledger.frames), 90)
-            assert await bridge.end(signal.SIGTERM) == 3, bridge.lines
-        return kite.ledger.rows, kite.ledger.bad.total(), watcher
+async def _play(scene: Scene, refusal: Refusal) -> tuple[int, int, Watcher, Scrape, int]:
+    broker, script = scene.broker, parse_script(SCRIPT)
+    ticks = int(RATE * (45 if scene.full else 22))
+    with _packets_of(2_000 if refusal.large_packet else None):
+        async with scene.market(ticks, RATE, script) as kite:
+            if refusal.at_start:
+                await asyncio.to_thread(refusal.begin, broker)
+            bridge = scene.bridge(kite.url)
+            async with watched(bridge) as watcher:
+                await bridge.start()
+                await until(lambda: kite.ledger.frames > 50)
+                if not refusal.at_start:
+                    await asyncio.to_thread(refusal.begin, broker)
+                if refusal.restart:
+                    await until(lambda: kite.ledger.frames > 230)
+                    await asyncio.to_thread(broker.kill)
+                    await asyncio.to_thread(broker.start)
+                await asyncio.wait_for(kite.finished.wait(), 120)
+                await until(lambda: _settled(watcher, kite.ledger.frames), 90)
+                newest = watcher.newest
+                code = await bridge.end(signal.SIGTERM)
+            return kite.ledger.rows, kite.ledger.bad.total(), watcher, newest, code
+
+
+def _packets_of(size: int | None) -> AbstractContextManager[object]:
+    """The packet of a length that Kite does not document has this one."""
+    if size is None:
+        return nullcontext()
+    return patch.object(simulator_faults, "UNKNOWN_LENGTH_BYTES", size)
 
 
 def _settled(watcher: Watcher, frames: int) -> bool:
@@ -73,9 +149,60 @@ def _settled(watcher: Watcher, frames: int) -> bool:
     return newest.total("frames_received") == frames and not newest.value("journal_backlog_bytes")
 
 
-def _delete(server: KafkaServer, topic: str) -> None:
+def _delete_dead(server: KafkaServer) -> None:
+    _delete(server, TICKS_DLQ)
+
+
+def _delete_all(server: KafkaServer) -> None:
+    _delete(server, *SIDE)
+
+
+def _delete(server: KafkaServer, *topics: str) -> None:
     client = devstack_topics.admin(server.bootstrap, os.environ)
-    client.delete_topics([topic])[topic].result(timeout=30)
+    for answer in client.delete_topics(list(topics)).values():
+        answer.result(timeout=30)
+
+
+def _deny(server: KafkaServer) -> None:
+    client = devstack_topics.admin(server.bootstrap, os.environ)
+    who = (ResourcePatternType.LITERAL, "User:*", "*")
+    rules = [
+        AclBinding(ResourceType.TOPIC, topic, *who, operation, permission)
+        for topic in SIDE
+        for operation, permission in (
+            (AclOperation.WRITE, AclPermissionType.DENY),
+            (AclOperation.ALL, AclPermissionType.ALLOW),
+        )
+    ]
+    for answer in client.create_acls(rules).values():
+        answer.result(timeout=30)
+
+
+def _allow(server: KafkaServer) -> None:
+    client = devstack_topics.admin(server.bootstrap, os.environ)
+    anything = AclBindingFilter(
+        ResourceType.TOPIC,
+        None,  # type: ignore[arg-type]  # any; the stubs do not know
+        ResourcePatternType.ANY,
+        None,  # type: ignore[arg-type]
+        None,  # type: ignore[arg-type]
+        AclOperation.ANY,
+        AclPermissionType.ANY,
+    )
+    for answer in client.delete_acls([anything]).values():
+        answer.result(timeout=30)
+
+
+def _limit(server: KafkaServer, topic: str, size: int | None) -> None:
+    """Set ``max.message.bytes``, or take the setting away."""
+    client = devstack_topics.admin(server.bootstrap, os.environ)
+    kind = AlterConfigOpType.DELETE if size is None else AlterConfigOpType.SET
+    entry = ConfigEntry(
+        "max.message.bytes", None if size is None else str(size), incremental_operation=kind
+    )
+    resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
+    for answer in client.incremental_alter_configs([resource]).values():
+        answer.result(timeout=30)
 
 
 def _send(scene: Scene) -> int:
@@ -87,13 +214,58 @@ def _send(scene: Scene) -> int:
     ).returncode
 
 
+def _fault(name: str, title: str, refusal: Refusal) -> Fault:
+    pause = "when the broker is back" if refusal.restart else "without a pause"
+    promise = (
+        f"ticks go on {pause}; each refused record is put aside, counted, and in Kafka "
+        "after `ws_bridge refused --send`; lost = duplicated = reordered = 0"
+    )
+    return Fault(13, name, title, promise, partial(play, refusal=refusal))
+
+
 FAULTS = [
-    Fault(
-        13,
+    _fault(
         "dead-topic-gone",
         "The topic ticks.dlq is deleted under load and created later",
-        "ticks go on; each dead letter is put aside, counted, and in Kafka after "
-        "`ws_bridge refused --send`; lost = duplicated = reordered = 0",
-        no_dead_letters,
-    )
+        Refusal(_delete_dead, create_topics, (TICKS_DLQ,)),
+    ),
+    _fault(
+        "side-topics-missing",
+        "ticks.dlq and feed.events are not there when the bridge starts",
+        Refusal(_delete_all, create_topics, SIDE, at_start=True),
+    ),
+    _fault(
+        "side-rights-missing",
+        "The bridge's user may not write ticks.dlq and feed.events",
+        Refusal(_deny, _allow, SIDE, at_start=True),
+    ),
+    _fault(
+        "side-rights-restart",
+        "The same, and the broker is killed and restarted meanwhile",
+        Refusal(_deny, _allow, SIDE, at_start=True, restart=True),
+    ),
+    _fault(
+        "events-limit",
+        "feed.events has max.message.bytes=10",
+        Refusal(
+            partial(_limit, topic=FEED_EVENTS, size=10),
+            partial(_limit, topic=FEED_EVENTS, size=None),
+            (FEED_EVENTS,),
+            at_start=True,
+            by_size=True,
+        ),
+    ),
+    _fault(
+        "letters-limit",
+        "ticks.dlq has max.message.bytes=1000, and a packet has 2 kB",
+        Refusal(
+            partial(_limit, topic=TICKS_DLQ, size=1000),
+            # So large that each fits, and not all of them in one batch.
+            partial(_limit, topic=TICKS_DLQ, size=3000),
+            (TICKS_DLQ,),
+            by_size=True,
+            some=1,
+            large_packet=True,
+        ),
+    ),
 ]

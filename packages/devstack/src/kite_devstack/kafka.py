@@ -225,9 +225,14 @@ def server_properties(port: int, data: Path) -> str:
     return _PROPERTIES.format(host=HOST, port=port, controller_port=port + 1, data=data)
 
 
-def private_kafka(home: Path, environ: Mapping[str, str], port: int = 0) -> KafkaServer:
+def private_kafka(
+    home: Path,
+    environ: Mapping[str, str],
+    port: int = 0,
+    properties: Mapping[str, str] | None = None,
+) -> KafkaServer:
     """A broker of its own in ``home`` with the jars of the shared stack, for fault tests."""
-    return KafkaServer(home, port, jars=layout_of(environ).jars)
+    return KafkaServer(home, port, jars=layout_of(environ).jars, properties=properties)
 
 
 def _java(*arguments: str) -> list[str]:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from confluent_kafka import KafkaError
+
+_UNFIT: Final = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_RECORD)
 
 
 class DeliveryCounts:
@@ -28,11 +32,13 @@ class Delivery:
     each record, ``error`` names the first failure, and ``ok`` means that all of them are in Kafka.
     """
 
-    __slots__ = ("outstanding", "error", "_counts")
+    __slots__ = ("outstanding", "error", "unfit", "_counts")
 
     def __init__(self) -> None:
         self.outstanding = 0
         self.error: str | None = None
+        self.unfit = False
+        """The first failure is about the record (too large, say), not about the topic."""
         self._counts = DeliveryCounts()
 
     @property
@@ -60,3 +66,4 @@ class Delivery:
         self._counts.failed += count
         if self.error is None:
             self.error = f"{error.name()}: {error.str()}"
+            self.unfit = error.code() in _UNFIT

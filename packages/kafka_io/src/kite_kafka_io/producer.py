@@ -6,8 +6,9 @@ not take, makes the producer fatal: the caller closes it, makes a new one and pu
 its journal; consumers drop the repeats (``duplicates``). That keeps the ticks of an instrument in
 order without waiting for acknowledgements between them.
 
-Dead letters and other single records have no order to keep: their failure is told by their
-``Delivery`` and the caller sends them again.
+Dead letters and other single records belong to an ordinary producer (``gapless=False``): what Kafka
+refuses there is told by the record's ``Delivery``, and neither the records after it nor the ticks
+of another producer are concerned.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from kite_contracts.tick_batch import TickBatch
 from kite_kafka_io.client_log import ClientLog
 from kite_kafka_io.dead_letters import DeadLetter, Headers
 from kite_kafka_io.delivery import Delivery, DeliveryCounts
-from kite_kafka_io.errors import ProducerFatal, QueueFull, RecordTooLarge
+from kite_kafka_io.errors import ProducerFatal, QueueFull, RecordRefused, RecordTooLarge
 from kite_kafka_io.framing import Framing, SingleObjectFraming
 from kite_kafka_io.librdkafka.loops import warm_up as warm_up_loops
 from kite_kafka_io.librdkafka.plain_client import open_client
@@ -49,7 +50,7 @@ _POLL_S: Final = 0.1
 _RECORD_OVERHEAD_BYTES: Final = 64
 
 
-def producer_config(settings: KafkaSettings) -> dict[str, object]:
+def producer_config(settings: KafkaSettings, *, gapless: bool = True) -> dict[str, object]:
     """The librdkafka properties of a ``RecordProducer``."""
     records = settings.max_in_flight + HEADROOM_RECORDS
     tick_bytes = records * (RECORD_MAX_BYTES + _RECORD_OVERHEAD_BYTES)
@@ -59,7 +60,7 @@ def producer_config(settings: KafkaSettings) -> dict[str, object]:
         "acks": "all",
         "max.in.flight.requests.per.connection": 5,
         # Experimental in librdkafka by name; without it a refused batch is skipped: a gap.
-        "enable.gapless.guarantee": True,
+        "enable.gapless.guarantee": gapless,
         "message.timeout.ms": 0,
         # Java's partitioner: other producers of the topic agree on a key's partition.
         "partitioner": "murmur2_random",
@@ -94,9 +95,11 @@ class _Waiting:
 class RecordProducer:
     """One connection to Kafka for ticks, dead letters and events.
 
-    Not thread-safe. Answers are taken in by ``poll`` and ``flush`` only. ``counts`` says what was
-    enqueued, acknowledged and failed; ``fatal`` is None or why this producer must be replaced;
-    ``trouble`` is the last thing librdkafka complained of, such as brokers that do not answer.
+    ``gapless=False`` makes it an ordinary one, which takes single records only: one that is refused
+    is no gap there. Not thread-safe. Answers are taken in by ``poll`` and ``flush`` only.
+    ``counts`` says what was enqueued, acknowledged and failed; ``fatal`` is None or why this
+    producer must be replaced; ``trouble`` is the last thing librdkafka complained of, such as
+    brokers that do not answer.
     Raises ConfigurationError if librdkafka refuses the settings; a broker that is away is no error.
     """
 
@@ -107,6 +110,7 @@ class RecordProducer:
         framing: Framing | None = None,
         ticks_topic: str = "ticks",
         dead_topic: str = "ticks.dlq",
+        gapless: bool = True,
         logger: logging.Logger | None = None,
     ) -> None:
         self.counts = DeliveryCounts()
@@ -117,6 +121,7 @@ class RecordProducer:
         self._dead_topic = dead_topic
         self._max_in_flight = settings.max_in_flight
         self._singles_bytes = 0
+        self._gapless = gapless
         self._closed = False
         self._waiting: dict[int, _Waiting] = {}
         self._numbers = itertools.count(1)
@@ -124,7 +129,8 @@ class RecordProducer:
         self._encoder = TickEncoder(framing.prefix(TICK_SUBJECT, TICK_VERSION))
         self._log = ClientLog(logger if logger is not None else logging.getLogger(__name__))
         try:
-            self._client = open_client(producer_config(settings), self, self._log)
+            config = producer_config(settings, gapless=gapless)
+            self._client = open_client(config, self, self._log)
         except ValueError as exc:
             raise ConfigurationError(f"the Kafka settings are refused: {exc}") from exc
 
@@ -146,6 +152,8 @@ class RecordProducer:
         Raises QueueFull, with nothing taken, and ProducerFatal.
         """
         self._check_usable()
+        if not self._gapless:
+            raise self._make_fatal("an ordinary producer does not keep the order of ticks")
         if self.counts.outstanding + batch.size > self._max_in_flight + HEADROOM_RECORDS:
             raise QueueFull(f"{self.counts.outstanding} records wait for Kafka")
         out, ends, tokens = self._encoder.encode(batch)
@@ -167,7 +175,8 @@ class RecordProducer:
     ) -> None:
         """Enqueue one dead letter, its fields as headers.
 
-        Raises QueueFull, RecordTooLarge, UnknownTopic and ProducerFatal; nothing was taken then.
+        Raises QueueFull, RecordTooLarge, UnknownTopic, RecordRefused (an ordinary producer) and
+        ProducerFatal; nothing was taken then.
         """
         self.produce_record(
             topic if topic is not None else self._dead_topic,
@@ -261,7 +270,7 @@ class RecordProducer:
 
     def _ends_with(self, error: KafkaError, topic: str) -> bool:
         """Whether the refusal of one record is the end of this producer; of a tick it is."""
-        return error.fatal() or topic == self._ticks_topic
+        return error.fatal() or (self._gapless and topic == self._ticks_topic)
 
     def _single_refused(self, error: KafkaError, topic: str, size: int) -> Exception:
         if error.code() == KafkaError._QUEUE_FULL:
@@ -270,7 +279,8 @@ class RecordProducer:
             return RecordTooLarge(f"a record of {size} bytes is too large for {topic}")
         if error.code() in (KafkaError._UNKNOWN_TOPIC, KafkaError.UNKNOWN_TOPIC_OR_PART):
             return explain(error, self._bootstrap, topic)
-        return self._make_fatal(f"a record of {topic} is not taken: {error.str()}")
+        reason = f"a record of {topic} is not taken: {error.str()}"
+        return self._make_fatal(reason) if self._gapless else RecordRefused(reason)
 
     def _make_fatal(self, reason: str) -> ProducerFatal:
         if self.fatal is None and not self._closed:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AclOperation, AdminClient  # type: ignore[attr-defined]
 
 from kite_kafka_io.client_log import ClientLog
 from kite_kafka_io.errors import BrokerUnreachable, KafkaIoError, NotAllowed, UnknownTopic
@@ -69,18 +69,61 @@ def check_topics(
     """
     complaints: list[str] = []
     client = _client(settings, complaints, logger)
-    try:
-        topics = client.list_topics(timeout=timeout_s).topics
-    except KafkaException as exc:
-        client.poll(0)
-        detail = complaints[0] if complaints else None
-        raise explain(exc.args[0], settings.bootstrap, detail=detail) from exc
+    topics = _metadata(client, settings, complaints, timeout_s).topics
     found: dict[str, int] = {}
     for name in names:
         if name not in topics or topics[name].error is not None:
             error = topics[name].error if name in topics else None
             raise explain(error, settings.bootstrap, name)
         found[name] = len(topics[name].partitions)
+    return found
+
+
+def write_problems(
+    settings: KafkaSettings,
+    names: Sequence[str],
+    timeout_s: float = 5.0,
+    *,
+    logger: logging.Logger | None = None,
+) -> dict[str, str]:
+    """Why nothing can be written to a topic, one sentence for each of ``names`` that is missing or
+    that this user has no right to write to; a topic that can be written to is left out.
+
+    Raises BrokerUnreachable, and ConfigurationError if librdkafka refuses the settings.
+    """
+    complaints: list[str] = []
+    client = _client(settings, complaints, logger)
+    metadata = _metadata(client, settings, complaints, timeout_s)
+    missing = {
+        name: str(explain(None, settings.bootstrap, name))
+        for name in names
+        if name not in metadata.topics
+    }
+    if metadata.controller_id not in metadata.brokers:
+        return missing  # librdkafka's broker for tests: none there answers an admin client
+    asked = client.describe_topics(
+        TopicCollection(topic_names=list(names)),
+        include_authorized_operations=True,
+        request_timeout=timeout_s,
+    )
+    found: dict[str, str] = {}
+    for name, answer in asked.items():
+        where = f"topic {name} at {settings.bootstrap}"
+        try:
+            rights = answer.result(timeout=timeout_s).authorized_operations
+        except KafkaException as exc:
+            error = exc.args[0]
+            if error.code() in _MISSING:
+                found[name] = str(explain(error, settings.bootstrap, name))
+            elif error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+                found[name] = f"{where} is hidden from this user; grant it the right to write"
+            else:
+                raise BrokerUnreachable(f"{where} is not described: {error.str()}") from exc
+        except TimeoutError as exc:
+            raise BrokerUnreachable(f"no Kafka broker answers at {settings.bootstrap}") from exc
+        else:
+            if rights and AclOperation.WRITE not in rights:
+                found[name] = f"{where} may not be written by this user; grant it the right"
     return found
 
 
@@ -111,6 +154,17 @@ def topic_ids(
         except TimeoutError as exc:
             raise BrokerUnreachable(f"no Kafka broker answers at {settings.bootstrap}") from exc
     return found
+
+
+def _metadata(
+    client: AdminClient, settings: KafkaSettings, complaints: list[str], timeout_s: float
+) -> Any:
+    try:
+        return client.list_topics(timeout=timeout_s)
+    except KafkaException as exc:
+        client.poll(0)
+        detail = complaints[0] if complaints else None
+        raise explain(exc.args[0], settings.bootstrap, detail=detail) from exc
 
 
 def _uuid(topic_id: Any) -> UUID:

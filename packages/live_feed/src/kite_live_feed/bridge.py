@@ -17,7 +17,9 @@ from kite_broker_zerodha.session.liveness_loop import warm_up as warm_up_livenes
 from kite_broker_zerodha.session.session import KiteSession, SessionState
 from kite_broker_zerodha.subscriptions import Plan
 from kite_contracts.tick_batch import INSTRUMENT_TOKEN, TS_RECV_NS, TickBatch
+from kite_kafka_io.errors import BrokerUnreachable
 from kite_kafka_io.producer import warm_up as warm_up_producer
+from kite_kafka_io.topic_check import write_problems
 from kite_live_feed.bridge_parts import BridgeParts, Group
 from kite_live_feed.counters import Counters, ShardView
 from kite_live_feed.dead_letter_alarm import DeadLetterWatch
@@ -35,6 +37,8 @@ LOOK_S: Final = 0.1
 """So often the pump looks for what wakes nobody: a producer that may be opened again, say."""
 HOUSEKEEPING_S: Final = 1.0
 UNACKED_ALARM_S: Final = 5.0
+TOPICS_S: Final = 30.0
+"""So often Kafka is asked about topics that take no records."""
 RELEASE_S: Final = 2.0
 """So long a shard that goes to another bridge may take to end, and again to be published."""
 
@@ -61,6 +65,7 @@ class Bridge:
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._last_progress_s = parts.clock.monotonic_s()
         self._kafka_silent = False
+        self._topic_problems = dict(parts.topic_problems)
         self._acked = 0
         self._intake = Intake(
             feed=parts.feed,
@@ -107,7 +112,7 @@ class Bridge:
         if self.group is not None:
             found += self.group.problems()
         silent_s = self._silent_s()
-        if not self.settled and silent_s > UNACKED_ALARM_S:
+        if self._awaits_kafka() and silent_s > UNACKED_ALARM_S:
             found.append(
                 f"Kafka has acknowledged nothing for {silent_s:.0f} s; ticks are journaled"
             )
@@ -115,6 +120,8 @@ class Bridge:
             found.append(self._journal.writer.problem)
         if self._dead_letters.problem is not None:
             found.append(self._dead_letters.problem)
+        for topic, why in (self._topic_problems | self._pump.side.problems).items():
+            found.append(f"{topic} takes no records, ticks go on: {why}")
         if self._refused.problem is not None:
             found.append(f"records that Kafka refuses are not put aside: {self._refused.problem}")
         return found
@@ -162,6 +169,7 @@ class Bridge:
         await asyncio.to_thread(warm_up)
         self._start(self._pump_forever())
         self._start(self._keep_house())
+        self._start(self._ask_for_topics())
         stopped = asyncio.create_task(stop.wait())
         try:
             ends: set[asyncio.Future[Any]] = {stopped, self._failed}
@@ -384,7 +392,7 @@ class Bridge:
 
     def _tell_of_kafka(self) -> None:
         """One line when acknowledgements stop, one when they come again."""
-        silent = not self.settled and self._silent_s() > UNACKED_ALARM_S
+        silent = self._awaits_kafka() and self._silent_s() > UNACKED_ALARM_S
         if silent != self._kafka_silent:
             self._kafka_silent = silent
             backlog = self.counters.journal_backlog_bytes
@@ -392,6 +400,21 @@ class Bridge:
                 log.error("Kafka acknowledges nothing; ticks are journaled", backlog_bytes=backlog)
             else:
                 log.info("Kafka acknowledges again", backlog_bytes=backlog)
+
+    async def _ask_for_topics(self) -> None:
+        """Topics that took no records may do so now, and nothing may be there to send to them."""
+        kafka, side = self._parts.kafka, self._pump.side
+        while True:
+            await asyncio.sleep(TOPICS_S)
+            asked = sorted(self._topic_problems | side.problems)
+            if not asked:
+                continue
+            with suppress(BrokerUnreachable):
+                self._topic_problems = await asyncio.to_thread(write_problems, kafka, asked)
+                side.forgive(set(asked) - set(self._topic_problems))
+
+    def _awaits_kafka(self) -> bool:
+        return not self.settled and not self._pump.only_refused(self._journal.writer.end)
 
     def _silent_s(self) -> float:
         return self._parts.clock.monotonic_s() - self._last_progress_s

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -42,6 +43,8 @@ class BridgeParts:
     topics: Topics
     session_options: SessionOptions
     clock: Clock
+    topic_problems: Mapping[str, str] = field(default_factory=dict)
+    """Topic of dead letters or events → why nothing can be written to it, as found at the start."""
     dead_letter_limits: BreakerLimits = field(default_factory=BreakerLimits)
     shards: int = 0
     """The universe is shared out in so many; 0 for a bridge that carries all of its plan."""

@@ -1,10 +1,10 @@
 """The pump: from the journal to acknowledged Kafka records.
 
-It reads the journal from the acknowledged position, decodes and checks a chunk at a time, publishes
-good rows to ``ticks`` and the rest to ``ticks.dlq``, and moves the position forward when Kafka has
-acknowledged every record of a chunk. A crash, an outage and a failed producer are one case to it:
-go back to the position and publish again. Consumers drop the repeats by
-``(feed_session, feed_seq)``.
+It reads the journal from the acknowledged position, decodes and checks a chunk at a time, and
+publishes good rows to ``ticks``. When Kafka has those, the chunk's dead letters and events follow
+by a producer of their own (``side_records``), and when these are in Kafka or put aside on the disk,
+the position moves behind the chunk. A crash, an outage and a failed producer are one case to it: go
+back and publish again. Consumers drop the repeats by ``(feed_session, feed_seq)``.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from kite_live_feed.in_flight import ChunkInFlight, Content, SideRecord
 from kite_live_feed.journal import Chunk, Position
 from kite_live_feed.refused import RefusedStore
 from kite_live_feed.shards import Fence, Frames, newest_frames, superseded
+from kite_live_feed.side_records import SideRecords
 from kite_live_feed.topics import Topics
 from kite_runtime.clock import Clock, SystemClock
 
@@ -45,9 +46,6 @@ PACE_S: Final = 0.001
 """The rest after a chunk of less than ``SMALL_BYTES``: requests to Kafka for a few ticks each would
 cost both sides more than the ticks (docs/performance.md)."""
 PRODUCER_RETRY_S: Final = 1.0
-SIDE_RETRY_S: Final = 0.5
-REFUSED_FOR_S: Final = 30.0
-"""So long a dead letter or an event is sent again before it is put aside."""
 TS_RECV: Final = FRAME_INDEX.index("ts_recv_ns")
 
 
@@ -81,6 +79,7 @@ class Pump:
         reader: ChunkSource,
         cursor: Acknowledged,
         open_producer: Callable[[], RecordProducer],
+        open_side_producer: Callable[[], RecordProducer],
         bounds: TickBounds,
         topics: Topics,
         encode_event: Callable[[dict[str, Any]], bytes],
@@ -91,7 +90,8 @@ class Pump:
         sharded: bool = False,
         pace_s: float = 0.0,
     ) -> None:
-        """``on_batch`` sees every decoded batch, for liveness per instrument. ``refused`` takes
+        """``open_side_producer`` makes an ordinary producer, for all that is no tick.
+        ``on_batch`` sees every decoded batch, for liveness per instrument. ``refused`` takes
         what Kafka refuses for good; without it such a record is sent again for ever. ``sharded``
         keeps the books of shards that change hands. The pump rests ``pace_s`` after a small chunk.
         """
@@ -105,13 +105,15 @@ class Pump:
         self._counters = counters
         self._clock = clock
         self._chunks: deque[ChunkInFlight] = deque()
-        self._with_side: deque[ChunkInFlight] = deque()
-        """Those of them that have dead letters or events: most have none."""
+        """Their ticks are on their way."""
+        self._behind: deque[ChunkInFlight] = deque()
+        """Kafka has their ticks; the first of them waits for its dead letters or events."""
+        self._ticks_to = cursor.position
+        """Kafka has all ticks before it."""
         self._batch = TickBatch(MAX_FRAME_ROWS)  # any frame fits; memory is touched as used
         self._producer: RecordProducer | None = None
         self._producer_due = 0.0
-        self._side_due = 0.0
-        self._refused = refused
+        self.side = SideRecords(open_side_producer, counters, clock, refused)
         self._sharded = sharded
         self.acked_ns: dict[int, int] = {}
         """Shard → receive time of its last frame that Kafka has; kept for a sharded bridge."""
@@ -122,12 +124,10 @@ class Pump:
         self._pace_s = pace_s
         self._rested_s = 0.0
         """When the rest after a small chunk is over."""
-        self._given_up: set[str] = set()
-        """Topics that refuse for good: their records are put aside at the first refusal."""
 
     @property
     def oldest_recv_ns(self) -> int:
-        """Receive time of the oldest frame on its way to Kafka, 0 when there is none."""
+        """Receive time of the oldest frame whose ticks are on their way, 0 when there is none."""
         return next((chunk.oldest_recv_ns for chunk in self._chunks if chunk.frames), 0)
 
     @property
@@ -138,7 +138,11 @@ class Pump:
     @property
     def idle(self) -> bool:
         """True when nothing of what was handed to Kafka is unacknowledged."""
-        return not self._chunks
+        return not self._chunks and not self._behind
+
+    def only_refused(self, end: Position) -> bool:
+        """Of all before ``end`` Kafka lacks only what it refuses: it is not Kafka that is away."""
+        return bool(self.side.problems) and not self._chunks and self._ticks_to >= end
 
     def step(self) -> bool:
         """Publish one chunk of the journal; False where there was none, or it was not the time.
@@ -148,7 +152,7 @@ class Pump:
         producer = self._ready_producer()
         if producer is None or producer.fatal is not None or self.rest_s > 0:
             return False
-        self.held_up = producer.capacity_left == 0
+        self.held_up = producer.capacity_left == 0 or self.side.full
         chunk = None if self.held_up else self._reader.read_chunk(CHUNK_BYTES)
         if chunk is None:
             return False
@@ -162,46 +166,56 @@ class Pump:
 
     def collect(self) -> None:
         """Take in acknowledgements and failures, and move the acknowledged position."""
-        producer = self._producer
-        if producer is None:
-            return
-        producer.poll(0)
-        self._counters.in_flight = producer.in_flight
-        if producer.fatal is not None:
-            self._start_over(producer, producer.fatal)
-            return
-        try:
-            self._retry_side_records()
-        except ProducerFatal as error:
-            self._start_over(producer, str(error))
-            return
-        if self._chunks and self._chunks[0].done:
+        producer, in_flight = self._producer, 0
+        if producer is not None:
+            producer.poll(0)
+            in_flight = producer.in_flight
+            if producer.fatal is not None:
+                self._start_over(producer, producer.fatal)
+        if self._chunks and self._chunks[0].delivery.ok:
+            self._book_ticks()
+        self.side.collect()
+        self._counters.in_flight = in_flight + self.side.in_flight
+        if self._behind and not self._behind[0].side_left:
             self._acknowledge()
 
-    def _acknowledge(self) -> None:
-        """Move the position behind all chunks that are done: one write for all of them."""
-        now_ns, chunks = self._clock.now_ns(), self._chunks
-        while chunks and chunks[0].done:
+    def _book_ticks(self) -> None:
+        """Kafka has the ticks of these chunks; now their dead letters and events go."""
+        now_ns, chunks, behind = self._clock.now_ns(), self._chunks, self._behind
+        while chunks and chunks[0].delivery.ok:
             chunk = chunks.popleft()
-            position = chunk.position
             chunk.book(self._counters, now_ns)
             self.acked_ns.update(chunk.newest_ns)
             if chunk.side:
-                self._with_side.popleft()
-                self._welcome(chunk)
+                self.side.send(chunk.side)
+                chunk.side = []
+            if behind and not chunk.side_left and not behind[-1].side_left:
+                behind[-1] = chunk  # one that waits for nothing stands for all before it
+            else:
+                behind.append(chunk)
+        self._ticks_to = chunk.position
+
+    def _acknowledge(self) -> None:
+        """Move the position behind all chunks that are done: one write for all of them."""
+        behind = self._behind
+        while behind and not behind[0].side_left:
+            position = behind.popleft().position
         self._cursor.advance(position)
 
     def wait(self, timeout_s: float) -> None:
         """Block until an acknowledgement arrives or the time is up."""
-        if self._producer is not None:
+        if self._producer is not None and self._chunks:
             self._producer.poll(timeout_s)
+        else:
+            self.side.wait(timeout_s)
 
     def close(self) -> int:
         """Leave Kafka; returns how many chunks are unacknowledged. The journal keeps them."""
         if self._producer is not None:
             self._producer.close()
             self._producer = None
-        return len(self._chunks)
+        self.side.close()
+        return len(self._chunks) + len(self._behind)
 
     def _ready_producer(self) -> RecordProducer | None:
         if self._producer is None and self._clock.monotonic_s() >= self._producer_due:
@@ -214,61 +228,10 @@ class Pump:
         self._producer = None
         self._producer_due = self._clock.monotonic_s() + PRODUCER_RETRY_S
         self._counters.producer_restarts += 1
+        for chunk in self._chunks:
+            self.side.drop(chunk.side)
         self._chunks.clear()
-        self._with_side.clear()
-        self._reader.seek(self._cursor.position)
-
-    def _retry_side_records(self) -> None:
-        if not self._with_side:
-            return
-        now = self._clock.monotonic_s()
-        if now < self._side_due:
-            return
-        failed = [record for chunk in self._with_side for record in chunk.failed_side_records()]
-        if failed:
-            self._side_due = now + SIDE_RETRY_S
-            log.warning(
-                "dead letters or events were refused; sending them again",
-                count=len(failed),
-                reason=failed[0].delivery.error,
-            )
-        for record in failed:
-            if not self._put_aside(record, now):
-                record.attempt()
-
-    def _put_aside(self, record: SideRecord, now_s: float) -> bool:
-        """Count a refusal; True when the record is in the file of refused ones now."""
-        if record.no_room:
-            return False
-        self._counters.side_refusals += 1
-        if record.refused_since_s is None:
-            record.refused_since_s = now_s
-        overdue = now_s - record.refused_since_s >= REFUSED_FOR_S
-        if self._refused is None or not (overdue or record.topic in self._given_up):
-            return False
-        error = record.delivery.error or ""
-        record.aside = self._refused.put(
-            record.topic, record.content(), error, self._clock.now_ns()
-        )
-        if not record.aside:
-            log.error("a refused record is not put aside", reason=self._refused.problem)
-            return False
-        self._counters.refused[record.topic] += 1
-        if record.topic not in self._given_up:
-            self._given_up.add(record.topic)
-            log.error(
-                "Kafka refuses records for good; they are put aside until `ws_bridge refused "
-                "--send`",
-                topic=record.topic,
-                folder=str(self._refused.directory),
-                reason=error,
-            )
-        return True
-
-    def _welcome(self, chunk: ChunkInFlight) -> None:
-        """A topic that takes records again gets its whole half minute the next time."""
-        if self._given_up:
-            self._given_up -= {each.topic for each in chunk.side if not each.aside}
+        self._reader.seek(self._ticks_to)
 
     def _publish(self, producer: RecordProducer, chunk: Chunk) -> None:
         entry = ChunkInFlight(chunk.position_after)
@@ -283,13 +246,12 @@ class Pump:
         for event in chunk.events:
             record = orjson.loads(event)
             key, value = f"{record['feed']}-{record['shard']}".encode(), self._encode_event(record)
-            topic = self._topics.events
-            send = partial(producer.produce_record, topic, key, value)
-            self._send(entry, SideRecord(send, topic, partial(Content, key, value, [])))
+            content = partial(Content, key, value, [])
+            self._add_side(entry, SideRecord(entry, self._topics.events, len(value), content))
         for damage in chunk.damage:
             self._counters.journal_damage += 1
             letter = letter_of_damage(damage, chunk.buffer, self._clock.now_ns())
-            self._send_dead(producer, letter, entry)
+            self._add_dead(letter, entry)
 
     def _of_this_bridge(self, frames: Frames) -> Frames:
         """Without the frames that another bridge has taken over; the journal keeps them."""
@@ -313,28 +275,22 @@ class Pump:
             if self._on_batch is not None:
                 self._on_batch(batch)
             if taken_ticks < batch.size:
-                self._send_faults(producer, chunk, batch, entry)
+                self._add_faults(chunk, batch, entry)
 
-    def _send_faults(
-        self, producer: RecordProducer, chunk: Chunk, batch: TickBatch, entry: ChunkInFlight
-    ) -> None:
+    def _add_faults(self, chunk: Chunk, batch: TickBatch, entry: ChunkInFlight) -> None:
         for row in np.flatnonzero(batch.verdict[: batch.size] != Verdict.OK).tolist():
-            letter = letter_of_row(batch, row, chunk.buffer)
-            self._send_dead(producer, letter, entry)
+            self._add_dead(letter_of_row(batch, row, chunk.buffer), entry)
 
-    def _send_dead(
-        self, producer: RecordProducer, letter: DeadLetter, entry: ChunkInFlight
-    ) -> None:
+    def _add_dead(self, letter: DeadLetter, entry: ChunkInFlight) -> None:
         self._counters.dead_published += 1
-        send = partial(producer.produce_dead, letter)
-        content = lambda: Content(letter.key(), letter.raw, letter.headers())  # noqa: E731
-        self._send(entry, SideRecord(send, self._topics.dead, content, letter.reason))
+        content = partial(Content.of_letter, letter)
+        record = SideRecord(entry, self._topics.dead, len(letter.raw), content, letter.reason)
+        self._add_side(entry, record)
 
-    def _send(self, entry: ChunkInFlight, record: SideRecord) -> None:
-        if not entry.side:
-            self._with_side.append(entry)
+    def _add_side(self, entry: ChunkInFlight, record: SideRecord) -> None:
         entry.side.append(record)
-        record.attempt()
+        entry.side_left += 1
+        self.side.hold(record)
 
 
 def make_pump(
@@ -353,9 +309,13 @@ def make_pump(
     descriptor ``wake_by`` when there is something to :meth:`~Pump.collect`."""
     codec = AvroCodec(framing)
 
-    def open_producer() -> RecordProducer:
+    def open_producer(*, gapless: bool = True) -> RecordProducer:
         producer = RecordProducer(
-            kafka, framing=framing, ticks_topic=topics.ticks, dead_topic=topics.dead
+            kafka,
+            framing=framing,
+            ticks_topic=topics.ticks,
+            dead_topic=topics.dead,
+            gapless=gapless,
         )
         if wake_by is not None:
             producer.wake_by(wake_by)
@@ -365,6 +325,7 @@ def make_pump(
         reader=reader,
         cursor=cursor,
         open_producer=open_producer,
+        open_side_producer=partial(open_producer, gapless=False),
         bounds=tick_bounds(),
         topics=topics,
         encode_event=lambda record: codec.encode("feed_event", record),

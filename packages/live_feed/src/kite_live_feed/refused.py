@@ -14,7 +14,7 @@ import base64
 import errno
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,15 +66,20 @@ class RefusedStore:
 
     def put(self, topic: str, content: Content, error: str, now_ns: int) -> bool:
         """Store one record; False, and a ``problem``, when it was not stored."""
-        line = _pack(
-            RefusedRecord(topic, content.key, content.value, content.headers, error, now_ns)
+        return self.put_all(topic, [(content, error)], now_ns)
+
+    def put_all(self, topic: str, records: Iterable[tuple[Content, str]], now_ns: int) -> bool:
+        """Store all of these, each with its error, by one write to the disk, or none of them."""
+        lines = b"".join(
+            _pack(RefusedRecord(topic, each.key, each.value, each.headers, error, now_ns))
+            for each, error in records
         )
         try:
-            if self.size_bytes + len(line) > self._bytes_max:
+            if self.size_bytes + len(lines) > self._bytes_max:
                 self.problem = f"{self.directory} is full ({self._bytes_max} bytes)"
                 return False
             self.directory.mkdir(exist_ok=True)
-            _append(self.directory / f"{quote(topic, safe='')}{SUFFIX}", line)
+            _append(self.directory / f"{quote(topic, safe='')}{SUFFIX}", lines)
         except OSError as exc:
             self.problem = f"{self.directory} cannot be written ({exc.strerror})"
             return False
@@ -95,12 +100,12 @@ def read_refused(path: Path) -> Iterator[RefusedRecord]:
                 ) from exc
 
 
-def _append(path: Path, line: bytes) -> None:
-    """One whole line or none, on the disk when this returns. Raises OSError."""
+def _append(path: Path, lines: bytes) -> None:
+    """All of the lines or none, on the disk when this returns. Raises OSError."""
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
         size = os.fstat(fd).st_size
-        if os.write(fd, line) != len(line):
+        if os.write(fd, lines) != len(lines):
             os.ftruncate(fd, size)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         os.fdatasync(fd)

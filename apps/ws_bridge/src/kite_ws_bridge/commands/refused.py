@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -28,6 +29,7 @@ from kite_ws_bridge.commands.options import Bootstrap, Root
 from kite_ws_bridge.settings import load_settings
 
 DEADLINE_S: Final = 30.0
+WINDOW: Final = 1_000
 SENDING: Final = ".sending"
 
 
@@ -61,7 +63,7 @@ def command(
     if send and found:
         kafka = settings.require_kafka()
         check_topics(kafka, tuple(sorted({str(each["topic"]) for each in found})))
-        producer = RecordProducer(kafka)
+        producer = RecordProducer(kafka, gapless=False)
         try:
             # Those that an interrupted call has left come first; their names are needed again.
             for path in sorted(store.files(), key=lambda each: each.suffix != SENDING):
@@ -95,21 +97,26 @@ def _send_file(path: Path, producer: RecordProducer) -> int:
     if taken != path:
         path.rename(taken)
     with _alone(taken):
-        delivery, count = Delivery(), 0
-        for record in read_refused(taken):
-            _produce(producer, record, delivery)
-            count += 1
-        left = producer.flush(DEADLINE_S)
-        if left or not delivery.ok:
-            raise KafkaUnreachable(
-                f"Kafka has not taken the records of {taken}: {delivery.error or 'no answer'}; "
-                "they stay there, send them again later"
-            )
+        records, count = read_refused(taken), 0
+        while some := list(islice(records, WINDOW)):
+            sent = [(record, _produce(producer, record)) for record in some]
+            producer.flush(DEADLINE_S)
+            for record, delivery in sent:
+                if delivery.unfit:  # in a batch with others, perhaps not by itself
+                    delivery = _produce(producer, record)
+                    producer.flush(DEADLINE_S)
+                if not delivery.ok:
+                    raise KafkaUnreachable(
+                        f"Kafka has not taken the records of {taken}: "
+                        f"{delivery.error or 'no answer'}; they stay there, send them again later"
+                    )
+            count += len(some)
         taken.unlink()
     return count
 
 
-def _produce(producer: RecordProducer, record: RefusedRecord, delivery: Delivery) -> None:
+def _produce(producer: RecordProducer, record: RefusedRecord) -> Delivery:
+    delivery = Delivery()
     arguments = (record.topic, record.key, record.value, delivery)
     try:
         try:
@@ -119,6 +126,7 @@ def _produce(producer: RecordProducer, record: RefusedRecord, delivery: Delivery
             producer.produce_record(*arguments, headers=record.headers)
     except RecordTooLarge as error:
         raise ConfigurationError(f"{error}; raise KAFKA_MESSAGE_MAX_BYTES") from error
+    return delivery
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from kite_broker_zerodha.session.options import SessionOptions
 from kite_kafka_io.errors import BrokerUnreachable
 from kite_kafka_io.registry import open_framing
 from kite_kafka_io.settings import KafkaSettings
-from kite_kafka_io.topic_check import check_topics
+from kite_kafka_io.topic_check import check_topics, write_problems
 from kite_live_feed.bridge_parts import BridgeParts
 from kite_live_feed.journal import Journal
 from kite_live_feed.market_hours import SESSIONS, load_market_hours
@@ -105,7 +105,7 @@ def command(
     configure_logs(secrets=secrets)
     topics = Topics()
     is_open = _is_open(settings.root)  # forks, so it comes before every thread
-    _check_kafka(kafka, topics, count, store_and_forward)
+    topic_problems = _check_kafka(kafka, topics, count, store_and_forward)
     parts = BridgeParts(
         feed=settings.name,
         endpoint=settings.endpoint,
@@ -115,6 +115,7 @@ def command(
         topics=topics,
         session_options=SessionOptions(is_open=is_open),
         clock=SystemClock(),
+        topic_problems=topic_problems,
         dead_letter_limits=settings.dead_letter_limits,
         shards=count or 0,
     )
@@ -147,16 +148,24 @@ def _given(
 
 def _check_kafka(
     kafka: KafkaSettings, topics: Topics, shards: int | None, store_and_forward: bool
-) -> None:
-    names = topics.names if shards is None else (*topics.names, SHARDS)
+) -> dict[str, str]:
+    """Why dead letters or events cannot be written, by topic: no reason to leave the ticks alone.
+
+    Raises UnknownTopic where there is no place for ticks, and BrokerUnreachable.
+    """
     try:
-        found = check_topics(kafka, names)
+        found = check_topics(kafka, (topics.ticks,) if shards is None else (topics.ticks, SHARDS))
         if shards is not None:
             check_partitions(found[SHARDS], shards)
+        problems = write_problems(kafka, (topics.dead, topics.events))
     except BrokerUnreachable as error:
         if not store_and_forward:
             raise
         say(f"{error}; journaling until one does")
+        return {}
+    for problem in problems.values():
+        say(f"WARNING: {problem}; ticks go on, and what belongs there is put aside in a file")
+    return problems
 
 
 def _is_open(root: Path) -> IsOpen:

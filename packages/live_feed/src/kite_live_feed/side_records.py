@@ -1,0 +1,304 @@
+"""Dead letters and feed events on their way to Kafka, by a producer of their own.
+
+What Kafka refuses here must not concern the ticks. Each topic has a lane, a queue in order. A
+refusal of the topic (missing, no right to write) stops the lane: its first record is tried again
+now and then, alone, and after half a minute all that wait are put aside in a file; from then on
+what comes is put aside at once, until the topic takes the record that is tried. A record that is
+refused for what it is (too large) is put aside at once and stops nothing; because Kafka answers
+for a batch as a whole, that verdict counts only for a record that was sent by itself.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Final
+
+import structlog
+
+from kite_kafka_io.delivery import Delivery
+from kite_kafka_io.errors import (
+    ProducerFatal,
+    QueueFull,
+    RecordRefused,
+    RecordTooLarge,
+    UnknownTopic,
+)
+from kite_kafka_io.producer import RecordProducer
+from kite_live_feed.counters import Counters
+from kite_live_feed.in_flight import SideRecord
+from kite_live_feed.refused import RefusedStore
+from kite_runtime.clock import Clock
+
+log = structlog.get_logger()
+
+RETRY_S: Final = 0.5
+REFUSED_FOR_S: Final = 30.0
+"""So long the first record of a topic is tried again before all that wait are put aside."""
+STORE_S: Final = 0.1
+STORE_RECORDS: Final = 1_000
+"""At most so many are written to the disk, synced, and this often: the loop waits for it."""
+WINDOW: Final = 1_000
+"""Records of a topic that are in Kafka's hands at once."""
+BYTES_MAX: Final = 64 * 1024 * 1024
+"""What all side records together may hold in memory; more stay in the journal."""
+_OVERHEAD_BYTES: Final = 1_000
+
+
+@dataclass
+class _Lane:
+    """One topic. A record goes through ``waiting``, ``sent`` and perhaps ``refused`` or ``doomed``,
+    the newest is in ``waiting``."""
+
+    topic: str
+    waiting: deque[SideRecord] = field(default_factory=deque)
+    sent: deque[SideRecord] = field(default_factory=deque)
+    refused: list[SideRecord] = field(default_factory=list)
+    """Answered; what was sent with them is not yet, and nothing more is sent until it is."""
+    doomed: list[SideRecord] = field(default_factory=list)
+    """Will be put aside."""
+    since_s: float | None = None
+    """Since when the topic refuses, on the monotonic clock; None while it does not."""
+    problem: str = ""
+    """Why it refuses."""
+    given_up: bool = False
+    due_s: float = 0.0
+    store_due_s: float = 0.0
+
+    def accept(self) -> None:
+        """The topic takes records; the next time that it does not gets its whole half minute."""
+        self.since_s, self.problem, self.given_up = None, "", False
+
+    def back(self, records: list[SideRecord]) -> None:
+        """These wait again, before all others."""
+        self.waiting.extendleft(reversed(records))
+
+    @property
+    def may_send(self) -> bool:
+        """Whether the first that waits may go now, as to what is on its way."""
+        if not self.waiting or self.refused:
+            return False
+        if self.since_s is not None or self.waiting[0].alone or (self.sent and self.sent[-1].alone):
+            return not self.sent
+        return len(self.sent) < WINDOW
+
+
+class SideRecords:
+    """Everything that is not a tick. Not thread-safe: the pump's loop calls it."""
+
+    def __init__(
+        self,
+        open_producer: Callable[[], RecordProducer],
+        counters: Counters,
+        clock: Clock,
+        refused: RefusedStore | None,
+    ) -> None:
+        """Without ``refused`` a record that Kafka does not take is sent again for ever."""
+        self._open_producer = open_producer
+        self._counters = counters
+        self._clock = clock
+        self._refused = refused
+        self._producer: RecordProducer | None = None
+        self._producer_due_s = 0.0
+        self._lanes: dict[str, _Lane] = {}
+        self._bytes = 0
+
+    @property
+    def full(self) -> bool:
+        """No more should come before some of those that are here have gone."""
+        return self._bytes >= BYTES_MAX
+
+    @property
+    def in_flight(self) -> int:
+        """Records that Kafka has and has not answered for."""
+        return 0 if self._producer is None else self._producer.in_flight
+
+    @property
+    def problems(self) -> dict[str, str]:
+        """Topic → why it refuses what is sent to it now."""
+        return {lane.topic: lane.problem for lane in self._lanes.values() if lane.problem}
+
+    def forgive(self, topics: Iterable[str]) -> None:
+        """These can be written to again, as Kafka says; what waits for them finds out by itself."""
+        for topic in topics:
+            lane = self._lanes.get(topic)
+            if lane is not None and not (lane.waiting or lane.sent or lane.refused):
+                lane.accept()
+
+    def hold(self, record: SideRecord) -> None:
+        """It is in memory now, and will be handed over by ``send`` or ``drop``."""
+        self._bytes += record.size + _OVERHEAD_BYTES
+
+    def drop(self, records: Iterable[SideRecord]) -> None:
+        """Forget records that were never sent."""
+        for each in records:
+            self._bytes -= each.size + _OVERHEAD_BYTES
+
+    def send(self, records: Iterable[SideRecord]) -> None:
+        """Send these, after those that came before them."""
+        for each in records:
+            lane = self._lanes.get(each.topic)
+            if lane is None:
+                lane = self._lanes[each.topic] = _Lane(each.topic)
+            lane.waiting.append(each)
+
+    def collect(self) -> None:
+        """Take in answers, send what may be sent, put aside what is refused for good."""
+        producer = self._producer
+        if producer is not None:
+            producer.poll(0)
+            if producer.fatal is not None:
+                self._replace(producer, producer.fatal)
+        for lane in self._lanes.values():
+            if lane.sent:
+                self._take_answers(lane)
+            if lane.may_send and self._clock.monotonic_s() >= lane.due_s:
+                self._send(lane)
+            if lane.doomed and self._clock.monotonic_s() >= lane.store_due_s:
+                self._put_aside(lane)
+
+    def wait(self, timeout_s: float) -> None:
+        """Block until an answer arrives or the time is up."""
+        if self._producer is not None:
+            self._producer.poll(timeout_s)
+
+    def close(self) -> None:
+        """Leave Kafka; what is not acknowledged is given up."""
+        if self._producer is not None:
+            self._producer.close()
+            self._producer = None
+
+    def _take_answers(self, lane: _Lane) -> None:
+        while lane.sent and lane.sent[0].delivery.done:
+            record = lane.sent.popleft()
+            if record.delivery.error is None:
+                lane.accept()
+                self._book(record)
+            else:
+                self._counters.side_refusals += 1
+                lane.refused.append(record)
+        if lane.refused and not lane.sent:
+            self._judge(lane)
+
+    def _judge(self, lane: _Lane) -> None:
+        """What becomes of those that were refused, when all that was sent is answered."""
+        refused, lane.refused = lane.refused, []
+        error = next((each.delivery.error for each in refused if not each.delivery.unfit), None)
+        crowded = self._bytes >= BYTES_MAX // 2
+        if error is None and (refused[0].alone or crowded):
+            self._doom(lane, refused)
+            return
+        for each in refused:
+            each.alone = each.delivery.unfit
+        lane.back(refused)
+        if error is None:
+            return
+        now = self._clock.monotonic_s()
+        lane.due_s = now + RETRY_S
+        if lane.since_s is None:
+            lane.since_s = now
+            log.warning("Kafka refuses records; trying again", topic=lane.topic, reason=error)
+        lane.problem = error
+        overdue = lane.given_up or crowded or now - lane.since_s >= REFUSED_FOR_S
+        if self._refused is not None and overdue:
+            for each in lane.waiting:
+                each.delivery.error = error
+            self._doom(lane, lane.waiting)
+            lane.waiting.clear()
+            if not lane.given_up:
+                lane.given_up = True
+                log.error(
+                    "Kafka refuses records for good; they are put aside until `ws_bridge refused "
+                    "--send`",
+                    topic=lane.topic,
+                    folder=str(self._refused.directory),
+                    reason=error,
+                )
+
+    def _doom(self, lane: _Lane, records: Iterable[SideRecord]) -> None:
+        if self._refused is not None:
+            lane.doomed.extend(records)
+        else:
+            lane.back(list(records))
+            lane.due_s = self._clock.monotonic_s() + RETRY_S
+
+    def _put_aside(self, lane: _Lane) -> None:
+        """Into the file, and only then done with: the journal's position may go on."""
+        assert self._refused is not None
+        problem = self._refused.problem
+        records = list(islice(lane.doomed, STORE_RECORDS))
+        pairs = [(each.content(), each.delivery.error or "") for each in records]
+        lane.store_due_s = self._clock.monotonic_s() + STORE_S
+        if not self._refused.put_all(lane.topic, pairs, self._clock.now_ns()):
+            if problem is None:
+                log.error("refused records are not put aside", reason=self._refused.problem)
+            lane.back(lane.doomed)
+            lane.doomed = []
+            lane.due_s = self._clock.monotonic_s() + RETRY_S
+            return
+        if not lane.given_up:
+            log.error(
+                "Kafka refuses records for what they are; they are put aside",
+                topic=lane.topic,
+                count=len(records),
+                folder=str(self._refused.directory),
+                reason=pairs[0][1],
+            )
+        del lane.doomed[: len(records)]
+        self._counters.refused[lane.topic] += len(records)
+        for each in records:
+            self._done(each)
+
+    def _send(self, lane: _Lane) -> None:
+        if self._producer is None:
+            if self._clock.monotonic_s() < self._producer_due_s:
+                return
+            self._producer = self._open_producer()
+        while lane.may_send:
+            record = lane.waiting[0]
+            delivery, content = Delivery(), record.content()
+            record.delivery = delivery
+            try:
+                self._producer.produce_record(
+                    lane.topic, content.key, content.value, delivery, headers=content.headers
+                )
+            except QueueFull:
+                lane.due_s = self._clock.monotonic_s() + RETRY_S
+                return
+            except ProducerFatal as fatal:
+                lane.sent.append(lane.waiting.popleft())
+                self._replace(self._producer, str(fatal))
+                return
+            except (RecordTooLarge, UnknownTopic, RecordRefused) as refused:
+                delivery.error = str(refused)
+                delivery.unfit = isinstance(refused, RecordTooLarge)
+            lane.sent.append(lane.waiting.popleft())
+            if delivery.error is not None:
+                return  # an answer already: no use in sending those behind it
+
+    def _replace(self, producer: RecordProducer, reason: str) -> None:
+        """A producer that ends takes with it what it had: as if each topic had refused it."""
+        log.warning("the producer of dead letters and events failed", reason=reason)
+        producer.close()
+        self._producer = None
+        self._producer_due_s = self._clock.monotonic_s() + RETRY_S
+        for lane in self._lanes.values():
+            for record in lane.sent:
+                if not record.delivery.ok:
+                    record.delivery = Delivery()
+                    record.delivery.error = reason
+            self._take_answers(lane)
+
+    def _book(self, record: SideRecord) -> None:
+        if record.reason is None:
+            self._counters.events_acked += 1
+        else:
+            self._counters.dead_acked += 1
+            self._counters.dead_by_reason[record.reason] += 1
+        self._done(record)
+
+    def _done(self, record: SideRecord) -> None:
+        self._bytes -= record.size + _OVERHEAD_BYTES
+        record.chunk.side_left -= 1
