@@ -220,3 +220,9 @@ def test_exit_codes() -> None:
         (ValueError("x"), 1),
     ):
         assert exit_code_of(error) == code
+
+
+@pytest.mark.parametrize(("text", "share"), [("1%", 0.01), ("0.5 %", 0.005), ("100%", 1.0)])
+def test_the_share_is_a_setting(tmp_path: Path, text: str, share: float) -> None:
+    settings = load_settings(tmp_path, {"WS_BRIDGE_DLQ_ALARM_SHARE": text})
+    assert settings.dead_letter_limits.share == share

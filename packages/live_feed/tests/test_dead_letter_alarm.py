@@ -5,14 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pytest
 from bridge_cases import Stage, events_of
 
 from kite_contracts.validate import explain
 from kite_kafka_io.breaker import BreakerLimits
 from kite_kafka_io.codec import AvroCodec
 from kite_live_feed.dead_letter_alarm import DeadLetterWatch
-from kite_ws_bridge.settings import load_settings
 
 NS = 1_000_000_000
 LIMITS = BreakerLimits(share=0.1, window_s=60, least=5, clear_s=30)
@@ -62,9 +60,3 @@ def test_a_feed_with_few_dead_letters_says_nothing(tmp_path: Path) -> None:
             watch.look(float(second), second * NS)
     assert told == []
     assert 0.04 < stage.counters.dead_letter_share < 0.06
-
-
-@pytest.mark.parametrize(("text", "share"), [("1%", 0.01), ("0.5 %", 0.005), ("100%", 1.0)])
-def test_the_share_is_a_setting(tmp_path: Path, text: str, share: float) -> None:
-    settings = load_settings(tmp_path, {"WS_BRIDGE_DLQ_ALARM_SHARE": text})
-    assert settings.dead_letter_limits.share == share

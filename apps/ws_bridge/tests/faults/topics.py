@@ -37,7 +37,7 @@ from kite_live_feed.topics import FEED_EVENTS, TICKS, TICKS_DLQ
 from kite_runtime.testing import import_path
 from kite_simulator import faults as simulator_faults
 from kite_simulator import parse_script
-from kite_ws_bridge.status_facts import Scrape
+from kite_ws_bridge.commands.status import Scrape
 
 SCRIPT = "120 violation; 140 garbage; 160 unknown-length; 180 truncate; 200 violation; 220 trailing"
 SIDE = (TICKS_DLQ, FEED_EVENTS)
