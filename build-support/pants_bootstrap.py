@@ -4,10 +4,10 @@ Runs under the Python that Pants itself will use (3.7 to 3.9), so it imports the
 alone. What it leaves in the folder:
 
     venv/   a virtual environment with Pants
-    pex     the Pex command line, only where the release download cannot be reached
+    pex     the Pex command line, built from the package index
     ready   shell assignments that ``./pants`` reads; written last, so it vouches for the rest
     lock    held while installing, so that two first starts at once do not clash
-    log     what pip said
+    log     what pip printed
 
 Exit codes: 0 installed, 1 failed, 75 the package index cannot be reached.
 """
@@ -22,12 +22,10 @@ import shlex
 import shutil
 import subprocess
 import sys
-import urllib.request
 from pathlib import Path
 
 EXIT_FAILED = 1
 EXIT_TRY_AGAIN = 75
-PROBE_TIMEOUT_S = 5.0
 
 # What pip 20 to 24 prints when it gets no answer, as against an answer it does not like.
 UNREACHABLE = (
@@ -83,7 +81,7 @@ def run_pip(venv: Path, log: Path, *arguments: str) -> None:
             EXIT_TRY_AGAIN,
         )
     reason = next((line for line in reversed(lines) if line.startswith("ERROR")), "no reason given")
-    raise BootstrapError(f"pip failed ({reason[:200]}); all it said is in {log}.", EXIT_FAILED)
+    raise BootstrapError(f"pip failed ({reason[:200]}); its output is in {log}.", EXIT_FAILED)
 
 
 def output_of(venv: Path, *arguments: str) -> str:
@@ -98,41 +96,33 @@ def output_of(venv: Path, *arguments: str) -> str:
     return result.stdout.strip() if result.returncode == 0 else ""
 
 
-def release_reachable(venv: Path) -> bool:
-    """Whether the Pex release that Pants would download answers within a few seconds."""
-    code = (
-        "from pants.backend.python.util_rules.pex_cli import PexCli as P;"
-        "print(P.default_url_template.format(version=P.default_version))"
-    )
-    url = output_of(venv, "-c", code)
-    try:
-        request = urllib.request.Request(url, method="HEAD")
-        with urllib.request.urlopen(request, timeout=PROBE_TIMEOUT_S) as answer:
-            return bool(answer.status == 200)
-    except (OSError, ValueError):
-        return False
+def build_pex_cli(cache: Path, venv: Path, version: str) -> str:
+    """Build the Pex command line from the package index; the same version gives the same bytes.
 
-
-def build_pex_cli(cache: Path, venv: Path) -> str:
-    """Build the Pex command line from the package index.
-
-    Returns the line Pants compares it with: version, platform, SHA-256 and size in bytes.
+    Pex builds itself: a file made by the older Pex that Pants brings would start on no newer
+    Python. Returns the line Pants compares it with: version, platform, SHA-256 and size in bytes.
     """
-    version = output_of(venv, "-c", "import pex.version; print(pex.version.__version__)")
-    wheels = cache / "wheels"
-    say(f"the release download of Pex {version} cannot be reached; building it from the index")
-    run_pip(venv, cache / "log", "download", "--no-deps", "-d", str(wheels), f"pex=={version}")
-    target = cache / "pex"
-    command = [str(venv / "bin" / "pex"), f"pex=={version}", "--no-index", "-f", str(wheels)]
+    wheels, library, root = cache / "wheels", cache / "pex_library", cache / "pex_root"
+    log, target = cache / "log", cache / "pex"
+    run_pip(venv, log, "download", "--no-deps", "-d", str(wheels), f"pex=={version}")
+    offline = ("--no-index", "--find-links", str(wheels))
+    run_pip(venv, log, "install", "--target", str(library), *offline, f"pex=={version}")
+    command = [str(venv / "bin" / "python"), "-m", "pex", f"pex=={version}", *offline]
     command += ["-c", "pex", "-o", str(target), "--python-shebang", "/usr/bin/env python"]
-    command += ["--pex-root", str(cache / "pex_root")]
-    result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
-    with (cache / "log").open("ab") as sink:
+    command += ["--pex-root", str(root)]
+    result = subprocess.run(
+        command,
+        env={**os.environ, "PYTHONPATH": str(library)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+    )
+    with log.open("ab") as sink:
         sink.write(result.stdout)
     if result.returncode != 0:
-        raise BootstrapError(f"Pex could not be built; {cache / 'log'} says why.", EXIT_FAILED)
-    shutil.rmtree(wheels)
-    shutil.rmtree(cache / "pex_root", ignore_errors=True)
+        raise BootstrapError(f"Pex could not be built; {log} shows why.", EXIT_FAILED)
+    for folder in (wheels, library, root):
+        shutil.rmtree(folder, ignore_errors=True)
     data = target.read_bytes()
     system = {"Linux": "linux", "Darwin": "macos"}.get(platform.system(), platform.system())
     machine = {"aarch64": "arm64", "amd64": "x86_64"}.get(platform.machine(), platform.machine())
@@ -147,7 +137,7 @@ def write_note(cache: Path, values: dict[str, str]) -> None:
     os.replace(draft, cache / "ready")
 
 
-def install(cache: Path, version: str) -> None:
+def install(cache: Path, version: str, pex_version: str) -> None:
     venv, log = cache / "venv", cache / "log"
     if (cache / "ready").exists():
         (cache / "ready").unlink()
@@ -158,15 +148,14 @@ def install(cache: Path, version: str) -> None:
     run_pip(venv, log, "install", f"pantsbuild.pants=={version}")
     note = {"pants_base_python": os.environ.get("PANTS_PYTHON", "") or sys.executable}
     note["pants_index"] = output_of(venv, "-m", "pip", "config", "get", "global.index-url")
-    if not release_reachable(venv):
-        note["pants_pex_known"] = build_pex_cli(cache, venv)
-        note["pants_pex_cli"] = str(cache / "pex")
+    note["pants_pex_known"] = build_pex_cli(cache, venv, pex_version)
+    note["pants_pex_cli"] = str(cache / "pex")
     write_note(cache, note)
     say("installed; Pants now starts, and its first run installs what it needs from the lock")
 
 
 def main(arguments: list[str]) -> int:
-    cache, version = Path(arguments[0]), arguments[1]
+    cache, version, pex_version = Path(arguments[0]), arguments[1], arguments[2]
     cache.mkdir(parents=True, exist_ok=True)
     with (cache / "lock").open("w") as lock:
         try:
@@ -176,7 +165,7 @@ def main(arguments: list[str]) -> int:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if (cache / "ready").exists():
                 return 0
-        install(cache, version)
+        install(cache, version, pex_version)
     return 0
 
 

@@ -16,7 +16,7 @@ from kite_contracts.reasons import ReasonCode
 from kite_dead_letters.classify import Classifier
 from kite_dead_letters.json_lines import LineMaker
 from kite_dead_letters.records import Dialect
-from kite_dlq_triage.cli import make
+from kite_dlq_triage.cli import PROGRAM
 from kite_dlq_triage.commands.reasons import page
 from kite_kafka_io.raw_reader import RawRecord
 from kite_runtime.testing import import_path
@@ -35,7 +35,7 @@ def test_the_page_of_reasons_is_that_of_the_code() -> None:
 
 def test_every_code_has_all_its_columns() -> None:
     found: list[dict[str, Any]] = orjson.loads(
-        CliRunner().invoke(make(), ["reasons", "--json"]).stdout
+        CliRunner().invoke(PROGRAM.app(), ["reasons", "--json"]).stdout
     )
     assert [each["code"] for each in found] == list(ReasonCode)
     for each in found:
@@ -66,7 +66,7 @@ def test_the_page_on_dead_letters_names_every_field_option_and_dialect() -> None
         assert f"`{field}`" in text
     for dialect in Dialect:
         assert f"`{dialect}`" in text
-    dump: Any = get_command(make()).commands["dump"]  # type: ignore[attr-defined]
+    dump: Any = get_command(PROGRAM.app()).commands["dump"]  # type: ignore[attr-defined]
     passed_over = {"--bootstrap", "--root"}
     for option in {each.opts[0] for each in dump.params} - passed_over:
         assert f"`{option}" in text, option

@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from kite_dlq_triage.cli import make
+from kite_dlq_triage.cli import PROGRAM
 from kite_runtime.testing import (
     SECRETS,
     call,
@@ -45,7 +45,7 @@ WRONG: Final = {
 
 
 @pytest.mark.parametrize("env", [AWAY, WRONG], ids=["away", "wrong"])
-@pytest.mark.parametrize("command", leaf_commands(make()), ids=" ".join)
+@pytest.mark.parametrize("command", leaf_commands(PROGRAM.app()), ids=" ".join)
 def test_no_command_shows_a_secret(
     tmp_path: Path, command: tuple[str, ...], env: dict[str, str]
 ) -> None:

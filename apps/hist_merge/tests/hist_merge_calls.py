@@ -11,4 +11,5 @@ def load() -> Callable[[], object]:
     from kite_hist_merge import cli
 
     exchange_holidays()
+    cli.PROGRAM.app()  # imports every command
     return cli.main

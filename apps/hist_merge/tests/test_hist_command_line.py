@@ -7,11 +7,11 @@ from typing import Any, Final
 import pytest
 from typer.main import get_command
 
-from kite_hist_merge.cli import app
+from kite_hist_merge.cli import PROGRAM
 from kite_runtime.testing import CommandLine, Place, leaf_commands
 
-GROUP: Final[Any] = get_command(app)
-COMMANDS: Final = [name for (name,) in leaf_commands(app)]
+GROUP: Final[Any] = get_command(PROGRAM.app())
+COMMANDS: Final = [name for (name,) in leaf_commands(PROGRAM.app())]
 FROM, TO = ("--from", "2024-01-05"), ("--to", "20240105")
 DAY: Final = (*FROM, *TO)
 

@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from kite_hist_merge.cli import app
+from kite_hist_merge.cli import PROGRAM
 from kite_runtime.testing import (
     SECRETS,
     Finished,
@@ -71,7 +71,7 @@ def told_nothing(place: Place, done: Finished) -> None:
 
 
 @pytest.mark.parametrize("env", [AWAY, WRONG], ids=["away", "wrong"])
-@pytest.mark.parametrize("command", leaf_commands(app), ids=" ".join)
+@pytest.mark.parametrize("command", leaf_commands(PROGRAM.app()), ids=" ".join)
 def test_no_command_shows_a_secret(
     planted: Place, command: tuple[str, ...], env: dict[str, str]
 ) -> None:

@@ -12,4 +12,5 @@ def load() -> Callable[[], object]:
     """The entry point."""
     from kite_instruments import cli
 
+    cli.PROGRAM.app()  # imports every command
     return cli.main

@@ -143,7 +143,7 @@ def test_a_larger_max_drop_lets_a_smaller_master_in(place: Place) -> None:
 def test_every_command_and_flag_has_help(bare: Place) -> None:
     import typer.main
 
-    from kite_instruments.cli import app
+    from kite_instruments.cli import PROGRAM
 
     def leaves(command: object, path: tuple[str, ...]) -> list[tuple[tuple[str, ...], object]]:
         children = getattr(command, "commands", None)
@@ -151,7 +151,7 @@ def test_every_command_and_flag_has_help(bare: Place) -> None:
             return [(path, command)]
         return [leaf for name, child in children.items() for leaf in leaves(child, (*path, name))]
 
-    for path, command in leaves(typer.main.get_command(app), ()):
+    for path, command in leaves(typer.main.get_command(PROGRAM.app()), ()):
         assert getattr(command, "help", None), path
         for parameter in command.params:  # type: ignore[attr-defined]
             assert getattr(parameter, "help", None), (path, parameter.name)

@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from kite_instruments.cli import app
+from kite_instruments.cli import PROGRAM
 from kite_runtime.testing import (
     SECRETS,
     call,
@@ -54,10 +54,12 @@ WRONG_ADDRESS: Final = {
     "KITE_API_URL": f"http://u:{SECRETS['KITE_API_SECRET']}@[no-address",
 }
 
+COMMANDS = leaf_commands(PROGRAM.app())
+
 
 CALLS: Final = [
-    *(pytest.param(name, AWAY, id=" ".join((*name, "away"))) for name in leaf_commands(app)),
-    *(pytest.param(name, WRONG, id=" ".join((*name, "wrong"))) for name in leaf_commands(app)),
+    *(pytest.param(name, AWAY, id=" ".join((*name, "away"))) for name in COMMANDS),
+    *(pytest.param(name, WRONG, id=" ".join((*name, "wrong"))) for name in COMMANDS),
     *(
         pytest.param(name, WRONG_ADDRESS, id=" ".join((*name, "address")))
         for name in [("sync",), ("auth", "exchange"), ("auth", "status"), ("auth", "logout")]

@@ -18,4 +18,5 @@ def load() -> Callable[[], object]:
     bridge.warm_up()
     journal.warm_up()
     list(decode.decode_objects(b"\0\0", tick_bounds(), decode.DecodeSummary()))
+    cli.PROGRAM.app()  # imports every command
     return cli.main

@@ -29,7 +29,7 @@ COMMANDS = [
     "refused",
 ]
 README = Path(__file__).parents[3] / "README.md"
-GROUP = typer.main.get_command(cli.app)
+GROUP = typer.main.get_command(cli.PROGRAM.app())
 
 
 def test_the_commands_are_those_of_the_design() -> None:

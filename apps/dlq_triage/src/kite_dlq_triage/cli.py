@@ -1,80 +1,41 @@
-"""The command line of triage. ``dlq_triage`` alone means ``dlq_triage dump``.
-
-Only the command that is called is imported: a dump needs no Postgres, no web server and no
-compiler, which together take longer to load than most dumps take.
-"""
+"""The command line of triage. ``dlq_triage`` alone means ``dlq_triage dump``."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Sequence
-from importlib import import_module
-from typing import TYPE_CHECKING, Final
+from typing import Final, NoReturn
 
-import typer
+from kite_runtime.command_line import Lazy, Program
 
-from kite_runtime.command_line import make_app, run, with_any_reader, with_default
+_HERE: Final = "kite_dlq_triage.commands"
 
-if TYPE_CHECKING:  # what import_module loads, for those who read imports
-    from kite_dlq_triage.commands import (  # noqa: F401
-        assign,
-        consume,
-        deciding,
-        dump,
-        groups,
-        history,
-        reasons,
-        rebuild,
-        redrive,
-        serve,
-        show,
-    )
-
-DEFAULT: Final = "dump"
-COMMANDS: Final = (
-    *("dump", "reasons", "consume", "groups", "show", "history"),
-    *("resolve", "ignore", "assign", "reopen", "note", "redrive", "rebuild", "serve"),
+PROGRAM: Final = Program(
+    "dlq_triage",
+    "What could not be published, and why: dead-letter topics read, classified, dumped, stored "
+    "and redriven. Without a command it dumps: dlq_triage --topic ticks.dlq --dump out.jsonl.",
+    away="Kafka or Postgres",
+    default="dump",
+    commands={
+        "dump": Lazy(f"{_HERE}.dump:command", "Read and classify dead letters, write JSON lines."),
+        "reasons": Lazy(f"{_HERE}.reasons:command", "Print the reason codes and what to do."),
+        "consume": Lazy(f"{_HERE}.consume:command", "Store dead letters in Postgres, each once."),
+        "groups": Lazy(f"{_HERE}.groups:command", "List failures grouped by cause."),
+        "show": Lazy(f"{_HERE}.show:command", "Show a failure with its bytes and its neighbours."),
+        "history": Lazy(f"{_HERE}.history:command", "Print every decision about a failure."),
+        "resolve": Lazy(f"{_HERE}.deciding:resolve", "Settle failures whose cause is fixed."),
+        "ignore": Lazy(f"{_HERE}.deciding:ignore", "Settle failures that do not matter."),
+        "assign": Lazy(f"{_HERE}.assign:command", "Assign failures to someone; they stay open."),
+        "reopen": Lazy(f"{_HERE}.deciding:reopen", "Reopen settled failures."),
+        "note": Lazy(f"{_HERE}.deciding:note", "Add a note to the history of failures."),
+        "redrive": Lazy(f"{_HERE}.redrive:command", "Send failures again; a dry run by default."),
+        "rebuild": Lazy(f"{_HERE}.rebuild:command", "Rebuild states and groups from the history."),
+        "serve": Lazy(f"{_HERE}.serve:command", "Serve the web page of failures and redrives."),
+    },
 )
 
-DECIDING: Final = ("resolve", "ignore", "reopen", "note")
-"""Commands that differ in their decision alone, and share a module."""
 
-
-def make(names: Sequence[str] = COMMANDS) -> typer.Typer:
-    """The command line with these commands."""
-    app = make_app(
-        "dlq_triage",
-        "What could not be published, and why: dead-letter topics read, classified, dumped, "
-        "stored and redriven. Without a command it dumps: "
-        "dlq_triage --topic ticks.dlq --dump out.jsonl.",
-        away="Kafka or Postgres",
-        no_args_is_help=False,
-    )
-    for name in names:
-        app.command(name)(with_any_reader(_load(name)))
-    if len(names) == 1:
-        app.callback()(_nothing)  # else Typer takes the one command for the program itself
-    return app
-
-
-def _load(name: str) -> Callable[..., int]:
-    """The function of a command; its module is imported now."""
-    if name in DECIDING:
-        module = import_module("kite_dlq_triage.commands.deciding")
-        command: Callable[..., int] = module.COMMANDS[name]
-    else:
-        command = import_module(f"kite_dlq_triage.commands.{name}").command
-    return command
-
-
-def _nothing() -> None:
-    """Nothing is common to all commands."""
-
-
-def main() -> None:
-    """Entry point; never returns."""
-    called = with_default([each for each in sys.argv[1:] if each != "--debug"], DEFAULT)[0]
-    run(make([called] if called in COMMANDS else COMMANDS), default=DEFAULT)
+def main() -> NoReturn:
+    """Entry point."""
+    PROGRAM.main()
 
 
 if __name__ == "__main__":

@@ -2,42 +2,36 @@
 
 from __future__ import annotations
 
-from kite_hist_merge.commands import (
-    backfill,
-    daily,
-    export,
-    heal,
-    rebuild,
-    reconcile,
-    report,
-    revisions,
-    show,
-)
-from kite_runtime.command_line import make_app, run, with_any_reader
+from typing import Final, NoReturn
 
-app = make_app(
+from kite_runtime.command_line import Lazy, Program
+
+_HERE: Final = "kite_hist_merge.commands"
+
+PROGRAM: Final = Program(
     "hist_merge",
     "Golden bars: the history of a vendor and of the broker, merged by stated rules; every value "
     "can be explained.",
     away="the database, Kafka or Kite",
+    commands={
+        "daily": Lazy(f"{_HERE}.daily:command", "Merge vendor and Kite bars of some days."),
+        "reconcile": Lazy(f"{_HERE}.reconcile:command", "Compare both feeds, report differences."),
+        "backfill": Lazy(f"{_HERE}.backfill:command", "Fetch the history of new instruments."),
+        "heal": Lazy(f"{_HERE}.heal:command", "Fetch the minutes of the live feed's gaps."),
+        "show": Lazy(f"{_HERE}.show:command", "Show one bar, its sources and why it is so."),
+        "revisions": Lazy(f"{_HERE}.revisions:command", "List stretches that a source restated."),
+        "accept": Lazy(f"{_HERE}.revisions:accept", "Let a revision count."),
+        "reject": Lazy(f"{_HERE}.revisions:reject", "Leave the golden bars as they are."),
+        "export": Lazy(f"{_HERE}.export:command", "Write golden bars as Parquet."),
+        "report": Lazy(f"{_HERE}.report:command", "Write an HTML report on the golden minutes."),
+        "rebuild": Lazy(f"{_HERE}.rebuild:command", "Rebuild the golden bars from observations."),
+    },
 )
 
-app.command("daily")(with_any_reader(daily.command))
-app.command("reconcile")(with_any_reader(reconcile.command))
-app.command("backfill")(with_any_reader(backfill.command))
-app.command("heal")(with_any_reader(heal.command))
-app.command("show")(with_any_reader(show.command))
-app.command("revisions")(with_any_reader(revisions.command))
-app.command("accept")(with_any_reader(revisions.accept))
-app.command("reject")(with_any_reader(revisions.reject))
-app.command("export")(with_any_reader(export.command))
-app.command("report")(with_any_reader(report.command))
-app.command("rebuild")(with_any_reader(rebuild.command))
 
-
-def main() -> None:
-    """Entry point; never returns."""
-    run(app)
+def main() -> NoReturn:
+    """Entry point."""
+    PROGRAM.main()
 
 
 if __name__ == "__main__":

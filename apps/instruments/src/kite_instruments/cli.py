@@ -2,54 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Final, NoReturn
 
-import typer
+from kite_runtime.command_line import Lazy, Program
 
-from kite_instruments.commands import (
-    auth,
-    calendar,
-    days,
-    diff,
-    export,
-    lookup,
-    sync,
-)
-from kite_runtime.command_line import make_app, run, with_any_reader
+_HERE: Final = "kite_instruments.commands"
 
-app = make_app(
+PROGRAM: Final = Program(
     "instruments",
     "Reference data as history: the instrument master of every day, the tradable universe as "
     "files, the daily login, and the sessions of the exchanges.",
     away="the database, Kafka or Kite",
+    commands={
+        "sync": Lazy(f"{_HERE}.sync:command", "Record today's instrument master, publish changes."),
+        "export": Lazy(f"{_HERE}.export:command", "Write tokens.csv and universe_NAME.csv."),
+        "diff": Lazy(f"{_HERE}.diff:command", "Compare two days or two files."),
+        "lookup": Lazy(f"{_HERE}.lookup:command", "Find instruments, also as of another day."),
+        "days": Lazy(f"{_HERE}.days:command", "List the recorded dumps."),
+        "publish": Lazy(f"{_HERE}.sync:publish_command", "Publish recorded changes to Kafka."),
+        "rebuild": Lazy(f"{_HERE}.days:rebuild", "Rebuild the validity ranges from the dumps."),
+        "calendar": Lazy(f"{_HERE}.calendar:command", "Explain a day, or list a span of days."),
+        "auth": Lazy(f"{_HERE}.auth:app", "Log in at Kite: page, token of the day, expiry."),
+    },
 )
-login = typer.Typer(
-    name="auth",
-    help="The daily login at Kite: the page, the token of the day, and how long it holds.",
-    no_args_is_help=True,
-)
-
-_COMMANDS: Final[Mapping[str, Callable[..., int]]] = {
-    "sync": sync.command,
-    "export": export.command,
-    "diff": diff.command,
-    "lookup": lookup.command,
-    "days": days.command,
-    "publish": sync.publish_command,
-    "rebuild": days.rebuild,
-    "calendar": calendar.command,
-}
-for _name, _command in _COMMANDS.items():
-    app.command(_name)(with_any_reader(_command))
-for _name, _command in auth.COMMANDS.items():
-    login.command(_name)(with_any_reader(_command))
-app.add_typer(login)
 
 
-def main() -> None:
-    """Entry point; never returns."""
-    run(app)
+def main() -> NoReturn:
+    """Entry point."""
+    PROGRAM.main()
 
 
 if __name__ == "__main__":

@@ -2,35 +2,36 @@
 
 from __future__ import annotations
 
-from kite_runtime.command_line import make_app, run, with_any_reader
-from kite_ws_bridge.commands import (
-    decode,
-    demo,
-    plan,
-    refused,
-    replay,
-    simulate,
-    smoke,
-    status,
-    tail,
-)
-from kite_ws_bridge.commands import run as live
+from typing import Final, NoReturn
 
-app = make_app(
+from kite_runtime.command_line import Lazy, Program
+
+_HERE: Final = "kite_ws_bridge.commands"
+
+PROGRAM: Final = Program(
     "ws_bridge",
     "Live ticks from Kite's WebSocket into Kafka: journaled, checked, counted, nothing lost. "
     "Without a command it runs the live bridge.",
     away="Kafka or Kite",
-    no_args_is_help=False,
+    default="run",
+    commands={
+        "run": Lazy(f"{_HERE}.run:command", "Run the live bridge until SIGTERM or Ctrl-C."),
+        "demo": Lazy(f"{_HERE}.demo:command", "Run it all without credentials; prints a ledger."),
+        "simulate": Lazy(f"{_HERE}.simulate:command", "Serve Kite's protocols on this machine."),
+        "smoke": Lazy(f"{_HERE}.smoke:command", "Send a seeded market with faults to Kafka."),
+        "replay": Lazy(f"{_HERE}.replay:command", "Publish the frames of journal segments again."),
+        "decode": Lazy(f"{_HERE}.decode:command", "Print each tick of each frame as a JSON line."),
+        "plan": Lazy(f"{_HERE}.plan:command", "Show which connection carries which instruments."),
+        "tail": Lazy(f"{_HERE}.tail:command", "Show what arrives in a topic until Ctrl-C."),
+        "status": Lazy(f"{_HERE}.status:command", "Show what a running bridge does."),
+        "refused": Lazy(f"{_HERE}.refused:command", "Show, or send, what Kafka refused for good."),
+    },
 )
 
-for _module in (live, demo, simulate, smoke, replay, decode, plan, tail, status, refused):
-    app.command(_module.__name__.rpartition(".")[2])(with_any_reader(_module.command))
 
-
-def main() -> None:
-    """Entry point; never returns."""
-    run(app, default="run")
+def main() -> NoReturn:
+    """Entry point."""
+    PROGRAM.main()
 
 
 if __name__ == "__main__":

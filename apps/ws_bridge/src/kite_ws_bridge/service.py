@@ -21,7 +21,7 @@ from kite_live_feed.metrics import BridgeMetrics
 from kite_live_feed.shard_keeper import ShardKeeper
 from kite_live_feed.shards import GroupSetup
 from kite_live_feed.topics import SHARDS
-from kite_runtime.health import HealthServer
+from kite_runtime.health import BuildInfoCollector, HealthServer
 from kite_ws_bridge.subscription_watch import SubscriptionWatch
 
 log = structlog.get_logger()
@@ -78,6 +78,7 @@ async def serve(
 
     keeper = None if setup is None else join_group(bridge, parts, journal, setup)
     registry = CollectorRegistry()
+    registry.register(BuildInfoCollector("ws_bridge"))
     registry.register(BridgeMetrics(bridge.counters, in_loop(loop, bridge.refresh, None)))
     asked = in_loop(loop, problems, [f"the bridge has not answered for {ANSWER_S:.0f} s"])
     with HealthServer(port, registry, asked, other_port="WS_BRIDGE_PORT=9465") as health:

@@ -33,6 +33,7 @@ app = make_app(
     PROGRAM,
     "The contracts of the market-data topics: look at them, check them, release a version.",
     away="the database",
+    place="contracts",
 )
 
 Schemas = Annotated[

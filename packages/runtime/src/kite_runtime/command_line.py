@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import wraps
+from importlib import import_module
 from typing import Any, Final, NoReturn
 
 import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
 from typer.exceptions import Abort, TyperException
 
+from kite_runtime.build_info import version_option
 from kite_runtime.console import complain, reader_may_leave
 from kite_runtime.errors import (
     EXIT_DONE,
@@ -28,11 +31,17 @@ EXIT_CODES: Final = (
     "of an error."
 )
 _HELP: Final = ("-h", "--help")
+_OF_NO_COMMAND: Final = (*_HELP, "--version")
 
 
-def make_app(name: str, purpose: str, *, away: str, no_args_is_help: bool = True) -> typer.Typer:
-    """A Typer app in this repository's form; ``away`` names the services whose absence is a 75."""
-    return typer.Typer(
+def make_app(
+    name: str, purpose: str, *, away: str, no_args_is_help: bool = True, place: str | None = None
+) -> typer.Typer:
+    """A Typer app in this repository's form; ``away`` names the services whose absence is a 75.
+
+    ``place`` is the package or app whose version it shows, where that is not ``name``.
+    """
+    app = typer.Typer(
         name=name,
         help=purpose,
         epilog=EXIT_CODES.format(away=away),
@@ -41,6 +50,69 @@ def make_app(name: str, purpose: str, *, away: str, no_args_is_help: bool = True
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": list(_HELP)},
     )
+    shown = version_option(name, place or name, False)
+
+    def options(version: bool = shown) -> None:
+        """Typer reads it from here; its callback does the work."""
+
+    app.callback(help=purpose)(options)
+    return app
+
+
+@dataclass(frozen=True)
+class Lazy:
+    """A command that is imported when it is called: ``where`` is ``module:attribute`` of its
+    function, or of the Typer app of a group; ``summary`` stands in the list of commands."""
+
+    where: str
+    summary: str
+
+    def load(self) -> Callable[..., int] | typer.Typer:
+        """The function or the group; its module is imported now."""
+        module, _, attribute = self.where.partition(":")
+        found: Callable[..., int] | typer.Typer = getattr(import_module(module), attribute)
+        return found
+
+
+@dataclass(frozen=True)
+class Program:
+    """A command line that starts at once: only the command that is called is imported.
+
+    ``default`` is the command meant where none is named.
+    """
+
+    name: str
+    purpose: str
+    away: str
+    commands: Mapping[str, Lazy]
+    default: str | None = None
+
+    def app(self, *called: str) -> typer.Typer:
+        """The Typer app with the commands ``called``, or all of them; of the others it knows name
+        and summary."""
+        unnamed = self.default is None
+        app = make_app(self.name, self.purpose, away=self.away, no_args_is_help=unnamed)
+        for name, lazy in self.commands.items():
+            if called and name not in called:
+                app.command(name, help=lazy.summary)(_not_called)
+                continue
+            found = lazy.load()
+            if isinstance(found, typer.Typer):
+                app.add_typer(found, name=name)
+            else:
+                app.command(name)(with_any_reader(found))
+        return app
+
+    def main(self, arguments: list[str] | None = None) -> NoReturn:
+        """Run it on ``arguments``, or else this process's own, and exit."""
+        given = sys.argv[1:] if arguments is None else arguments
+        words = with_default([each for each in given if each != "--debug"], self.default)
+        run(self.app(words[0] if words else ""), given, default=self.default)
+
+
+def _not_called() -> int:
+    """Stands for a command whose module was not imported."""
+    raise AssertionError("a command that was not called")
 
 
 def with_any_reader(command: Callable[..., int]) -> Callable[..., int]:
@@ -60,9 +132,10 @@ def with_any_reader(command: Callable[..., int]) -> Callable[..., int]:
 
 
 def with_default(arguments: list[str], default: str | None) -> list[str]:
-    """The arguments with ``default`` in front where they name no command and ask for no help."""
+    """The arguments with ``default`` in front where they name no command and ask for no help and no
+    version."""
     first = arguments[0] if arguments else ""
-    if default is None or first in _HELP or (first and not first.startswith("-")):
+    if default is None or first in _OF_NO_COMMAND or (first and not first.startswith("-")):
         return arguments
     return [default, *arguments]
 

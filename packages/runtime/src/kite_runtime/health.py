@@ -3,16 +3,36 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
+from kite_runtime.build_info import build_info
 from kite_runtime.errors import PortTaken
 
 StartResponse = Callable[..., Any]
+
+
+class BuildInfoCollector(Collector):
+    """The gauge ``kite_build_info{program,version,revision}`` of a program; always 1."""
+
+    def __init__(self, program: str) -> None:
+        self._program = program
+
+    def collect(self) -> Iterator[Metric]:
+        info = build_info()
+        family = GaugeMetricFamily(
+            "kite_build_info",
+            "What the program was built from; always 1.",
+            labels=("program", "version", "revision"),
+        )
+        family.add_metric((self._program, info.version_of(self._program), info.revision), 1)
+        yield family
 
 
 class _Quiet(WSGIRequestHandler):

@@ -17,7 +17,7 @@ from kite_dead_letters.service import GROUP, IntakeService
 from kite_dlq_triage.commands.options import Bootstrap, Root, Topics, settings_of, topics_of
 from kite_runtime.console import say
 from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS
-from kite_runtime.health import HealthServer
+from kite_runtime.health import BuildInfoCollector, HealthServer
 from kite_runtime.logs import configure_logs
 
 
@@ -70,6 +70,7 @@ def command(
 
 def _registry(counters: IntakeCounters) -> CollectorRegistry:
     registry = CollectorRegistry()
+    registry.register(BuildInfoCollector("dlq_triage"))
     registry.register(IntakeMetrics(counters))
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)

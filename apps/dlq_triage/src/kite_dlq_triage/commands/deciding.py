@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
 
 import orjson
 
@@ -16,7 +15,7 @@ from kite_runtime.console import stdout
 _DONE = {
     Decision.RESOLVE: "resolved",
     Decision.IGNORE: "ignored",
-    Decision.REOPEN: "opened again",
+    Decision.REOPEN: "reopened",
     Decision.ASSIGN: "assigned",
     Decision.NOTE: "noted",
 }
@@ -63,13 +62,11 @@ def _deciding(decision: Decision, purpose: str) -> Callable[..., int]:
     return command
 
 
-COMMANDS: Final = {
-    "resolve": _deciding(
-        Decision.RESOLVE, "Settle failures: their cause is mended, and nothing is left to do."
-    ),
-    "ignore": _deciding(Decision.IGNORE, "Settle failures that do not matter."),
-    "reopen": _deciding(
-        Decision.REOPEN, "Open failures again, so that they are counted and can be redriven."
-    ),
-    "note": _deciding(Decision.NOTE, "Add a note to the history of failures."),
-}
+resolve = _deciding(
+    Decision.RESOLVE, "Settle failures: their cause is fixed, and nothing is left to do."
+)
+ignore = _deciding(Decision.IGNORE, "Settle failures that do not matter.")
+reopen = _deciding(
+    Decision.REOPEN, "Reopen failures, so that they are counted and can be redriven."
+)
+note = _deciding(Decision.NOTE, "Add a note to the history of failures.")

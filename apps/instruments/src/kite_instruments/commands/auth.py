@@ -6,7 +6,6 @@ import json
 import secrets
 import sys
 import webbrowser
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -29,6 +28,7 @@ from kite_instruments import fetching
 from kite_instruments.commands.options import Root, settings_of
 from kite_instruments.errors import LoginDead
 from kite_instruments.settings import Settings
+from kite_runtime.command_line import with_any_reader
 from kite_runtime.console import say
 from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS, TryAgainLater, UsageError
 
@@ -153,13 +153,12 @@ def logout(root: Root = Path()) -> int:
     return EXIT_DONE
 
 
-COMMANDS: Final[dict[str, Callable[..., int]]] = {
-    "login": login,
-    "url": url,
-    "exchange": exchange,
-    "status": status,
-    "logout": logout,
-}
+app = typer.Typer(
+    help="The daily login at Kite: the page, the token of the day, and how long it holds.",
+    no_args_is_help=True,
+)
+for _command in (login, url, exchange, status, logout):
+    app.command(_command.__name__)(with_any_reader(_command))
 
 
 def _exchange(settings: Settings, request_token: str) -> int:

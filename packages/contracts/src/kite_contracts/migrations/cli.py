@@ -23,6 +23,7 @@ app = make_app(
     PROGRAM,
     "The tables in Postgres: apply the migrations, take them back, look at them.",
     away="the database",
+    place="contracts",
 )
 
 Dsn = Annotated[
