@@ -53,8 +53,8 @@ def text_in(root: Path) -> str:
 def test_the_program_its_packages_and_the_revision() -> None:
     assert version_text("tool", "tool").splitlines() == [
         f"tool 1.2.3 (revision 4a6b582+changes, {PYTHON})",
-        "  kite-runtime 0.1.0",
         "  kite-contracts 0.3.0",
+        "  kite-runtime 0.1.0",
     ]
 
 
