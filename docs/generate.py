@@ -70,7 +70,9 @@ def pages() -> dict[str, str]:
 def commands_page() -> str:
     """Every command with its arguments and options."""
     lines = ["# Commands", "", _NOTE, ""]
-    lines += ["`--help` and `--version` are everywhere; `--debug` before or after a command shows the"]
+    lines += [
+        "`--help` and `--version` are everywhere; `--debug` before or after a command shows the"
+    ]
     lines += ["traceback of an error. Exit codes are [these](../operating.md#exit-codes)."]
     for program in PROGRAMS:
         root = get_command(program.app())
@@ -87,13 +89,22 @@ def commands_page() -> str:
 def environment_page() -> str:
     """Every variable with its default, grouped as docs/variables.toml has them."""
     lines = ["# Environment variables", "", _NOTE, ""]
-    lines += ["A program reads the environment, then `.infra/.env`, then `.env`, then what `make up` wrote"]
-    lines += ["into `.infra/local.env`; the first one that has the variable counts. A faulty value is exit"]
-    lines += ["code 78 with a sentence that names it. Durations take `ms`, `s`, `m`, `h`; sizes `KiB`, `MiB`,"]
+    lines += [
+        "A program reads the environment, then `.infra/.env`, then `.env`, then what `make up` wrote"
+    ]
+    lines += [
+        "into `.infra/local.env`; the first one that has the variable counts. A faulty value is exit"
+    ]
+    lines += [
+        "code 78 with a sentence that names it. Durations take `ms`, `s`, `m`, `h`; sizes `KiB`, `MiB`,"
+    ]
     lines += ["`GiB`."]
     for group in load_variables():
         lines += ["", f"## {group['title']}", "", f"Read by {group['read_by']}.", ""]
-        rows = [(f"`{each['name']}`", each.get("default", ""), each["meaning"]) for each in group["variable"]]
+        rows = [
+            (f"`{each['name']}`", each.get("default", ""), each["meaning"])
+            for each in group["variable"]
+        ]
         lines += _table(("Variable", "Default", "Meaning"), rows)
     return "\n".join(lines) + "\n"
 
@@ -108,9 +119,16 @@ def load_variables() -> list[dict[str, Any]]:
 def metrics_page() -> str:
     """What each metric of a running bridge means."""
     lines = ["# Metrics of the bridge", "", _NOTE, ""]
-    lines += ["`/metrics` on `WS_BRIDGE_PORT`. Counters begin at 0 with each process, so alerts use"]
-    lines += ["`increase` and `rate`. `kite_build_info{program,version,revision}` is always 1 and shows what"]
-    lines += ["runs. Those of `dlq_triage consume`: [dead letters](../dead-letters.md#keeping-them-consume).", ""]
+    lines += [
+        "`/metrics` on `WS_BRIDGE_PORT`. Counters begin at 0 with each process, so alerts use"
+    ]
+    lines += [
+        "`increase` and `rate`. `kite_build_info{program,version,revision}` is always 1 and shows what"
+    ]
+    lines += [
+        "runs. Those of `dlq_triage consume`: [dead letters](../dead-letters.md#keeping-them-consume).",
+        "",
+    ]
     return "\n".join(lines) + "\n" + metric_table() + "\n"
 
 
@@ -128,7 +146,12 @@ def contracts_page() -> str:
     """The topics, and every field of the newest version of every contract."""
     store = packaged()
     lines = ["# Contracts and topics", "", _NOTE, ""]
-    lines += ["What they mean and how they change: [contracts](../contracts.md).", "", "## Topics", ""]
+    lines += [
+        "What they mean and how they change: [contracts](../contracts.md).",
+        "",
+        "## Topics",
+        "",
+    ]
     lines += _of_rich(topics_table(load_topics()))
     for contract in _newest(store):
         lines += ["", f"## {contract.name}", "", contract.avro.get("doc", ""), ""]
@@ -141,7 +164,9 @@ def _of_rich(table: Table) -> list[str]:
     """What a command shows as a table, in Markdown. Cells are code but for the last, a sentence."""
     columns = [[str(cell) for cell in column.cells] for column in table.columns]
     columns[:-1] = [[f"`{cell}`" if cell else "" for cell in column] for column in columns[:-1]]
-    return _table([str(column.header) for column in table.columns], list(zip(*columns, strict=True)))
+    return _table(
+        [str(column.header) for column in table.columns], list(zip(*columns, strict=True))
+    )
 
 
 def _newest(store: Any) -> list[Contract]:
