@@ -35,7 +35,6 @@ from kite_live_feed.metrics import BridgeMetrics
 
 VARIABLES: Final = Path(__file__).with_name("variables.toml")
 """Until the programs' settings are declared as tables in the code."""
-_NOTE: Final = "Written by `make docs-reference` from the code; a test fails when they differ."
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +68,11 @@ def pages() -> dict[str, str]:
 
 def commands_page() -> str:
     """Every command with its arguments and options."""
-    lines = ["# Commands", "", _NOTE, ""]
-    lines += [
-        "`--help` and `--version` are everywhere; `--debug` before or after a command shows the"
-    ]
-    lines += ["traceback of an error. Exit codes are [these](../operating.md#exit-codes)."]
+    lines = _head(
+        "Commands",
+        "`--help` and `--version` are everywhere; `--debug` shows the traceback of an error.",
+        "Exit codes are [these](../operating.md#exit-codes).",
+    )
     for program in PROGRAMS:
         root = get_command(program.app())
         lines += ["", f"## {root.name}", "", _text(root.help), ""]
@@ -88,17 +87,12 @@ def commands_page() -> str:
 
 def environment_page() -> str:
     """Every variable with its default, grouped as docs/variables.toml has them."""
-    lines = ["# Environment variables", "", _NOTE, ""]
-    lines += [
-        "A program reads the environment, then `.infra/.env`, then `.env`, then what `make up` wrote"
-    ]
-    lines += [
-        "into `.infra/local.env`; the first one that has the variable counts. A faulty value is exit"
-    ]
-    lines += [
-        "code 78 with a sentence that names it. Durations take `ms`, `s`, `m`, `h`; sizes `KiB`, `MiB`,"
-    ]
-    lines += ["`GiB`."]
+    lines = _head(
+        "Environment variables",
+        "A program reads the environment, then `.infra/.env`, then `.env`, then what `make up`",
+        "wrote into `.infra/local.env`; the first one that has the variable counts. A faulty value",
+        "is exit code 78 with a sentence that names it.",
+    )
     for group in load_variables():
         lines += ["", f"## {group['title']}", "", f"Read by {group['read_by']}.", ""]
         rows = [
@@ -118,46 +112,43 @@ def load_variables() -> list[dict[str, Any]]:
 
 def metrics_page() -> str:
     """What each metric of a running bridge means."""
-    lines = ["# Metrics of the bridge", "", _NOTE, ""]
-    lines += [
-        "`/metrics` on `WS_BRIDGE_PORT`. Counters begin at 0 with each process, so alerts use"
-    ]
-    lines += [
-        "`increase` and `rate`. `kite_build_info{program,version,revision}` is always 1 and shows what"
-    ]
-    lines += [
-        "runs. Those of `dlq_triage consume`: [dead letters](../dead-letters.md#keeping-them-consume).",
-        "",
-    ]
-    return "\n".join(lines) + "\n" + metric_table() + "\n"
+    lines = _head(
+        "Metrics of the bridge",
+        "`/metrics` on `WS_BRIDGE_PORT`. Counters begin at 0 with each process, so alerts use",
+        "`increase` and `rate`. `kite_build_info{program,version,revision}` is always 1 and shows",
+        "what runs. `dlq_triage consume` has [metrics](../dead-letters.md#keeping-them-consume) too.",
+    )
+    return "\n".join([*lines, "", *metric_table()]) + "\n"
 
 
-def metric_table() -> str:
+def metric_table() -> list[str]:
     """A row a metric: name, kind, sentence."""
     names = {"counter": "{}_total", "gauge": "{}", "histogram": "{}_bucket, _sum, _count"}
     rows = [
         (f"`{names[family.type].format(family.name)}`", family.type, family.documentation)
         for family in BridgeMetrics(Counters(), lambda: None).collect()
     ]
-    return "\n".join(_table(("Metric", "Kind", "Meaning"), rows))
+    return _table(("Metric", "Kind", "Meaning"), rows)
 
 
 def contracts_page() -> str:
     """The topics, and every field of the newest version of every contract."""
     store = packaged()
-    lines = ["# Contracts and topics", "", _NOTE, ""]
-    lines += [
-        "What they mean and how they change: [contracts](../contracts.md).",
-        "",
-        "## Topics",
-        "",
-    ]
+    lines = _head(
+        "Contracts and topics", "What they mean and how they change: [contracts](../contracts.md)."
+    )
+    lines += ["", "## Topics", ""]
     lines += _of_rich(topics_table(load_topics()))
     for contract in _newest(store):
         lines += ["", f"## {contract.name}", "", contract.avro.get("doc", ""), ""]
         lines += [f"A value begins with `{contract.single_object_prefix.hex(' ')}`.", ""]
         lines += _of_rich(fields_table(contract, load_mapping(store.directory, contract)))
     return "\n".join(lines) + "\n"
+
+
+def _head(title: str, *text: str) -> list[str]:
+    note = "Written by `make docs-reference` from the code; a test fails when they differ."
+    return [f"# {title}", "", note, "", *text]
 
 
 def _of_rich(table: Table) -> list[str]:

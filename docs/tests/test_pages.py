@@ -1,4 +1,4 @@
-"""The reference is that of the code; every page has its place in the site, and every link its end."""
+"""The reference is that of the code; every page is in the site, and every link has its end."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-import kite_broker_zerodha.rest
 import kite_dlq_triage.settings
 import kite_hist_merge.settings
 import kite_instruments.settings
