@@ -115,7 +115,7 @@ def metrics_page() -> str:
         "Metrics of the bridge",
         "`/metrics` on `WS_BRIDGE_PORT`. Counters begin at 0 with each process, so alerts use",
         "`increase` and `rate`. `kite_build_info{program,version,revision}` is always 1 and shows",
-        "what runs. Those of `dlq_triage consume`: [here](../dead-letters.md#keeping-them-consume).",
+        "what runs. Those of `dlq_triage`: [there](../dead-letters.md#keeping-them-consume).",
     )
     return "\n".join([*lines, "", *metric_table()]) + "\n"
 
