@@ -16,8 +16,7 @@ from kite_contracts.tick_batch import TickMode
 from kite_kafka_io.framing import SingleObjectFraming
 from kite_kafka_io.mock_broker import MockBroker
 from kite_kafka_io.settings import KafkaSettings
-from kite_live_feed.bridge import Bridge
-from kite_live_feed.bridge_parts import BridgeParts
+from kite_live_feed.bridge import Bridge, BridgeParts
 from kite_live_feed.journal import Journal
 from kite_live_feed.rehearsal.demo import SESSION_OPTIONS
 from kite_live_feed.topics import Topics

@@ -14,8 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from kite_broker_zerodha.subscriptions import Plan
 from kite_kafka_io.group import GroupMember, Membership
-from kite_live_feed.bridge import Bridge
-from kite_live_feed.bridge_parts import BridgeParts
+from kite_live_feed.bridge import Bridge, BridgeParts
 from kite_live_feed.journal import Journal
 from kite_live_feed.metrics import BridgeMetrics
 from kite_live_feed.shard_keeper import ShardKeeper

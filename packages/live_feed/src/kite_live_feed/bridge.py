@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Coroutine, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
-from dataclasses import replace
-from typing import Any, Final
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Protocol
 
 import structlog
 
 from kite_broker_zerodha.frames import warm_up as warm_up_decoder
+from kite_broker_zerodha.session.credentials import CredentialSource
 from kite_broker_zerodha.session.events import FeedSessions, GapCause
 from kite_broker_zerodha.session.liveness_loop import warm_up as warm_up_liveness
+from kite_broker_zerodha.session.options import SessionOptions
 from kite_broker_zerodha.session.session import KiteSession, SessionState
 from kite_broker_zerodha.subscriptions import Plan
 from kite_contracts.tick_batch import INSTRUMENT_TOKEN, TS_RECV_NS, TickBatch
+from kite_kafka_io.breaker import BreakerLimits
 from kite_kafka_io.errors import BrokerUnreachable
+from kite_kafka_io.framing import Framing
 from kite_kafka_io.producer import warm_up as warm_up_producer
+from kite_kafka_io.settings import KafkaSettings
 from kite_kafka_io.topic_check import write_problems
-from kite_live_feed.bridge_parts import BridgeParts, Group
 from kite_live_feed.counters import Counters, ShardView
 from kite_live_feed.dead_letter_alarm import DeadLetterWatch
 from kite_live_feed.intake import Intake
@@ -28,9 +33,45 @@ from kite_live_feed.journal import Journal, Position
 from kite_live_feed.pump import make_pump
 from kite_live_feed.refused import RefusedStore
 from kite_live_feed.shards import Fence
-from kite_live_feed.wakeup import Waker
+from kite_live_feed.topics import Topics
+from kite_runtime.clock import Clock
 
 log = structlog.get_logger()
+
+
+class Group(Protocol):
+    """Who shares out the shards among the bridges of a feed."""
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether the group says that the shards are still this bridge's."""
+
+    @property
+    def uncarried(self) -> AbstractSet[int]:
+        """Shards that it gave and for which there is no connection."""
+
+    def problems(self) -> list[str]:
+        """What is wrong with it, one sentence each."""
+
+
+@dataclass(frozen=True)
+class BridgeParts:
+    """What a bridge is made of; the commands put it together."""
+
+    feed: str
+    endpoint: str
+    credentials: CredentialSource
+    kafka: KafkaSettings
+    framing: Framing
+    topics: Topics
+    session_options: SessionOptions
+    clock: Clock
+    topic_problems: Mapping[str, str] = field(default_factory=dict)
+    """Topic of dead letters or events → why nothing can be written to it, as found at the start."""
+    dead_letter_limits: BreakerLimits = field(default_factory=BreakerLimits)
+    shards: int = 0
+    """The universe is shared out in so many; 0 for a bridge that carries all of its plan."""
+
 
 ACK_POLL_S: Final = 0.002
 LOOK_S: Final = 0.1
@@ -425,3 +466,30 @@ def warm_up() -> None:
     warm_up_decoder()
     warm_up_liveness()
     warm_up_producer()
+
+
+_DRAIN_BYTES: Final = 4096
+
+
+class Waker:
+    """Calls ``wake`` in the running loop when something was written to ``descriptor``: librdkafka's
+    threads report through this pipe that there are acknowledgements."""
+
+    def __init__(self, wake: Callable[[], None]) -> None:
+        """Made in a coroutine. Raises OSError when there are no more file descriptors."""
+        self._wake = wake
+        self._read, self.descriptor = os.pipe()
+        os.set_blocking(self._read, False)
+        os.set_blocking(self.descriptor, False)  # a full pipe wakes as well as one more byte
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._read, self._ready)
+
+    def close(self) -> None:
+        """Whoever writes must have ended before."""
+        self._loop.remove_reader(self._read)
+        os.close(self._read)
+        os.close(self.descriptor)
+
+    def _ready(self) -> None:
+        os.read(self._read, _DRAIN_BYTES)
+        self._wake()

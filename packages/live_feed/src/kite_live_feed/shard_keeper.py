@@ -25,7 +25,7 @@ import structlog
 from kite_kafka_io.errors import BrokerUnreachable
 from kite_kafka_io.group import GroupMember, Membership
 from kite_live_feed.counters import Counters
-from kite_live_feed.journal.last_frames import LastFrame
+from kite_live_feed.journal.recovery import LastFrame
 from kite_live_feed.shards import (
     Fence,
     GroupSetup,

@@ -15,7 +15,7 @@ from kite_kafka_io.errors import BrokerUnreachable
 from kite_kafka_io.registry import open_framing
 from kite_kafka_io.settings import KafkaSettings
 from kite_kafka_io.topic_check import check_topics, write_problems
-from kite_live_feed.bridge_parts import BridgeParts
+from kite_live_feed.bridge import BridgeParts
 from kite_live_feed.journal import Journal
 from kite_live_feed.market_hours import SESSIONS, load_market_hours
 from kite_live_feed.refused import FOLDER
