@@ -91,7 +91,7 @@ class Pump:
     ) -> None:
         """``open_side_producer`` makes an ordinary producer, for all that is no tick.
         ``on_batch`` sees every decoded batch, for liveness per instrument. ``refused`` takes
-        what Kafka refuses for good; without it such a record is sent again for ever. ``sharded``
+        what Kafka refuses for good; without it such a record is sent again and again. ``sharded``
         keeps the books of shards that change hands. The pump rests ``pace_s`` after a small chunk.
         """
         self._reader = reader
@@ -139,8 +139,12 @@ class Pump:
         """True when nothing of what was handed to Kafka is unacknowledged."""
         return not self._chunks and not self._behind
 
+    def done(self, end: Position) -> bool:
+        """Whether everything before ``end`` is acknowledged."""
+        return self.idle and self._cursor.position >= end
+
     def only_refused(self, end: Position) -> bool:
-        """Of all before ``end`` Kafka lacks only what it refuses: it is not Kafka that is away."""
+        """Of all before ``end`` only what Kafka refuses is missing there: Kafka itself answers."""
         return bool(self.side.problems) and not self._chunks and self._ticks_to >= end
 
     def step(self) -> bool:

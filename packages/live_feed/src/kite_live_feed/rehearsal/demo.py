@@ -16,7 +16,8 @@ from kite_contracts.reasons import reason_of
 from kite_contracts.tick_batch import TickMode, Verdict
 from kite_kafka_io.framing import Framing
 from kite_kafka_io.settings import KafkaSettings
-from kite_live_feed.bridge import Bridge, BridgeParts
+from kite_live_feed.bridge import Bridge
+from kite_live_feed.connections import BridgeParts
 from kite_live_feed.journal import Journal, JournalOptions
 from kite_live_feed.journal.segments import MIB
 from kite_live_feed.proof.ledger import Ledger

@@ -145,7 +145,7 @@ def run_smoke(
 
 def _finish(pump: Pump, journal: Journal, kafka: KafkaSettings) -> None:
     ends_s = time.monotonic() + DEADLINE_S
-    while not pump.idle or journal.cursor.position < journal.writer.end:
+    while not pump.done(journal.writer.end):
         if time.monotonic() > ends_s:
             raise KafkaUnreachable(
                 f"Kafka at {kafka.bootstrap} has not acknowledged everything within "
