@@ -27,8 +27,7 @@ from kite_kafka_io.producer import RecordProducer
 from kite_kafka_io.settings import KafkaSettings
 from kite_live_feed.journal import Journal, JournalOptions, Position, list_segments
 from kite_live_feed.journal.layout import HEADER_BYTES
-from kite_live_feed.proof.read_topics import Mark, mark_topics, read_back
-from kite_live_feed.proof.readback import ReadBack
+from kite_live_feed.proof.readback import Mark, ReadBack, mark_topics, read_back
 from kite_live_feed.pump import PRODUCER_RETRY_S, Pump
 from kite_live_feed.refused import RefusedStore
 from kite_live_feed.shards import Fence
