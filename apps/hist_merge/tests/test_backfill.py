@@ -13,13 +13,12 @@ from typing import Any
 import pytest
 from kite_logins import history_calls, log_in, retries
 
-from kite_bar_history.backfill_plan import CALLS_A_SECOND_MAX, Work, plan_of, span_of_days
+from kite_bar_history.backfill import CALLS_A_SECOND_MAX, CLIENTS, Work, plan_of, span_of_days
 from kite_bar_history.universe import Listed
 from kite_bars_store.bars import BarInstrument, BarStore, load_rules
 from kite_bars_store.database import connect
 from kite_broker_zerodha.rest import CALLS_A_SECOND, CallKind
 from kite_contracts.sessions import IST, SessionCalendar
-from kite_hist_merge.commands.backfill import CLIENTS
 from kite_runtime.checkpoint import Checkpoint
 from kite_runtime.errors import TryAgainLater
 from kite_runtime.testing import Place
