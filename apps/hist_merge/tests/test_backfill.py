@@ -95,7 +95,7 @@ def test_ctrl_c_then_the_same_command_fetches_no_chunk_twice(
 
     done = here(*LONG)
     assert done.code == 0, done.stderr
-    assert "going on with the backfill" in done.stderr
+    assert "resuming the backfill" in done.stderr
     assert len(history_calls(kite)) == 8 + retries(stopped, done)
     assert len(set(history_calls(kite))) == 2
 
