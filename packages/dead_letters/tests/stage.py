@@ -17,8 +17,7 @@ from kite_contracts.topics import TopicSpec
 from kite_dead_letters.redrive import Targets
 from kite_devstack.databases import unique_name
 from kite_kafka_io.dead_letters import DeadLetter
-from kite_kafka_io.delivery import Delivery
-from kite_kafka_io.producer import RecordProducer
+from kite_kafka_io.producer import Delivery, RecordProducer
 from kite_kafka_io.raw_reader import RawReader, RawRecord
 from kite_kafka_io.settings import KafkaSettings
 

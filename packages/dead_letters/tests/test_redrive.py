@@ -16,14 +16,14 @@ from kite_bars_store.database import connect
 from kite_bars_store.errors import ConnectionLost, DatabaseBusy
 from kite_bars_store.failures import Decision, FailureStore, RedriveLedger, Selection, Status
 from kite_dead_letters.redrive import Action, Planner, Redriver, Rules
-from kite_dead_letters.redrive.mending import Mender
+from kite_dead_letters.redrive.corrections import Mender
 from kite_dead_letters.redrive.outbox import Outbox
 from kite_dead_letters.redrive.pace import Pace
 from kite_dead_letters.redrive.transforms import from_settings
 from kite_dead_letters.service import IntakeService
 from kite_kafka_io.codec import AvroCodec
 from kite_kafka_io.consumer import TickReader
-from kite_kafka_io.redrives import (
+from kite_kafka_io.duplicates import (
     ATTEMPT,
     FIRST_FAILURE_NS,
     REDRIVE_ID,

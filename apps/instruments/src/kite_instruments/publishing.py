@@ -17,11 +17,11 @@ from kite_bars_store.instruments import KITE, Batch, InstrumentStore
 from kite_broker_zerodha.instrument_dump import CONTRACT, RefusedRow
 from kite_kafka_io.codec import AvroCodec
 from kite_kafka_io.dead_letters import DeadLetter
-from kite_kafka_io.delivery import Delivery
 from kite_kafka_io.errors import BrokerUnreachable, KafkaIoError, QueueFull
+from kite_kafka_io.producer import Delivery
 from kite_kafka_io.registry import open_framing
 from kite_kafka_io.settings import KafkaSettings
-from kite_kafka_io.topic_check import check_topics
+from kite_kafka_io.topics import check_topics
 
 if TYPE_CHECKING:
     from kite_kafka_io.producer import RecordProducer

@@ -20,13 +20,13 @@ from confluent_kafka import Message
 from kite_contracts.errors import RecordError
 from kite_contracts.tick_batch import ABSENT, FEED_SEQ, FEED_SESSION, FIELD_COUNT, TickBatch
 from kite_contracts.tick_rows import fill_row, group_of
+from kite_kafka_io.client import message_headers
 from kite_kafka_io.codec import AvroCodec, Decoded
 from kite_kafka_io.columns import TickColumns
 from kite_kafka_io.dead_letters import DeadLetter, read_dead_letter
 from kite_kafka_io.duplicates import DuplicateFilter, Ints, Mask
 from kite_kafka_io.errors import MalformedRecord
 from kite_kafka_io.framing import Framing, SingleObjectFraming
-from kite_kafka_io.message_headers import message_headers
 from kite_kafka_io.settings import KafkaSettings
 from kite_kafka_io.source import Source, Start
 from kite_kafka_io.tick_codec import DecodedTicks, decode_ticks

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple, Self
 
 from confluent_kafka import Message
 
-from kite_kafka_io.message_headers import NAMES_PROBLEM, RawHeaders, message_headers
+from kite_kafka_io.client import NAMES_PROBLEM, RawHeaders, message_headers
 from kite_kafka_io.settings import KafkaSettings
 from kite_kafka_io.source import Place, Source
 from kite_kafka_io.spans import Ranges, Span, find_ranges

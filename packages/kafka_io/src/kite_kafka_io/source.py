@@ -17,11 +17,10 @@ from confluent_kafka import (
     TopicPartition,
 )
 
-from kite_kafka_io.client_log import ClientLog
+from kite_kafka_io.client import ClientLog
 from kite_kafka_io.errors import BrokerUnreachable, ReadError
-from kite_kafka_io.offsets import committed_offsets, watermarks
 from kite_kafka_io.settings import KafkaSettings
-from kite_kafka_io.topic_check import LASTING, explain
+from kite_kafka_io.topics import LASTING, committed_offsets, explain, watermarks
 from kite_runtime.errors import ConfigurationError
 
 Start = Literal["earliest", "latest"]

@@ -19,7 +19,7 @@ from kite_broker_zerodha.subscriptions import Plan
 from kite_contracts.tick_batch import INSTRUMENT_TOKEN, TS_RECV_NS, TickBatch
 from kite_kafka_io.errors import BrokerUnreachable
 from kite_kafka_io.producer import warm_up as warm_up_producer
-from kite_kafka_io.topic_check import write_problems
+from kite_kafka_io.topics import write_problems
 from kite_live_feed.bridge_parts import BridgeParts, Group
 from kite_live_feed.counters import Counters, ShardView
 from kite_live_feed.dead_letter_alarm import DeadLetterWatch

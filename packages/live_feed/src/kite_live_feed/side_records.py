@@ -18,7 +18,6 @@ from typing import Final
 
 import structlog
 
-from kite_kafka_io.delivery import Delivery
 from kite_kafka_io.errors import (
     ProducerFatal,
     QueueFull,
@@ -26,7 +25,7 @@ from kite_kafka_io.errors import (
     RecordTooLarge,
     UnknownTopic,
 )
-from kite_kafka_io.producer import RecordProducer
+from kite_kafka_io.producer import Delivery, RecordProducer
 from kite_live_feed.counters import Counters
 from kite_live_feed.in_flight import SideRecord
 from kite_live_feed.refused import RefusedStore

@@ -9,11 +9,10 @@ from typing import Final, Protocol
 
 from kite_bars_store.failures import Entry, Outcome
 from kite_dead_letters.redrive.pace import Pace
-from kite_kafka_io.delivery import Delivery
 from kite_kafka_io.errors import ProducerFatal, QueueFull, RecordTooLarge
-from kite_kafka_io.producer import RecordProducer
+from kite_kafka_io.producer import Delivery, RecordProducer
 from kite_kafka_io.settings import KafkaSettings
-from kite_kafka_io.topic_check import check_topics
+from kite_kafka_io.topics import check_topics
 from kite_runtime.errors import TryAgainLater
 
 ACK_TIMEOUT_S: Final = 60.0
