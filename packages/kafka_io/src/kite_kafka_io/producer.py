@@ -112,7 +112,9 @@ _POLL_S: Final = 0.1
 _RECORD_OVERHEAD_BYTES: Final = 64
 
 
-def producer_config(settings: KafkaSettings, *, gapless: bool = True) -> dict[str, object]:
+def producer_config(
+    settings: KafkaSettings, *, gapless: bool = True, batched: bool = True
+) -> dict[str, object]:
     """The librdkafka properties of a ``RecordProducer``."""
     records = settings.max_in_flight + HEADROOM_RECORDS
     tick_bytes = records * (RECORD_MAX_BYTES + _RECORD_OVERHEAD_BYTES)
@@ -128,6 +130,7 @@ def producer_config(settings: KafkaSettings, *, gapless: bool = True) -> dict[st
         "partitioner": "murmur2_random",
         "compression.type": settings.compression,
         "linger.ms": settings.linger_ms,
+        **({} if batched else {"batch.num.messages": 1}),
         # A topic that is missing is told soon; make up creates topics long before they are used.
         "topic.metadata.propagation.max.ms": 5000,
         "message.max.bytes": settings.message_max_bytes,
@@ -158,10 +161,11 @@ class RecordProducer:
     """One connection to Kafka for ticks, dead letters and events.
 
     ``gapless=False`` makes it an ordinary one, which takes single records only: one that is refused
-    is no gap there. Not thread-safe. Answers are taken in by ``poll`` and ``flush`` only.
-    ``counts`` says what was enqueued, acknowledged and failed; ``fatal`` is None or why this
-    producer must be replaced; ``trouble`` is the last thing librdkafka complained of, such as
-    brokers that do not answer.
+    is no gap there. Kafka answers for a batch as a whole: with ``batched=False`` each record is a
+    batch of its own, and a refusal concerns that record alone. Not thread-safe.
+    Answers are taken in by ``poll`` and ``flush`` only. ``counts`` is what was enqueued,
+    acknowledged and failed; ``fatal`` is None or why this producer must be replaced; ``trouble``
+    is librdkafka's last complaint, such as brokers that do not answer.
     Raises ConfigurationError if librdkafka refuses the settings; a broker that is away is no error.
     """
 
@@ -173,6 +177,7 @@ class RecordProducer:
         ticks_topic: str = "ticks",
         dead_topic: str = "ticks.dlq",
         gapless: bool = True,
+        batched: bool = True,
         logger: logging.Logger | None = None,
     ) -> None:
         self.counts = DeliveryCounts()
@@ -191,7 +196,7 @@ class RecordProducer:
         self._encoder = TickEncoder(framing.prefix(TICK_SUBJECT, TICK_VERSION))
         self._log = ClientLog(logger if logger is not None else logging.getLogger(__name__))
         try:
-            config = producer_config(settings, gapless=gapless)
+            config = producer_config(settings, gapless=gapless, batched=batched)
             self._client = open_client(config, self, self._log)
         except ValueError as exc:
             raise ConfigurationError(f"the Kafka settings are refused: {exc}") from exc
