@@ -28,7 +28,7 @@ from kite_broker_zerodha.subscriptions import (
     make_plan,
 )
 from kite_contracts.tick_batch import TickMode
-from kite_live_feed.journal.last_frames import LastFrame
+from kite_live_feed.journal.recovery import LastFrame
 
 SHARDS_MAX: Final = 1 << SHARD_BITS
 """A feed session's number has room for so many shards."""

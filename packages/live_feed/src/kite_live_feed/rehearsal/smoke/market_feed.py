@@ -6,6 +6,7 @@ counted from the script, not from the decoder.
 
 from __future__ import annotations
 
+import struct
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 
 from kite_broker_zerodha.packet_records import packet_record
+from kite_broker_zerodha.packets import PacketKind, Segment, price_scale_of, segment_of
 from kite_broker_zerodha.session.events import (
     AuthExpired,
     AuthRestored,
@@ -31,7 +33,6 @@ from kite_broker_zerodha.session.events import (
 from kite_broker_zerodha.subscriptions import Plan
 from kite_contracts.reasons import ReasonCode
 from kite_contracts.tick_batch import TickMode
-from kite_live_feed.rehearsal.smoke.bars import BarBuilder
 from kite_simulator import Fault, FaultKind, Market
 from kite_simulator.faults import Outgoing, spoil
 from kite_simulator.market import START_EPOCH_S, cut
@@ -216,3 +217,63 @@ class SmokeFeed:
     def _told(self, name: str, event: SessionEvent) -> SessionEvent:
         self.expected.events[name] += 1
         return event
+
+
+MINUTE_NS: Final = 60_000_000_000
+SOURCE: Final = "smoke"
+
+_LAST: Final = struct.Struct(">Ii")
+_VOLUME: Final = struct.Struct(">I")
+_VOLUME_AT: Final = 16
+
+
+class BarBuilder:
+    """Feed it the market's packets in order; ``bars`` are sorted by time and token."""
+
+    def __init__(self) -> None:
+        self._bars: dict[tuple[int, int], dict[str, Any]] = {}
+        self._volumes: dict[int, int] = {}
+
+    def add(self, packets: list[bytes], ts_ns: int) -> None:
+        """Take in unspoiled packets received at ``ts_ns``."""
+        minute_ns = ts_ns // MINUTE_NS * MINUTE_NS
+        for packet in packets:
+            token, last = _LAST.unpack_from(packet)
+            bar = self._bars.get((minute_ns, token))
+            if bar is None:
+                bar = self._bars[minute_ns, token] = _new_bar(token, minute_ns, last)
+            bar["high"] = max(bar["high"], last)
+            bar["low"] = min(bar["low"], last)
+            bar["close"] = last
+            bar["volume"] += self._traded(token, packet)
+
+    def bars(self) -> list[dict[str, Any]]:
+        """All bars so far, each final."""
+        return [bar for _, bar in sorted(self._bars.items())]
+
+    def _traded(self, token: int, packet: bytes) -> int:
+        if len(packet) not in (PacketKind.QUOTE, PacketKind.FULL):
+            return 0
+        volume = int(_VOLUME.unpack_from(packet, _VOLUME_AT)[0])
+        before = self._volumes.get(token, volume)
+        self._volumes[token] = volume
+        return volume - before
+
+
+def _new_bar(token: int, minute_ns: int, price: int) -> dict[str, Any]:
+    return {
+        "instrument_token": token,
+        "exchange": Segment(segment_of(token)).name,
+        "tradingsymbol": f"SMOKE{token >> 8}",
+        "interval": "m1",
+        "ts_open_ns": minute_ns,
+        "price_scale": price_scale_of(token),
+        "open": price,
+        "high": price,
+        "low": price,
+        "close": price,
+        "volume": 0,
+        "oi": None,
+        "source": SOURCE,
+        "is_final": True,
+    }

@@ -11,10 +11,8 @@ import orjson
 from kite_bars_store.failures import FailureRecord
 from kite_broker_zerodha.packet_records import packet_record
 from kite_contracts import schemas
-from kite_dead_letters.contract_checks import json_form, violation_of
-from kite_dead_letters.redrive.completing import completed
-from kite_dead_letters.redrive.pointers import differences
-from kite_dead_letters.redrive.transforms import Transform, TransformFailed
+from kite_dead_letters.inspection import json_form, violation_of
+from kite_dead_letters.redrive.transforms import Transform, TransformFailed, differences
 from kite_kafka_io.codec import AvroCodec
 from kite_kafka_io.errors import KafkaIoError
 from kite_kafka_io.framing import CONFLUENT_MARKER, Framing
@@ -147,4 +145,40 @@ def _json(value: bytes) -> dict[str, Any]:
         raise Unfit(f"it is no JSON: {exc}") from exc
     if not isinstance(found, dict):
         raise Unfit("it is JSON, and no object")
+    return found
+
+
+Schema = Any
+
+
+def completed(record: dict[str, Any], schema: Schema) -> dict[str, Any]:
+    """The record with every field that has a default; what has none, and what is more, stays."""
+    found: dict[str, Any] = _filled(record, schema, {})
+    return found
+
+
+def _filled(value: Any, schema: Schema, named: dict[str, Schema]) -> Any:
+    if isinstance(schema, list):
+        branches = [each for each in schema if each != "null"]
+        return value if value is None else _filled(value, branches[0], named)
+    if isinstance(schema, str):
+        return _filled(value, named[schema], named) if schema in named else value
+    if schema["type"] == "record":
+        named[schema["name"]] = schema
+        return _filled_record(value, schema, named) if isinstance(value, dict) else value
+    if schema["type"] == "array" and isinstance(value, list):
+        return [_filled(each, schema["items"], named) for each in value]
+    return value
+
+
+def _filled_record(
+    value: dict[str, Any], schema: Schema, named: dict[str, Schema]
+) -> dict[str, Any]:
+    found = dict(value)
+    for field in schema["fields"]:
+        name = field["name"]
+        if name in value:
+            found[name] = _filled(value[name], field["type"], named)
+        elif "default" in field:
+            found[name] = _filled(copy.deepcopy(field["default"]), field["type"], named)
     return found

@@ -16,8 +16,7 @@ import typer
 from kite_bars_store.database import Connection, connect
 from kite_bars_store.failures import FailureStore, Selection, Status, Summary
 from kite_contracts.reasons import ReasonCode
-from kite_dlq_triage.commands.options import settings_of
-from kite_dlq_triage.places import span_of
+from kite_dlq_triage.commands.options import settings_of, span_of
 from kite_runtime.errors import NotFound, UsageError
 
 APPLICATION: Final = "dlq_triage"
@@ -58,7 +57,7 @@ Since = Annotated[
         help="Not before this time (2026-11-23T09:15+05:30; UTC without a zone) or age (2h, 7d).",
     ),
 ]
-Until = Annotated[
+Before = Annotated[
     str | None, typer.Option("--until", metavar="TIME", help="Before this time or age.")
 ]
 Who = Annotated[

@@ -3,7 +3,28 @@
 from __future__ import annotations
 
 import logging
-from typing import Final
+from operator import methodcaller
+from typing import Any, Final
+
+from confluent_kafka import Message
+
+RawHeaders = list[tuple[str, bytes | None]]
+
+NAMES_PROBLEM: Final = (
+    "a header's name is not UTF-8, so the client library can give none of the headers"
+)
+
+_headers: Final = methodcaller("headers")
+
+
+def message_headers(message: Message) -> RawHeaders | None:
+    """All headers in their order; None where a name is not UTF-8 (see ``NAMES_PROBLEM``)."""
+    try:
+        found: Any = _headers(message)
+    except (SystemError, UnicodeDecodeError):
+        return None
+    return found if found is not None else []
+
 
 _LEVELS: Final = (50, 50, 50, 40, 30, 20, 20, 10)
 """The level of Python's ``logging`` for each of syslog's (RFC 5424), as confluent-kafka has it."""

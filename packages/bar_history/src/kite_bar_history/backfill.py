@@ -1,25 +1,36 @@
-"""What a backfill fetches, in which chunks, and how long that takes. Pure.
+"""Backfill: what is fetched from Kite, in which chunks, how long that takes, and doing it.
 
-A chunk is what is merged and noted as done at once: one instrument in one span that a single call
-of Kite can answer. So an interruption costs the calls under way at most.
+A chunk is what is merged and recorded as done at once: one instrument in one span that a single
+call of Kite can answer. So an interruption costs the calls under way at most.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from threading import Event
 from typing import Any, Final
 
-from kite_bar_history.kite_history import INTERVALS, SETTLED_S
+from kite_bar_history.kite_history import INTERVALS, SETTLED_S, KiteHistory
 from kite_bar_history.protocol import Window
+from kite_bar_history.read_ahead import ReadAhead
+from kite_bar_history.run import Resources, merge_windows, stopping_after
+from kite_bar_history.summary import RunSummary
 from kite_bar_history.universe import Listed
+from kite_bars_store.bars.survey import BarSurvey
+from kite_bars_store.stores import Days
 from kite_broker_zerodha.spans import spans
 from kite_contracts.sessions import IST, SessionCalendar
 from kite_contracts.sessions.model import MINUTE_NS
+from kite_runtime.checkpoint import Checkpoint
+from kite_runtime.console import progress_bar, say
 
 CALLS_A_SECOND_MAX: Final = 3.0
 """Of history: ``CALLS_A_SECOND`` in ``kite_broker_zerodha.rest``, which loads kiteconnect."""
+CLIENTS: Final = 3
+"""That ask at once: one that takes a second for an answer makes one call a second."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +42,12 @@ class Work:
     until: datetime
     symbols: tuple[str, ...]
     begun: datetime
+
+    @property
+    def days(self) -> Days:
+        """In India."""
+        last = self.until - timedelta(days=1)
+        return Days(self.since.astimezone(IST).date(), last.astimezone(IST).date())
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -153,3 +170,82 @@ class _Expected:
             over = len(times) > 0 and past == len(times)
             self._days[segment, day] = past if self._interval == "m1" else int(over)
         return self._days[segment, day]
+
+
+def new_work(
+    resources: Resources,
+    interval: str,
+    days: int,
+    symbols: Sequence[str] | None,
+    *,
+    only_new: bool,
+) -> Work:
+    """The work of these days up to today; ``only_new`` leaves out what has bars in them."""
+    since, until = span_of_days(days, resources.today())
+    listed = resources.universe(symbols, resources.today())
+    names = [each.instrument.name for each in listed]
+    if only_new:
+        survey = BarSurvey(resources.stores.connection, interval)
+        there = {each.name for each in survey.instruments(since, until, names, observed=True)}
+        if there:
+            say(
+                f"{len(there):,} of {len(names):,} instruments have bars in these days already, "
+                "some or all of them: --all fetches these, too"
+            )
+        names = [name for name in names if name not in there]
+    return Work(interval, since, until, tuple(names), resources.now())
+
+
+def unfinished_work(checkpoint: Checkpoint) -> Work | None:
+    """What an interrupted backfill was to do; None when there is none that can be resumed."""
+    if checkpoint.work is None:
+        return None
+    try:
+        work = Work.from_json(checkpoint.work)
+    except (KeyError, TypeError, ValueError):
+        return None
+    say(
+        f"resuming the backfill of {work.begun.astimezone(IST):%Y-%m-%d %H:%M}: "
+        f"{len(checkpoint.done):,} chunks are done (--restart makes a new plan)"
+    )
+    return work
+
+
+def carry_out(
+    resources: Resources, plan: Plan, checkpoint: Checkpoint, summary: RunSummary
+) -> None:
+    """Fetch and merge the chunks until Ctrl-C; ``summary`` counts them, also before an error.
+    Raises what Kite and the store raise."""
+    keep, judge = resources.refused_files(), resources.judge()
+    try:
+        with (
+            _kite(resources, plan) as source,
+            stopping_after("chunk") as stop,
+            progress_bar() as bar,
+        ):
+            task = bar.add_task("backfill", total=len(plan.chunks))
+            for chunk in plan.chunks:
+                if stop and not source.hold():
+                    break
+                bar.update(task, description=chunk.listed.instrument.name)
+                merge_windows(
+                    *(resources.stores.bars, [source], [chunk.window], summary, judge), keep=keep
+                )
+                checkpoint.note(chunk.key)
+                bar.advance(task)
+    finally:
+        summary.refused_folder = keep.folder
+    if summary.windows == len(plan.chunks):
+        checkpoint.finish()
+
+
+@contextmanager
+def _kite(resources: Resources, plan: Plan) -> Iterator[ReadAhead]:
+    """Several clients, which share the pace of their key."""
+    stopped = Event()
+    calendar = resources.stores.calendar
+    with ExitStack() as stack:
+        clients = [stack.enter_context(resources.log_in(stopped.wait)) for _ in range(CLIENTS)]
+        sources = [KiteHistory(kite, calendar, now=resources.now) for kite in clients]
+        windows = [chunk.window for chunk in plan.chunks]
+        yield stack.enter_context(ReadAhead(sources, windows, on_leave=stopped.set))
