@@ -260,6 +260,8 @@ def _is_utf8(content: bytes) -> bool:
     return True
 
 
+# Only classes with one meaning. A SerializationException or a DataException means that bytes were
+# not what they should be: what they are is found by decoding them.
 REASONS: Final = MappingProxyType(
     {
         "RecordTooLargeException": ReasonCode.TOO_LARGE,

@@ -1,4 +1,4 @@
-"""Between a classified record and the row that Postgres keeps of it (pure)."""
+"""Between a classified record and the row that Postgres keeps; and its neighbours in Kafka."""
 
 from __future__ import annotations
 

@@ -19,9 +19,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kite_devstack import locks
 from kite_devstack.errors import StartError
 from kite_devstack.layout import Layout, ServiceFiles
+from kite_devstack.leases import is_locked, wait_unlocked
+from kite_runtime.files import write_whole
 
 _POLL_S = 0.05
 
@@ -55,7 +56,7 @@ class Service:
     @property
     def running(self) -> bool:
         """Whether its supervisor lives (the server may be starting or stopping)."""
-        return locks.is_locked(self.files.lock)
+        return is_locked(self.files.lock)
 
     @property
     def endpoint(self) -> str | None:
@@ -85,7 +86,8 @@ class Service:
         if files.log.exists():
             os.replace(files.log, files.log.with_suffix(".log.1"))
         files.spec.write_text(json.dumps(self._spec(command), indent=1), encoding="utf-8")
-        _place_supervisor(self.layout.supervisor)
+        source = importlib.resources.files("kite_devstack").joinpath("supervisor.py")
+        write_whole(self.layout.supervisor, source.read_bytes())
         with files.supervisor_log.open("w") as log:
             code = subprocess.run(
                 [_plain_python(), "-I", "-S", str(self.layout.supervisor), str(files.spec)],
@@ -138,9 +140,7 @@ class Service:
 
     def publish(self, endpoint: str) -> None:
         """Says that clients may come to ``endpoint``."""
-        new = self.files.ready.with_suffix(".new")
-        new.write_text(endpoint, encoding="utf-8")
-        os.replace(new, self.files.ready)
+        write_whole(self.files.ready, endpoint.encode())
 
     def stop(self) -> None:
         """Ends the server in order and waits for it; nothing to do when it does not run."""
@@ -148,12 +148,12 @@ class Service:
         pids = self._pids()
         if pids and self.running:
             signal_process(pids[1], signal.SIGTERM)
-        locks.wait_unlocked(self.files.lock)
+        wait_unlocked(self.files.lock)
 
     def kill(self) -> None:
         """SIGKILLs the server, as a fault, and waits until it is gone."""
         self._signal_server(signal.SIGKILL)
-        locks.wait_unlocked(self.files.lock)
+        wait_unlocked(self.files.lock)
 
     def suspend(self) -> None:
         """SIGSTOPs the server: it holds its connections and answers nothing."""
@@ -208,14 +208,6 @@ def children_of(pid: int) -> list[int]:
 def _ps(*arguments: str) -> str:
     done = subprocess.run(["ps", *arguments], capture_output=True, text=True, check=False)
     return done.stdout
-
-
-def _place_supervisor(path: Path) -> None:
-    source = importlib.resources.files("kite_devstack").joinpath("supervisor.py").read_bytes()
-    if not path.exists() or path.read_bytes() != source:
-        new = path.with_suffix(f".{os.getpid()}")
-        new.write_bytes(source)
-        os.replace(new, path)
 
 
 def _plain_python() -> str:

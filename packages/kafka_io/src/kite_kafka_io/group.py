@@ -14,11 +14,10 @@ from typing import Any, Final, Protocol
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from kite_kafka_io.client import ClientLog
+from kite_kafka_io.client import make_client, settings_refused
 from kite_kafka_io.errors import BrokerUnreachable, ReadError
 from kite_kafka_io.settings import KafkaSettings
 from kite_kafka_io.topics import explain
-from kite_runtime.errors import ConfigurationError
 
 NOTE_BYTES_MAX: Final = 4096
 """What a broker takes with an offset by default (``offset.metadata.max.bytes``)."""
@@ -78,9 +77,8 @@ class GroupMember:
             "error_cb": self._on_error,
             "on_commit": self._on_commit,
         }
-        log = ClientLog(logger if logger is not None else logging.getLogger(__name__))
+        self._consumer = make_client(Consumer, properties, logger)
         try:
-            self._consumer = Consumer(properties, logger=log)
             self._consumer.subscribe(
                 [topic],
                 on_assign=lambda _, places: membership.assigned(_numbers(places)),
@@ -88,7 +86,7 @@ class GroupMember:
                 on_lost=lambda _, places: membership.lost(),
             )
         except (KafkaException, ValueError, TypeError) as exc:
-            raise ConfigurationError(f"the Kafka settings are refused: {exc}") from exc
+            raise settings_refused(exc) from exc
 
     @property
     def writing(self) -> bool:

@@ -18,14 +18,13 @@ from kite_bars_store.failures import FailureStore, RedriveLedger, Selection, Sta
 from kite_contracts.topics import load_topics
 from kite_dead_letters.json_lines import to_json
 from kite_dead_letters.redrive import Action, Planner, Redriver, Report, Rules, Step, Targets
-from kite_dead_letters.redrive.corrections import Mender
+from kite_dead_letters.redrive.corrections import Corrector
 from kite_dead_letters.redrive.outbox import Outbox
 from kite_dead_letters.redrive.pace import Pace
 from kite_dead_letters.redrive.plan import ATTEMPTS_MAX, STALE_AFTER_S
 from kite_dead_letters.redrive.transforms import (
     MISSING,
     Transform,
-    TransformInvalid,
     from_settings,
     load_function,
     load_mapping,
@@ -128,7 +127,7 @@ def command(
     kafka = settings.require_kafka() if yes else settings.kafka
     framing = open_framing(kafka) if kafka is not None else None
     planner = Planner(
-        Targets(load_topics(topics_file)), Mender(framing, fix), Rules(attempts, stale_after)
+        Targets(load_topics(topics_file)), Corrector(framing, fix), Rules(attempts, stale_after)
     )
     with database(root) as connection:
         store = FailureStore(connection)
@@ -153,10 +152,7 @@ def _transform(
         return load_function(function)
     if mapping is not None:
         return load_mapping(mapping)
-    try:
-        return from_settings(settings) if settings else None
-    except TransformInvalid as exc:
-        raise UsageError(str(exc)) from exc
+    return from_settings(settings) if settings else None
 
 
 def _preview(redriver: Redriver, chosen: Selection, as_json: bool) -> int:
