@@ -15,13 +15,16 @@ import subprocess
 import sys
 import threading
 import time
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Self
 
 from kite_devstack.errors import StartError
 from kite_devstack.layout import Layout, ServiceFiles
-from kite_devstack.leases import is_locked, wait_unlocked
+from kite_devstack.leases import Lease, is_locked, wait_unlocked
+from kite_devstack.reporter import Reporter
 from kite_runtime.files import write_whole
 
 _POLL_S = 0.05
@@ -44,10 +47,25 @@ class Command:
 class Service:
     """A server named ``name`` in ``layout``; many processes may look at the same one."""
 
-    def __init__(self, name: str, layout: Layout, grace_s: float) -> None:
+    def __init__(self, name: str, home: Path | Layout, grace_s: float) -> None:
         self.name = name
-        self.layout = layout
+        self.layout = home if isinstance(home, Layout) else Layout(home)
         self.grace_s = grace_s
+        self._lease: Lease | None = None
+
+    @abstractmethod
+    def start(self, report: Reporter | None = None) -> str:
+        """Starts the server and returns its endpoint as soon as it answers."""
+
+    def __enter__(self) -> Self:
+        self._lease = Lease(self.layout.leases)
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+        if self._lease is not None:
+            self._lease.release()
 
     @property
     def files(self) -> ServiceFiles:
@@ -66,6 +84,12 @@ class Service:
         except FileNotFoundError:
             return None
         return text if self.running else None
+
+    def _running_at(self, title: str) -> str:
+        endpoint = self.endpoint
+        if endpoint is None:
+            raise StartError(f"{title} does not run")
+        return endpoint
 
     @property
     def pid(self) -> int | None:
@@ -88,17 +112,8 @@ class Service:
         files.spec.write_text(json.dumps(self._spec(command), indent=1), encoding="utf-8")
         source = importlib.resources.files("kite_devstack").joinpath("supervisor.py")
         write_whole(self.layout.supervisor, source.read_bytes())
-        with files.supervisor_log.open("w") as log:
-            code = subprocess.run(
-                [_plain_python(), "-I", "-S", str(self.layout.supervisor), str(files.spec)],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                cwd="/",
-                start_new_session=True,
-                check=False,
-            ).returncode
-        if code != 0:
+        supervisor = [_plain_python(), "-I", "-S", str(self.layout.supervisor), str(files.spec)]
+        if run_logged(supervisor, files.supervisor_log, cwd="/", start_new_session=True) != 0:
             raise StartError(f"{self.name} could not be started: {last_line(files.supervisor_log)}")
 
     def _spec(self, command: Command) -> dict[str, object]:
@@ -182,6 +197,19 @@ class Service:
         if str(self.files.folder) in command_of(pids[0]):
             signal_process(pids[0], signal.SIGKILL)
         self.files.pid.unlink(missing_ok=True)
+
+
+def run_logged(argv: list[str], log: Path, **options: Any) -> int:
+    """Runs a program, its output in ``log``; its exit code. ``options`` go to `subprocess.run`."""
+    with log.open("w") as out:
+        return subprocess.run(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            check=False,
+            **options,
+        ).returncode
 
 
 def last_line(log: Path) -> str:
