@@ -82,7 +82,7 @@ def plain_line(record: ClassifiedRecord, classifier: Classifier) -> dict[str, An
     raw, decoded = record.raw, classifier.decoded(record)
     if decoded is not None and record.failure.unit == "packet":
         decoded = replace(decoded, contract=record.failure.contract)  # its header's wins
-    headers = [raw.headers[position] for position in record.failure.unsaid]
+    headers = [raw.headers[position] for position in record.failure.other_headers]
     document = {
         **{name: getattr(raw, name) for name in ("topic", "partition", "offset", "ts_ns")},
         **{name: getattr(record.failure, name) for name in FAILURE_FIELDS},

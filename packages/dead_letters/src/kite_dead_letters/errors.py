@@ -1,4 +1,4 @@
-"""Everything that goes wrong in triage, split by what a person does about it.
+"""Everything that goes wrong in triage, split by the remedy.
 
     KiteError (kite_runtime.errors)        1   failed
     ├── UsageError                   2   wrong call: another argument
@@ -9,7 +9,7 @@
     ├── NotFound                     1   no failure or group of this id
     └── DumpFailed                   1   the file to write cannot be written
 
-The numbers are the exit codes. Each message is one sentence that says what to do.
+The numbers are the exit codes. Each message is one sentence with the remedy.
 """
 
 from __future__ import annotations

@@ -65,7 +65,7 @@ class Intake:
     _look_s: float = field(default=0.0, init=False)
 
     def run(self, due: Callable[[], bool] = lambda: False) -> None:
-        """Until the reader is at its end, somebody stops it, or ``due`` asks for a new session.
+        """Until the reader is at its end, it is stopped, or ``due`` asks for a new session.
 
         Raises the errors of reader and store; what was not committed is read again.
         """
@@ -114,6 +114,6 @@ class Intake:
         return Stored(0, done.already_there), done.stored
 
     def _look(self) -> None:
-        """What the metrics tell, from both sides."""
+        """What the metrics show, from both sides."""
         self.counters.lag = self.reader.lag()
         self.counters.overview = self.store.overview()

@@ -30,11 +30,11 @@ class ReasonSource(StrEnum):
     """Where the reason of a record comes from."""
 
     HEADER = "header"
-    """A header says it: our code, or an exception whose class has one meaning."""
+    """A header gives it: our code, or an exception whose class has one meaning."""
     DECODED = "decoded"
     """The bytes were decoded and held against the contracts again."""
     NONE = "none"
-    """Neither says anything: UNCLASSIFIED."""
+    """Neither gives a reason: UNCLASSIFIED."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +53,10 @@ class Decoded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """What the records of one kind of failure share, as their headers say or their bytes show.
+    """What the records of one kind of failure share, as their headers or bytes show.
 
     ``reason`` is always a code of ``kite_contracts.reasons``. ``component`` is who gave up: a
-    connector, a consumer group. ``problems`` tell of headers that could not be read as they should.
+    connector, a consumer group. ``problems`` are headers that could not be read as they should.
     """
 
     dialect: Dialect = Dialect.NONE
@@ -72,15 +72,15 @@ class Failure:
     unit: str | None = None
     attempt: int = 1
     problems: tuple[str, ...] = ()
-    unsaid: tuple[int, ...] = field(default=(), compare=False)
-    """Positions of the headers that the fields do not say, or not wholly."""
+    other_headers: tuple[int, ...] = field(default=(), compare=False)
+    """Positions of the headers that no field holds, or not wholly."""
 
 
 class ClassifiedRecord(NamedTuple):
     """One dead letter: the record as it lies in Kafka (``raw``) and what is known of it.
 
-    ``message`` is for a person, '' where nobody said anything. ``fingerprint`` is 16 hex digits,
-    equal for failures of one cause. ``origin_*`` name where it came from, as its headers say.
+    ``message`` is for a person, '' where there was none. ``fingerprint`` is 16 hex digits,
+    equal for failures of one cause. ``origin_*`` name where it came from, by its headers.
     ``decoded`` is there only if classifying needed it: ``Classifier.decoded`` gives it always.
     """
 
@@ -150,7 +150,7 @@ class ClassifiedRecord(NamedTuple):
 
     @property
     def exception(self) -> str | None:
-        """The class of the exception, as other tools tell it."""
+        """The class of the exception, as other tools name it."""
         return self.failure.exception
 
     @property

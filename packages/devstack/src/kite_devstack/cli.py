@@ -172,7 +172,7 @@ def env() -> None:
 def _environment(*, needed: bool = True) -> dict[str, str]:
     """`.env` and `.infra/.env` of the working folder, under the environment.
 
-    Where they are not ``needed``, broken files do not keep a person from stopping a server.
+    Where they are not ``needed``, broken files do not keep the user from stopping a server.
     """
     try:
         return read_env(Path.cwd(), os.environ, local_stack=False)

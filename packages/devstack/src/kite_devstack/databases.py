@@ -25,7 +25,7 @@ _LEFT_OVER_AFTER_S = 24 * 60 * 60
 _DUMP_TIMEOUT_S = 60.0
 # alembic's own table: which migrations were applied is not part of what they make.
 _NOT_OURS = "alembic_version"
-# What pg_dump says of the session, which differs by version or by run.
+# What pg_dump writes about the session, which differs by version or by run.
 _SESSION_LINES = ("--", "SET ", "SELECT pg_catalog.set_config", "\\restrict", "\\unrestrict")
 
 
@@ -45,7 +45,7 @@ def database(server: str, template: str = "template1") -> Iterator[str]:
 
 
 def drop(server: str, name: str) -> None:
-    """Drops a database, also one that somebody is connected to."""
+    """Drops a database, also one that has connections."""
     _execute(
         server, sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
     )
@@ -59,7 +59,7 @@ def left_over(server: str) -> list[str]:
 
 
 def unique_name() -> str:
-    """A name nobody else has; it tells when it was made, for tidying up after a crash."""
+    """A unique name; it shows when it was made, for tidying up after a crash."""
     return f"{PREFIX}{int(time.time())}-{uuid.uuid4().hex[:10]}"
 
 

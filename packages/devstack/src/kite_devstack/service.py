@@ -154,7 +154,7 @@ class Service:
             pause.wait(_POLL_S)
 
     def publish(self, endpoint: str) -> None:
-        """Says that clients may come to ``endpoint``."""
+        """Lets clients come to ``endpoint``."""
         write_whole(self.files.ready, endpoint.encode())
 
     def stop(self) -> None:
@@ -213,7 +213,7 @@ def run_logged(argv: list[str], log: Path, **options: Any) -> int:
 
 
 def last_line(log: Path) -> str:
-    """The last line of a log that says something, for the sentence of an error."""
+    """The last line of a log with a text, for the sentence of an error."""
     try:
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

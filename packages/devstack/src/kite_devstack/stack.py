@@ -33,7 +33,7 @@ class Endpoints:
     postgres: str | None
 
     def environment(self) -> dict[str, str]:
-        """The variables that tell other programs."""
+        """The variables for other programs."""
         values = {VARIABLES[KAFKA]: self.kafka, VARIABLES[POSTGRES]: self.postgres}
         return {name: value for name, value in values.items() if value is not None}
 

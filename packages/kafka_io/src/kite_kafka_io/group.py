@@ -1,6 +1,6 @@
 """A member of a consumer group whose partitions stand for work, not for records.
 
-Kafka's group protocol shares out the partitions of a topic that nobody needs to write to, notices a
+Kafka's group protocol shares out the partitions of a topic that no one needs to write to, notices a
 member that died, and gives its partitions to others. What an owner must leave to the next one goes
 where the group keeps its offsets: a short note a partition. A note that Kafka has taken proves that
 the writer was a member when it sent it, because Kafka refuses those who are no longer.
@@ -26,7 +26,7 @@ Partitions = frozenset[int]
 
 
 class Membership(Protocol):
-    """Who is told of changes. The calls come from within ``poll``, in its thread."""
+    """Receives changes. The calls come from within ``poll``, in its thread."""
 
     def assigned(self, partitions: Partitions) -> None:
         """These came to the others that the member has; none, when a round changed nothing."""
@@ -35,7 +35,7 @@ class Membership(Protocol):
         """These go to another member as soon as this call returns."""
 
     def lost(self) -> None:
-        """The group was not heard for the session timeout: it may give all of them to others."""
+        """The group did not answer for the session timeout: it may give all of them to others."""
 
 
 class GroupMember:
@@ -133,7 +133,7 @@ class GroupMember:
         return {each.partition: each.metadata for each in found if each.metadata}
 
     def write(self, notes: Mapping[int, str], written: Callable[[bool], None]) -> None:
-        """Send notes; ``written`` is told from within ``poll`` whether Kafka took all of them.
+        """Send notes; ``written`` is called from within ``poll``: whether Kafka took all of them.
 
         Not before the notes of the last call are answered, see ``writing``.
         """
@@ -155,7 +155,7 @@ class GroupMember:
     def close(self) -> None:
         """Leave the group; the others take over at once.
 
-        Write what they should know before: while closing, ``revoked`` is told, and cannot write.
+        Write what they should know before: while closing, ``revoked`` is called and cannot write.
         """
         self._consumer.close()
 
@@ -163,7 +163,7 @@ class GroupMember:
         for number, note in notes.items():
             if len(note.encode()) > NOTE_BYTES_MAX:
                 raise ValueError(f"the note of partition {number} is above {NOTE_BYTES_MAX} bytes")
-        # The offset is no position: nobody writes to these partitions.
+        # The offset is no position: these partitions are never written to.
         return [TopicPartition(self._topic, number, 0, note) for number, note in notes.items()]
 
     def _on_commit(self, error: KafkaError | None, places: list[TopicPartition]) -> None:

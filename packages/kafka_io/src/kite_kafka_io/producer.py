@@ -7,8 +7,8 @@ its journal; consumers drop the repeats (``duplicates``). That keeps the ticks o
 order without waiting for acknowledgements between them.
 
 Dead letters and other single records belong to an ordinary producer (``gapless=False``): what Kafka
-refuses there is told by the record's ``Delivery``, and neither the records after it nor the ticks
-of another producer are concerned.
+refuses there is the answer in the record's ``Delivery``, and neither the records after it nor the
+ticks of another producer are concerned.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ def producer_config(
         "compression.type": settings.compression,
         "linger.ms": settings.linger_ms,
         **({} if batched else {"batch.num.messages": 1}),
-        # A topic that is missing is told soon; make up creates topics long before they are used.
+        # A missing topic is reported soon; make up creates topics long before they are used.
         "topic.metadata.propagation.max.ms": 5000,
         "message.max.bytes": settings.message_max_bytes,
         # Larger than what we let in, so that the queue is never full in the middle of a batch.

@@ -36,9 +36,9 @@ _NS_PER_MS: Final = 1_000_000
 
 
 class RawRecord(NamedTuple):
-    """One record. ``ts_ns`` is when it was written (whole milliseconds), as Kafka tells.
+    """One record. ``ts_ns`` is when it was written (whole milliseconds), as Kafka has it.
 
-    ``problems`` say what of it could not be read: a header name that is not UTF-8 hides all
+    ``problems`` are what of it could not be read: a header name that is not UTF-8 hides all
     headers.
     """
 

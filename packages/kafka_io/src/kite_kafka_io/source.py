@@ -65,14 +65,14 @@ _LEFT_TO_OTHERS: Final = (
 
 
 class Source:
-    """Messages of ``topics``. Three ways to say which:
+    """Messages of ``topics``. Three ways to choose:
 
-    * ``group`` alone: as a member of the consumer group, for ever, from what it has committed.
+    * ``group`` alone: as a member of the consumer group, indefinitely, from what it has committed.
     * no ``group``: all partitions, from ``start`` or ``from_offsets``.
     * with ``until_end`` or ``to_offsets`` (exclusive): all partitions, up to there. ``until_end``
       takes the ends when reading starts. With a ``group``, from what it has committed.
     * ``ranges``: exactly these partitions from their first offset to their end (exclusive; None
-      goes on for ever), whatever else is said.
+      goes on indefinitely), whatever else is given.
 
     Only committed transactions are read. ``trouble`` is librdkafka's last complaint, ``config``
     overrides librdkafka properties.
@@ -322,7 +322,7 @@ def _config(
 
 
 def _passing_trouble(error: KafkaError, topic: str, settings: KafkaSettings) -> str:
-    """What an error that came instead of a message says, if reading goes on by itself.
+    """The text of an error that came instead of a message, if reading goes on by itself.
 
     Raises UnknownTopic, NotAllowed and ReadError where it does not.
     """

@@ -64,7 +64,7 @@ def explain(
 ) -> KafkaIoError:
     """What Kafka's answer means, as an error to raise: what is wrong, where, and what to do.
 
-    ``error`` None: the topic is not in the broker's list. ``detail`` says more than the error does.
+    ``error`` None: the topic is not in the broker's list. ``detail`` is a better text than its own.
     """
     if topic is not None and (error is None or error.code() in _MISSING):
         return UnknownTopic(f"topic {topic} does not exist at {bootstrap}; create it with make up")

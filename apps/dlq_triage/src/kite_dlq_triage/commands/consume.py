@@ -46,7 +46,7 @@ def command(
     """Store dead letters in Postgres, each once, until SIGTERM or Ctrl-C.
 
     Kafka and Postgres may go and come. Offsets are committed after the rows: nothing is lost. With
-    --once it ends at the end of the topics; exit code 3 says that it stored something.
+    --once it ends at the end of the topics; exit code 3 means that it stored something.
     """
     settings = settings_of(root, bootstrap)
     kafka, dsn = settings.require_kafka(), settings.require_postgres()

@@ -1,4 +1,4 @@
-"""``redrive``: sends failures back where they belong, or says what it would do."""
+"""``redrive``: sends failures back where they belong, or shows what it would do."""
 
 from __future__ import annotations
 
@@ -115,10 +115,10 @@ def command(
     bootstrap: Bootstrap = None,
     root: Root = Path(),
 ) -> int:
-    """Say of each open failure what a redrive would do: where it goes, why it may, what changes.
+    """Show for each open failure what a redrive would do: where it goes, why it may, what changes.
 
     With --yes do it: each is held against today's contract, sent once, and settled. Stopped or
-    killed, run it again: what is in doubt is sent first, under the same ids. Exit code 3 says that
+    killed, run it again: what is in doubt is sent first, under the same ids. Exit code 3 means that
     some were refused or quarantined.
     """
     configure_logs(quiet=True)
@@ -134,7 +134,7 @@ def command(
         chosen = selection(
             store, ids, group=group, reason=reason, topic=topic, since=since, until=until
         )
-        if not ids:  # of ids that are settled a person is told so
+        if not ids:  # ids that are settled are shown as skipped
             chosen = replace(chosen, status=Status.OPEN)
         redriver = Redriver(store, RedriveLedger(connection), planner)
         if not yes:
@@ -182,13 +182,13 @@ def _execute(
     outbox = Outbox(kafka, Pace(rate), stop.wait)
     progress = Progress(redriver.store.count(chosen))
 
-    def heard(step: Step) -> None:
+    def on_step(step: Step) -> None:
         print_step(step, as_json, done=True)
         progress.step()
 
     try:
         report = redriver.execute(
-            chosen, outbox, who, note=note, transform=fix, heard=heard, stopped=stop.is_set
+            chosen, outbox, who, note=note, transform=fix, on_step=on_step, stopped=stop.is_set
         )
     finally:
         outbox.close()

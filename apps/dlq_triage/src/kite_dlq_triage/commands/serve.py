@@ -120,7 +120,7 @@ def _announcement(
 
 
 def _given_token(settings: TriageSettings) -> str:
-    """The token that a person set, '' for none. Raises SettingError; it is never quoted."""
+    """The configured token, '' for none. Raises SettingError; it is never quoted."""
     token = settings.env.get(TOKEN, "").strip()
     if token and len(token) < TOKEN_LENGTH_MIN:
         example = '"$(openssl rand -hex 16)"'

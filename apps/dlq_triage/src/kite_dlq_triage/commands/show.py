@@ -319,7 +319,7 @@ def event_table(events: list[Event]) -> Table:
     for column in ("when (UTC)", "who", "what", "note"):
         table.add_column(column, overflow="fold")
     for event in events:
-        what = event.kind if event.assignee is None else f"assign to {event.assignee or 'nobody'}"
+        what = event.kind if event.assignee is None else f"assign to {event.assignee or 'no one'}"
         table.add_row(moment(event.decided_at), event.who, what, event.note)
     return table
 

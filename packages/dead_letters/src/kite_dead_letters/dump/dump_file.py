@@ -56,7 +56,7 @@ class PieceFile:
             self._file.close()
 
     def _cut(self) -> None:
-        with suppress(OSError):  # a pipe or a device cannot be cut; the first error is told
+        with suppress(OSError):  # a pipe or a device cannot be cut; the first error is reported
             self._file.truncate(self._whole_bytes)
             self._file.seek(self._whole_bytes)
 

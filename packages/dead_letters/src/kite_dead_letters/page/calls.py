@@ -40,7 +40,7 @@ SEE_OTHER: Final = 303
 class Site:
     """Everything that the answers are made from. ``desk`` does the redrives.
 
-    ``open_to_read``: reading needs no token, because nobody but this machine gets here.
+    ``open_to_read``: reading needs no token, because only this machine gets here.
     """
 
     database: Database

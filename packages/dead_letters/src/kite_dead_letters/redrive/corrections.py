@@ -27,7 +27,7 @@ _PIECES: Final = {
 
 
 class Unfit(Exception):
-    """The dead letter is not good by today's contract; the text says why, for a person."""
+    """The dead letter is not good by today's contract; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,7 @@ class Planner:
     rules: Rules = field(default_factory=Rules)
 
     def step(self, failure: Failure, sent: int, now_ns: int) -> Step:
-        """``sent`` is how often the ledger says it was sent already; the time is epoch ns."""
+        """``sent`` is how often it was sent already, by the ledger; the time is epoch ns."""
         record = failure.record
         attempt = record.attempt + sent + 1
         if failure.status is not Status.OPEN:

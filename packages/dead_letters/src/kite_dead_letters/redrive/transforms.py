@@ -106,7 +106,7 @@ class TransformInvalid(UsageError):
 
 
 class TransformFailed(Exception):
-    """The transform does not do with this record; the text says why."""
+    """The transform fails on this record; the text says why."""
 
 
 @dataclass(frozen=True)
