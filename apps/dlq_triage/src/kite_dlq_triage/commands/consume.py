@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 from pathlib import Path
-from types import FrameType
 from typing import Annotated
 
 import orjson
@@ -14,7 +11,14 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 
 from kite_dead_letters.counters import IntakeCounters, IntakeMetrics
 from kite_dead_letters.service import GROUP, IntakeService
-from kite_dlq_triage.commands.options import Bootstrap, Root, Topics, settings_of, topics_of
+from kite_dlq_triage.commands.options import (
+    Bootstrap,
+    Root,
+    Topics,
+    settings_of,
+    stop_on_signals,
+    topics_of,
+)
 from kite_runtime.console import say
 from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS
 from kite_runtime.health import BuildInfoCollector, HealthServer
@@ -53,7 +57,7 @@ def command(
     configure_logs(quiet=once)
     counters = IntakeCounters()
     service = IntakeService(kafka, dsn, topics_of(topic), group=group, once=once, counters=counters)
-    _stop_on_signals(service.stop)
+    stop_on_signals(service.stop)
     if once and port is None:
         service.run()
     else:
@@ -76,19 +80,6 @@ def _registry(counters: IntakeCounters) -> CollectorRegistry:
     PlatformCollector(registry=registry)
     GCCollector(registry=registry)
     return registry
-
-
-def _stop_on_signals(stop: threading.Event) -> None:
-    """The first SIGTERM or Ctrl-C ends it in order; a second one at once."""
-
-    def ask(number: int, frame: FrameType | None) -> None:
-        stop.set()
-        signal.signal(
-            number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
-        )
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, ask)
 
 
 def _report(counters: IntakeCounters, as_json: bool) -> None:

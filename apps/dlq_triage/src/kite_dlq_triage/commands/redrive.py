@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 import time
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
 from typing import Annotated, Any, Final
 
 import orjson
@@ -43,7 +41,7 @@ from kite_dlq_triage.commands.database import (
     selection,
     user,
 )
-from kite_dlq_triage.commands.options import Bootstrap, Root, settings_of
+from kite_dlq_triage.commands.options import Bootstrap, Root, settings_of, stop_on_signals
 from kite_kafka_io.registry import open_framing
 from kite_kafka_io.settings import KafkaSettings
 from kite_runtime.console import say, stdout
@@ -178,7 +176,7 @@ def _execute(
     as_json: bool,
 ) -> int:
     stop = threading.Event()
-    _stop_on_signals(stop)
+    stop_on_signals(stop)
     outbox = Outbox(kafka, Pace(rate), stop.wait)
     progress = Progress(redriver.store.count(chosen))
 
@@ -200,17 +198,6 @@ def _exit_code(report: Report) -> int:
     if report.actions[Action.REFUSE] or report.actions[Action.QUARANTINE]:
         return EXIT_FINDINGS
     return EXIT_DONE
-
-
-def _stop_on_signals(stop: threading.Event) -> None:
-    """The first SIGTERM or Ctrl-C ends it after the record it is at."""
-
-    def ask(number: int, frame: FrameType | None) -> None:
-        stop.set()
-        signal.signal(number, signal.SIG_DFL)
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, ask)
 
 
 CHANGES_SHOWN: Final = 8

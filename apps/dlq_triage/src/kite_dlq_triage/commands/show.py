@@ -272,7 +272,7 @@ def _topic_neighbours(
                 "failure_id": None if failure is None else failure.failure_id,
                 "offset": raw.offset,
                 "ts_ns": raw.ts_ns,
-                "reason": seen.reason,
+                "reason": seen.failure.reason,
                 "status": None if failure is None else failure.status,
                 "message": seen.message,
             }

@@ -19,39 +19,58 @@ from kite_dead_letters.errors import DumpFailed
 STDOUT: Final = "-"
 
 
-class PieceFile:
-    """A new file of whole lines. Raises DumpFailed."""
+class DumpFile:
+    """Writes whole lines to ``name``, or to standard output for ``-``. Raises DumpFailed."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, name: str) -> None:
+        self._target = Path(name)
+        self.part = None if name == STDOUT else Path(f"{name}.part")
         self._whole_bytes = 0
+        if self.part is None:
+            return
         try:
-            self._file = path.open("wb", buffering=0)
+            self._file = self.part.open("wb", buffering=0)
         except OSError as error:
-            raise DumpFailed(path, error) from error
+            raise DumpFailed(self.part, error) from error
 
     def write(self, lines: Sequence[bytes]) -> None:
         """Write whole lines; if the disk takes only some, none of them is in the file."""
         data = memoryview(b"".join(lines))
+        if self.part is None:
+            self._print(data)
+            return
         try:
             written = 0
             while written < len(data):
                 written += self._file.write(data[written:])
         except OSError as error:
             self._cut()
-            raise DumpFailed(self.path, error) from error
+            raise DumpFailed(self.part, error) from error
         self._whole_bytes += len(data)
 
     def sync(self) -> None:
         """Put everything written on the disk."""
+        if self.part is None:
+            return
         try:
             os.fsync(self._file.fileno())
         except OSError as error:
-            raise DumpFailed(self.path, error) from error
+            raise DumpFailed(self.part, error) from error
+
+    def finish(self) -> None:
+        """The dump is whole: give it its name, which may replace an older dump."""
+        if self.part is None:
+            return
+        self.sync()
+        self.close()
+        try:
+            self.part.replace(self._target)
+        except OSError as error:
+            raise DumpFailed(self._target, error) from error
 
     def close(self) -> None:
-        """Leave it with whole lines."""
-        if not self._file.closed:
+        """Leave the part as it is, with whole lines."""
+        if self.part is not None and not self._file.closed:
             self._cut()
             self._file.close()
 
@@ -60,48 +79,15 @@ class PieceFile:
             self._file.truncate(self._whole_bytes)
             self._file.seek(self._whole_bytes)
 
-
-class DumpFile:
-    """Writes lines to ``name``, or to standard output for ``-``. Raises DumpFailed."""
-
-    def __init__(self, name: str) -> None:
-        self._target = Path(name)
-        self.part = None if name == STDOUT else Path(f"{name}.part")
-        self._piece = None if self.part is None else PieceFile(self.part)
-
-    def write(self, lines: Sequence[bytes]) -> None:
-        """Write whole lines."""
-        if self._piece is not None:
-            self._piece.write(lines)
-            return
+    @staticmethod
+    def _print(data: memoryview) -> None:
         try:
-            sys.stdout.buffer.write(b"".join(lines))
+            sys.stdout.buffer.write(data)
             sys.stdout.buffer.flush()
         except BrokenPipeError:
             raise  # the reader has seen enough
         except OSError as error:
             raise DumpFailed(Path("standard output"), error) from error
-
-    def sync(self) -> None:
-        """Put everything written on the disk."""
-        if self._piece is not None:
-            self._piece.sync()
-
-    def finish(self) -> None:
-        """The dump is whole: give it its name, which may replace an older dump."""
-        if self._piece is None:
-            return
-        self._piece.sync()
-        self._piece.close()
-        try:
-            self._piece.path.replace(self._target)
-        except OSError as error:
-            raise DumpFailed(self._target, error) from error
-
-    def close(self) -> None:
-        """Leave the part as it is, with whole lines."""
-        if self._piece is not None:
-            self._piece.close()
 
     def __enter__(self) -> Self:
         return self
