@@ -14,7 +14,7 @@ from typing import Annotated, Final
 import typer
 
 from kite_bars_store.database import Connection, connect
-from kite_bars_store.failures import FailureStore, Selection, Status, Summary
+from kite_bars_store.failures import Failure, FailureStore, Selection, Status, Summary
 from kite_contracts.reasons import ReasonCode
 from kite_dlq_triage.commands.options import settings_of, span_of
 from kite_runtime.errors import NotFound, UsageError
@@ -100,6 +100,15 @@ def id_of(store: FailureStore, text: str) -> int:
     if not found:
         raise NotFound(f"no failure of {text} is stored; `dlq_triage consume` stores them")
     return found[0]
+
+
+def failure_of(store: FailureStore, text: str) -> Failure:
+    """The failure named on the command line. Raises UsageError and NotFound."""
+    failure_id = id_of(store, text)
+    found = store.failure(failure_id)
+    if found is None:
+        raise NotFound(f"no failure {failure_id} is stored; `dlq_triage groups` shows some")
+    return found
 
 
 def selection(
