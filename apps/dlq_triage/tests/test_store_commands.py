@@ -135,7 +135,7 @@ def test_a_morning_with_dead_letters(stage: Stage, triage: Command, tmp_path: Pa
         ("assign", "bob"),
         ("redriven", "ann"),
     ]
-    assert "3 opened again" in triage("reopen", *chosen, "-m", "not quite").stdout
+    assert "3 reopened" in triage("reopen", *chosen, "-m", "not quite").stdout
     assert "3 resolved" in triage("resolve", *chosen).stdout
     assert "0 resolved, 3 unchanged" in triage("resolve", *chosen).stdout
     assert objects(triage("ignore", str(second["sample_id"]), "--json")) == [
