@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kite_dead_letters.dump.dump_file import DumpFile
-from kite_dead_letters.errors import DumpFailed
+from kite_dead_letters.dump import DumpFailed, DumpFile
 from kite_dlq_triage.commands.options import span_of
 from kite_kafka_io.spans import Span
 from kite_runtime.errors import UsageError

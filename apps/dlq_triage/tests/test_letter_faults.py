@@ -22,9 +22,9 @@ from stage import wait_for_leaders
 from kite_bars_store.database import connect
 from kite_bars_store.failures import FailureStore, Selection
 from kite_contracts.migrations import runner
+from kite_dead_letters import dump as dumping
 from kite_dead_letters import service as services
-from kite_dead_letters.dump import dump as dumping
-from kite_dead_letters.dump.dump_file import DumpFile
+from kite_dead_letters.dump import DumpFile
 from kite_dead_letters.service import IntakeService
 from kite_devstack.databases import database
 from kite_devstack.kafka import KafkaServer, private_kafka

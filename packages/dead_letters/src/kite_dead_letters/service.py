@@ -17,8 +17,7 @@ from kite_bars_store.database import connect
 from kite_bars_store.errors import TryAgain
 from kite_bars_store.failures import FailureStore
 from kite_dead_letters.classify import Classifier
-from kite_dead_letters.counters import IntakeCounters
-from kite_dead_letters.intake import Intake
+from kite_dead_letters.intake import Intake, IntakeCounters
 from kite_kafka_io.errors import BrokerUnreachable, ReadError, RegistryError, UnknownTopic
 from kite_kafka_io.raw_reader import RawReader
 from kite_kafka_io.registry import open_framing

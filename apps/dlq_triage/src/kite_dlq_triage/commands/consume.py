@@ -9,7 +9,7 @@ import orjson
 import typer
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
-from kite_dead_letters.counters import IntakeCounters, IntakeMetrics
+from kite_dead_letters.intake import IntakeCounters, IntakeMetrics
 from kite_dead_letters.service import GROUP, IntakeService
 from kite_dlq_triage.commands.options import (
     Bootstrap,

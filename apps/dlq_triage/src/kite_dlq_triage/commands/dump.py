@@ -17,9 +17,7 @@ from rich.table import Table
 
 from kite_contracts.reasons import ReasonCode
 from kite_dead_letters.classify import Classifier
-from kite_dead_letters.dump.dump import Dump
-from kite_dead_letters.dump.dump_file import STDOUT, DumpFile
-from kite_dead_letters.dump.summary import Summary
+from kite_dead_letters.dump import STDOUT, Dump, DumpFile, Summary
 from kite_dlq_triage.commands.options import (
     Bootstrap,
     From,
