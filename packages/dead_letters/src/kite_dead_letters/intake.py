@@ -1,7 +1,8 @@
 """Kafka to Postgres, one session: read, classify, store, and commit what is stored.
 
 A session ends with an error of either side, and the next one begins where the last commit was. What
-is read twice is stored once, so no session has to know how the one before it ended. What it counts are Prometheus metrics.
+is read twice is stored once, so no session has to know how the one before it ended.
+What it counts is shown as Prometheus metrics.
 """
 
 from __future__ import annotations
