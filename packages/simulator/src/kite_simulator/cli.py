@@ -1,4 +1,7 @@
-"""``simulate``: serves the Kite simulator, so that any Kite client can connect."""
+"""``kite-simulator``: serves a simulated Kite, so that any Kite client can connect.
+
+``ws_bridge simulate`` is the same command; the options of the market are those of its demos, too.
+"""
 
 from __future__ import annotations
 
@@ -6,25 +9,39 @@ import asyncio
 import json
 import signal
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, NoReturn
 
 import typer
 
 from kite_broker_zerodha.auth import login_url
 from kite_broker_zerodha.errors import ListenFailed
+from kite_runtime.command_line import make_app, run, with_any_reader
 from kite_runtime.console import say
 from kite_runtime.errors import PortTaken, UsageError
-from kite_simulator import Account, RestOptions, SimulatedKite, SimulatorOptions
-from kite_ws_bridge.commands.options import (
-    Faults,
-    Rate,
-    Seed,
-    fault_script,
-    history_script,
-    rest_fault_script,
-)
+from kite_simulator.account import Account
+from kite_simulator.faults import Fault, parse_script
+from kite_simulator.history import HistoryChanges, parse_history_script
+from kite_simulator.kite import SimulatedKite
+from kite_simulator.rest_faults import ScriptedFault, parse_rest_script
+from kite_simulator.rest_server import RestOptions
+from kite_simulator.server import SimulatorOptions
 
 API_SECRET: Final = "dummy"
+
+Seed = Annotated[
+    int, typer.Option("--seed", min=0, help="Seed of the market: the same seed, the same data.")
+]
+Faults = Annotated[
+    str,
+    typer.Option(
+        "--faults",
+        metavar="none|all|FILE",
+        help="Fault script: none, every fault once, or a file of lines FRAME KIND [NUMBER].",
+    ),
+]
+Rate = Annotated[
+    float, typer.Option("--rate", min=0, help="Ticks a second; 0 is as fast as possible.")
+]
 
 
 def command(
@@ -96,8 +113,8 @@ def command(
 ) -> int:
     """Serve Kite's WebSocket and REST protocols on this machine until Ctrl-C.
 
-    Any api_key and access token are accepted (dummy, for example), but for those declared dead;
-    once somebody logged in over REST (the API secret is dummy), only the token of that login is.
+    Any api_key and access token are accepted (dummy, for example), except those declared dead;
+    after a login over REST (the API secret is dummy), only the token of that login is.
     Point a client at the printed addresses: KiteTicker("dummy", "dummy",
     root="ws://127.0.0.1:8765"), KiteConnect("dummy", "dummy", root="http://127.0.0.1:8766").
     At the end the counts of what was sent are printed as JSON.
@@ -147,3 +164,49 @@ async def _serve(kite: SimulatedKite) -> None:
         assert isinstance(cause, OSError)  # ListenFailed says so
         option = "--port" if error.port == kite.feed.options.port else "--rest-port"
         raise PortTaken(error.port, cause, f"{option} 8775") from error
+
+
+def fault_script(faults: str) -> tuple[Fault, ...]:
+    """The script that ``--faults`` names. Raises UsageError and ScriptError."""
+    if faults == "none":
+        return ()
+    if faults == "all":
+        return parse_script("all")
+    return parse_script(_script_text("--faults", faults, "none, all or a text file"))
+
+
+def rest_fault_script(faults: str) -> tuple[ScriptedFault, ...]:
+    """The script that ``--rest-faults`` names. Raises UsageError and ScriptError."""
+    if faults == "none":
+        return ()
+    return parse_rest_script(_script_text("--rest-faults", faults, "none or a text file"))
+
+
+def history_script(changes: str) -> HistoryChanges:
+    """The script that ``--history`` names. Raises UsageError and ScriptError."""
+    if changes == "none":
+        return HistoryChanges()
+    return parse_history_script(_script_text("--history", changes, "none or a text file"))
+
+
+def _script_text(option: str, name: str, choices: str) -> str:
+    try:
+        return Path(name).read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{option} {name}: no such script can be read; give {choices}") from error
+
+
+def main() -> NoReturn:
+    """Entry point; without a command it serves."""
+    app = make_app(
+        "kite-simulator",
+        "A Zerodha Kite that trades a seeded market on this machine, with faults on purpose.",
+        away="a service",
+        place="simulator",
+    )
+    app.command("serve")(with_any_reader(command))
+    run(app, default="serve")
+
+
+if __name__ == "__main__":
+    main()
