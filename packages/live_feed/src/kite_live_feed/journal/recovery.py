@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -105,8 +106,7 @@ def _survey(segment: Segment) -> tuple[dict[int, LastFrame], int | None, int, in
     frames: dict[int, LastFrame] = {}
     last_ns: int | None = None
     torn = offset = 0
-    file = SegmentReader(segment)
-    try:
+    with closing(SegmentReader(segment)) as file:
         while offset < file.extent.limit:
             chunk = file.read(offset, _CHUNK_BYTES, file.extent)
             offset = chunk.position_after.offset
@@ -116,6 +116,4 @@ def _survey(segment: Segment) -> tuple[dict[int, LastFrame], int | None, int, in
             own = chunk.records[chunk.records[:, KIND] == RecordKind.FRAME]
             for row in own[:, (SHARD, FEED_SESSION, TS_RECV_NS, FIRST_SEQ)].tolist():
                 frames[row[0]] = LastFrame(*row[1:])
-    finally:
-        file.close()
     return frames, last_ns, torn, offset

@@ -182,10 +182,6 @@ class Chunk:
         start, end = self.records[row, :2].tolist()
         return self.buffer[start:end].tobytes()
 
-    def position_behind(self, row: int) -> Position:
-        """The position right behind ``records[row]``."""
-        return Position(self.position.segment, self.position.offset + int(self.records[row, END]))
-
 
 def make_chunk(
     buffer: Bytes,

@@ -207,16 +207,14 @@ class JournalWriter:
         except struct.error as exc:
             raise RecordTooLarge(f"a journal header field is out of range: {exc}") from exc
         HEADER_CRC.pack_into(self._header, _CRC_AT, zlib.crc32(self._prefix))
+        cause = None
         try:
             written = os.writev(self._fd, (self._header, payload))
         except OSError as exc:
-            return self._append_elsewhere(
-                Record(kind, shard, payload, ts_recv_ns, feed_session, first_seq), exc
-            )
+            written, cause = -1, exc
         if written != size:
-            return self._append_elsewhere(
-                Record(kind, shard, payload, ts_recv_ns, feed_session, first_seq), None
-            )
+            record = Record(kind, shard, payload, ts_recv_ns, feed_session, first_seq)
+            return self._append_elsewhere(record, cause)
         if kind == _FRAME:
             self._last_frames[shard] = (feed_session, ts_recv_ns, first_seq)
         return self._wrote(size)

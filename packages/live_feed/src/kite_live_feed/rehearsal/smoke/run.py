@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -161,19 +162,10 @@ def _send_bars(
     bars: list[dict[str, object]], kafka: KafkaSettings, framing: Framing, topic: str
 ) -> None:
     codec = AvroCodec(framing)
-    producer = RecordProducer(kafka, framing=framing)
-    delivery = Delivery()
-    try:
+    with _producer("bars", kafka, framing, topic) as (producer, delivery):
         for bar in bars:
             key = str(bar["instrument_token"]).encode()
             producer.produce_record(topic, key, codec.encode("bar", bar), delivery)
-        producer.flush(DEADLINE_S)
-    finally:
-        producer.close()
-    if not delivery.ok:
-        raise KafkaUnreachable(
-            f"Kafka at {kafka.bootstrap} has not taken the bars: {delivery.error or 'no answer'}"
-        )
 
 
 def _send_stages(
@@ -181,20 +173,28 @@ def _send_stages(
 ) -> dict[Identity, ReasonCode]:
     """Write what other stages would; each letter with the reason intended for it."""
     letters = stage_letters(feed.last_tick(), feed.clock.ns)
-    producer = RecordProducer(kafka, framing=framing, dead_topic=topic)
-    delivery = Delivery()
-    try:
+    with _producer("dead letters", kafka, framing, topic) as (producer, delivery):
         for _, letter in letters:
             producer.produce_dead(letter, delivery)
+    return {identity(letter): code for code, letter in letters}
+
+
+@contextmanager
+def _producer(
+    what: str, kafka: KafkaSettings, framing: Framing, dead_topic: str
+) -> Iterator[tuple[RecordProducer, Delivery]]:
+    """A producer and the delivery of all it sends. Raises KafkaUnreachable where Kafka has not
+    taken it at the end."""
+    producer, delivery = RecordProducer(kafka, framing=framing, dead_topic=dead_topic), Delivery()
+    try:
+        yield producer, delivery
         producer.flush(DEADLINE_S)
     finally:
         producer.close()
     if not delivery.ok:
         raise KafkaUnreachable(
-            f"Kafka at {kafka.bootstrap} has not taken the dead letters: "
-            f"{delivery.error or 'no answer'}"
+            f"Kafka at {kafka.bootstrap} has not taken the {what}: {delivery.error or 'no answer'}"
         )
-    return {identity(letter): code for code, letter in letters}
 
 
 def _digest(
