@@ -44,10 +44,10 @@ log = structlog.get_logger()
 
 RETRY_S: Final = 0.5
 REFUSED_FOR_S: Final = 30.0
-"""So long the first record of a topic is tried again before all that wait are put aside."""
+"""How long the first record of a topic is retried before all that wait are put aside."""
 STORE_S: Final = 0.1
 STORE_RECORDS: Final = 1_000
-"""At most so many are written to the disk, synced, and this often: the loop waits for it."""
+"""At most this many are written to the disk, synced, and this often: the loop waits for it."""
 WINDOW: Final = 1_000
 """Records of a topic that are in Kafka's hands at once."""
 BYTES_MAX: Final = 64 * 1024 * 1024
@@ -103,7 +103,7 @@ class SideRecords:
         clock: Clock,
         refused: RefusedStore | None,
     ) -> None:
-        """Without ``refused`` a record that Kafka does not take is sent again for ever."""
+        """Without ``refused`` a record that Kafka does not take is sent again and again."""
         self._open_producer = open_producer
         self._counters = counters
         self._clock = clock
@@ -284,7 +284,7 @@ class SideRecords:
                 delivery.unfit = isinstance(refused, RecordTooLarge)
             lane.sent.append(lane.waiting.popleft())
             if delivery.error is not None:
-                return  # an answer already: no use in sending those behind it
+                return  # an answer already: those behind it would fail alike
 
     def _replace(self, producer: RecordProducer, reason: str) -> None:
         """A producer that ends takes with it what it had: as if each topic had refused it."""

@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Final, NoReturn
+from typing import Annotated, Final, NoReturn, TypeVar
 
 import typer
 
@@ -20,13 +21,15 @@ from kite_runtime.console import say
 from kite_runtime.errors import PortTaken, UsageError
 from kite_simulator.account import Account
 from kite_simulator.faults import Fault, parse_script
-from kite_simulator.history import HistoryChanges, parse_history_script
+from kite_simulator.history import parse_history_script
 from kite_simulator.kite import SimulatedKite
-from kite_simulator.rest_faults import ScriptedFault, parse_rest_script
+from kite_simulator.rest_faults import parse_rest_script
 from kite_simulator.rest_server import RestOptions
 from kite_simulator.server import SimulatorOptions
 
 API_SECRET: Final = "dummy"
+
+Script = TypeVar("Script")
 
 Seed = Annotated[
     int, typer.Option("--seed", min=0, help="Seed of the market: the same seed, the same data.")
@@ -128,12 +131,13 @@ def command(
         script=fault_script(faults),
         dead_tokens=frozenset(dead_token or ()),
     )
+    text = "none or a text file"
     following = port + 1 if 0 < port < 65_535 else 0
     rest = RestOptions(
         port=following if rest_port is None else rest_port,
         master_file=instruments,
-        script=rest_fault_script(rest_faults),
-        history=history_script(history),
+        script=_script_of("--rest-faults", rest_faults, parse_rest_script, text),
+        history=_script_of("--history", history, parse_history_script, text),
         redirect_url=redirect_url,
     )
     account = Account(None, API_SECRET, open_until_login=True, dead_tokens=dead_token or ())
@@ -168,30 +172,17 @@ async def _serve(kite: SimulatedKite) -> None:
 
 def fault_script(faults: str) -> tuple[Fault, ...]:
     """The script that ``--faults`` names. Raises UsageError and ScriptError."""
-    if faults == "none":
-        return ()
     if faults == "all":
-        return parse_script("all")
-    return parse_script(_script_text("--faults", faults, "none, all or a text file"))
+        return parse_script(faults)
+    return _script_of("--faults", faults, parse_script, "none, all or a text file")
 
 
-def rest_fault_script(faults: str) -> tuple[ScriptedFault, ...]:
-    """The script that ``--rest-faults`` names. Raises UsageError and ScriptError."""
-    if faults == "none":
-        return ()
-    return parse_rest_script(_script_text("--rest-faults", faults, "none or a text file"))
-
-
-def history_script(changes: str) -> HistoryChanges:
-    """The script that ``--history`` names. Raises UsageError and ScriptError."""
-    if changes == "none":
-        return HistoryChanges()
-    return parse_history_script(_script_text("--history", changes, "none or a text file"))
-
-
-def _script_text(option: str, name: str, choices: str) -> str:
+def _script_of(option: str, name: str, parse: Callable[[str], Script], choices: str) -> Script:
+    """The script in a file, an empty one for none. Raises UsageError and ScriptError."""
+    if name == "none":
+        return parse("")
     try:
-        return Path(name).read_text("utf-8")
+        return parse(Path(name).read_text("utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{option} {name}: no such script can be read; give {choices}") from error
 

@@ -25,7 +25,7 @@ import numpy.typing as npt
 from kite_broker_zerodha.packets import Segment, segment_of
 from kite_contracts.sessions import IST, SessionCalendar
 from kite_contracts.sessions.model import midnight_ns
-from kite_simulator.faults import ScriptError
+from kite_simulator.faults import ScriptError, script_lines
 from kite_simulator.market import origin_of
 
 Int64s = npt.NDArray[np.int64]
@@ -206,8 +206,7 @@ def parse_history_script(text: str) -> HistoryChanges:
 
     Times are in India, such as 2026-06-01T10:00; UNTIL is not included.
     """
-    lines = [part.split("#")[0].strip() for line in text.splitlines() for part in line.split(";")]
-    found = [_parse_line(line) for line in lines if line]
+    found = [_parse_line(line) for line in script_lines(text)]
     return HistoryChanges(
         tuple(each for each in found if isinstance(each, Lost)),
         tuple(each for each in found if isinstance(each, Restated)),

@@ -162,7 +162,8 @@ def _send_bars(
     bars: list[dict[str, object]], kafka: KafkaSettings, framing: Framing, topic: str
 ) -> None:
     codec = AvroCodec(framing)
-    with _producer("bars", kafka, framing, topic) as (producer, delivery):
+    producer = RecordProducer(kafka, framing=framing)
+    with _delivered("bars", kafka, producer) as delivery:
         for bar in bars:
             key = str(bar["instrument_token"]).encode()
             producer.produce_record(topic, key, codec.encode("bar", bar), delivery)
@@ -173,21 +174,20 @@ def _send_stages(
 ) -> dict[Identity, ReasonCode]:
     """Write what other stages would; each letter with the reason intended for it."""
     letters = stage_letters(feed.last_tick(), feed.clock.ns)
-    with _producer("dead letters", kafka, framing, topic) as (producer, delivery):
+    producer = RecordProducer(kafka, framing=framing, dead_topic=topic)
+    with _delivered("dead letters", kafka, producer) as delivery:
         for _, letter in letters:
             producer.produce_dead(letter, delivery)
     return {identity(letter): code for code, letter in letters}
 
 
 @contextmanager
-def _producer(
-    what: str, kafka: KafkaSettings, framing: Framing, dead_topic: str
-) -> Iterator[tuple[RecordProducer, Delivery]]:
-    """A producer and the delivery of all it sends. Raises KafkaUnreachable where Kafka has not
-    taken it at the end."""
-    producer, delivery = RecordProducer(kafka, framing=framing, dead_topic=dead_topic), Delivery()
+def _delivered(what: str, kafka: KafkaSettings, producer: RecordProducer) -> Iterator[Delivery]:
+    """The delivery of all that the block sends; closes the producer. Raises KafkaUnreachable where
+    Kafka has not taken it at the end."""
+    delivery = Delivery()
     try:
-        yield producer, delivery
+        yield delivery
         producer.flush(DEADLINE_S)
     finally:
         producer.close()
