@@ -129,7 +129,7 @@ class SideRecords:
         return {lane.topic: lane.problem for lane in self._lanes.values() if lane.problem}
 
     def forgive(self, topics: Iterable[str]) -> None:
-        """These can be written to again, as Kafka says; what waits for them finds out by itself."""
+        """Kafka takes records of these again; what waits for them finds out by itself."""
         for topic in topics:
             lane = self._lanes.get(topic)
             if lane is not None and not (lane.waiting or lane.sent or lane.refused):
@@ -371,7 +371,7 @@ def letter_of_damage(damage: Damage, buffer: npt.NDArray[np.uint8], found_ns: in
 
 
 def _bounded(raw: bytes, message: str) -> tuple[bytes, str]:
-    """The bytes as far as a Kafka record takes them; a cut is said in the message."""
+    """The bytes as far as a Kafka record takes them; the message mentions a cut."""
     if len(raw) <= RAW_BYTES_MAX:
         return raw, message
     return raw[:RAW_BYTES_MAX], f"{message}; the first {RAW_BYTES_MAX} of {len(raw)} bytes"

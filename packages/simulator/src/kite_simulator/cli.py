@@ -165,7 +165,7 @@ async def _serve(kite: SimulatedKite) -> None:
             print(json.dumps(kite.feed.ledger.to_dict()))
     except ListenFailed as error:
         cause = error.__cause__
-        assert isinstance(cause, OSError)  # ListenFailed says so
+        assert isinstance(cause, OSError)  # so ListenFailed is made
         option = "--port" if error.port == kite.feed.options.port else "--rest-port"
         raise PortTaken(error.port, cause, f"{option} 8775") from error
 

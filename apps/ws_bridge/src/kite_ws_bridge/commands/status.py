@@ -114,7 +114,7 @@ def command(
 ) -> int:
     """Show what a running bridge does: connections, rates, journal, gaps, dead letters, latency.
 
-    Exit code 0 when it is ready, 3 when something is wrong (it says what), 75 when no bridge
+    Exit code 0 when it is ready, 3 when something is wrong (it shows what), 75 when no bridge
     answers.
     """
     address = _address(url, root)

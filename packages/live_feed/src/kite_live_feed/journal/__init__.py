@@ -50,7 +50,7 @@ class Journal:
     """Opens a folder for writing and reading; a context manager.
 
     ``writer`` stores, ``reader`` starts at what is not acknowledged yet, ``cursor`` is advanced
-    when Kafka has it, ``recovery`` tells what the last run left.
+    when Kafka has it, ``recovery`` is what the last run left.
     """
 
     def __init__(

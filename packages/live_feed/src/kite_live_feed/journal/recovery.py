@@ -70,17 +70,17 @@ class Recovery:
     last_ns: int | None = None
     """Receive time of the last record of any kind."""
     last_session: int | None = None
-    """The highest feed_session seen; a new one must be above it, whatever the clock says."""
+    """The highest feed_session seen; a new one must be above it, whatever the clock shows."""
     torn_bytes: int = 0
     """Bytes of a record that the crash cut off before its append returned."""
     note_damaged: bool = False
-    """The note of last frames is unreadable: a connection that was silent for long is unknown."""
+    """The note of last frames is unreadable: a connection without recent frames is unknown."""
 
 
 def recover(
     segments: Sequence[Segment], before: Mapping[int, LastFrame] | None
 ) -> tuple[Recovery, int]:
-    """Look at the newest segments: (what they tell, the true end of the last one in bytes).
+    """Look at the newest segments: (what they hold, the true end of the last one in bytes).
 
     ``before`` is by shard the last frame of older segments, None where that is not readable any
     more. Raises OSError.

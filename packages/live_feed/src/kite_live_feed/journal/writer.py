@@ -60,8 +60,8 @@ _CRC_AT: Final = HEADER_BYTES - HEADER_CRC.size
 class JournalWriter:
     """The one writer of a journal folder. Not thread-safe.
 
-    ``full`` says why appends are refused, None when they are stored. ``cursor`` is the acknowledged
-    position; the pump advances it. ``recovery`` tells what the last run left.
+    ``full`` is why appends are refused, None when they are stored. ``cursor`` is the acknowledged
+    position; the pump advances it. ``recovery`` is what the last run left.
     """
 
     def __init__(
@@ -358,7 +358,7 @@ class JournalWriter:
         except OSError as exc:
             self._notes_problem = (
                 f"the last frames of the connections cannot be noted ({exc.strerror}); after a "
-                "restart the gap of one that is silent may be told wrongly"
+                "restart the gap of one without recent frames may be wrong"
             )
         else:
             self._notes_problem = None
@@ -372,7 +372,7 @@ class JournalWriter:
         try:
             os.ftruncate(fd, self._offset)
         except OSError as exc:
-            # What is torn stays; its CRC tells the next run's reader.
+            # What is torn stays; the next run's reader sees it by its CRC.
             self.full = f"the journal cannot be cut back: {exc.strerror}"
         self._syncer.retire(fd)
 

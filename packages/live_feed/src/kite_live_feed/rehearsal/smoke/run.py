@@ -88,7 +88,7 @@ def run_smoke(
     journal_dir: Path,
     progress: Callable[[int], None],
 ) -> SmokeResult:
-    """Send and read back. ``progress`` is told the packets journaled so far.
+    """Send and read back. ``progress`` is called with the packets journaled so far.
 
     Raises BrokerUnreachable, UnknownTopic and KafkaUnreachable.
     """
@@ -225,7 +225,7 @@ Identity = tuple[str | None, int | None, int | None]
 
 @dataclass(frozen=True, slots=True)
 class SmokeLetter:
-    """One dead letter in its topic; ``found`` is what its header says."""
+    """One dead letter in its topic; ``found`` is the reason in its header."""
 
     topic: str
     partition: int
@@ -241,7 +241,7 @@ class SmokeLetter:
 
 
 def identity(letter: DeadLetter) -> Identity:
-    """What tells the letter from the others of a run, wherever it lies."""
+    """What distinguishes the letter from the others of a run, wherever it lies."""
     if letter.origin_topic is not None:
         return letter.origin_topic, letter.origin_offset, None
     return None, letter.feed_session, letter.feed_seq
@@ -314,7 +314,7 @@ _MESSAGES: Final = {
 def stage_letters(tick: dict[str, Any], failed_ns: int) -> list[tuple[ReasonCode, DeadLetter]]:
     """One dead letter of each code that a stage behind the feed gives, about this Tick record.
 
-    Each is told from the others by its ``origin_offset``. ``failed_ns`` is when it failed.
+    They differ in ``origin_offset``. ``failed_ns`` is when it failed.
     """
     good = AvroCodec().encode("tick", tick, 1)
     raw = {
