@@ -15,8 +15,9 @@ import pytest
 
 from kite_broker_zerodha.rest import KiteRest
 from kite_runtime.testing.programs import PATIENCE_S, import_path
+from kite_simulator import cli
 
-COMMAND = (sys.executable, "-m", "kite_simulator.cli")
+COMMAND = (sys.executable, "-m", cli.__name__)
 
 
 @contextmanager
@@ -70,4 +71,4 @@ def test_it_shows_its_version() -> None:
     with child("--version") as simulator:
         out, _ = simulator.communicate(timeout=PATIENCE_S)
     assert simulator.returncode == 0
-    assert re.match(r"kite-simulator \d+\.\d+\.\d+ \(revision ", out)
+    assert re.match(r"kite-simulator \S+ \(revision \S+, \w+ 3\.\d+", out)
