@@ -26,8 +26,8 @@ from kite_bars_store.bars.chunks import chunks
 from kite_bars_store.bars.columns import VALUES, concat
 from kite_bars_store.bars.grid import calendar_sessions
 from kite_bars_store.bars.merging import merge
+from kite_bars_store.bars.observations import counting_words
 from kite_bars_store.bars.projecting import setting_of
-from kite_bars_store.bars.words import counting_words
 from kite_bars_store.database import Cursor, connect, transaction
 
 LIMITS: Final = load_rules().limits

@@ -13,13 +13,12 @@ from typing import Any
 import pytest
 from kite_logins import history_calls, log_in, retries
 
-from kite_bar_history.backfill_plan import CALLS_A_SECOND_MAX, Work, plan_of, span_of_days
+from kite_bar_history.backfill import CALLS_A_SECOND_MAX, CLIENTS, Work, plan_of, span_of_days
 from kite_bar_history.universe import Listed
 from kite_bars_store.bars import BarInstrument, BarStore, load_rules
 from kite_bars_store.database import connect
 from kite_broker_zerodha.rest import CALLS_A_SECOND, CallKind
 from kite_contracts.sessions import IST, SessionCalendar
-from kite_hist_merge.commands.backfill import CLIENTS
 from kite_runtime.checkpoint import Checkpoint
 from kite_runtime.errors import TryAgainLater
 from kite_runtime.testing import Place
@@ -96,7 +95,7 @@ def test_ctrl_c_then_the_same_command_fetches_no_chunk_twice(
 
     done = here(*LONG)
     assert done.code == 0, done.stderr
-    assert "going on with the backfill" in done.stderr
+    assert "resuming the backfill" in done.stderr
     assert len(history_calls(kite)) == 8 + retries(stopped, done)
     assert len(set(history_calls(kite))) == 2
 

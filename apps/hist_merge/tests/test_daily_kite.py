@@ -64,4 +64,4 @@ def test_an_interrupted_daily_asks_kite_for_no_window_again(
 def test_without_a_login_the_remedy_is_told(kite_place: Place) -> None:
     finished = kite_place("daily", *span())
     assert finished.code == 78
-    assert finished.sentence.startswith("nobody is logged in at Kite")
+    assert finished.sentence.startswith("not logged in at Kite")

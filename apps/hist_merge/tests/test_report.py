@@ -21,9 +21,8 @@ from kite_bars_store.bars import (
 )
 from kite_bars_store.bars.missing.missing import Held, Watched, days_between, explain
 from kite_bars_store.report import Report, render
-from kite_bars_store.report.charts import chart, class_names
 from kite_bars_store.report.gather import closed_days
-from kite_bars_store.report.heatmap import ROWS_MAX, heatmap, percent
+from kite_bars_store.report.heatmap import ROWS_MAX, chart, class_names, heatmap, percent
 from kite_bars_store.stores import Days
 from kite_contracts.sessions.model import MINUTE_NS, midnight_ns
 from kite_runtime.testing import Place

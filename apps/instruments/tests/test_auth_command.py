@@ -140,7 +140,7 @@ def test_logout_ends_the_token_and_the_file(door: Place, kite: RestSimulator) ->
     assert not (door.folder / "token.json").exists()
     nobody = door("auth", "logout")
     assert nobody.code == 1
-    assert nobody.sentence.startswith("nobody is logged in")
+    assert nobody.sentence.startswith("not logged in")
 
 
 BAD = [
@@ -158,7 +158,7 @@ BAD = [
     ),
     (("auth", "exchange", "abc"), {"KITE_API_URL": "http://example.com"}, 78, "in clear"),
     (("auth", "url"), {"KITE_LOGIN_URL": "http://example.com"}, 78, "KITE_LOGIN_URL is no https"),
-    (("auth", "status"), {}, 1, "nobody is logged in"),
+    (("auth", "status"), {}, 1, "not logged in"),
     (("auth", "exchange"), {}, 2, "Missing argument"),
     (("auth", "login", "--port", "70000"), {}, 2, "'--port'"),
     (("auth", "login", "--no-browser", "--port", "0", "--wait", "1"), {}, 1, "within 1 s"),

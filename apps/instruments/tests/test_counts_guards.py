@@ -9,11 +9,15 @@ from dumps import dump, future, option, row, table
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kite_bars_store.errors import DumpRefused
 from kite_bars_store.instruments import diff
-from kite_bars_store.instruments.counts import compare
+from kite_bars_store.instruments.changes import (
+    check_day,
+    check_drop,
+    check_exchanges,
+    count_by_symbol,
+)
 from kite_broker_zerodha.instrument_dump import parse
-from kite_instruments.errors import DumpRefused
-from kite_instruments.guards import check_day, check_drop, check_exchanges
 from kite_instruments.syncing import kept_rows
 
 EXPIRY = date(2026, 8, 25)
@@ -35,7 +39,7 @@ def test_counts_by_symbol_and_what_is_left_for_the_finer_comparison(
     before: dict[str, tuple[int, int, str]], after: dict[str, tuple[int, int, str]]
 ) -> None:
     one, other = table(*master(before)), table(*master(after))
-    found = compare(one, other)
+    found = count_by_symbol(one, other)
     common = before.keys() & after.keys()
     same = sum(before[symbol] == after[symbol] for symbol in common)
     assert (found.added, found.removed) == (len(after) - len(common), len(before) - len(common))
@@ -52,7 +56,7 @@ def test_counts_by_symbol_and_what_is_left_for_the_finer_comparison(
 
 def test_a_first_master_is_all_new() -> None:
     one = table(row("INFY", 1))
-    found = compare(one.slice(0, 0), one)
+    found = count_by_symbol(one.slice(0, 0), one)
     assert (found.added, found.changed, found.removed, found.unchanged) == (1, 0, 0, 0)
 
 

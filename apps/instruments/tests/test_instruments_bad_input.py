@@ -169,4 +169,4 @@ def test_the_module_is_the_program(bare: Place) -> None:
         check=False,
     )
     assert done.returncode == 1
-    assert done.stderr.startswith("instruments: nobody is logged in")
+    assert done.stderr.startswith("instruments: not logged in")

@@ -16,7 +16,7 @@ import pytest
 from confluent_kafka import Consumer, Message
 from dumps import IST, dump, future, option, row
 
-from kite_bars_store.database.locks import lock_key
+from kite_bars_store.database.connection import lock_key
 from kite_kafka_io.codec import AvroCodec
 from kite_kafka_io.dead_letters import read_dead_letter
 from kite_runtime.testing import Place

@@ -95,9 +95,9 @@ def test_universes_name_symbols_and_tokens_has_each_instrument_once_in_its_fulle
 
 def test_a_universe_without_a_price_keeps_its_file_and_its_instruments() -> None:
     old = dict(made().files)
-    export = made(spots={"NSE:NIFTY 50": "nobody is logged in"}, old=old)
+    export = made(spots={"NSE:NIFTY 50": "not logged in"}, old=old)
     assert export.problems == [
-        "universe options: no price of NSE:NIFTY 50 (nobody is logged in); "
+        "universe options: no price of NSE:NIFTY 50 (not logged in); "
         "--spot 'NSE:NIFTY 50=PRICE' gives it by hand"
     ]
     assert OPTIONS not in export.files

@@ -23,8 +23,8 @@ from kite_bars_store.bars.chunks import chunks
 from kite_bars_store.bars.columns import concat, is_ascending
 from kite_bars_store.bars.grid import calendar_sessions
 from kite_bars_store.bars.merging import merge
+from kite_bars_store.bars.observations import counting_words
 from kite_bars_store.bars.projecting import setting_of
-from kite_bars_store.bars.words import counting_words
 from kite_contracts.sessions import Holidays, SessionCalendar
 from kite_contracts.sessions.model import MINUTE_NS, midnight_ns
 

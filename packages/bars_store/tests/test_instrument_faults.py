@@ -17,7 +17,7 @@ from store_faults import STAY, TIMEOUT_S, after_recovery, opened, sleeping_backe
 from kite_bars_store.database import Connection
 from kite_bars_store.errors import ConnectionLost, TryAgain
 from kite_bars_store.instruments import InstrumentStore, Snapshot, recording
-from kite_bars_store.instruments.sql import statement
+from kite_bars_store.instruments.recording import statement
 from kite_contracts.migrations import runner
 from kite_devstack.databases import database
 from kite_devstack.postgres import private_postgres

@@ -20,10 +20,9 @@ from kite_contracts.tick_batch import TickBatch
 from kite_kafka_io.codec import AvroCodec
 from kite_kafka_io.consumer import RecordReader, TickReader
 from kite_kafka_io.dead_letters import DeadLetter
-from kite_kafka_io.delivery import Delivery
 from kite_kafka_io.errors import ProducerFatal, QueueFull
 from kite_kafka_io.framing import SingleObjectFraming
-from kite_kafka_io.producer import RecordProducer
+from kite_kafka_io.producer import Delivery, RecordProducer
 from kite_kafka_io.settings import KafkaSettings
 from kite_live_feed.journal import Journal, JournalOptions, Position, list_segments
 from kite_live_feed.journal.layout import HEADER_BYTES

@@ -1,7 +1,6 @@
 """The errors of this app, below those that every app has, by what the caller does.
 
 KiteError                         1
-├── DumpRefused                      the last good master stays; get another dump
 ├── ExportFailed                     a universe could not be written; the others are
 ├── LoginDead                        log in again
 TryAgainLater                   75
@@ -11,10 +10,6 @@ TryAgainLater                   75
 from __future__ import annotations
 
 from kite_runtime.errors import KiteError, TryAgainLater
-
-
-class DumpRefused(KiteError):
-    """A dump that must not replace the last good master."""
 
 
 class ExportFailed(KiteError):

@@ -73,9 +73,14 @@ def _download(settings: Settings, exchange: str | None) -> bytes:
 
 def client(settings: Settings, token: Secret | None = None) -> KiteRest:
     """A client; without a token it asks for what is public. Raises EndpointError."""
-    from kite_broker_zerodha.rest import KiteRest
+    return _client(settings, settings.api_key, token)
 
-    return KiteRest(settings.api_key, token, root=settings.api_url, on_retry=_tell)
+
+def _client(settings: Settings, key: str, token: Secret | None) -> KiteRest:
+    from kite_broker_zerodha.rest import KiteRest, host_pace
+
+    pace = host_pace(key, settings.api_url)
+    return KiteRest(key, token, root=settings.api_url, pace=pace, on_retry=_retrying)
 
 
 def stored_token(settings: Settings) -> StoredToken:
@@ -87,7 +92,7 @@ def stored_token(settings: Settings) -> StoredToken:
         return read_token(settings.token_file, settings.api_key or None)
     if not settings.access_token.reveal():
         raise LoginDead(
-            f"nobody is logged in: there is no {settings.token_file.name} and no "
+            f"not logged in: there is no {settings.token_file.name} and no "
             "KITE_ACCESS_TOKEN; run `instruments auth url`, log in, then `auth exchange`"
         )
     return StoredToken(settings.require_api_key(), settings.access_token, "", "", None, None)
@@ -95,10 +100,8 @@ def stored_token(settings: Settings) -> StoredToken:
 
 def logged_in(settings: Settings) -> KiteRest:
     """A client with the token of the day. Raises LoginDead, CredentialsError, EndpointError."""
-    from kite_broker_zerodha.rest import KiteRest
-
     token = stored_token(settings)
-    return KiteRest(token.api_key, token.access_token, root=settings.api_url, on_retry=_tell)
+    return _client(settings, token.api_key, token.access_token)
 
 
 def has_token(settings: Settings) -> bool:
@@ -110,5 +113,5 @@ def has_token(settings: Settings) -> bool:
     return True
 
 
-def _tell(error: Exception, wait_s: float) -> None:
+def _retrying(error: Exception, wait_s: float) -> None:
     say(f"{error}; again in {wait_s:.1f} s")

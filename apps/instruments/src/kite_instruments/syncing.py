@@ -13,13 +13,18 @@ from typing import Any
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
 
+from kite_bars_store.errors import DumpRefused
 from kite_bars_store.instruments import SCHEMA, InstrumentStore, Snapshot, SyncResult, diff
-from kite_bars_store.instruments.counts import compare
+from kite_bars_store.instruments.changes import (
+    check_day,
+    check_drop,
+    check_exchanges,
+    count_by_symbol,
+    expired,
+)
 from kite_broker_zerodha.errors import NotADump
 from kite_broker_zerodha.instrument_dump import Dump, RefusedRow, parse
-from kite_instruments.errors import DumpRefused
 from kite_instruments.fetching import Fetched
-from kite_instruments.guards import check_day, check_drop, check_exchanges, expired
 
 
 @dataclass(frozen=True)
@@ -27,7 +32,7 @@ class Checked:
     """A dump that may replace the master of its exchanges.
 
     ``rows`` are the good ones and those that are ``kept``: instruments whose row was refused stay
-    as they were, because a row that cannot be read does not say that they are gone. ``ended`` are
+    as they were, because a row that cannot be read does not mean that they are gone. ``ended`` are
     contracts that had expired before ``day``.
     """
 
@@ -105,7 +110,7 @@ def check(store: InstrumentStore, fetched: Fetched, day: date, drop_max: float) 
     """Read and judge a dump. Raises DumpRefused; nothing is written in any case.
 
     A file that is older than ``day`` is refused. A download of early morning may still be that of
-    the day before, which ``ended`` tells: those contracts have ended by their expiry anyway.
+    the day before, which ``ended`` shows: those contracts have ended by their expiry anyway.
     """
     dump = _read(fetched, day)
     exchanges = fetched.exchanges or dump.exchanges
@@ -140,8 +145,8 @@ def check(store: InstrumentStore, fetched: Fetched, day: date, drop_max: float) 
 def record(
     store: InstrumentStore, checked: Checked, parameters: Mapping[str, Any], *, dry_run: bool
 ) -> Outcome:
-    """Append the dump, unless ``dry_run``, and say what it changed. Raises StoreError."""
-    compared = compare(checked.before, checked.rows)
+    """Append the dump, unless ``dry_run``, and return what it changed. Raises StoreError."""
+    compared = count_by_symbol(checked.before, checked.rows)
     result: SyncResult | None = None
     if not dry_run:
         result = store.record(
@@ -181,7 +186,7 @@ def record(
 
 
 def kept_rows(before: pa.Table, good: pa.Table, refused: tuple[RefusedRow, ...]) -> pa.Table:
-    """The last word on those instruments whose row was refused (pure)."""
+    """What the history has of the instruments whose row was refused (pure)."""
     keys = {(row.exchange, row.tradingsymbol) for row in refused if row.tradingsymbol}
     symbols = pa.array({symbol for _, symbol in keys}, pa.string())
     known = before.filter(pc.is_in(before["tradingsymbol"], symbols)).to_pylist()
@@ -203,6 +208,6 @@ def _read(fetched: Fetched, day: date) -> Dump:
 
 
 def _with_known(store: InstrumentStore, exchanges: tuple[str, ...]) -> tuple[str, ...]:
-    """A download of everything speaks of every exchange that was ever known."""
+    """A download of everything covers every exchange that was ever known."""
     known = {exchange for batch in store.days() for exchange in batch.exchanges}
     return tuple(sorted({*exchanges, *known}))

@@ -2,24 +2,29 @@
 
 A minute belongs to a gap as soon as a part of it does, because the feed's own bar of that minute is
 made of half its ticks. Minutes in which the segment does not trade are not asked for, and one that
-lies in two gaps is fetched once. All of this but `collect_gaps` is pure.
+lies in two gaps is fetched once. What is needed is computed without database and network; a
+`Healing` fetches it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
+from functools import cache
 from typing import Any, Final
 
 import numpy as np
 
-from kite_bar_history.kite_history import SETTLED_S
+from kite_bar_history.kite_history import SETTLED_S, KiteHistory
 from kite_bar_history.live_bars import records_of
-from kite_bar_history.protocol import Window
-from kite_bar_history.universe import Listed
-from kite_bars_store.bars import Gap
-from kite_bars_store.bars.columns import Int64s
+from kite_bar_history.protocol import Reading, Window
+from kite_bar_history.run import Resources, merge_windows, stopping_after
+from kite_bar_history.summary import RunSummary
+from kite_bar_history.universe import Listed, Named, read_tokens, resolve
+from kite_bars_store.bars import BarColumns, Gap, GapLedger, MergeResult, SourceBars
+from kite_bars_store.bars.columns import Int64s, take
 from kite_bars_store.bars.sql import nanoseconds, utc
 from kite_broker_zerodha.spans import spans
 from kite_contracts.sessions import IST, SessionCalendar
@@ -29,9 +34,11 @@ from kite_kafka_io.errors import MalformedRecord, UnknownSchema
 from kite_kafka_io.raw_reader import RawReader
 from kite_kafka_io.registry import open_framing
 from kite_kafka_io.settings import KafkaSettings
+from kite_runtime.checkpoint import Checkpoint
+from kite_runtime.console import progress_bar, say
 
 Find = Callable[[int, date], Listed | None]
-"""The instrument that a token named on a day; None when nobody knows."""
+"""The instrument that a token named on a day; None when that is unknown."""
 
 GROUP: Final = "hist_merge.heal"
 _STATES: Final = {"GAP_OPENED": "opened", "GAP_CLOSED": "closed"}
@@ -57,12 +64,12 @@ class Call:
 
 @dataclass
 class Need:
-    """What one gap lacks: minutes by instrument, by name."""
+    """The minutes that are missing because of one gap, by the instrument's name."""
 
     gap: Gap
     minutes: dict[str, Int64s] = field(default_factory=dict)
     unknown: set[int] = field(default_factory=set)
-    """Tokens of which nobody knows what they named."""
+    """Tokens that are in no master of their day."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +132,7 @@ def needs_of(
     calendar: SessionCalendar,
     now: datetime,
 ) -> Needs:
-    """What the gaps lack; one without tokens concerns ``all_tokens``."""
+    """The minutes to fetch for the gaps; one without tokens concerns ``all_tokens``."""
     settled = now - timedelta(seconds=SETTLED_S)
     needs, waiting = [], []
     listed: dict[str, Listed] = {}
@@ -257,3 +264,149 @@ def gap_of(event: Mapping[str, Any]) -> Gap | None:
         event["cause"] or "",
         utc(event["ts_ns"]),
     )
+
+
+class Healing:
+    """One run: calls, then the gaps of which every minute was asked for."""
+
+    def __init__(self, resources: Resources, needs: Needs, checkpoint: Checkpoint) -> None:
+        self._resources = resources
+        self._checkpoint = checkpoint
+        self._keep = resources.refused_files()
+        self._judge = resources.judge()
+        self.needs = needs
+        self.calls = needs.calls(checkpoint.done)
+        self.summary = RunSummary()
+        self.healed: list[tuple[Gap, list[int]]] = []
+
+    @property
+    def calls_left(self) -> int:
+        return len(self.calls) - self.summary.windows
+
+    def run(self) -> None:
+        """Fetch what is left until Ctrl-C, then close the gaps that are complete, also after an
+        error. Raises what Kite and the store raise."""
+        if self._checkpoint.work is None:
+            self._checkpoint.begin({})
+        try:
+            if self.calls:
+                self._fetch()
+        finally:
+            self._close_gaps()
+            self.summary.refused_folder = self._keep.folder
+        if not self.calls_left and len(self.healed) == len(self.needs.gaps):
+            self._checkpoint.finish()
+
+    def _fetch(self) -> None:
+        resources = self._resources
+        with resources.log_in() as kite, stopping_after("call") as stop, progress_bar() as bar:
+            calendar = resources.stores.calendar
+            source = KiteHistory(kite, calendar, now=resources.now, purpose="heal")
+            task = bar.add_task("healing", total=len(self.calls))
+            for call in self.calls:
+                if stop:
+                    return
+                bar.update(task, description=call.listed.instrument.name)
+                self._one(source, call)
+                bar.advance(task)
+
+    def _one(self, source: KiteHistory, call: Call) -> None:
+        store = _Recording(self._resources.stores.bars.merge)
+        summary = self.summary
+        before = summary.read[source.name]
+        exactly = _Exactly(source, call.minutes)
+        merge_windows(store, [exactly], [call.window], summary, self._judge, keep=self._keep)
+        absent = len(call.minutes) - summary.read[source.name] + before
+        if absent:
+            summary.missing["no bar at Kite"] += absent
+        key = f"{call.listed.instrument.name} {call.window.since.isoformat()} {len(call.minutes)}"
+        self._checkpoint.note(key, call.as_json(store.batches))
+
+    def _close_gaps(self) -> None:
+        ledger, now = GapLedger(self._resources.stores.connection), self._resources.now()
+        self.healed = self.needs.healed(self._checkpoint.done)
+        for gap, batches in self.healed:
+            ledger.record(replace(gap, state="healed", happened_at=now), batch_ids=batches)
+
+
+@contextmanager
+def healing(resources: Resources, *, dry_run: bool) -> Iterator[Healing]:
+    """Read the feed's newest events, and find what to fetch. Raises as `collect_gaps` does, and
+    TryAgainLater while another process heals."""
+    stores = resources.stores
+    gaps = _gaps(resources, GapLedger(stores.connection), dry_run)
+    find, all_tokens = _finder(resources)
+    needs = needs_of(gaps, all_tokens, find, stores.calendar, resources.now())
+    with resources.checkpoint("heal") as checkpoint:
+        yield Healing(resources, needs, checkpoint)
+
+
+class _Exactly:
+    """Kite's answer without the minutes that are not missing."""
+
+    def __init__(self, source: KiteHistory, minutes: Int64s) -> None:
+        self._source = source
+        self._minutes = minutes
+        self.name = source.name
+
+    def read(self, window: Window) -> Reading:
+        reading = self._source.read(window)
+        parts = []
+        for each in reading.bars:
+            inside = np.isin(each.bars.ts_open_ns, self._minutes)
+            bars = BarColumns(**take(each.bars.as_dict(), inside))
+            parts.append(replace(each, bars=bars))
+        return Reading(tuple(part for part in parts if len(part.bars)), reading.refused)
+
+
+class _Recording:
+    """Merges, and records the batches that this makes."""
+
+    def __init__(self, merge: Callable[[Sequence[SourceBars]], MergeResult]) -> None:
+        self._merge = merge
+        self.batches: list[int] = []
+
+    def merge(self, sources: Sequence[SourceBars]) -> MergeResult:
+        result = self._merge(sources)
+        self.batches += [each.batch_id for each in result.batches if each.batch_id is not None]
+        return result
+
+
+def _gaps(resources: Resources, ledger: GapLedger, dry_run: bool) -> list[Gap]:
+    """The gaps that are not healed, with those of the newest events."""
+    if resources.kafka is None:
+        say("KAFKA_BOOTSTRAP is not set: only gaps that are in the database already are healed")
+        return ledger.unhealed()
+    fresh: list[Gap] = []
+
+    def only_look(gap: Gap) -> bool:
+        fresh.append(gap)
+        return True
+
+    topic = resources.events_topic
+    handle = only_look if dry_run else ledger.record
+    counts = collect_gaps(resources.kafka, topic, handle, keep=not dry_run)
+    say(f"{counts.records:,} new events in {topic}, {counts.gaps:,} of gaps")
+    if counts.unreadable:
+        say(f"{counts.unreadable:,} records of {topic} are no events and were skipped")
+    known = {gap.gap_id: gap for gap in ledger.unhealed()}
+    for gap in fresh:
+        if gap.gap_id not in known or gap.state == "closed":
+            known[gap.gap_id] = gap
+    return sorted(known.values(), key=lambda gap: (gap.from_ts, gap.gap_id))
+
+
+def _finder(resources: Resources) -> tuple[Find, list[int]]:
+    """Looks a token up in the master of its day, or else in the universe's file."""
+    file = resources.universe_file
+    members = read_tokens(file) if file.exists() else []
+    named = {each.token: each for each in members if each.token is not None}
+
+    @cache
+    def find(token: int, day: date) -> Listed | None:
+        found = resolve(Named("", "", token), day, resources.stores.instruments)
+        if found is None and token in named:
+            found = resolve(named[token], day, None)
+        return found
+
+    return find, list(named)

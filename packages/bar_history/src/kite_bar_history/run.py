@@ -1,4 +1,4 @@
-"""Windows, one after the other: read from every source, merge, count.
+"""A run: what was asked for, from which sources, merged window by window.
 
 A window is merged whole (by pieces of one transaction each) before the next one is read, so the
 memory is that of one window, and after Ctrl-C or a crash the same call goes on: what is merged
@@ -8,20 +8,102 @@ already writes nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Protocol
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Protocol
 
-from kite_bar_history.protocol import BarSource, RefusedLine, Window
-from kite_bar_history.refused import not_kept
-from kite_bar_history.summary import RunSummary
-from kite_bars_store.bars import BarStore, MergeResult, MergeRules, SourceBars
+from kite_bar_history.kite_history import KiteHistory
+from kite_bar_history.live_bars import SOURCE, LiveBars
+from kite_bar_history.protocol import BarSource, RefusedLine, Window, windows_of
+from kite_bar_history.refused import RefusedFiles, not_kept
+from kite_bar_history.summary import RunSummary, remarks, remarks_on_missing
+from kite_bar_history.universe import Listed, is_known_by, universe
+from kite_bar_history.vendor_files.files import Asked, VendorFiles
+from kite_bar_history.vendor_files.input import files_of
+from kite_bar_history.vendor_files.layouts import Layout, chosen_layouts
+from kite_bar_history.vendor_files.spool import Spool
+from kite_bar_history.vendor_files.values import Roster
+from kite_bars_store.bars import BarStore, MergeResult, SourceBars
+from kite_bars_store.bars.anomalies import Doubts
+from kite_bars_store.bars.missing.coverage import missing_minutes
 from kite_bars_store.bars.out_of_session import SessionJudge
-from kite_bars_store.database import Connection, transaction
-from kite_contracts.sessions import SessionCalendar
-from kite_runtime.checkpoint import Checkpoint
-from kite_runtime.console import say
+from kite_bars_store.database import transaction
+from kite_bars_store.stores import Days, Stores
+from kite_contracts.sessions import IST, SessionCalendar
+from kite_kafka_io.settings import KafkaSettings
+from kite_runtime.checkpoint import Checkpoint, checkpoint_path
+from kite_runtime.console import progress_bar, say
+from kite_runtime.errors import TryAgainLater, UsageError
+from kite_runtime.stopping import Stop, stop_on_signals
 
-Progress = Callable[[int, Window], None]
-"""Called before each window with how many are done."""
+if TYPE_CHECKING:
+    from kite_broker_zerodha.rest import KiteRest
+
+INTERVALS: Final = ("m1", "d1")
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What runs draw on."""
+
+    stores: Stores
+    universe_file: Path
+    """tokens.csv."""
+    vendor_file: Path | None
+    """Layouts of vendors' files; None for the packaged ones."""
+    state_dir: Path
+    log_in: Callable[..., KiteRest]
+    """A client, a context manager; ``sleep`` is how it waits."""
+    kafka: KafkaSettings | None
+    bars_topic: str
+    events_topic: str
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    def today(self) -> date:
+        """The day in India."""
+        return self.now().astimezone(IST).date()
+
+    def universe(self, symbols: Sequence[str] | None, day: date) -> list[Listed]:
+        """Those of ``symbols``, or else of the file. Raises as `universe` does."""
+        return universe(self.universe_file, symbols, day, self.stores.instruments)
+
+    def judge(self) -> SessionJudge:
+        return SessionJudge(self.stores.calendar, self.stores.rules.phases)
+
+    def refused_files(self) -> RefusedFiles:
+        """Where the refused lines of a run that begins now go."""
+        return RefusedFiles(self.state_dir / "refused" / f"{self.now():%Y%m%dT%H%M%S}")
+
+    def checkpoint(self, work: str, *what: object) -> Checkpoint:
+        """That of this work on this database."""
+        info = self.stores.connection.info
+        database = info.host, info.port, info.dbname
+        return Checkpoint(checkpoint_path(self.state_dir, work, database, *what))
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a person asked for."""
+
+    days: Days
+    vendor: Sequence[Path] = ()
+    symbols: Sequence[str] | None = None
+    layout: str | None = None
+    accept_adjusted: bool = False
+    with_kite: bool = True
+    intervals: Sequence[str] = INTERVALS
+    dry_run: bool = False
+    with_live: bool = False
+
+    def check(self, today: date) -> None:
+        """Before anything is opened. Raises UsageError and InputUnusable."""
+        files_of(self.vendor)
+        if self.days.first > today:
+            raise UsageError(f"--from {self.days.first} has not come yet: name earlier days")
+        if not self.vendor and not self.with_kite and not self.with_live:
+            raise UsageError("--no-kite leaves nothing to read: name files with --vendor")
 
 
 class Merges(Protocol):
@@ -30,23 +112,196 @@ class Merges(Protocol):
     def merge(self, sources: Sequence[SourceBars]) -> MergeResult: ...
 
 
+class Run:
+    """An order being carried out. ``look`` gets all bars of each window after its merge."""
+
+    def __init__(
+        self,
+        resources: Resources,
+        order: Order,
+        look: Callable[[Sequence[SourceBars], Window], None] = lambda bars, window: None,
+    ) -> None:
+        self._resources = resources
+        self._stores = resources.stores
+        self._order = order
+        self._look = look
+        self._keep = resources.refused_files()
+        self._paths: list[Path] = []
+        self.listed: list[Listed] = []
+        self.summary = RunSummary(dry_run=order.dry_run)
+
+    def to_end(self) -> RunSummary:
+        """Read, merge, look for missing minutes; Ctrl-C ends it between two windows. Raises what
+        store and sources raise."""
+        order, summary, resources = self._order, self.summary, self._resources
+        order.check(resources.today())
+        layouts = chosen_layouts(resources.vendor_file, order.layout) if order.vendor else {}
+        self._paths = files_of(order.vendor)
+        days = order.days
+        self.listed = resources.universe(order.symbols, days.last)
+        summary.notes += remarks(self.listed, days.first, days.last, self._stores.calendar)
+        with stopping_after("window") as stop, self._sources(layouts, stop) as sources:
+            self._merge(sources, stop)
+        summary.refused_folder = None if order.dry_run else self._keep.folder
+        if not summary.stopped and not order.dry_run and "m1" in order.intervals:
+            self._explain_missing()
+        return summary
+
+    def _merge(self, sources: Sequence[BarSource], stop: Stop) -> None:
+        order, summary = self._order, self.summary
+        store: Merges = DryRun(self._stores) if order.dry_run else self._stores.bars
+        windows = [
+            window
+            for interval in order.intervals
+            for window in windows_of(self.listed, order.days.since, order.days.until, interval)
+        ]
+        doubts = Doubts()
+        with self._unfinished() as unfinished, progress_bar() as bar:
+            left = unfinished.left(windows)
+            task = bar.add_task("merging", total=len(left))
+
+            def look(bars: Sequence[SourceBars], window: Window) -> None:
+                doubts.look(bars)
+                self._look(bars, window)
+
+            def progress(done: int, window: Window) -> None:
+                first = window.listed[0].instrument.name
+                text = f"{window.since:%Y-%m} {window.interval} from {first}"
+                bar.update(task, completed=done, description=text)
+
+            try:
+                merge_windows(
+                    *(store, sources, left, summary, self._resources.judge()),
+                    progress=progress,
+                    keep=None if order.dry_run else self._keep,
+                    look=look,
+                    stop=stop,
+                    done=unfinished.note,
+                )
+            except Exception:
+                if summary.windows:
+                    say(
+                        f"{summary.windows} of {len(left)} windows were merged before this; "
+                        "the same command goes on there"
+                    )
+                raise
+            finally:
+                summary.doubts += doubts.sentences
+            if not summary.stopped:
+                unfinished.finish()
+
+    @contextmanager
+    def _unfinished(self) -> Iterator[Unfinished]:
+        """What an interrupted run of this very order merged on this day need not be fetched again.
+
+        Files are read again, which costs little; so this is for Kite alone. Who comes second while
+        the same is running does all of it: twice the same writes nothing.
+        """
+        order = self._order
+        checkpoint = None
+        with ExitStack() as stack:
+            if order.with_kite and not order.dry_run:
+                stats = [(str(path), path.stat()) for path in self._paths]
+                found = self._resources.checkpoint(
+                    *("merge", self._resources.today(), order.days.first, order.days.last),
+                    *(order.intervals, order.layout),
+                    [(name, each.st_size, each.st_mtime_ns) for name, each in stats],
+                    [each.instrument.name for each in self.listed],
+                )
+                with suppress(TryAgainLater):
+                    checkpoint = stack.enter_context(found)
+            yield Unfinished(checkpoint)
+
+    @contextmanager
+    def _sources(self, layouts: dict[str, Layout], stop: Stop) -> Iterator[list[BarSource]]:
+        """Kite first, as far as it is asked; the files are read here."""
+        resources, stores = self._resources, self._stores
+        with ExitStack() as stack:
+            sources: list[BarSource] = []
+            if self._order.with_kite:
+                kite = stack.enter_context(resources.log_in())
+                sources.append(KiteHistory(kite, stores.calendar))
+            if self._order.with_live:
+                assert resources.kafka is not None  # --live requires the setting
+                others = frozenset(stores.rules.sources) - {SOURCE}
+                sources.append(LiveBars(resources.kafka, resources.bars_topic, others=others))
+            if self._order.vendor:
+                files = stack.enter_context(closing(self._files(layouts)))
+                self._load(files, stop)
+                sources.append(files)
+            yield sources
+
+    def _files(self, layouts: dict[str, Layout]) -> VendorFiles:
+        days, resources = self._order.days, self._resources
+        known = is_known_by(resources.universe_file, self._stores.instruments)
+        since_ns, until_ns = (int(each.timestamp()) * 10**9 for each in (days.since, days.until))
+        return VendorFiles(
+            layouts,
+            Asked(Roster(self.listed, known), since_ns, until_ns),
+            Spool(resources.state_dir / "spool"),
+            resources.judge(),
+            accept_adjusted=self._order.accept_adjusted,
+        )
+
+    def _load(self, files: VendorFiles, stop: Stop) -> None:
+        def refuse(lines: Sequence[RefusedLine]) -> None:
+            self.summary.refuse(lines)
+            if not self._order.dry_run:
+                self._keep(lines)
+
+        with progress_bar() as bar:
+            task = bar.add_task("reading files", total=len(self._paths))
+            for path in self._paths:
+                if stop:
+                    return
+                bar.update(task, description=path.name)
+                self.summary.files.append(files.load(path, refuse))
+                bar.advance(task)
+
+    def _explain_missing(self) -> None:
+        """Of the days that are over."""
+        days, calendar, summary = self._order.days, self._stores.calendar, self.summary
+        segments = {each.segment for each in self.listed}
+        last = min(days.last, last_day_over(calendar, segments, self._resources.now()))
+        if last < days.first or not self.listed:
+            return
+        names = [each.instrument.name for each in self.listed]
+        missing = missing_minutes(self._stores.connection, names, days.first, last, calendar)
+        summary.missing.update({str(cause): n for cause, n in missing.by_cause().items()})
+        summary.unexplained = missing.unexplained
+        watched = zip(missing.watched, missing.present, strict=True)
+        without = [each.name for each, minutes in watched if not minutes.any()]
+        refused = summary.refused.total()
+        summary.notes += remarks_on_missing(missing.by_symbol(), without, refused)
+
+
+def stopping_after(step: str) -> AbstractContextManager[Stop]:
+    """The first signal asks for the end after the step that is under way, the next one is as
+    ever."""
+    return stop_on_signals(lambda: say(f"stopping after this {step}; once more stops at once"))
+
+
+def last_day_over(calendar: SessionCalendar, segments: Iterable[str], at: datetime) -> date:
+    """The last day in India whose sessions in all of these segments have ended at ``at``."""
+    today = at.astimezone(IST).date()
+    at_ns = int(at.timestamp()) * 10**9
+    phases = [phase for each in segments for phase in calendar.day(each, today).phases]
+    return today if all(phase.closes_ns <= at_ns for phase in phases) else today - timedelta(1)
+
+
 class DryRun:
     """Merges like the store, sees what that writes, and rolls it back."""
 
-    def __init__(
-        self, connection: Connection, rules: MergeRules, calendar: SessionCalendar
-    ) -> None:
-        self._connection = connection
-        self._rules = rules
-        self._calendar = calendar
+    def __init__(self, stores: Stores) -> None:
+        self._stores = stores
 
     def merge(self, sources: Sequence[SourceBars]) -> MergeResult:
         """What `BarStore.merge` would answer. Locks are held until the end of this call."""
-        result = None
+        stores, result = self._stores, None
         try:
-            with transaction(self._connection, "a dry run"):
+            with transaction(stores.connection, "a dry run"):
                 # A store remembers the partitions that it made, and these vanish: so a new one.
-                store = BarStore(self._connection, self._rules, self._calendar)
+                store = BarStore(stores.connection, stores.rules, stores.calendar)
                 result = store.merge(sources)
                 raise _Undo
         except _Undo:
@@ -62,67 +317,57 @@ def merge_windows(
     store: Merges,
     sources: Sequence[BarSource],
     windows: Iterable[Window],
+    total: RunSummary,
+    judge: SessionJudge,
     *,
-    progress: Progress | None = None,
-    judge: SessionJudge | None = None,
-    keep: Callable[[Sequence[RefusedLine]], None] | None = None,
-    look: Callable[[Sequence[SourceBars], Window], None] | None = None,
-    stop: Callable[[], bool] | None = None,
-    done: Callable[[Window], None] | None = None,
-    summary: RunSummary | None = None,
-) -> RunSummary:
-    """Merge the windows, each with all sources; what was done is added to ``summary``.
+    keep: Callable[[Sequence[RefusedLine]], None] | None,
+    progress: Callable[[int, Window], None] = lambda done, window: None,
+    look: Callable[[Sequence[SourceBars], Window], None] = lambda bars, window: None,
+    stop: Stop | None = None,
+    done: Callable[[Window], None] = lambda window: None,
+) -> None:
+    """Merge the windows, each with all sources, and add what was done to ``total``.
 
-    Give ``summary`` to see what was done when an error or Ctrl-C ends the run. With ``judge`` bars
-    outside the session are counted by cause; ``keep`` gets the refused lines of each window
-    (`refused.RefusedFiles`), ``look`` all its bars; ``done`` is called when it is merged. When
-    ``stop`` says so, the run ends before the next window. Raises what store and sources raise.
+    ``judge`` counts bars outside the session; ``keep`` gets the refused lines of each window,
+    ``progress`` how many are done before each, ``look`` all its bars, ``done`` the window when it
+    is merged. After ``stop`` no further window is begun. Raises what store and sources raise.
     """
-    total = RunSummary() if summary is None else summary
     for window in windows:
-        if stop is not None and stop():
+        if stop:
             total.stopped = True
             break
-        if progress is not None:
-            progress(total.windows, window)
+        progress(total.windows, window)
         readings = [source.read(window) for source in sources]
-        said = [bars for reading in readings for bars in reading.bars if len(bars.bars)]
+        bars = [each for reading in readings for each in reading.bars if len(each.bars)]
         refused = [line for reading in readings for line in reading.refused]
-        for part in rounds(said):
+        for part in rounds(bars):
             result = store.merge(part)
             total.add(result)
             refused += not_kept(result.refused, part)
-        if look is not None:
-            look(said, window)
-        if judge is not None:
-            total.outside.add(judge.outside(said))
+        look(bars, window)
+        total.outside.add(judge.outside(bars))
         total.refuse(refused)
         total.repeated += sum(reading.repeated for reading in readings)
         if keep is not None and refused:
             keep(refused)
-        for bars in said:
-            total.read[bars.source] += len(bars.bars)
+        for each in bars:
+            total.read[each.source] += len(each.bars)
         total.windows += 1
-        if done is not None:
-            done(window)
-    return total
+        done(window)
 
 
-def rounds(said: Sequence[SourceBars]) -> Iterator[list[SourceBars]]:
+def rounds(bars: Sequence[SourceBars]) -> Iterator[list[SourceBars]]:
     """Parts in which each source stands once for an interval, in the order given.
 
-    Several files of one source are words one after the other: the last one counts.
+    Several files of one source are observations one after the other: the last one counts.
     """
-    waiting = list(said)
+    waiting = list(bars)
     while waiting:
         part: dict[tuple[str, str], SourceBars] = {}
         rest = []
         for each in waiting:
-            key = (each.source, each.interval)
-            if key in part:
+            if part.setdefault((each.source, each.interval), each) is not each:
                 rest.append(each)
-            else:
-                part[key] = each
         yield list(part.values())
         waiting = rest
 
@@ -141,7 +386,7 @@ class Unfinished:
             self._checkpoint.begin({})
             return list(windows)
         left = [each for each in windows if _key(each) not in self._checkpoint.done]
-        say(f"going on: {len(windows) - len(left)} of {len(windows)} windows are merged already")
+        say(f"resuming: {len(windows) - len(left)} of {len(windows)} windows are merged already")
         return left
 
     def note(self, window: Window) -> None:

@@ -12,6 +12,8 @@
     │   └── RulesFaulty            merge.toml has a mistake, or lacks a source
     └── StatementFailed        Postgres refused a statement; nothing was written (exit code 1)
 
+DumpRefused                        the last good master stays: get another dump (exit code 1)
+
 A method that raises any of them but CommitUnknown has written nothing: each does its work in one
 transaction. Exceptions of psycopg never leave this package, and no message holds a password.
 """
@@ -78,3 +80,7 @@ class UniverseError(ConfigurationError):
         place = f"{path}" if universe is None else f"{path}, universe {universe}"
         super().__init__(f"{place}: {problem}")
         self.path = path
+
+
+class DumpRefused(KiteError):
+    """A dump that must not replace the last good master."""

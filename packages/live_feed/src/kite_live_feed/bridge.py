@@ -15,7 +15,7 @@ from kite_broker_zerodha.session.liveness_loop import warm_up as warm_up_livenes
 from kite_broker_zerodha.subscriptions import Plan
 from kite_kafka_io.errors import BrokerUnreachable
 from kite_kafka_io.producer import warm_up as warm_up_producer
-from kite_kafka_io.topic_check import write_problems
+from kite_kafka_io.topics import write_problems
 from kite_live_feed.connections import BridgeParts, Connections
 from kite_live_feed.counters import Counters
 from kite_live_feed.dead_letter_alarm import DeadLetterWatch

@@ -2,7 +2,7 @@
 
 A shard is one connection to Kite. It has a number among all bridges of the feed, its instruments
 are those whose token hashes to it, and one bridge carries it at a time. The why is in
-docs/decisions/0011-shards-by-consumer-group.md.
+docs/decisions/0009-shards-by-consumer-group.md.
 """
 
 from __future__ import annotations

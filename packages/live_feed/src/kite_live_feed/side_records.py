@@ -25,7 +25,6 @@ from kite_contracts.tick_batch import FEED_SEQ, FEED_SESSION, TS_RECV_NS, TickBa
 from kite_contracts.tick_rows import tick_record
 from kite_contracts.validate import explain
 from kite_kafka_io.dead_letters import DeadLetter
-from kite_kafka_io.delivery import Delivery
 from kite_kafka_io.errors import (
     ProducerFatal,
     QueueFull,
@@ -33,7 +32,7 @@ from kite_kafka_io.errors import (
     RecordTooLarge,
     UnknownTopic,
 )
-from kite_kafka_io.producer import RecordProducer
+from kite_kafka_io.producer import Delivery, RecordProducer
 from kite_live_feed.counters import Counters
 from kite_live_feed.in_flight import SideRecord
 from kite_live_feed.journal import Damage

@@ -6,9 +6,12 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final, TextIO
+from typing import TYPE_CHECKING, Final, TextIO
 
 from rich.console import Console
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 PIPE_COLUMNS: Final = 200
 """The width of a table that goes into a file or a pipe: a cell cut to fit no screen is lost."""
@@ -31,6 +34,13 @@ def complain(program: str, problem: object, code: int) -> int:
 def say(text: str) -> None:
     """One line of progress, on stderr, so that stdout stays the result."""
     stderr.print(text, markup=False, soft_wrap=True)
+
+
+def progress_bar() -> Progress:
+    """A bar on stderr while it lasts; nothing where no terminal is."""
+    from rich.progress import Progress  # half as long to load as all of the console
+
+    return Progress(console=stderr, transient=True, disable=not stderr.is_terminal)
 
 
 @contextmanager

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import secrets
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from kite_runtime.errors import OutputUnusable
@@ -18,10 +19,10 @@ def write_whole(path: Path, data: bytes) -> bool:
     try:
         if read_if_there(path) == data:
             return False
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _replace(path, data)
     except OSError as error:
         raise OutputUnusable(path, error) from error
+    with replacing(path) as new:
+        new.write_bytes(data)
     return True
 
 
@@ -33,23 +34,36 @@ def read_if_there(path: Path) -> bytes | None:
         return None
 
 
-def _replace(path: Path, data: bytes) -> None:
-    target = path.resolve()  # a link stays a link
-    new = target.with_name(f".{target.name}.{secrets.token_hex(8)}.tmp")
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A file beside ``path`` to write to, which takes its place when the block ends without error.
+
+    Folders are made, a link stays a link, and the file keeps its mode. A block that leaves nothing
+    there replaces nothing. Raises OutputUnusable.
+    """
     try:
-        with open(new, "xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        if target.exists():
-            os.chmod(new, target.stat().st_mode & 0o7777)
-        os.replace(new, target)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            new.unlink()
-        raise
-    folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        target = path.resolve()
+        new = target.with_name(f".{target.name}.{secrets.token_hex(8)}.tmp")
+        try:
+            yield new
+            if not new.exists():
+                return
+            if target.exists():
+                os.chmod(new, target.stat().st_mode & 0o7777)
+            _sync(new, os.O_RDONLY)
+            os.replace(new, target)
+        finally:
+            with suppress(FileNotFoundError):
+                new.unlink()
+        _sync(target.parent, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise OutputUnusable(path, error) from error
+
+
+def _sync(path: Path, flags: int) -> None:
+    descriptor = os.open(path, flags)
     try:
-        os.fsync(folder)
+        os.fsync(descriptor)
     finally:
-        os.close(folder)
+        os.close(descriptor)

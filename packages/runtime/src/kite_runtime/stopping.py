@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Final
@@ -22,20 +22,23 @@ class Stop:
 
 
 @contextmanager
-def stop_on_signals() -> Iterator[Stop]:
-    """The first signal sets the flag; the second one ends the program as ever."""
+def stop_on_signals(on_stop: Callable[[], object] = lambda: None) -> Iterator[Stop]:
+    """The first signal sets the flag and calls ``on_stop``; the second one ends the program."""
     stop = Stop()
     before = {number: signal.getsignal(number) for number in _SIGNALS}
 
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
     def ask(number: int, frame: FrameType | None) -> None:
         stop.asked = True
-        for each, handler in before.items():
-            signal.signal(each, handler)
+        restore()
+        on_stop()
 
     for number in _SIGNALS:
         signal.signal(number, ask)
     try:
         yield stop
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        restore()

@@ -2,51 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from datetime import timedelta
-from functools import partial
+import sys
+from collections.abc import Sequence
 from pathlib import Path
-from threading import Event
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 
-from kite_bar_history.backfill_plan import Plan, Work, plan_of, span_of_days
-from kite_bar_history.kite_history import KiteHistory
-from kite_bar_history.read_ahead import ReadAhead
-from kite_bar_history.refused import RefusedFiles
-from kite_bar_history.run import merge_windows
+from kite_bar_history.backfill import (
+    Plan,
+    Work,
+    carry_out,
+    new_work,
+    plan_of,
+    unfinished_work,
+)
+from kite_bar_history.run import Order, Resources, Run
 from kite_bar_history.summary import RunSummary, print_summary
-from kite_bar_history.universe import universe
-from kite_bars_store.bars.out_of_session import SessionJudge
-from kite_bars_store.bars.survey import BarSurvey
-from kite_bars_store.stores import Stores, days_of
-from kite_contracts.sessions import IST
-from kite_hist_merge.commands.merging import Order, Run, Vendor, an_interval, ended, refused_folder
 from kite_hist_merge.commands.options import (
     AsJson,
     Root,
     Symbols,
+    Vendor,
     a_symbol,
-    now,
-    open_stores,
-    progress_bar,
+    an_interval,
+    ended,
+    open_resources,
+    print_facts,
     settings_of,
-    today,
+    show_table,
+    time_of_calls,
 )
-from kite_hist_merge.kite_login import logged_in
-from kite_hist_merge.plan_tables import ask_to_begin, show_plan
-from kite_hist_merge.settings import Settings
-from kite_hist_merge.stopping import stop_between_steps
-from kite_runtime.checkpoint import Checkpoint, checkpoint_path
+from kite_runtime.checkpoint import Checkpoint
 from kite_runtime.console import say
-from kite_runtime.errors import EXIT_DONE, Interrupted
+from kite_runtime.errors import EXIT_DONE, Interrupted, UsageError
 
 DAYS_MAX: Final = 4000
 """Kite's minutes begin in 2015."""
-CLIENTS: Final = 3
-"""That ask at once: one that takes a second for an answer makes one call a second."""
 
 Days = Annotated[
     int,
@@ -73,7 +65,7 @@ PlanOnly = Annotated[
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Begin without asking.")]
 Restart = Annotated[
-    bool, typer.Option("--restart", help="Forget an unfinished backfill and plan anew.")
+    bool, typer.Option("--restart", help="Forget an unfinished backfill and make a new plan.")
 ]
 
 
@@ -92,132 +84,72 @@ def command(
     """Fetch history into the golden bars: of what is new in the universe, or of --symbols.
 
     It comes from Kite, or from a vendor's files. The plan is shown first: calls, time, expected
-    bars. What was interrupted goes on with the same command; no chunk that was done is fetched
-    again.
+    bars. After an interruption the same command resumes; no chunk that was done is fetched again.
     """
     names = _names(symbols)
     only_new = new if new is not None else names is None
-    settings = settings_of(root)
-    with open_stores(settings) as stores:
+    with open_resources(settings_of(root)) as resources:
         if vendor:
-            work = _planned(settings, stores, interval, days, names, only_new)
-            return _from_files(settings, stores, work, vendor, dry_run, as_json)
-        info = stores.connection.info
-        database = (info.host, info.port, info.dbname)
-        path = checkpoint_path(
-            *(settings.state_dir, "backfill", database, interval, days, names, only_new)
-        )
-        with Checkpoint(path) as checkpoint:
-            begun = None if restart else _resumed(checkpoint)
-            work = begun or _planned(settings, stores, interval, days, names, only_new)
-            listed = universe(settings.universe_file, work.symbols, today(), stores.instruments)
+            work = new_work(resources, interval, days, names, only_new=only_new)
+            return _from_files(resources, work, vendor, dry_run, as_json)
+        with resources.checkpoint("backfill", interval, days, names, only_new) as checkpoint:
+            begun = None if restart else unfinished_work(checkpoint)
+            work = begun or new_work(resources, interval, days, names, only_new=only_new)
+            listed = resources.universe(work.symbols, resources.today())
             done = checkpoint.done if begun else ()
-            plan = plan_of(work, listed, done, stores.calendar, now())
-            show_plan(plan, work, as_json and dry_run)
+            plan = plan_of(work, listed, done, resources.stores.calendar, resources.now())
+            _show_plan(plan, work, as_json and dry_run)
             if dry_run:
                 return EXIT_DONE
             if plan.calls:
-                ask_to_begin(plan.calls, yes)
+                _ask_to_begin(plan.calls, yes)
             if begun is None:
                 checkpoint.begin(work.as_json())
-            return _run(settings, stores, plan, checkpoint, as_json)
+            return _from_kite(resources, plan, checkpoint, as_json)
 
 
 def _from_files(
-    settings: Settings,
-    stores: Stores,
-    work: Work,
-    vendor: Sequence[Path],
-    dry_run: bool,
-    as_json: bool,
+    resources: Resources, work: Work, vendor: Sequence[Path], dry_run: bool, as_json: bool
 ) -> int:
     """Files cost no calls, and what of them is merged is known by the store: no plan is needed."""
     if not work.symbols:
         say("there is nothing to fetch")
         return EXIT_DONE
-    last = (work.until - timedelta(days=1)).astimezone(IST).date()
     order = Order(
-        days_of(work.since.astimezone(IST).date(), last),
+        work.days,
         tuple(vendor),
         work.symbols,
         with_kite=False,
         intervals=(work.interval,),
         dry_run=dry_run,
     )
-    summary = Run(settings, stores, order).to_end()
+    summary = Run(resources, order).to_end()
     code = print_summary(summary, as_json)
     ended(summary)
     return code
 
 
-def _run(
-    settings: Settings, stores: Stores, plan: Plan, checkpoint: Checkpoint, as_json: bool
-) -> int:
+def _from_kite(resources: Resources, plan: Plan, checkpoint: Checkpoint, as_json: bool) -> int:
     summary = RunSummary()
-    keep = RefusedFiles(refused_folder(settings, now()))
-    run = partial(
-        merge_windows,
-        stores.bars,
-        judge=SessionJudge(stores.calendar, stores.rules.phases),
-        keep=keep,
-        summary=summary,
-    )
     try:
-        with (
-            _kite(settings, stores, plan) as source,
-            stop_between_steps("chunk") as stop,
-            progress_bar() as bar,
-        ):
-            task = bar.add_task("backfill", total=len(plan.chunks))
-            for chunk in plan.chunks:
-                if stop.asked and not source.hold():
-                    break
-                bar.update(task, description=chunk.listed.instrument.name)
-                run([source], [chunk.window])
-                checkpoint.note(chunk.key)
-                bar.advance(task)
+        carry_out(resources, plan, checkpoint, summary)
     finally:
-        summary.refused_folder = keep.folder
         left = len(plan.chunks) - summary.windows
+        short = plan.rows - summary.read.total()
         if left:
             say(
                 f"{summary.windows:,} of {len(plan.chunks):,} chunks are done; the same command "
                 "goes on from there"
             )
-        else:
-            _note_shortage(summary, plan)
+        elif short > 0:
+            summary.notes.append(
+                f"the calendar expects {short:,} bars more than Kite has: `hist_merge report` "
+                "shows why"
+            )
         code = print_summary(summary, as_json)
     if left:
         raise Interrupted
-    checkpoint.finish()
     return code
-
-
-@contextmanager
-def _kite(settings: Settings, stores: Stores, plan: Plan) -> Iterator[ReadAhead]:
-    """Several clients under one pace."""
-    from kite_broker_zerodha.rest import Pace
-
-    pace, stopped = Pace(), Event()
-    with ExitStack() as stack:
-        sources = [
-            KiteHistory(
-                stack.enter_context(logged_in(settings, pace=pace, sleep=stopped.wait)),
-                stores.calendar,
-                now=now,
-            )
-            for _ in range(CLIENTS)
-        ]
-        windows = [chunk.window for chunk in plan.chunks]
-        yield stack.enter_context(ReadAhead(sources, windows, on_leave=stopped.set))
-
-
-def _note_shortage(summary: RunSummary, plan: Plan) -> None:
-    short = plan.rows - summary.read.total()
-    if short > 0:
-        summary.notes.append(
-            f"the calendar expects {short:,} bars more than Kite has: `hist_merge report` tells why"
-        )
 
 
 def _names(symbols: Sequence[str] | None) -> list[str] | None:
@@ -228,38 +160,43 @@ def _names(symbols: Sequence[str] | None) -> list[str] | None:
     return sorted({a_symbol(part) for part in parts})
 
 
-def _resumed(checkpoint: Checkpoint) -> Work | None:
-    if checkpoint.work is None:
-        return None
-    try:
-        work = Work.from_json(checkpoint.work)
-    except (KeyError, TypeError, ValueError):
-        return None
-    say(
-        f"going on with the backfill of {work.begun.astimezone(IST):%Y-%m-%d %H:%M}: "
-        f"{len(checkpoint.done):,} chunks are done (--restart plans anew)"
-    )
-    return work
+def _show_plan(plan: Plan, work: Work, as_json: bool) -> None:
+    """On stderr before it is carried out, on stdout as JSON when nothing else follows."""
+    first, last = work.days.first, work.days.last
+    facts: dict[str, Any] = {
+        "instruments": plan.instruments,
+        "interval": work.interval,
+        "from": f"{first}",
+        "to": f"{last}",
+        "calls": plan.calls,
+        "seconds": round(plan.seconds, 1),
+        "rows": plan.rows,
+        "done_before": plan.done,
+        "without_token": list(plan.without_token),
+    }
+    if as_json:
+        print_facts(facts)
+        return
+    rows = {
+        "instruments": f"{plan.instruments:,}",
+        "bars": f"{work.interval} of {first} to {last}",
+        "calls": f"{plan.calls:,}, {plan.done:,} more are done",
+        "time": time_of_calls(plan.calls),
+        "bars expected": f"{plan.rows:,} by the calendar",
+    }
+    if plan.without_token:
+        names = ", ".join(plan.without_token)
+        rows["without a token"] = f"{names} (`instruments sync` records tokens)"
+    show_table("Plan of the backfill", rows)
+    if not plan.chunks:
+        say("there is nothing to fetch")
 
 
-def _planned(
-    settings: Settings,
-    stores: Stores,
-    interval: str,
-    days: int,
-    names: Sequence[str] | None,
-    only_new: bool,
-) -> Work:
-    since, until = span_of_days(days, today())
-    listed = universe(settings.universe_file, names, today(), stores.instruments)
-    wanted = [each.instrument.name for each in listed]
-    if only_new:
-        survey = BarSurvey(stores.connection, interval)
-        there = {each.name for each in survey.instruments(since, until, wanted, observed=True)}
-        if there:
-            say(
-                f"{len(there):,} of {len(wanted):,} instruments have bars in these days already, "
-                "some or all of them: --all fetches these, too"
-            )
-        wanted = [name for name in wanted if name not in there]
-    return Work(interval, since, until, tuple(wanted), now())
+def _ask_to_begin(calls: int, yes: bool) -> None:
+    """Raises Interrupted for a no, and UsageError without a terminal to ask on."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise UsageError("the plan has to be confirmed, and there is no terminal: give --yes")
+    if not typer.confirm(f"Make {calls:,} calls?", err=True):
+        raise Interrupted

@@ -4,29 +4,26 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from kite_bar_history.run import INTERVALS, Order, Run
 from kite_bar_history.summary import print_summary
 from kite_bars_store.stores import days_of
-from kite_hist_merge.commands.merging import (
-    INTERVALS,
+from kite_hist_merge.commands.options import (
     AcceptAdjusted,
+    AsJson,
+    DryRun,
+    From,
     Intervals,
     LayoutName,
     Live,
     NoKite,
-    Order,
-    Run,
-    Vendor,
-    ended,
-)
-from kite_hist_merge.commands.options import (
-    AsJson,
-    DryRun,
-    From,
     Root,
     Symbols,
     To,
-    open_stores,
+    Vendor,
+    ended,
+    open_resources,
     settings_of,
+    today,
 )
 
 
@@ -47,9 +44,9 @@ def command(
     """Merge vendor's files and Kite's history of these days into golden bars.
 
     The instruments are those of configs/tokens.csv, or those named by --symbols. Everything that a
-    source says is kept; which word becomes golden is said by configs/merge.toml. The same call
+    source reports is kept; configs/merge.toml decides which value becomes golden. The same call
     again writes nothing; after Ctrl-C it goes on where it was. Lines that are no bars are listed
-    by reason and put into a file to be mended and given as --vendor again.
+    by reason and put into a file to be fixed and given as --vendor again.
     """
     order = Order(
         days_of(first, last),
@@ -62,10 +59,12 @@ def command(
         dry_run,
         live,
     )
-    order.check()
+    order.check(today())
     settings = settings_of(root)
-    with open_stores(settings) as stores:
-        summary = Run(settings, stores, order).to_end()
+    if live:
+        settings.require_kafka()
+    with open_resources(settings) as resources:
+        summary = Run(resources, order).to_end()
     code = print_summary(summary, as_json)
     ended(summary)
     return code

@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
-from contextlib import AbstractContextManager
-from datetime import UTC, date, datetime
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from datetime import date, datetime
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
-from rich.progress import Progress
+from rich.table import Table
 
+from kite_bar_history.backfill import CALLS_A_SECOND_MAX
+from kite_bar_history.run import INTERVALS, Resources
+from kite_bar_history.summary import RunSummary
 from kite_bars_store import stores
 from kite_bars_store.stores import Stores
+from kite_broker_zerodha.auth import read_token
+from kite_broker_zerodha.errors import CredentialsError
 from kite_contracts.sessions import IST
 from kite_hist_merge.settings import Settings, load_settings
-from kite_runtime.console import stderr
+from kite_runtime.console import say, stderr, stdout
+from kite_runtime.errors import Interrupted
+
+if TYPE_CHECKING:
+    from kite_broker_zerodha.rest import KiteRest
 
 _COMPACT: Final = re.compile(r"[0-9]{8}")
 _SYMBOL: Final = re.compile(r"[A-Za-z]{1,10}:.{1,60}")
@@ -49,6 +62,13 @@ def a_symbol(text: str) -> str:
         raise typer.BadParameter(f"{text!r} is no symbol such as NSE:SBIN")
     exchange, _, tradingsymbol = text.partition(":")
     return f"{exchange.upper()}:{tradingsymbol.strip()}"
+
+
+def an_interval(text: str) -> str:
+    """A length of recorded bars. Raises BadParameter."""
+    if text not in INTERVALS:
+        raise typer.BadParameter(f"{text!r} is not recorded: take m1 or d1")
+    return text
 
 
 Root = Annotated[
@@ -102,6 +122,45 @@ DryRun = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON: one object a line.")]
+Vendor = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--vendor",
+        metavar="PATH",
+        help="A vendor's file, or a folder of them; may be repeated. CSV, text or Parquet, also "
+        "as .gz or .zst.",
+    ),
+]
+LayoutName = Annotated[
+    str | None,
+    typer.Option(
+        "--layout",
+        metavar="NAME",
+        help="The layout of the files, of configs/vendor.toml. Default: the one that fits.",
+    ),
+]
+AcceptAdjusted = Annotated[
+    bool,
+    typer.Option(
+        "--accept-adjusted", help="Take files whose layout says that prices were adjusted later."
+    ),
+]
+NoKite = Annotated[
+    bool, typer.Option("--no-kite", help="Do not ask Kite; files, or live bars, alone.")
+]
+Live = Annotated[
+    bool,
+    typer.Option("--live", help="Also the final bars that the live feed left in the topic bars."),
+]
+Intervals = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--interval",
+        metavar="m1|d1",
+        parser=an_interval,
+        help="Only minutes (m1) or days (d1). Default: both.",
+    ),
+]
 
 
 def settings_of(root: Path) -> Settings:
@@ -115,16 +174,81 @@ def open_stores(settings: Settings) -> AbstractContextManager[Stores]:
     return stores.open_stores(dsn, settings.rules_file, application="hist_merge")
 
 
-def progress_bar() -> Progress:
-    """A bar on stderr while it lasts; nothing where no terminal is."""
-    return Progress(console=stderr, transient=True, disable=not stderr.is_terminal)
+@contextmanager
+def open_resources(settings: Settings) -> Iterator[Resources]:
+    """What runs need besides options; Kite is asked when they log in. Raises as `open_stores`."""
+    with open_stores(settings) as opened:
+        yield Resources(
+            opened,
+            universe_file=settings.universe_file,
+            vendor_file=settings.vendor_file,
+            state_dir=settings.state_dir,
+            log_in=partial(_log_in, settings),
+            kafka=settings.kafka,
+            bars_topic=settings.topic,
+            events_topic=settings.events_topic,
+        )
 
 
-def now() -> datetime:
-    """The time, aware, in UTC."""
-    return datetime.now(UTC)
+def _log_in(settings: Settings, sleep: Callable[[float], object] = time.sleep) -> KiteRest:
+    """A client with the token of the file, or else of ``KITE_ACCESS_TOKEN``; a context manager.
+
+    It reports on stderr when it waits to try again. Raises CredentialsError when there is no token,
+    ConfigurationError when there is no API key with it, and EndpointError.
+    """
+    from kite_broker_zerodha.rest import KiteRest, host_pace
+
+    if settings.token_file.exists():
+        stored = read_token(settings.token_file, settings.api_key or None)
+        key, token = stored.api_key, stored.access_token
+    elif settings.access_token.reveal():
+        key, token = settings.require_api_key(), settings.access_token
+    else:
+        raise CredentialsError(
+            f"not logged in at Kite: there is no {settings.token_file.name} and no "
+            "KITE_ACCESS_TOKEN; run `instruments auth url`, log in, then `instruments auth "
+            "exchange`"
+        )
+    pace = host_pace(key, settings.api_url)
+    return KiteRest(key, token, root=settings.api_url, pace=pace, on_retry=_retrying, sleep=sleep)
+
+
+def _retrying(error: Exception, wait_s: float) -> None:
+    say(f"{error}; again in {wait_s:.1f} s")
 
 
 def today() -> date:
     """The day in India."""
-    return now().astimezone(IST).date()
+    return datetime.now(IST).date()
+
+
+def show_table(title: str, rows: Mapping[str, str]) -> None:
+    """Names and values, on stderr."""
+    table = Table(title=title, show_header=False)
+    for name, value in rows.items():
+        table.add_row(name, value)
+    stderr.print(table)
+
+
+def print_facts(facts: Mapping[str, Any]) -> None:
+    """One JSON object, on stdout."""
+    stdout.print(json.dumps(dict(facts)), markup=False, soft_wrap=True)
+
+
+def time_of_calls(calls: int) -> str:
+    """How long so many calls of history take at Kite's pace."""
+    if not calls:
+        return "none"
+    whole = max(1, round(calls / CALLS_A_SECOND_MAX))
+    minutes, seconds = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    parts = [(hours, "h"), (minutes, "min"), (seconds, "s")]
+    spent = " ".join(f"{value} {unit}" for value, unit in parts if value)
+    return f"{spent} at {CALLS_A_SECOND_MAX:g} calls a second"
+
+
+def ended(summary: RunSummary) -> None:
+    """Raises Interrupted when the run was stopped; to be called when the summary is printed."""
+    if summary.stopped:
+        say("what is merged stays; the same command goes on from here")
+        raise Interrupted

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -20,11 +19,11 @@ from kite_hist_merge.commands.options import (
     To,
     WithBars,
     open_stores,
-    progress_bar,
     settings_of,
 )
-from kite_runtime.console import stdout
-from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS, NotFound, OutputUnusable
+from kite_runtime.console import progress_bar, stdout
+from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS, NotFound
+from kite_runtime.files import write_whole
 
 
 def command(
@@ -53,7 +52,7 @@ def command(
         chosen = _symbols(stores, days, symbols)
         task = bar.add_task("reading", total=(last - first).days + 1)
         report = gather(stores, chosen, days, lambda _: bar.advance(task))
-    write_page(path, render(report))
+    write_whole(path, render(report).encode())
     stdout.print(_told(report, path), markup=False, soft_wrap=True)
     return EXIT_FINDINGS if report.has_findings else EXIT_DONE
 
@@ -70,20 +69,6 @@ def _symbols(stores: Stores, days: Days, symbols: list[str] | None) -> list[str]
             f"there are no golden minutes from {days.first} to {days.last}: `daily` merges some"
         )
     return sorted(found)
-
-
-def write_page(path: Path, page: str) -> None:
-    """The file is whole or as it was. Raises OutputUnusable."""
-    waiting = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            waiting.write_text(page, "utf-8")
-            waiting.replace(path)
-        finally:
-            waiting.unlink(missing_ok=True)
-    except OSError as exc:
-        raise OutputUnusable(path, exc) from exc
 
 
 def _told(report: Report, path: Path) -> str:

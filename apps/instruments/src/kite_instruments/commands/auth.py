@@ -9,7 +9,6 @@ import webbrowser
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final
-from zoneinfo import ZoneInfo
 
 import typer
 
@@ -24,6 +23,7 @@ from kite_broker_zerodha.auth import (
     write_token,
 )
 from kite_broker_zerodha.errors import AuthRefused, KiteUnavailable, LoginNotFinished
+from kite_contracts.sessions import IST
 from kite_instruments import fetching
 from kite_instruments.commands.options import Root, settings_of
 from kite_instruments.errors import LoginDead
@@ -32,7 +32,6 @@ from kite_runtime.command_line import with_any_reader
 from kite_runtime.console import say
 from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS, TryAgainLater, UsageError
 
-IST: Final = ZoneInfo("Asia/Kolkata")
 LAST_HOUR: Final = timedelta(hours=1)
 PASTED_CHARS_MAX: Final = 4096
 DEFAULT_PORT: Final = 8721

@@ -4,26 +4,33 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Final
 
+import pyarrow.compute as pc  # type: ignore[import-untyped]
 import typer
 from rich.table import Table
 
-from kite_instruments.commands.options import Exchanges, Root, open_store, settings_of, today
-from kite_instruments.comparing import (
-    KINDS,
+from kite_bars_store.errors import DumpRefused
+from kite_bars_store.instruments.changes import (
+    Changes,
     Compared,
     compare_days,
-    compare_files,
-    is_date,
+    compare_masters,
     last_two_days,
-    lines,
 )
-from kite_instruments.shown import as_csv, as_json, text_of
+from kite_broker_zerodha.errors import NotADump
+from kite_broker_zerodha.instrument_dump import parse
+from kite_instruments.commands.options import Exchanges, Root, open_store, settings_of, today
+from kite_instruments.fetching import read_file
+from kite_instruments.shown import as_csv, as_json, instrument, text_of
 from kite_runtime.console import say, stdout
 from kite_runtime.errors import UsageError
 
+KINDS: Final = ("added", "expired", "removed", "renamed", "moved", "reused", "changed")
+_PAIRS: Final = frozenset({"renamed", "moved", "reused", "changed"})
 _CSV: Final = (
     *("kind", "exchange", "tradingsymbol", "instrument_token", "exchange_token", "name", "expiry"),
     *("strike", "tick_size", "lot_size", "instrument_type", "segment", "differs"),
@@ -85,7 +92,7 @@ def command(
     if compared.left_out:
         say(f"{', '.join(compared.left_out)} is in one of the two alone and left out")
     kinds = kind or list(KINDS)
-    found = lines(compared.changes, kinds)
+    found = _lines(compared.changes, kinds)
     if json_lines:
         for line in found:
             shown = as_json({name: line[name] for name in line if name != "before"})
@@ -106,9 +113,9 @@ def command(
 def _compare(first: str | None, second: str | None, exchanges: list[str], root: Path) -> Compared:
     if first is not None and second is None:
         raise UsageError(f"{first} alone is no comparison: give two days, two files, or nothing")
-    days = [is_date(text) for text in (first, second) if text is not None]
+    days = [_day_in(text) for text in (first, second) if text is not None]
     if first is not None and second is not None and not any(days):
-        compared, refused = compare_files(Path(first), Path(second), exchanges, today())
+        compared, refused = _compare_files(Path(first), Path(second), exchanges, today())
         if refused:
             say(f"{refused:,} rows break the contract and are left out")
         return compared
@@ -118,6 +125,55 @@ def _compare(first: str | None, second: str | None, exchanges: list[str], root: 
         one, other = last_two_days(store) if not days else (days[0], days[1])
         assert one is not None and other is not None  # noqa: PT018 (checked above)
         return compare_days(store, one, other, exchanges)
+
+
+def _day_in(text: str) -> date | None:
+    """The day that a text is, or None."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+def _compare_files(
+    first: Path, second: Path, exchanges: Iterable[str], today: date
+) -> tuple[Compared, int]:
+    """Compare two dumps; also how many rows of both were refused.
+
+    The later dump has no day. It holds no contract that had expired by then, so what is
+    gone and ended before its earliest expiry counts as expired. Raises DumpRefused, InputUnusable.
+    """
+    dumps = []
+    for path in (first, second):
+        try:
+            dumps.append(parse(read_file(path).data, today))
+        except NotADump as error:
+            raise DumpRefused(f"{path} is refused: {error}") from error
+    before, after = dumps
+    earliest = pc.min(after.table["expiry"]).as_py()
+    compared = compare_masters(
+        (str(first), str(second)), before.table, after.table, exchanges, earliest or today
+    )
+    return compared, len(before.refused) + len(after.refused)
+
+
+def _lines(changes: Changes, kinds: Iterable[str]) -> list[dict[str, Any]]:
+    """The changes of these kinds as flat rows, in the order of `KINDS`."""
+    wanted = set(kinds)
+    found: list[dict[str, Any]] = []
+    for kind in KINDS:
+        if kind in wanted:
+            found += (_line(kind, row) for row in getattr(changes, kind).to_pylist())
+    return found
+
+
+def _line(kind: str, row: dict[str, Any]) -> dict[str, Any]:
+    if kind not in _PAIRS:
+        return {"kind": kind, **instrument(row), "differs": [], "before": None}
+    before = instrument(row, "_before")
+    now = instrument(row)
+    differs = [name for name in now if now[name] != before[name]]
+    return {"kind": kind, **now, "differs": differs, "before": {n: before[n] for n in differs}}
 
 
 def _csv_row(line: dict[str, Any]) -> list[Any]:

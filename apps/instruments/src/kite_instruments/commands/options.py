@@ -5,20 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated
-from zoneinfo import ZoneInfo
 
 import typer
-from rich.progress import Progress
 
 from kite_bars_store.database import connect
 from kite_bars_store.instruments import InstrumentStore
+from kite_contracts.sessions import IST
 from kite_instruments.settings import Settings, load_settings
-from kite_runtime.console import stderr
-
-IST = ZoneInfo("Asia/Kolkata")
 
 
 def a_date(text: str) -> date:
@@ -73,11 +69,6 @@ def open_store(settings: Settings) -> Iterator[InstrumentStore]:
         yield store
 
 
-def progress_bar() -> Progress:
-    """A bar on stderr while it lasts; nothing where no terminal is."""
-    return Progress(console=stderr, transient=True, disable=not stderr.is_terminal)
-
-
 def today() -> date:
     """The day in India."""
-    return datetime.now(UTC).astimezone(IST).date()
+    return datetime.now(IST).date()

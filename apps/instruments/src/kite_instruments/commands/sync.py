@@ -17,6 +17,7 @@ from typing import Annotated, Final
 import pyarrow as pa  # type: ignore[import-untyped]
 import typer
 
+from kite_bars_store.errors import DumpRefused
 from kite_bars_store.instruments import InstrumentStore
 from kite_instruments.commands.options import (
     AsJson,
@@ -24,18 +25,17 @@ from kite_instruments.commands.options import (
     Root,
     a_date,
     open_store,
-    progress_bar,
     settings_of,
     today,
 )
-from kite_instruments.errors import DumpRefused, NotPublished
+from kite_instruments.errors import NotPublished
 from kite_instruments.fetching import Fetched, fetch, read_file
 from kite_instruments.publishing import Message, as_lines, letter_messages, publish
 from kite_instruments.settings import Settings
 from kite_instruments.shown import show, tell_published
 from kite_instruments.syncing import Outcome, check, record
 from kite_kafka_io.errors import BrokerUnreachable, KafkaIoError, RegistryError, UnknownTopic
-from kite_runtime.console import say
+from kite_runtime.console import progress_bar, say
 from kite_runtime.errors import (
     EXIT_DONE,
     EXIT_FINDINGS,
@@ -102,7 +102,7 @@ def command(
         bool, typer.Option("--no-publish", help="Leave Kafka alone; `publish` makes up for it.")
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would change; write nothing.")
+        bool, typer.Option("--dry-run", help="Show what would change; write nothing.")
     ] = False,
     root: Root = Path(),
     as_json: AsJson = False,
@@ -162,7 +162,7 @@ def _one(
             "is the dump of an earlier day; Kite makes the new one by about 08:30"
         )
     if checked.ignored:
-        say(f"columns that nobody reads: {', '.join(checked.ignored)}")
+        say(f"columns that are not used: {', '.join(checked.ignored)}")
     say(f"recording {checked.rows.num_rows:,} instruments of {', '.join(checked.exchanges)}")
     parameters = {"by": "instruments sync", "max_drop": max_drop}
     outcome = record(store, checked, parameters, dry_run=dry_run)
@@ -243,9 +243,9 @@ def publish_command(
     ] = False,
     root: Root = Path(),
 ) -> int:
-    """Publish what Kafka lacks of the current master: after --no-publish, or when Kafka was away.
+    """Publish what Kafka does not have of the master: after --no-publish, or when Kafka was away.
 
-    The topic is compacted: the key is EXCHANGE:TRADINGSYMBOL, a record without a value says that
+    The topic is compacted: the key is EXCHANGE:TRADINGSYMBOL, a record without a value means that
     the instrument is no longer listed. --all fills a new topic.
     """
     configure_logs(quiet=True)

@@ -14,7 +14,7 @@ from kite_broker_zerodha.session.options import SessionOptions
 from kite_kafka_io.errors import BrokerUnreachable
 from kite_kafka_io.registry import open_framing
 from kite_kafka_io.settings import KafkaSettings
-from kite_kafka_io.topic_check import check_topics, write_problems
+from kite_kafka_io.topics import check_topics, write_problems
 from kite_live_feed.connections import BridgeParts
 from kite_live_feed.journal import Journal
 from kite_live_feed.market_hours import SESSIONS, load_market_hours

@@ -15,6 +15,7 @@ from typing import Any, Final, NoReturn
 from zoneinfo import ZoneInfo
 
 from kite_bar_history.errors import VendorFileError
+from kite_runtime.errors import UsageError
 
 FILE: Final = "vendor.toml"
 CSV: Final = "csv"
@@ -101,6 +102,18 @@ def load_layouts(path: Path | None) -> dict[str, Layout]:
     except UnicodeDecodeError as exc:
         raise VendorFileError(path, None, "is no UTF-8 text: save it as UTF-8") from exc
     return parse_layouts(content, path)
+
+
+def chosen_layouts(path: Path | None, name: str | None) -> dict[str, Layout]:
+    """Those of the file, or the one of this name. Raises VendorFileError and UsageError."""
+    layouts = load_layouts(path)
+    if name is None:
+        return layouts
+    if name not in layouts:
+        raise UsageError(
+            f"there is no layout {name!r} in {path or FILE}: take one of {', '.join(layouts)}"
+        )
+    return {name: layouts[name]}
 
 
 def parse_layouts(content: str, path: Path) -> dict[str, Layout]:

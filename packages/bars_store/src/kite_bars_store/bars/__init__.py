@@ -10,11 +10,12 @@ Rules and verdicts are explained in docs/bars.md.
 """
 
 from kite_bars_store.bars.columns import INTERVALS, NO_OI, BarColumns, BarInstrument, SourceBars
-from kite_bars_store.bars.gaps import GapLedger
 from kite_bars_store.bars.reading import BAR_SCHEMA, DERIVED_SCHEMA
 from kite_bars_store.bars.records import (
     BarStory,
     BatchResult,
+    Field,
+    Flag,
     Gap,
     GoldenBar,
     GoldenCount,
@@ -22,12 +23,13 @@ from kite_bars_store.bars.records import (
     Observation,
     RefusedRow,
     RestatedStretch,
+    Role,
+    Verdict,
 )
 from kite_bars_store.bars.rules import Limits, MergeRules, load_rules, parse_rules
 from kite_bars_store.bars.screening import Refusal, RefusedBar, Screened, screen
 from kite_bars_store.bars.store import REVISION, BarStore
-from kite_bars_store.bars.survey import BarSurvey, Conflict, SaidBar, Surveyed
-from kite_bars_store.bars.verdicts import Field, Flag, Role, Verdict
+from kite_bars_store.bars.survey import BarSurvey, Conflict, GapLedger, SaidBar, Surveyed
 
 __all__ = [
     "BAR_SCHEMA",

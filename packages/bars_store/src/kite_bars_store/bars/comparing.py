@@ -15,9 +15,9 @@ from kite_bars_store.bars.chunks import Chunk, chunks
 from kite_bars_store.bars.columns import PRICES, Columns, concat, take
 from kite_bars_store.bars.grid import Sessions, calendar_sessions, session_table
 from kite_bars_store.bars.merging import Setting, merge
+from kite_bars_store.bars.observations import word_keys
 from kite_bars_store.bars.quality import rescaled
-from kite_bars_store.bars.verdicts import Flag
-from kite_bars_store.bars.words import word_keys
+from kite_bars_store.bars.records import Flag
 from kite_contracts.sessions import SessionCalendar
 
 

@@ -11,9 +11,9 @@ import numpy as np
 
 from kite_bars_store.bars.columns import Columns, Int64s, take
 from kite_bars_store.bars.grid import Grid
+from kite_bars_store.bars.observations import Revision, no_observations
 from kite_bars_store.bars.rules import MergeRules
 from kite_bars_store.bars.sql import nanoseconds, statement, utc
-from kite_bars_store.bars.words import Revision, no_observations
 from kite_bars_store.database import Cursor, read_arrays
 
 ALL_KNOWN: Final = "infinity"

@@ -17,8 +17,8 @@ import numpy.typing as npt
 from kite_bars_store.bars.columns import NO_OI, PRICES, VALUES, Columns, Int64s, run_starts, take
 from kite_bars_store.bars.grid import CLOSED, Grid
 from kite_bars_store.bars.quality import Bools, beyond_points, is_flat, quality_flags, rescaled
+from kite_bars_store.bars.records import Field, Flag, Verdict
 from kite_bars_store.bars.rules import Limits, MergeRules
-from kite_bars_store.bars.verdicts import Field, Flag, Verdict
 
 _OF_PRICES: Final = int(Field.OPEN | Field.HIGH | Field.LOW | Field.CLOSE)
 _TICK_MAX: Final = 10**13

@@ -11,11 +11,10 @@ from kite_bars_store.bars.columns import NO_OI, Columns, Int64s, find, take
 from kite_bars_store.bars.grid import Grid, Sessions, session_table
 from kite_bars_store.bars.loading import GOLDEN_FIELDS, Scope, load_golden
 from kite_bars_store.bars.merging import Golden, Setting, merge
-from kite_bars_store.bars.records import GoldenCount
+from kite_bars_store.bars.observations import Revision, counting_words
+from kite_bars_store.bars.records import Flag, GoldenCount, Verdict
 from kite_bars_store.bars.rules import MergeRules
 from kite_bars_store.bars.sql import GOLDEN, statement, utc
-from kite_bars_store.bars.verdicts import Flag, Verdict
-from kite_bars_store.bars.words import Revision, counting_words
 from kite_bars_store.database import Cursor, copy_arrays
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kite_bars_store.bars.columns import PRICES, Columns, Int64s, run_starts
-from kite_bars_store.bars.verdicts import Flag
+from kite_bars_store.bars.records import Flag
 
 Bools = npt.NDArray[np.bool_]
 _POINTS: Final = 10_000

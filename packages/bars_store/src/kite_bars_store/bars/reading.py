@@ -10,16 +10,16 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
 
-from kite_bars_store.bars.aggregation import aggregate
-from kite_bars_store.bars.columns import NO_OI, Columns, Int64s, concat, take
+from kite_bars_store.bars.columns import NO_OI, Columns, Int64s, concat, run_starts, take
 from kite_bars_store.bars.grid import Grid, Sessions, month_starts
 from kite_bars_store.bars.loading import Scope, load_golden, load_observations, load_revisions
 from kite_bars_store.bars.merging import merge
+from kite_bars_store.bars.observations import counting_words
 from kite_bars_store.bars.projecting import setting_of
+from kite_bars_store.bars.quality import rescaled
+from kite_bars_store.bars.records import Verdict
 from kite_bars_store.bars.rules import MergeRules
 from kite_bars_store.bars.sql import nanoseconds
-from kite_bars_store.bars.verdicts import Verdict
-from kite_bars_store.bars.words import counting_words
 from kite_bars_store.database import Cursor
 from kite_contracts.sessions.model import MINUTE_NS
 
@@ -172,3 +172,50 @@ def _named(names: Sequence[str], position: Int64s) -> pa.Array:
     place = np.array([distinct.index(name) for name in occurring], np.int32)
     codes = place[index] if len(distinct) else place
     return pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(distinct, pa.string()))
+
+
+def aggregate(bars: Columns, minutes: int) -> Columns:
+    """Bars of ``minutes`` counted from the day's opening, as the view bars_5m and its like.
+
+    ``bars`` are golden minutes by instrument and time, with ``instrument_id`` and ``ts_open_ns``.
+    The answer has ``minutes`` (of how many each is made) and ``conflicts`` instead of a verdict.
+    """
+    opens = bars["ts_open_ns"] - bars["session_minute"] % minutes * MINUTE_NS
+    changes = (np.diff(opens, prepend=opens[:1] - 1) != 0) | (
+        np.diff(bars["instrument_id"], prepend=-1) != 0
+    )
+    starts = np.flatnonzero(changes)
+    ends = np.append(starts[1:], len(opens)) - 1
+    if not len(starts):
+        empty = take(bars, starts)
+        return {**empty, "minutes": starts, "conflicts": starts}
+    scale = np.maximum.reduceat(bars["price_scale"], starts)
+    run = np.cumsum(changes) - 1
+    prices = {
+        name: rescaled(bars[name], bars["price_scale"], scale[run])
+        for name in ("open", "high", "low", "close")
+    }
+    conflict = bars["verdict"] >= int(Verdict.CONFLICT_BROKER_WON)
+    return {
+        "instrument_id": bars["instrument_id"][starts],
+        "ts_open_ns": opens[starts],
+        "open": prices["open"][starts],
+        "high": np.maximum.reduceat(prices["high"], starts),
+        "low": np.minimum.reduceat(prices["low"], starts),
+        "close": prices["close"][ends],
+        "price_scale": scale,
+        "volume": np.add.reduceat(bars["volume"], starts),
+        "oi": _last_oi(bars["oi"], run, len(starts)),
+        "flags": np.bitwise_or.reduceat(bars["flags"], starts),
+        "minutes": ends - starts + 1,
+        "conflicts": np.add.reduceat(conflict.astype(np.int64), starts),
+    }
+
+
+def _last_oi(oi: Int64s, run: Int64s, count: int) -> Int64s:
+    found = np.full(count, NO_OI, np.int64)
+    known = np.flatnonzero(oi != NO_OI)
+    last = np.append(run_starts(run[known])[1:], len(known)) - 1
+    if len(known):
+        found[run[known[last]]] = oi[known[last]]
+    return found

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from kite_bars_store.bars.columns import VALUES
-from kite_bars_store.bars.verdicts import Role
+from kite_bars_store.bars.records import Role
 from kite_bars_store.errors import RulesFaulty
 from kite_contracts.sessions.model import PhaseName
 

@@ -16,17 +16,19 @@ from kite_bars_store.bars.grid import Grid, Month, Sessions, calendar_sessions
 from kite_bars_store.bars.reading import Query, read
 from kite_bars_store.bars.records import (
     BarStory,
+    Field,
+    Flag,
     GoldenBar,
     GoldenCount,
     MergeResult,
     Observation,
     RefusedRow,
     RestatedStretch,
+    Verdict,
 )
 from kite_bars_store.bars.rules import MergeRules
 from kite_bars_store.bars.screening import screen
 from kite_bars_store.bars.sql import nanoseconds, statement, utc
-from kite_bars_store.bars.verdicts import Field, Flag, Verdict
 from kite_bars_store.database import Connection, Cursor, check_revision, lock, transaction
 from kite_contracts.sessions import SessionCalendar
 

@@ -19,12 +19,17 @@ from kite_bars_store.bars.loading import (
     load_observations,
     load_revisions,
 )
+from kite_bars_store.bars.observations import (
+    Restated,
+    differing,
+    find_revisions,
+    last_words,
+    word_keys,
+)
 from kite_bars_store.bars.projecting import project, setting_of
 from kite_bars_store.bars.records import BatchResult, GoldenCount
-from kite_bars_store.bars.revisions import Restated, find_revisions
 from kite_bars_store.bars.rules import MergeRules
 from kite_bars_store.bars.sql import statement, utc
-from kite_bars_store.bars.words import differing, last_words, word_keys
 from kite_bars_store.database import Cursor, copy_arrays, lock
 
 _WORK_MEMORY: Final = "64MB"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -10,7 +11,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from kite_bars_store.database.failures import connection_failure, is_lost, statement_failure
-from kite_bars_store.errors import CommitUnknown, DatabaseRefused
+from kite_bars_store.errors import CommitUnknown, DatabaseRefused, NotMigrated
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 Cursor = psycopg.Cursor[tuple[Any, ...]]
@@ -112,3 +113,48 @@ def _place(given: dict[str, Any]) -> str:
     port = f":{given['port']}" if given.get("port") else ""
     name = f"/{given['dbname']}" if given.get("dbname") else ""
     return f"{host}{port}{name}"
+
+
+LOCK_TIMEOUT_S: Final = 120
+
+
+def lock(cursor: Cursor, name: str, *, timeout_s: int = LOCK_TIMEOUT_S) -> None:
+    """Wait until no other transaction holds the lock ``name``; it ends with this transaction.
+
+    Whoever writes a projection takes it first, before any read whose answer decides what is
+    written. After ``timeout_s`` `transaction` raises DatabaseBusy.
+    """
+    cursor.execute("SELECT set_config('lock_timeout', %s, true)", [f"{timeout_s}s"])
+    cursor.execute("SELECT pg_advisory_xact_lock(%s)", [lock_key(name)])
+
+
+def lock_key(name: str) -> int:
+    """Postgres's 64-bit number for ``name``. Pure."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
+
+
+_DOING = "looking at the database's revision"
+
+
+def check_revision(connection: Connection, needed: str) -> None:
+    """Raises NotMigrated unless the database is at revision ``needed`` (``0001``) or a later one.
+
+    A newer database is accepted: the chain is one line, and a migration that breaks a released
+    reader is none we make.
+    """
+    found = current_revision(connection)
+    if found is None or found < needed:
+        raise NotMigrated(
+            f"The database is at revision {found or 'none'} and {needed} is needed: "
+            "run 'migrate upgrade'."
+        )
+
+
+def current_revision(connection: Connection) -> str | None:
+    """The revision that alembic wrote down; None where there is none."""
+    try:
+        with transaction(connection, _DOING) as cursor:
+            row = cursor.execute("SELECT max(version_num) FROM alembic_version").fetchone()
+    except NotMigrated:
+        return None
+    return row[0] if row else None

@@ -12,7 +12,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from kite_bars_store.database import Connection, Cursor, copy_rows, lock, transaction
-from kite_bars_store.database.locks import lock_key
+from kite_bars_store.database.connection import lock_key
 from kite_bars_store.errors import DatabaseBusy
 from kite_bars_store.failures import rows
 from kite_bars_store.failures.records import Headers

@@ -1,8 +1,15 @@
 """The instrument master as history: what a symbol, or a token, was on a day."""
 
 from kite_bars_store.instruments.changes import Changes, diff
-from kite_bars_store.instruments.columns import SCHEMA
-from kite_bars_store.instruments.records import KITE, Batch, Pending, Snapshot, SyncResult, Validity
+from kite_bars_store.instruments.records import (
+    KITE,
+    SCHEMA,
+    Batch,
+    Pending,
+    Snapshot,
+    SyncResult,
+    Validity,
+)
 from kite_bars_store.instruments.store import REVISION, InstrumentStore
 
 __all__ = [

@@ -1,21 +1,26 @@
-"""What differs between two masters, by contract and not only by symbol. Pure."""
+"""What differs between two masters, and when a dump must not replace one. All but the reads of a
+store is pure."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from datetime import date
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
 
-from kite_bars_store.instruments.columns import SCHEMA, SORTED, conform
+from kite_bars_store.errors import DumpRefused
+from kite_bars_store.instruments.records import SCHEMA, SORTED, Batch, conform
+from kite_runtime.errors import NotFound, UsageError
 
 Rows = npt.NDArray[np.int64]
 
 BEFORE: Final = "_before"
+_SEPARATOR: Final = "\x1f"
 _SAME_CONTRACT: Final = ("name", "expiry", "instrument_type")
 _TERMS: Final = tuple(
     name
@@ -66,7 +71,7 @@ def diff(before: pa.Table, after: pa.Table, *, day: date | None = None) -> Chang
 
     ``day`` is that of the later master; without it no contract counts as expired. Compare the same
     exchanges: an exchange that one of them lacks is added or removed whole. Raises ValueError as
-    `columns.conform` does.
+    `records.conform` does.
     """
     before, after = conform(before), conform(after)
     old, new = _join(before, after, "instrument_token")
@@ -160,3 +165,168 @@ def _pairs(before: pa.Table, old: Rows, after: pa.Table, new: Rows) -> pa.Table:
         pairs = pairs.append_column(SCHEMA.field(name).with_name(name + BEFORE), earlier[name])
     pairs = pairs.append_column("terms", pa.array(terms, pa.list_(pa.string())))
     return pairs.sort_by(SORTED)
+
+
+@dataclass(frozen=True)
+class SymbolCounts:
+    """Symbols that are new, changed, gone, and unchanged.
+
+    ``before`` and ``after`` are what is left of the two masters without the symbols that are on the
+    same token in both: all that can be renamed, moved or reused.
+    """
+
+    added: int
+    changed: int
+    removed: int
+    unchanged: int
+    before: pa.Table
+    after: pa.Table
+
+
+def count_by_symbol(before: pa.Table, after: pa.Table) -> SymbolCounts:
+    """Both with the columns of ``SCHEMA``; a symbol occurs once in each."""
+    place = pc.index_in(_keys(after), value_set=_keys(before))
+    common = np.flatnonzero(place.is_valid().to_numpy(zero_copy_only=False))
+    earlier = place.drop_null().to_numpy()
+    same = np.ones(len(common), np.bool_)
+    same_token = same
+    for name in SCHEMA.names:
+        agrees = _agree(before[name].take(pa.array(earlier)), after[name].take(pa.array(common)))
+        same = same & agrees
+        if name == "instrument_token":
+            same_token = agrees
+    unchanged = int(same.sum())
+    return SymbolCounts(
+        added=after.num_rows - len(common),
+        changed=len(common) - unchanged,
+        removed=before.num_rows - len(common),
+        unchanged=unchanged,
+        before=_without(before, earlier[same_token]),
+        after=_without(after, common[same_token]),
+    )
+
+
+def _keys(table: pa.Table) -> Any:
+    keys = pc.binary_join_element_wise(table["exchange"], table["tradingsymbol"], _SEPARATOR)
+    return keys.combine_chunks()
+
+
+def _without(table: pa.Table, rows: npt.NDArray[np.int64]) -> pa.Table:
+    keep = np.ones(table.num_rows, np.bool_)
+    keep[rows] = False
+    return table.filter(pa.array(keep))
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Two masters of the same exchanges. ``left_out`` are those that only one of them has."""
+
+    labels: tuple[str, str]
+    changes: Changes
+    left_out: tuple[str, ...]
+
+
+class Days(Protocol):
+    """The part of InstrumentStore that is read here."""
+
+    def at(self, day: date) -> pa.Table: ...
+
+    def days(self) -> list[Batch]: ...
+
+
+def compare_days(store: Days, first: date, second: date, exchanges: Iterable[str]) -> Compared:
+    """Compare the masters of two days. Raises UsageError and NotFound."""
+    if first >= second:
+        raise UsageError(f"{first} is not before {second}: give the earlier day first")
+    before, after = store.at(first), store.at(second)
+    for day, master in ((first, before), (second, after)):
+        if not master.num_rows:
+            raise NotFound(f"no dump holds on {day}: `instruments days` lists what there is")
+    return compare_masters((str(first), str(second)), before, after, exchanges, second)
+
+
+def last_two_days(store: Days) -> tuple[date, date]:
+    """The two newest days with a dump. Raises NotFound."""
+    days = sorted({batch.observed_on for batch in store.days()})
+    if len(days) < 2:
+        raise NotFound(
+            f"the history has {len(days)} of the two days that a diff needs: run `instruments "
+            "sync` on another day, or compare two files"
+        )
+    return days[-2], days[-1]
+
+
+def compare_masters(
+    labels: tuple[str, str],
+    before: pa.Table,
+    after: pa.Table,
+    exchanges: Iterable[str],
+    day: date,
+) -> Compared:
+    """The changes of ``exchanges``, or else of those that both have. Raises NotFound."""
+    mine, theirs = (set(pc.unique(each["exchange"]).to_pylist()) for each in (before, after))
+    wanted = set(exchanges)
+    unknown = wanted - mine - theirs
+    if unknown:
+        raise NotFound(
+            f"neither has {' or '.join(sorted(unknown))}; they have "
+            f"{', '.join(sorted(mine | theirs))}"
+        )
+    common = wanted or mine & theirs
+    if not common:
+        raise NotFound(
+            f"they have no exchange in common: {', '.join(sorted(mine))} and "
+            f"{', '.join(sorted(theirs))}"
+        )
+    chosen = pa.array(sorted(common), pa.string())
+    changes = diff(
+        before.filter(pc.is_in(before["exchange"], chosen)),
+        after.filter(pc.is_in(after["exchange"], chosen)),
+        day=day,
+    )
+    left_out = () if wanted else tuple(sorted(mine ^ theirs))
+    return Compared(labels, changes, left_out)
+
+
+def expired(rows: pa.Table, day: date) -> pa.Table:
+    """The contracts that had ended before ``day``; a dump of that day has none."""
+    return rows.filter(pc.fill_null(pc.less(rows["expiry"], pa.scalar(day)), False))
+
+
+def check_day(rows: pa.Table, day: date, source: str) -> None:
+    """Raises DumpRefused when the dump is older than ``day``."""
+    old = expired(rows, day).sort_by("expiry")
+    if old.num_rows:
+        first = old["expiry"][0].as_py()
+        raise DumpRefused(
+            f"{source} is older than {day}: it holds {old.num_rows} contracts that expired before, "
+            f"such as {old['tradingsymbol'][0]} on {first}; say its day by --date, {first} at the "
+            "latest"
+        )
+
+
+def check_exchanges(found: Iterable[str], asked: Iterable[str], source: str) -> None:
+    """Raises DumpRefused when the dump is missing an exchange that was asked for."""
+    there = set(found)
+    missing = [exchange for exchange in asked if exchange not in there]
+    if missing:
+        raise DumpRefused(
+            f"{source} has no row of {' and '.join(missing)} (it has {', '.join(sorted(there))}): "
+            "the last good master stays"
+        )
+
+
+def check_drop(exchange: str, now: int, before: int | None, share_max: float) -> None:
+    """Raises DumpRefused when the exchange has lost too many instruments to be believed.
+
+    ``before`` is how many of the last master still hold on the dump's day; ``share_max`` 0.2 lets
+    a fifth of them go.
+    """
+    if not before or now >= before * (1.0 - share_max):
+        return
+    lost = (before - now) / before
+    raise DumpRefused(
+        f"{exchange} has {now:,} instruments and had {before:,}: {lost:.0%} fewer, and --max-drop "
+        f"allows {share_max:.0%}; the last good master stays (if the exchange did shrink, run it "
+        "again with a larger --max-drop)"
+    )

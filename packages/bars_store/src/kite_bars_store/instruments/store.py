@@ -10,9 +10,16 @@ import pyarrow as pa  # type: ignore[import-untyped]
 
 from kite_bars_store.database import Connection, Cursor, check_revision, read_table, transaction
 from kite_bars_store.instruments import recording
-from kite_bars_store.instruments.columns import SCHEMA
-from kite_bars_store.instruments.records import KITE, Batch, Pending, Snapshot, SyncResult, Validity
-from kite_bars_store.instruments.sql import reading, statement
+from kite_bars_store.instruments.recording import reading, statement
+from kite_bars_store.instruments.records import (
+    KITE,
+    SCHEMA,
+    Batch,
+    Pending,
+    Snapshot,
+    SyncResult,
+    Validity,
+)
 
 REVISION: Final = "0001"
 """The migration that brings the tables."""

@@ -16,8 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from kite_bars_store.bars import Conflict, Flag, RestatedStretch, Verdict
 from kite_bars_store.bars.explain import FLAGS, MEANINGS, differences
 from kite_bars_store.bars.missing.missing import Cause
-from kite_bars_store.report.charts import Chart, chart, class_names
-from kite_bars_store.report.heatmap import LEGEND, heatmap
+from kite_bars_store.report.heatmap import LEGEND, Chart, chart, class_names, heatmap
 from kite_bars_store.report.model import PRICE_EDGES, VOLUME_EDGES, Report
 from kite_contracts.sessions import IST
 

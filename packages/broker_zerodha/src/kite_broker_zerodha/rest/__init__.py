@@ -12,7 +12,7 @@ from kite_broker_zerodha.rest.candles import (
     parse_candles,
 )
 from kite_broker_zerodha.rest.client import KITE_ROOT, KiteRest, Profile
-from kite_broker_zerodha.rest.limits import CALLS_A_SECOND, CallKind, Pace
+from kite_broker_zerodha.rest.limits import CALLS_A_SECOND, CallKind, Pace, host_pace
 from kite_broker_zerodha.rest.retries import Retries
 from kite_broker_zerodha.spans import DAYS_A_CALL, spans
 
@@ -29,6 +29,7 @@ __all__ = [
     "Profile",
     "RefusedCandle",
     "Retries",
+    "host_pace",
     "parse_candles",
     "spans",
 ]

@@ -48,10 +48,11 @@ class Profile:
 
 
 class KiteRest:
-    """Kite's REST API for one API key. One thread at a time; share the ``pace`` between clients.
+    """Kite's REST API for one API key. One thread at a time.
 
     ``root``       ``https://host``; ``http://`` is taken for this machine alone
-    ``pace``       hands out the slots; one for all clients of the same key
+    ``pace``       hands out the slots: `host_pace` for all processes of the key; None: for this
+                   client alone
     ``timeout_s``  to connect, and between two bytes of an answer
     ``sleep``      how to wait: ``Event.wait`` makes waits that another thread can end
 

@@ -18,8 +18,8 @@ import structlog
 from kite_kafka_io.consumer import RecordReader, TickReader
 from kite_kafka_io.errors import MalformedRecord
 from kite_kafka_io.framing import Framing
-from kite_kafka_io.offsets import end_offsets
 from kite_kafka_io.settings import KafkaSettings
+from kite_kafka_io.topics import end_offsets
 from kite_live_feed.topics import Topics
 
 log = structlog.get_logger()

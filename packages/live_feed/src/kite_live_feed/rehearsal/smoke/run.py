@@ -20,10 +20,9 @@ from kite_contracts.reasons import ReasonCode
 from kite_kafka_io.codec import AvroCodec
 from kite_kafka_io.consumer import RecordReader
 from kite_kafka_io.dead_letters import DeadLetter
-from kite_kafka_io.delivery import Delivery
 from kite_kafka_io.errors import MalformedRecord
 from kite_kafka_io.framing import Framing
-from kite_kafka_io.producer import RecordProducer
+from kite_kafka_io.producer import Delivery, RecordProducer
 from kite_kafka_io.settings import KafkaSettings
 from kite_live_feed.bridge import warm_up
 from kite_live_feed.counters import Counters
