@@ -18,7 +18,7 @@ import pytest
 from kite_devstack import leases
 from kite_devstack.errors import StartError
 from kite_devstack.layout import Layout
-from kite_devstack.service import Command, Service, command_of
+from kite_devstack.service import Command, Service, command_of, thread_states
 
 SLEEP = "import time; time.sleep(600)"
 DEAF = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {SLEEP}"
@@ -155,6 +155,7 @@ def test_stop_ends_a_deaf_server_too(service: Service) -> None:
         pid = service.pid
         assert pid is not None
         service.suspend()
+        assert thread_states(pid) == {"T"}, "it has stopped when the call returns"
         service.stop()
         assert not service.running
         assert not _alive(pid)

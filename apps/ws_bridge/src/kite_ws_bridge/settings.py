@@ -72,9 +72,9 @@ class BridgeSettings:
     the bridge raises the alarm. It drops nothing."""
     shards: GroupSetup | None
     """``WS_BRIDGE_SHARDS`` (1 to 16): the bridges of ``WS_BRIDGE_SHARD_GROUP`` (default
-    ``ws_bridge.<name>``) share the universe out in so many. ``WS_BRIDGE_SHARD_TIMEOUT`` (6s): one
-    that is not heard for so long loses its shards to others. ``WS_BRIDGE_CONNECTIONS`` (3): so many
-    this one can carry. None where WS_BRIDGE_SHARDS is not set: the bridge carries everything."""
+    ``ws_bridge.<name>``) share the universe out in this many. ``WS_BRIDGE_SHARD_TIMEOUT`` (6s): one
+    that is not heard for this long loses its shards to others. ``WS_BRIDGE_CONNECTIONS`` (3): how
+    many this one can carry. None without WS_BRIDGE_SHARDS: the bridge carries everything."""
     kafka: KafkaSettings | None
     """``KAFKA_*`` and ``SCHEMA_REGISTRY_*``; None when ``KAFKA_BOOTSTRAP`` is not set."""
     env: Mapping[str, str] = field(repr=False)
@@ -119,11 +119,11 @@ class BridgeSettings:
     def missing_credentials(self) -> tuple[str, ...]:
         """The variables that a live bridge still needs; empty when it can start."""
         if self.token_file.exists():
-            return ()  # what the file lacks, its reader says
+            return ()  # its reader reports what is missing there
         return tuple(name for name in (API_KEY, ACCESS_TOKEN) if not self.env.get(name, "").strip())
 
     def require_credentials(self) -> CredentialSource:
-        """Where sessions get key and token, anew for each attempt. Raises MissingCredentials."""
+        """Where sessions read key and token at each attempt. Raises MissingCredentials."""
         missing = self.missing_credentials()
         if missing:
             raise MissingCredentials(missing)

@@ -28,6 +28,9 @@ from kite_devstack.reporter import Reporter
 from kite_runtime.files import write_whole
 
 _POLL_S = 0.05
+_STOP_POLL_S = 0.005
+_AT_REST = frozenset("TtZX")
+"""States, as ps shows them, of a thread that is stopped or has ended."""
 
 
 @dataclass(frozen=True)
@@ -171,8 +174,17 @@ class Service:
         wait_unlocked(self.files.lock)
 
     def suspend(self) -> None:
-        """SIGSTOPs the server: it holds its connections and answers nothing."""
-        self._signal_server(signal.SIGSTOP)
+        """SIGSTOPs the server and waits until every thread of it has stopped: it holds its
+        connections and answers nothing. A server that ends instead is no error."""
+        pid = self.pid
+        if pid is None:
+            return
+        signal_process(pid, signal.SIGSTOP)
+        pause = threading.Event()
+        while states := thread_states(pid):
+            if states <= _AT_REST:
+                return
+            pause.wait(_STOP_POLL_S)
 
     def resume(self) -> None:
         """Ends `suspend`."""
@@ -231,6 +243,22 @@ def children_of(pid: int) -> list[int]:
     """The process ids whose parent is ``pid``."""
     pairs = (line.split() for line in _ps("-A", "-o", "pid=,ppid=").splitlines())
     return [int(child) for child, parent in pairs if int(parent) == pid]
+
+
+def thread_states(pid: int) -> set[str]:
+    """The states of a process's threads, a letter each as ps shows them; empty when it is gone.
+
+    Where there is no /proc, the state of the process as a whole.
+    """
+    threads = Path(f"/proc/{pid}/task")
+    if not threads.parent.parent.joinpath("self").exists():
+        return set(_ps("-p", str(pid), "-o", "state=").strip()[:1])
+    found = set()
+    with contextlib.suppress(FileNotFoundError):
+        for each in threads.iterdir():
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # this one has ended
+                found.add((each / "stat").read_text().rpartition(")")[2].split()[0])
+    return found
 
 
 def _ps(*arguments: str) -> str:

@@ -1,4 +1,4 @@
-"""Options and preparations that several commands share, each with its help once."""
+"""Options and settings that several commands share."""
 
 from __future__ import annotations
 
@@ -11,15 +11,7 @@ import typer
 
 from kite_kafka_io.settings import KafkaSettings
 from kite_runtime.env_files import read_env
-from kite_runtime.errors import SettingError, UsageError
-from kite_simulator import (
-    Fault,
-    HistoryChanges,
-    ScriptedFault,
-    parse_history_script,
-    parse_rest_script,
-    parse_script,
-)
+from kite_runtime.errors import SettingError
 
 Bootstrap = Annotated[
     str | None,
@@ -29,23 +21,9 @@ Bootstrap = Annotated[
         help="Kafka brokers. Default: KAFKA_BOOTSTRAP of the environment or .infra/.env.",
     ),
 ]
-Seed = Annotated[
-    int, typer.Option("--seed", min=0, help="Seed of the market: the same seed, the same data.")
-]
-Faults = Annotated[
-    str,
-    typer.Option(
-        "--faults",
-        metavar="none|all|FILE",
-        help="Fault script: none, every fault once, or a file of lines FRAME KIND [NUMBER].",
-    ),
-]
 Root = Annotated[
     Path,
     typer.Option("--root", metavar="DIR", help="Folder with .env, .infra/.env and configs."),
-]
-Rate = Annotated[
-    float, typer.Option("--rate", min=0, help="Ticks a second; 0 is as fast as possible.")
 ]
 
 
@@ -69,33 +47,3 @@ def settings_of(env: Mapping[str, str]) -> KafkaSettings:
             "kafka1.example.com:9092",
         )
     return KafkaSettings.from_env(env)
-
-
-def fault_script(faults: str) -> tuple[Fault, ...]:
-    """The script that ``--faults`` names. Raises UsageError and ScriptError."""
-    if faults == "none":
-        return ()
-    if faults == "all":
-        return parse_script("all")
-    return parse_script(_script_text("--faults", faults, "none, all or a text file"))
-
-
-def rest_fault_script(faults: str) -> tuple[ScriptedFault, ...]:
-    """The script that ``--rest-faults`` names. Raises UsageError and ScriptError."""
-    if faults == "none":
-        return ()
-    return parse_rest_script(_script_text("--rest-faults", faults, "none or a text file"))
-
-
-def history_script(changes: str) -> HistoryChanges:
-    """The script that ``--history`` names. Raises UsageError and ScriptError."""
-    if changes == "none":
-        return HistoryChanges()
-    return parse_history_script(_script_text("--history", changes, "none or a text file"))
-
-
-def _script_text(option: str, name: str, choices: str) -> str:
-    try:
-        return Path(name).read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{option} {name}: no such script can be read; give {choices}") from error

@@ -130,7 +130,7 @@ def _produce(producer: RecordProducer, record: RefusedRecord) -> Delivery:
 
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
-    """Nobody else sends this file meanwhile. Raises ConfigurationError."""
+    """No other process sends this file meanwhile. Raises ConfigurationError."""
     with path.open("rb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

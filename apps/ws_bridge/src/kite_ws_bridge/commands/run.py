@@ -91,7 +91,7 @@ def command(
 
     Needs Kite credentials (.env, the environment or token.json), a Kafka with the topics, and
     configs/tokens.csv. Try `demo` or `smoke` without credentials. After SIGTERM it publishes what
-    is journaled, for WS_BRIDGE_DRAIN at most; exit code 75 says that some is left in the journal.
+    is journaled, for WS_BRIDGE_DRAIN at most; with exit code 75 some is left in the journal.
     """
     given = _given(bootstrap, endpoint, port, tokens, shards, shard_group)
     settings = load_settings(root, {**os.environ, **given})
@@ -168,7 +168,7 @@ def _check_kafka(
 
 def _is_open(root: Path) -> IsOpen:
     if not (root / SESSIONS).exists():
-        say(f"{root / SESSIONS} is not there: the session hours are those of the delivered file")
+        say(f"{root / SESSIONS} is not there: using the session hours of the packaged file")
     return load_market_hours(root)
 
 
