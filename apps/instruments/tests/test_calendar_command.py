@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from kite_instruments.cli import PROGRAM
 from kite_instruments.commands import calendar
-from kite_runtime.command_line import make_app
 from kite_runtime.errors import ConfigurationError, UsageError
 
 SESSIONS = """
@@ -24,9 +24,8 @@ source = "my own hours"
 
 def shown(tmp_path: Path, *arguments: str) -> tuple[int, str, str]:
     """Exit code, stdout and stderr of a call; the delivered hours unless the folder has some."""
-    app = make_app("instruments", "The test.", away="nothing", no_args_is_help=False)
-    app.command()(calendar.command)
-    result = CliRunner().invoke(app, ["--root", str(tmp_path), *arguments], env={"COLUMNS": "160"})
+    words = ["calendar", "--root", str(tmp_path), *arguments]
+    result = CliRunner().invoke(PROGRAM.app("calendar"), words, env={"COLUMNS": "160"})
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result.exit_code, result.stdout, result.stderr
