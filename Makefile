@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test up down status smoke ws package bench faults soak lint fmt lock \
-        merge-hist nfo-sync kite-url kite-exchange
+        docs docs-reference merge-hist nfo-sync kite-url kite-exchange
 
 DEVSTACK := ./pants run packages/devstack --
 BRIDGE := ./pants run apps/ws_bridge --
@@ -23,7 +23,7 @@ demo: ## Real local Kafka, simulator and bridge; ends with the ledger
 test: ## All tests, on the real Kafka and Postgres
 	@./pants test ::
 
-up: ## Start Kafka and Postgres, create topics and tables (TOPICS_DRY_RUN=1: only say what would be done)
+up: ## Start Kafka and Postgres, create topics and tables (TOPICS_DRY_RUN=1: only show what would be done)
 	@$(DEVSTACK) up
 
 down: ## Stop Kafka and Postgres; their data stays
@@ -62,8 +62,14 @@ fmt: ## Format the sources
 	@./pants fmt ::
 	@./pants script build-support/ruff_format.py -- .
 
-lock: ## Resolve 3rdparty/python/requirements.txt into the hashed lock (ARGS=--upgrade for newer ones)
+lock: ## Resolve the requirements in 3rdparty/python into the hashed locks (ARGS=--upgrade for newer ones)
 	@3rdparty/python/lock $(ARGS)
+
+docs: ## The documentation as a site in dist/docs
+	@build-support/docs_site.sh
+
+docs-reference: ## Write docs/reference from the code; a test compares them
+	@./pants script docs/generate.py -- $(abspath docs/reference)
 
 nfo-sync: ## Today's masters of NFO and NSE into the history, then configs/tokens.csv and universe_*.csv
 	@$(DEVSTACK) up

@@ -26,9 +26,8 @@ from kite_kafka_io.settings import KafkaSettings
 from kite_live_feed.counters import Counters
 from kite_live_feed.intake import Intake
 from kite_live_feed.journal import Chunk, Journal, JournalOptions, Position
-from kite_live_feed.journal.chunk import make_chunk
 from kite_live_feed.journal.layout import RecordKind
-from kite_live_feed.journal.scan import COLUMNS, FRAME_COLUMNS, KIND
+from kite_live_feed.journal.scan import COLUMNS, FRAME_COLUMNS, KIND, make_chunk
 from kite_live_feed.pump import make_pump
 from kite_live_feed.topics import Topics
 from kite_runtime.clock import SystemClock

@@ -8,7 +8,7 @@ import pytest
 
 from kite_dead_letters.dump.dump_file import DumpFile, PieceFile
 from kite_dead_letters.errors import DumpFailed
-from kite_dlq_triage.places import span_of
+from kite_dlq_triage.commands.options import span_of
 from kite_kafka_io.spans import Span
 from kite_runtime.errors import UsageError
 

@@ -137,7 +137,7 @@ def test_a_morning_with_dead_letters(stage: Stage, triage: Command, tmp_path: Pa
     ]
     assert "3 opened again" in triage("reopen", *chosen, "-m", "not quite").stdout
     assert "3 resolved" in triage("resolve", *chosen).stdout
-    assert "0 resolved, 3 were so already" in triage("resolve", *chosen).stdout
+    assert "0 resolved, 3 unchanged" in triage("resolve", *chosen).stdout
     assert objects(triage("ignore", str(second["sample_id"]), "--json")) == [
         {"changed": 1, "unchanged": 0}
     ]
@@ -250,7 +250,7 @@ def test_neighbours_in_the_topic(
     assert "around it in the topic" in table
     assert "not stored" in table
 
-    monkeypatch.setattr("kite_dead_letters.around.ANSWER_S", 2.0)
+    monkeypatch.setattr("kite_dead_letters.stored.ANSWER_S", 2.0)
     with closing(socket.create_server(("127.0.0.1", 0))) as silent:
         no_answer = f"127.0.0.1:{silent.getsockname()[1]}"
         for bootstrap in ("", "127.0.0.1:9", no_answer):

@@ -15,9 +15,8 @@ from test_pump import OPTIONS, VIOLATION, Rig
 
 from kite_broker_zerodha.wire import encode_frame
 from kite_kafka_io.dead_letters import Headers
-from kite_kafka_io.delivery import Delivery
 from kite_kafka_io.errors import UnknownTopic
-from kite_kafka_io.producer import RecordProducer
+from kite_kafka_io.producer import Delivery, RecordProducer
 from kite_kafka_io.settings import KafkaSettings
 from kite_live_feed.errors import RefusedFileError
 from kite_live_feed.in_flight import Content

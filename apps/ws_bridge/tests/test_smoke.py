@@ -21,11 +21,14 @@ from kite_kafka_io.errors import MalformedRecord, UnknownSchema
 from kite_kafka_io.framing import SingleObjectFraming
 from kite_kafka_io.settings import KafkaSettings
 from kite_live_feed.rehearsal.demo import demo_plan
-from kite_live_feed.rehearsal.smoke.bars import MINUTE_NS, BarBuilder
-from kite_live_feed.rehearsal.smoke.feed import Frame, SmokeFeed
-from kite_live_feed.rehearsal.smoke.letters import identity
-from kite_live_feed.rehearsal.smoke.run import SmokeOptions, SmokeResult, run_smoke
-from kite_live_feed.rehearsal.smoke.stages import stage_letters
+from kite_live_feed.rehearsal.smoke.market_feed import MINUTE_NS, BarBuilder, Frame, SmokeFeed
+from kite_live_feed.rehearsal.smoke.run import (
+    SmokeOptions,
+    SmokeResult,
+    identity,
+    run_smoke,
+    stage_letters,
+)
 from kite_live_feed.topics import Topics
 from kite_runtime.testing import CommandLine
 from kite_simulator import FaultKind, parse_script

@@ -13,10 +13,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from kite_kafka_io.delivery import Delivery
 from kite_kafka_io.framing import SingleObjectFraming
 from kite_kafka_io.mock_broker import MockBroker
-from kite_kafka_io.producer import RecordProducer
+from kite_kafka_io.producer import Delivery, RecordProducer
 from kite_kafka_io.settings import KafkaSettings
 from kite_live_feed.rehearsal.smoke.run import SmokeOptions, run_smoke
 from kite_live_feed.topics import Topics

@@ -18,10 +18,10 @@ from kite_dead_letters.page.access import Access
 from kite_dead_letters.page.app import make_app
 from kite_dead_letters.page.calls import Site
 from kite_dead_letters.page.database import Database
-from kite_dead_letters.page.decoding import Reader
 from kite_dead_letters.page.guard import Guard, Names, names_of
 from kite_dead_letters.page.redriving import Desk
 from kite_dead_letters.page.rendering import Pages
+from kite_dead_letters.page.views import Reader
 from kite_dead_letters.redrive import Targets
 from kite_dead_letters.stored import to_store
 from kite_kafka_io.raw_reader import RawRecord

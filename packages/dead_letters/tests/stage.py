@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 from confluent_kafka.cimpl import NewTopic
 
 from kite_broker_zerodha.packets import PacketKind
@@ -17,8 +17,7 @@ from kite_contracts.topics import TopicSpec
 from kite_dead_letters.redrive import Targets
 from kite_devstack.databases import unique_name
 from kite_kafka_io.dead_letters import DeadLetter
-from kite_kafka_io.delivery import Delivery
-from kite_kafka_io.producer import RecordProducer
+from kite_kafka_io.producer import Delivery, RecordProducer
 from kite_kafka_io.raw_reader import RawReader, RawRecord
 from kite_kafka_io.settings import KafkaSettings
 
@@ -82,6 +81,16 @@ class Stage:
         assert producer.flush(60) == 0
         assert delivery.ok
         producer.close()
+
+    def limit(self, topic: str, size: int) -> None:
+        """Have the broker refuse what is above ``size`` bytes."""
+        entry = ConfigEntry(
+            "max.message.bytes", str(size), incremental_operation=AlterConfigOpType.SET
+        )
+        resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
+        admin = AdminClient({"bootstrap.servers": self.settings.bootstrap})
+        for answer in admin.incremental_alter_configs([resource]).values():
+            answer.result(timeout=30)
 
     def read(self, topic: str) -> list[RawRecord]:
         """All records of a topic."""

@@ -9,8 +9,8 @@ from uuid import UUID
 
 import pytest
 
-from kite_dead_letters import around
-from kite_dead_letters.around import Around, read_around
+from kite_dead_letters import stored
+from kite_dead_letters.stored import Around, read_around
 from kite_kafka_io.errors import NotAllowed
 from kite_kafka_io.raw_reader import RawRecord
 from kite_kafka_io.settings import KafkaSettings
@@ -29,7 +29,7 @@ class Reader:
         self._last = last
 
     def read(self, timeout_s: float) -> list[RawRecord]:
-        time.sleep(2 * around.ANSWER_S)
+        time.sleep(2 * stored.ANSWER_S)
         self.finished = self._last
         return [NEXT]
 
@@ -39,10 +39,10 @@ def read(monkeypatch: pytest.MonkeyPatch, *, last: bool) -> Around:
     def reader(*_: object, **__: object) -> Iterator[Reader]:
         yield Reader(last)
 
-    monkeypatch.setattr(around, "ANSWER_S", 0.01)
-    monkeypatch.setattr(around, "topic_ids", lambda *_: {TOPIC: ID})
-    monkeypatch.setattr(around, "find_ranges", lambda *_, **__: {(TOPIC, 0): (0, 5)})
-    monkeypatch.setattr(around, "RawReader", reader)
+    monkeypatch.setattr(stored, "ANSWER_S", 0.01)
+    monkeypatch.setattr(stored, "topic_ids", lambda *_: {TOPIC: ID})
+    monkeypatch.setattr(stored, "find_ranges", lambda *_, **__: {(TOPIC, 0): (0, 5)})
+    monkeypatch.setattr(stored, "RawReader", reader)
     return read_around(KAFKA, TOPIC, ID, 0, 3)
 
 
@@ -61,5 +61,5 @@ def test_a_refusal_is_told_in_its_own_words(monkeypatch: pytest.MonkeyPatch) -> 
     def refuse(*_: object) -> dict[str, UUID]:
         raise NotAllowed(why)
 
-    monkeypatch.setattr(around, "topic_ids", refuse)
+    monkeypatch.setattr(stored, "topic_ids", refuse)
     assert read_around(KAFKA, TOPIC, ID, 0, 3) == Around(problem=why)

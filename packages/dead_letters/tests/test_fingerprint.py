@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kite_dead_letters.fingerprint import DIGITS_ALIKE, fingerprint, normalise, origin_name
+from kite_dead_letters.classify import DIGITS_ALIKE, fingerprint, normalise, origin_name
 
 SAME = [
     ("5 is less than the minimum of 315513000", "77 is less than the minimum of 1"),

@@ -11,11 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kite_bars_store.failures import GroupPlace, Status
-from kite_dead_letters.page.bytes_view import PAGE_BYTES, hex_page, readable
 from kite_dead_letters.page.errors import BadRequest
 from kite_dead_letters.page.filters import address, filter_of, id_of, place_of, place_text, time_of
 from kite_dead_letters.page.rendering import ago, reason_of, utc
-from kite_dead_letters.page.tree_view import LINES_MAX, TreeLine, pointer, tree_lines
+from kite_dead_letters.page.views import (
+    LINES_MAX,
+    PAGE_BYTES,
+    TreeLine,
+    hex_page,
+    pointer,
+    readable,
+    tree_lines,
+)
 
 PLACES = st.builds(
     GroupPlace,

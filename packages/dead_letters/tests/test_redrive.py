@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -16,14 +17,14 @@ from kite_bars_store.database import connect
 from kite_bars_store.errors import ConnectionLost, DatabaseBusy
 from kite_bars_store.failures import Decision, FailureStore, RedriveLedger, Selection, Status
 from kite_dead_letters.redrive import Action, Planner, Redriver, Rules
-from kite_dead_letters.redrive.mending import Mender
+from kite_dead_letters.redrive.corrections import Mender
 from kite_dead_letters.redrive.outbox import Outbox
 from kite_dead_letters.redrive.pace import Pace
 from kite_dead_letters.redrive.transforms import from_settings
 from kite_dead_letters.service import IntakeService
 from kite_kafka_io.codec import AvroCodec
 from kite_kafka_io.consumer import TickReader
-from kite_kafka_io.redrives import (
+from kite_kafka_io.duplicates import (
     ATTEMPT,
     FIRST_FAILURE_NS,
     REDRIVE_ID,
@@ -322,3 +323,29 @@ def test_records_keep_the_pace(bench: Bench) -> None:
     outbox.close()
     assert sum(waited) == pytest.approx(10 / 50)
     assert read_all(bench.stage.settings, bench.stage.live)
+
+
+def test_what_the_broker_refuses_concerns_no_other_record(bench: Bench) -> None:
+    """Many refusals in one page, between records that are taken: each is settled by itself."""
+    now_ns = time.time_ns()
+    bench.stage.dead([packet_letter(n, now_ns=now_ns) for n in range(60)])
+    bench.take_in()
+    bench.stage.limit(bench.stage.live, 2_000)
+    redriver = bench.redriver()
+    entry_of = redriver.planner.entry
+
+    def large_tenth(step: Any, run: Any, position: int) -> Any:
+        entry = entry_of(step, run, position)
+        return replace(entry, value=random.randbytes(5_000)) if position % 10 == 0 else entry
+
+    object.__setattr__(redriver.planner, "entry", large_tenth)
+    outbox = bench.outbox()
+    report = redriver.execute(EVERYTHING, outbox, "tests")
+    outbox.close()
+    assert report.actions == {Action.REDRIVE: 54, Action.REFUSE: 6}
+    [why] = report.refusals
+    assert why.startswith("Kafka refuses it: MSG_SIZE_TOO_LARGE")
+    assert (report.in_doubt, bench.ledger.count_reserved()) == (0, 0)
+    assert len(bench.ticks(bench.stage.live)) == 54, "none is taken for a repeat"
+    assert bench.run() == {Action.REDRIVE: 6}, "the next run sends what was refused"
+    assert len(bench.ticks(bench.stage.live)) == 60

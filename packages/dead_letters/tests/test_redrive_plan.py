@@ -19,16 +19,22 @@ from kite_bars_store.failures import Failure, FailureRecord, Run, Status
 from kite_broker_zerodha.packet_records import packet_record
 from kite_contracts.topics import load_topics
 from kite_dead_letters.redrive import Action, Planner, Rules, Step, Targets
-from kite_dead_letters.redrive.mending import Mender
+from kite_dead_letters.redrive.corrections import Mender
 from kite_dead_letters.redrive.pace import Pace
-from kite_dead_letters.redrive.pointers import MISSING, PointerError, differences, get, put, remove
-from kite_dead_letters.redrive.transform_files import load_function, load_mapping
 from kite_dead_letters.redrive.transforms import (
+    MISSING,
+    PointerError,
     Transform,
     TransformFailed,
     TransformInvalid,
+    differences,
     from_mapping,
     from_settings,
+    get,
+    load_function,
+    load_mapping,
+    put,
+    remove,
 )
 from kite_kafka_io.codec import AvroCodec
 from kite_kafka_io.settings import KafkaSettings

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from confluent_kafka import OFFSET_INVALID, KafkaError, KafkaException, TopicPartition
 
-from kite_kafka_io.offsets import committed_offsets
+from kite_kafka_io.topics import committed_offsets
 
 PLACES = [("t", 0), ("t", 1)]
 

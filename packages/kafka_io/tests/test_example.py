@@ -60,7 +60,7 @@ def test_the_example_says_what_is_wrong(bootstrap: str, words: str) -> None:
 
 
 def test_the_settings_are_all_in_the_page() -> None:
-    page = (EXAMPLE.parent.parent / "reading-ticks.md").read_text()
+    page = (EXAMPLE.parent.parent / "reference" / "environment.md").read_text()
     source = inspect.getsource(settings)
     names = set(re.findall(r'"((?:KAFKA|SCHEMA_REGISTRY)_[A-Z_]+)"', source))
     assert len(names) >= 15

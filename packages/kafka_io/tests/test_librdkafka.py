@@ -15,11 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kite_kafka_io.consumer import TickReader
-from kite_kafka_io.delivery import Delivery
 from kite_kafka_io.librdkafka import library, loops, memory, plain_client
 from kite_kafka_io.librdkafka.library import LIBRARY, Library, Message
 from kite_kafka_io.librdkafka.loops import GROUP_FIELDS, KEY_BYTES, WORDS, group_answers, lay_out
-from kite_kafka_io.producer import RecordProducer
+from kite_kafka_io.producer import Delivery, RecordProducer
 from kite_kafka_io.settings import KafkaSettings
 from kite_kafka_io.testing import Broker, full_batch
 from kite_runtime.errors import ConfigurationError

@@ -38,7 +38,7 @@ from kite_kafka_io.producer import (
 from kite_kafka_io.settings import KafkaSettings
 from kite_kafka_io.testing import Broker, full_batch, same_rows
 from kite_kafka_io.tick_loops import encode_rows
-from kite_kafka_io.topic_check import check_topics, write_problems
+from kite_kafka_io.topics import check_topics, write_problems
 
 LETTER = DeadLetter(
     raw=b"\x00\x06\x3a\x01\xff",

@@ -13,12 +13,11 @@ from confluent_kafka import KafkaError
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from kite_kafka_io.delivery import Delivery
 from kite_kafka_io.errors import BrokerUnreachable, KafkaIoError, NotAllowed, UnknownTopic
-from kite_kafka_io.producer import RecordProducer
+from kite_kafka_io.producer import Delivery, RecordProducer
 from kite_kafka_io.raw_reader import RawReader
 from kite_kafka_io.settings import KafkaSettings
-from kite_kafka_io.topic_check import explain, topic_ids
+from kite_kafka_io.topics import explain, topic_ids
 from kite_runtime.errors import ConfigurationError
 
 

@@ -17,9 +17,10 @@ from kite_kafka_io.framing import SingleObjectFraming
 from kite_kafka_io.mock_broker import MockBroker
 from kite_kafka_io.settings import KafkaSettings
 from kite_live_feed.bridge import Bridge
-from kite_live_feed.bridge_parts import BridgeParts
+from kite_live_feed.connections import BridgeParts
 from kite_live_feed.journal import Journal
 from kite_live_feed.rehearsal.demo import SESSION_OPTIONS
+from kite_live_feed.shards import GroupSetup
 from kite_live_feed.topics import Topics
 from kite_runtime.clock import SystemClock
 from kite_simulator import SimulatorOptions, SimulatorServer
@@ -39,7 +40,7 @@ def parts_of(kite: SimulatorServer, broker: MockBroker, shards: int = 0) -> Brid
         topics=Topics(),
         session_options=SESSION_OPTIONS,
         clock=SystemClock(),
-        shards=shards,
+        group=GroupSetup(shards, "g") if shards else None,
     )
 
 
@@ -49,17 +50,6 @@ def a_broker() -> Iterator[MockBroker]:
         for name in Topics().names:
             broker.create_topic(name)
         yield broker
-
-
-class Word:
-    """A group's word, as the test gives it."""
-
-    def __init__(self) -> None:
-        self.confirmed = True
-        self.uncarried: frozenset[int] = frozenset()
-
-    def problems(self) -> list[str]:
-        return [] if self.confirmed else ["not confirmed"]
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -112,35 +102,36 @@ def test_a_bridge_of_a_group_carries_what_it_is_given_and_publishes_what_is_conf
             async with SimulatorServer(SimulatorOptions(rate_per_s=200.0)) as kite:
                 parts = parts_of(kite, broker, shards=3)
                 bridge = Bridge(parts, journal, Plan((FIRST, SECOND, {})))
-                bridge.group, stop = (word := Word()), asyncio.Event()
+                assert (shards := bridge.shards) is not None
+                shards.known, stop = True, asyncio.Event()
                 counters = bridge.counters
                 running = asyncio.create_task(bridge.run(stop))
                 await asyncio.sleep(0.2)
                 assert kite.subscribed_tokens == 0, "nothing was given yet"
-                await bridge.take({1: 77, 2: None})
-                await until(lambda: counters.ticks_acked and bridge.acked_ns)
+                await shards.take({1: 77, 2: None})
+                await until(lambda: counters.ticks_acked and shards.acked_ns)
                 assert kite.subscribed_tokens == 1
-                assert set(bridge.acked_ns) == {1}
+                assert set(shards.acked_ns) == {1}
                 assert counters.gaps_closed == 1, "the gap that began at 77"
 
-                word.confirmed = False
-                assert "not confirmed" in bridge.problems()
+                shards.known = False
+                assert "has not confirmed" in bridge.problems()[-1]
                 await until(lambda: bridge.counters.in_flight == 0)
                 acked, frames = counters.ticks_acked, counters.frames_journaled
                 await until(lambda: counters.frames_journaled > frames + 20)
                 assert counters.ticks_acked == acked, "received and journaled, not published"
-                word.confirmed = True
+                shards.known = True
                 await until(lambda: counters.ticks_acked > acked + 20)
 
-                begins = await bridge.release({1}, taken=False)
-                assert begins == {1: bridge.acked_ns[1]}, "all of it was published first"
+                begins = await shards.release({1}, taken=False)
+                assert begins == {1: shards.acked_ns[1]}, "all of it was published first"
                 assert kite.subscribed_tokens == 0
                 bridge.refresh()
                 assert (counters.group_shards, counters.group_size) == ((2,), 3)
                 stop.set()
                 await running
             assert await bridge.drain(DEADLINE_S) == 0
-            assert bridge.handed_over() == {2: None}
+            assert shards.handed_over == {2: None}
             assert not counters.gaps_open
 
     with a_broker() as broker:
@@ -151,7 +142,7 @@ def test_an_acknowledgement_wakes_the_bridge(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not the look that it takes now and then in any case."""
-    monkeypatch.setattr("kite_live_feed.bridge.LOOK_S", 3600.0)
+    monkeypatch.setattr("kite_live_feed.bridge.POLL_INTERVAL_S", 3600.0)
 
     async def play(broker: MockBroker) -> None:
         with Journal(tmp_path / "journal") as journal:

@@ -8,8 +8,7 @@ import pytest
 from journal_cases import frame
 
 from kite_live_feed.journal import Journal, JournalOptions, LastFrame, RecordKind, list_segments
-from kite_live_feed.journal.last_frames import FILE_NAME
-from kite_live_feed.journal.recovery import SEGMENTS_MAX
+from kite_live_feed.journal.recovery import FILE_NAME, SEGMENTS_MAX
 
 SMALL = JournalOptions(segment_bytes=4096, max_bytes=10**6, sync="never")
 

@@ -20,15 +20,13 @@ from kite_contracts.tick_batch import TickBatch
 from kite_kafka_io.codec import AvroCodec
 from kite_kafka_io.consumer import RecordReader, TickReader
 from kite_kafka_io.dead_letters import DeadLetter
-from kite_kafka_io.delivery import Delivery
 from kite_kafka_io.errors import ProducerFatal, QueueFull
 from kite_kafka_io.framing import SingleObjectFraming
-from kite_kafka_io.producer import RecordProducer
+from kite_kafka_io.producer import Delivery, RecordProducer
 from kite_kafka_io.settings import KafkaSettings
 from kite_live_feed.journal import Journal, JournalOptions, Position, list_segments
 from kite_live_feed.journal.layout import HEADER_BYTES
-from kite_live_feed.proof.read_topics import Mark, mark_topics, read_back
-from kite_live_feed.proof.readback import ReadBack
+from kite_live_feed.proof.readback import Mark, ReadBack, mark_topics, read_back
 from kite_live_feed.pump import PRODUCER_RETRY_S, Pump
 from kite_live_feed.refused import RefusedStore
 from kite_live_feed.shards import Fence

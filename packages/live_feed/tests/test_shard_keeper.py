@@ -12,7 +12,7 @@ import pytest
 
 from kite_kafka_io.group import Membership
 from kite_live_feed.counters import Counters
-from kite_live_feed.shard_keeper import ShardKeeper, check_partitions
+from kite_live_feed.shard_keeper import GroupShards, ShardKeeper, check_partitions
 from kite_live_feed.shards import Fence, GroupSetup, ShardNote, Takeover
 from kite_runtime.clock import SystemClock
 from kite_runtime.errors import SettingError
@@ -64,17 +64,23 @@ class Group:
         self.closed = True
 
 
-class Bridge:
-    """Keeps the books of what the keeper asks of it."""
+class Shards(GroupShards):
+    """Keeps the books of what the keeper asks of a bridge."""
 
-    def __init__(self) -> None:
-        self.counters = Counters()
-        self.acked_ns: dict[int, int] = {}
+    def __init__(self, connections: int) -> None:
+        none: Any = None
+        setup = GroupSetup(3, "g", 6.0, connections)
+        super().__init__(setup, none, none, none, Counters(), SystemClock(), self._fail)
+        self.acked: dict[int, int] = {}
         self.held: dict[int, int | None] = {}
         self.released: list[tuple[set[int], bool]] = []
-        self.uncarried: list[tuple[int, int]] = []
+        self.opened: list[tuple[int, int]] = []
         self.fences: set[Fence] = set()
         self.failed: list[Exception] = []
+
+    @property
+    def acked_ns(self) -> Mapping[int, int]:
+        return self.acked
 
     async def take(self, shards: Mapping[int, int | None]) -> None:
         self.held.update(shards)
@@ -84,15 +90,12 @@ class Bridge:
         return {shard: self.held.pop(shard) or 77 for shard in shards}
 
     def open_uncarried(self, shard: int, from_ns: int) -> None:
-        self.uncarried.append((shard, from_ns))
+        self.opened.append((shard, from_ns))
 
     def fence(self, fences: AbstractSet[Fence]) -> None:
         self.fences |= fences
 
-    def handed_over(self) -> dict[int, int | None]:
-        return dict.fromkeys(self.held, 99)
-
-    def fail(self, error: Exception) -> None:
+    def _fail(self, error: Exception) -> None:
         self.failed.append(error)
 
 
@@ -100,11 +103,10 @@ class Rig:
     """A keeper between the two."""
 
     def __init__(self, connections: int = 3, partitions: int = 3) -> None:
-        self.bridge = Bridge()
+        self.shards = Shards(connections)
         self.group: Group | None = None
         self._partitions = partitions
-        setup = GroupSetup(3, "g", 6.0, connections)
-        self.keeper = ShardKeeper(self.bridge, setup, self._join, {}, SystemClock())
+        self.keeper = ShardKeeper(self.shards, self._join, {})
         self.keeper.start()
 
     def _join(self, membership: Membership) -> Any:
@@ -120,7 +122,7 @@ class Rig:
         """The group's word, carried out."""
         group = await self.joined()
         group.say(lambda: group.membership.assigned(frozenset(shards)))
-        await until(lambda: self.keeper.confirmed)
+        await until(lambda: self.shards.confirmed)
         return group
 
 
@@ -134,16 +136,17 @@ def test_what_the_group_gives_is_taken_from_where_the_last_owner_ended() -> None
     async def play() -> None:
         rig = Rig()
         group = await rig.joined()
-        assert not rig.keeper.confirmed
-        assert "has not confirmed" in rig.keeper.problems()[0]
+        assert not rig.shards.confirmed
+        assert "has not confirmed" in rig.shards.problems()[0]
         group.stored[1] = ShardNote(50, (Takeover("other", 40),)).encode()
         await rig.given(0, 1)
-        assert rig.bridge.held == {0: None, 1: 50}
-        assert rig.keeper.problems() == []
+        assert rig.shards.held == {0: None, 1: 50}
+        assert rig.shards.problems() == []
         assert [len(group.note(shard).takeovers) for shard in range(3)] == [1, 2, 0]
-        assert rig.bridge.fences == {Fence(1, 40)}
-        rig.bridge.acked_ns = {1: 60}
+        assert rig.shards.fences == {Fence(1, 40)}
+        rig.shards.acked = {1: 60}
         await until(lambda: group.note(1).last_ns == 60)  # told all the time
+        rig.shards.handed_over = dict.fromkeys(rig.shards.held, 99)
         await rig.keeper.leave()
         assert group.note(1).last_ns == 99, "and at the end"
         assert group.closed
@@ -164,9 +167,9 @@ def test_a_shard_goes_with_a_note_before_the_group_may_give_it_away() -> None:
         group.say(revoke)
         await until(lambda: len(noted) == 2)
         assert noted == [77, 77]
-        assert rig.bridge.released == [({1, 2}, False)]
-        assert set(rig.bridge.held) == {0}
-        assert rig.keeper.confirmed
+        assert rig.shards.released == [({1, 2}, False)]
+        assert set(rig.shards.held) == {0}
+        assert rig.shards.confirmed
         await rig.keeper.leave()
 
     asyncio.run(play())
@@ -177,15 +180,15 @@ def test_a_group_that_is_not_heard_takes_no_shard_away_but_nothing_is_confirmed(
         rig = Rig()
         group = await rig.given(0, 1)
         group.say(group.membership.lost)
-        await until(lambda: not rig.keeper.confirmed)
-        assert set(rig.bridge.held) == {0, 1}
-        assert rig.bridge.released == []
+        await until(lambda: not rig.shards.confirmed)
+        assert set(rig.shards.held) == {0, 1}
+        assert rig.shards.released == []
         # It is back: shard 1 is another's, who says since when.
         group.stored[1] = group.note(1).taken("other", 123).encode()
         await rig.given(0, 2)
-        assert rig.bridge.released == [({1}, True)]
-        assert set(rig.bridge.held) == {0, 2}
-        assert Fence(1, 123) in rig.bridge.fences
+        assert rig.shards.released == [({1}, True)]
+        assert set(rig.shards.held) == {0, 2}
+        assert Fence(1, 123) in rig.shards.fences
         await rig.keeper.leave()
 
     asyncio.run(play())
@@ -196,10 +199,10 @@ def test_notes_that_kafka_does_not_take_end_the_lease() -> None:
         rig = Rig()
         group = await rig.given(0)
         group.takes = False
-        await until(lambda: not rig.keeper.confirmed)
-        assert set(rig.bridge.held) == {0}
+        await until(lambda: not rig.shards.confirmed)
+        assert set(rig.shards.held) == {0}
         group.takes = True
-        await until(lambda: rig.keeper.confirmed)
+        await until(lambda: rig.shards.confirmed)
         await rig.keeper.leave()
 
     asyncio.run(play())
@@ -211,12 +214,12 @@ def test_more_shards_than_connections_are_said_and_told_as_a_gap() -> None:
         group = await rig.joined()
         group.stored[2] = ShardNote(50, (Takeover("other", 40),)).encode()
         await rig.given(1, 2)
-        assert set(rig.bridge.held) == {1}
-        assert rig.keeper.uncarried == {2}
-        [problem] = rig.keeper.problems()
+        assert set(rig.shards.held) == {1}
+        assert rig.shards.uncarried == {2}
+        [problem] = rig.shards.problems()
         assert "shards 2 have no connection" in problem
         assert "WS_BRIDGE_CONNECTIONS" in problem
-        assert rig.bridge.uncarried == [(2, 50)]
+        assert rig.shards.opened == [(2, 50)]
         assert len(group.note(2).takeovers) == 1, "nobody took it"
         await rig.keeper.leave()
 
@@ -228,8 +231,8 @@ def test_bridges_that_share_out_differently_do_not_start() -> None:
         rig = Rig(partitions=4)
         group = await rig.joined()
         group.say(lambda: group.membership.assigned(frozenset({0})))
-        await until(lambda: rig.bridge.failed)
-        assert isinstance(rig.bridge.failed[0], SettingError)
+        await until(lambda: rig.shards.failed)
+        assert isinstance(rig.shards.failed[0], SettingError)
         assert group.closed
         await rig.keeper.leave()
 

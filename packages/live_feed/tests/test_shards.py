@@ -13,7 +13,7 @@ from kite_broker_zerodha.frames import frame_index
 from kite_broker_zerodha.subscriptions import PlanError, Subscription
 from kite_contracts.tick_batch import TickMode
 from kite_kafka_io.group import NOTE_BYTES_MAX
-from kite_live_feed.journal.last_frames import LastFrame
+from kite_live_feed.journal.recovery import LastFrame
 from kite_live_feed.shards import (
     SHARDS_MAX,
     TAKEOVERS_MAX,

@@ -13,9 +13,8 @@ from test_pump import OPTIONS, VIOLATION, Rig, proof
 
 from kite_broker_zerodha.wire import encode_frame
 from kite_devstack.testing import kafka_bootstrap, make_topic  # noqa: F401
-from kite_kafka_io.delivery import Delivery
 from kite_kafka_io.errors import RecordRefused
-from kite_kafka_io.producer import RecordProducer
+from kite_kafka_io.producer import Delivery, RecordProducer
 from kite_kafka_io.settings import KafkaSettings
 from kite_live_feed import side_records
 from kite_live_feed.refused import RefusedStore, read_refused

@@ -6,7 +6,7 @@ import asyncio
 import os
 import threading
 
-from kite_live_feed.wakeup import Waker
+from kite_live_feed.bridge import Waker
 
 
 def test_a_byte_from_a_thread_wakes_the_loop_at_once() -> None:

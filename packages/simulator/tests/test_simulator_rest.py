@@ -19,11 +19,11 @@ from kiteconnect import exceptions as official
 
 from kite_broker_zerodha.packets import Segment, price_scale_of, segment_of
 from kite_simulator import Account, RestFault, RestOptions, RestSimulator, ScriptError
-from kite_simulator.expiries import contract_name, monthlies, weeklies
 from kite_simulator.market import Market
 from kite_simulator.master import COLUMNS, build_master
 from kite_simulator.rest import RestRequest
 from kite_simulator.rest_faults import RestAnswer, parse_rest_script, spoilt
+from kite_simulator.symbols import contract_name, monthlies, weeklies
 
 NOW = datetime(2026, 1, 5, 3, 0, tzinfo=UTC)
 DAY = date(2026, 1, 5)

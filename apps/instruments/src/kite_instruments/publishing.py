@@ -17,11 +17,10 @@ from kite_bars_store.instruments import KITE, Batch, InstrumentStore
 from kite_broker_zerodha.instrument_dump import CONTRACT, RefusedRow
 from kite_kafka_io.codec import AvroCodec
 from kite_kafka_io.dead_letters import DeadLetter
-from kite_kafka_io.delivery import Delivery
 from kite_kafka_io.errors import BrokerUnreachable, KafkaIoError, QueueFull
 from kite_kafka_io.registry import open_framing
 from kite_kafka_io.settings import KafkaSettings
-from kite_kafka_io.topic_check import check_topics
+from kite_kafka_io.topics import check_topics
 
 if TYPE_CHECKING:
     from kite_kafka_io.producer import RecordProducer
@@ -33,7 +32,7 @@ _ROWS_A_BLOCK: Final = 2_000
 _POLL_S: Final = 0.1
 
 Progress = Callable[[int, int], None]
-"""Told the records acknowledged so far, and how many there are."""
+"""Called with the records acknowledged so far, and how many there are."""
 
 Message = tuple[str, bytes | None, bytes | None, list[tuple[str, str | bytes | None]] | None]
 """Topic, key, value and headers."""
@@ -79,7 +78,7 @@ def publish(
     # It compiles loops and takes 60 MB, which no other command must wait for.
     from kite_kafka_io.producer import RecordProducer
 
-    with closing(RecordProducer(settings, framing=framing)) as producer:
+    with closing(RecordProducer(settings, framing=framing, gapless=False)) as producer:
         send(producer, chain(messages, further), total, progress)
     if pending.batch_ids:
         store.mark_published(pending.batch_ids, topic, total - len(further))
@@ -90,6 +89,8 @@ def send(
     producer: RecordProducer, messages: Iterable[Message], total: int, progress: Progress
 ) -> None:
     """Send all and wait until all are acknowledged. Raises KafkaIoError and BrokerUnreachable."""
+    from kite_kafka_io.producer import Delivery
+
     delivery = Delivery()
     watch = _Watch(producer)
     for number, (topic, key, value, headers) in enumerate(messages, start=1):
@@ -108,11 +109,12 @@ def send(
         watch.wait()
         progress(producer.counts.acked, total)
     if delivery.error is not None:
-        raise KafkaIoError(f"Kafka refused a record ({delivery.error})")
+        failed = producer.counts.failed
+        raise KafkaIoError(f"Kafka refused {failed:,} of {total:,} records ({delivery.error})")
 
 
 class _Watch:
-    """Waits for acknowledgements, but not for ever."""
+    """Waits for acknowledgements, but not indefinitely."""
 
     def __init__(self, producer: RecordProducer) -> None:
         self._producer = producer

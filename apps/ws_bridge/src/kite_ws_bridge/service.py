@@ -15,11 +15,10 @@ from prometheus_client import CollectorRegistry
 from kite_broker_zerodha.subscriptions import Plan
 from kite_kafka_io.group import GroupMember, Membership
 from kite_live_feed.bridge import Bridge
-from kite_live_feed.bridge_parts import BridgeParts
+from kite_live_feed.connections import BridgeParts
 from kite_live_feed.journal import Journal
 from kite_live_feed.metrics import BridgeMetrics
-from kite_live_feed.shard_keeper import ShardKeeper
-from kite_live_feed.shards import GroupSetup
+from kite_live_feed.shard_keeper import GroupShards, ShardKeeper
 from kite_live_feed.topics import SHARDS
 from kite_runtime.health import BuildInfoCollector, HealthServer
 from kite_ws_bridge.subscription_watch import SubscriptionWatch
@@ -51,11 +50,11 @@ async def serve(
     plan: Plan,
     port: int,
     drain_s: float,
-    setup: GroupSetup | None = None,
 ) -> Outcome:
     """Run until SIGTERM or Ctrl-C, then publish what is journaled within ``drain_s`` seconds.
 
-    With ``setup`` it carries the shards that the group gives it, and hands them over at the end.
+    With ``parts.group`` it carries the shards that the group gives it, and hands them over at the
+    end.
 
     A second signal ends the draining at once; the journal keeps the rest. Raises PortTaken.
     """
@@ -76,7 +75,7 @@ async def serve(
             found.append(f"the subscription files are not used: {watch.problem}")
         return found
 
-    keeper = None if setup is None else join_group(bridge, parts, journal, setup)
+    keeper = None if bridge.shards is None else make_keeper(bridge.shards, parts, journal)
     registry = CollectorRegistry()
     registry.register(BuildInfoCollector("ws_bridge"))
     registry.register(BridgeMetrics(bridge.counters, in_loop(loop, bridge.refresh, None)))
@@ -107,19 +106,14 @@ async def serve(
     )
 
 
-def join_group(
-    bridge: Bridge, parts: BridgeParts, journal: Journal, setup: GroupSetup
-) -> ShardKeeper:
-    """Who keeps the bridge's place in the group; not started yet."""
+def make_keeper(shards: GroupShards, parts: BridgeParts, journal: Journal) -> ShardKeeper:
+    """What keeps the bridge's place in the group; not started yet."""
+    group, timeout_s = shards.setup.group, shards.setup.timeout_s
 
     def join(membership: Membership) -> GroupMember:
-        return GroupMember(
-            parts.kafka, SHARDS, setup.group, membership, session_timeout_s=setup.timeout_s
-        )
+        return GroupMember(parts.kafka, SHARDS, group, membership, session_timeout_s=timeout_s)
 
-    keeper = ShardKeeper(bridge, setup, join, journal.recovery.frames, parts.clock)
-    bridge.group = keeper
-    return keeper
+    return ShardKeeper(shards, join, journal.recovery.frames)
 
 
 def in_loop(

@@ -26,7 +26,7 @@ from kite_broker_zerodha.subscriptions import SHARDS_MAX as KITE_CONNECTIONS
 from kite_kafka_io.breaker import BreakerLimits
 from kite_kafka_io.settings import KafkaSettings
 from kite_live_feed.errors import MissingCredentials
-from kite_live_feed.journal.options import GIB, MIB, JournalOptions, Sync
+from kite_live_feed.journal.segments import GIB, MIB, JournalOptions, Sync
 from kite_live_feed.shards import SHARDS_MAX, GroupSetup
 from kite_runtime.env_files import read_env
 from kite_runtime.errors import SettingError

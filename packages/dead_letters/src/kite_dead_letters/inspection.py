@@ -5,21 +5,59 @@ Used where no header says why, and to show what a record holds. Never raises for
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 
+import jsonschema_rs
 import orjson
 
 from kite_broker_zerodha.packet_records import packet_record
 from kite_broker_zerodha.packets import COUNT_BYTES, LENGTH_BYTES, PacketKind, Segment, segment_of
 from kite_contracts import schemas
 from kite_contracts.reasons import ReasonCode
-from kite_dead_letters.contract_checks import json_form, reason_of_violation, violation_of
+from kite_contracts.schemas import json_schema
+from kite_contracts.validate import Violation, explain
 from kite_dead_letters.records import Decoded
 from kite_kafka_io.codec import AvroCodec
 from kite_kafka_io.errors import KafkaIoError, MalformedRecord, UnknownSchema
 from kite_kafka_io.framing import CONFLUENT_MARKER, CONFLUENT_PREFIX_BYTES, Framing
+
+_STRUCTURE: Final = frozenset({"type", "required", "additionalProperties", "dependentRequired"})
+
+
+def violation_of(subject: str, version: int, record: Any) -> Violation | None:
+    """The first rule that the record breaks, or None."""
+    if _quick(subject, version).is_valid(record):
+        # Draft 2020-12 takes 1.0 for an integer and our contract does not; Avro has no such case.
+        return None
+    return explain(subject, version, record)
+
+
+def reason_of_violation(violation: Violation) -> ReasonCode:
+    """A wrong structure and a value outside its range are different codes."""
+    if violation.keyword in _STRUCTURE:
+        return ReasonCode.SCHEMA_INVALID
+    return ReasonCode.SEMANTIC_RANGE
+
+
+def json_form(value: Any) -> Any:
+    """An Avro record as JSON has it: bytes as base64."""
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    if isinstance(value, dict):
+        return {key: json_form(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [json_form(each) for each in value]
+    return value
+
+
+@cache
+def _quick(subject: str, version: int) -> Any:
+    return jsonschema_rs.Draft202012Validator(json_schema(subject, version))
+
 
 SINGLE_OBJECT_MARKER: Final = b"\xc3\x01"
 TICK: Final = "tick"

@@ -15,7 +15,7 @@ import orjson
 from kite_broker_zerodha.packet_records import packet_json
 from kite_dead_letters.classify import PIECES, REMEMBERED, Classifier
 from kite_dead_letters.records import ClassifiedRecord, Decoded, Failure
-from kite_kafka_io.message_headers import RawHeaders
+from kite_kafka_io.client import RawHeaders
 
 _NULL: Final = b"null"
 _NONE: Final = b"[]"

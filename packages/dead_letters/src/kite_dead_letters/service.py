@@ -24,7 +24,7 @@ from kite_kafka_io.raw_reader import RawReader
 from kite_kafka_io.registry import open_framing
 from kite_kafka_io.settings import KafkaSettings
 from kite_kafka_io.spans import match_topics
-from kite_kafka_io.topic_check import topic_ids
+from kite_kafka_io.topics import topic_ids
 
 GROUP: Final = "dlq-triage"
 BACKOFF_FIRST_S: Final = 0.2

@@ -6,13 +6,11 @@ for the group, when the next one is asked for; after ``break``, call ``commit``.
 
 from __future__ import annotations
 
-import logging
 from abc import abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Final, Literal, Self, TypeVar
+from typing import Any, Final, Literal, TypeVar, Unpack
 
 import numpy as np
 from confluent_kafka import Message
@@ -26,9 +24,9 @@ from kite_kafka_io.dead_letters import DeadLetter, read_dead_letter
 from kite_kafka_io.duplicates import DuplicateFilter, Ints, Mask
 from kite_kafka_io.errors import MalformedRecord
 from kite_kafka_io.framing import Framing, SingleObjectFraming
-from kite_kafka_io.message_headers import message_headers
+from kite_kafka_io.raw_reader import RawRecord, Reader, raw_records
 from kite_kafka_io.settings import KafkaSettings
-from kite_kafka_io.source import Source, Start
+from kite_kafka_io.source import Source, Which
 from kite_kafka_io.tick_codec import DecodedTicks, decode_ticks
 
 __all__ = ["DuplicateFilter", "ReceivedRecord", "RecordReader", "TickReader"]
@@ -63,52 +61,23 @@ class ReceivedRecord:
         return read_dead_letter(self.value, self.headers)
 
 
-class _Reader(Iterator[Item]):
-    """What both readers share: iteration to the end, commits and closing."""
-
-    _source: Source
+class _Iterating(Reader, Iterator[Item]):
+    """What both readers share: iteration to the end."""
 
     @abstractmethod
     def poll(self, timeout_s: float) -> Item | None:
         """The next item, or None if none comes in time."""
 
-    @property
-    def trouble(self) -> str | None:
-        """What librdkafka complained of last, such as brokers that do not answer."""
-        return self._source.trouble
-
-    def _exhausted(self) -> bool:
-        return self._source.finished
-
     def __next__(self) -> Item:
-        while not self._exhausted():
+        while not self.finished:
             item = self.poll(WAIT_S)
             if item is not None:
                 return item
         self._source.commit(wait=True)
         raise StopIteration
 
-    def commit(self) -> None:
-        """Commit everything that was given out, and wait for it. Raises ReadError."""
-        self._source.commit(wait=True)
 
-    def close(self) -> None:
-        """Leave without committing."""
-        self._source.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-
-class RecordReader(_Reader[ReceivedRecord]):
+class RecordReader(_Iterating[ReceivedRecord]):
     """Records of ``topics`` one at a time; see ``Source`` for which and ``poll`` for waiting."""
 
     def __init__(
@@ -116,35 +85,23 @@ class RecordReader(_Reader[ReceivedRecord]):
         settings: KafkaSettings,
         topics: Sequence[str],
         *,
-        group: str | None = None,
-        start: Start = "latest",
-        until_end: bool = False,
-        from_offsets: Mapping[int, int] | None = None,
-        to_offsets: Mapping[int, int] | None = None,
         framing: Framing | None = None,
-        logger: logging.Logger | None = None,
+        **which: Unpack[Which],
     ) -> None:
         self._codec = AvroCodec(framing)
-        self._waiting: deque[Message] = deque()
-        self._source = Source(
-            settings,
-            topics,
-            group=group,
-            start=start,
-            until_end=until_end,
-            from_offsets=from_offsets,
-            to_offsets=to_offsets,
-            logger=logger,
-        )
+        self._waiting: deque[RawRecord] = deque()
+        self._source = Source(settings, topics, **which)
 
-    def _exhausted(self) -> bool:
-        return not self._waiting and self._source.finished
+    @property
+    def finished(self) -> bool:
+        """Whether all was given out."""
+        return not self._waiting and super().finished
 
     def poll(self, timeout_s: float) -> ReceivedRecord | None:
         """The next record, or None if none comes in time. Raises ReadError or UnknownTopic."""
         if not self._waiting:
             self._source.commit()
-            self._waiting.extend(self._source.read(BATCH_ROWS, timeout_s))
+            self._waiting.extend(raw_records(self._source.read(BATCH_ROWS, timeout_s)))
         if not self._waiting:
             return None
         record = received_record(self._waiting.popleft(), self._codec)
@@ -152,7 +109,7 @@ class RecordReader(_Reader[ReceivedRecord]):
         return record
 
 
-class TickReader(_Reader[TickColumns]):
+class TickReader(_Iterating[TickColumns]):
     """Ticks of one topic as column batches, repeats dropped; see ``Source`` for which ticks.
 
     A value that is no tick is handed to ``on_malformed`` with the reason; without it the first one
@@ -166,17 +123,12 @@ class TickReader(_Reader[TickColumns]):
         settings: KafkaSettings,
         topic: str = "ticks",
         *,
-        group: str | None = None,
-        start: Start = "latest",
-        until_end: bool = False,
-        from_offsets: Mapping[int, int] | None = None,
-        to_offsets: Mapping[int, int] | None = None,
         framing: Framing | None = None,
         duplicates: DuplicateFilter | Literal["new"] | None = "new",
         on_malformed: Callable[[ReceivedRecord, MalformedRecord], None] | None = None,
         batch_rows: int = BATCH_ROWS,
         linger_s: float = 0.0,
-        logger: logging.Logger | None = None,
+        **which: Unpack[Which],
     ) -> None:
         self.duplicates = DuplicateFilter() if duplicates == "new" else duplicates
         self._topic = topic
@@ -186,16 +138,7 @@ class TickReader(_Reader[TickColumns]):
         self._codec = AvroCodec(framing)
         self._framing: Framing = framing if framing is not None else SingleObjectFraming()
         self._prefix = self._framing.prefix("tick", 1)
-        self._source = Source(
-            settings,
-            [topic],
-            group=group,
-            start=start,
-            until_end=until_end,
-            from_offsets=from_offsets,
-            to_offsets=to_offsets,
-            logger=logger,
-        )
+        self._source = Source(settings, [topic], **which)
 
     def poll(self, timeout_s: float) -> TickColumns | None:
         """The next batch, or None if no tick comes in time; commits the batch before.
@@ -239,7 +182,7 @@ class TickReader(_Reader[TickColumns]):
         """Read what the compiled loop could not: other versions of the contract, and no ticks."""
         keep = decoded.error_at < 0
         for row in np.flatnonzero(~keep).tolist():
-            received = received_record(messages[row], self._codec)
+            received = received_record(raw_records([messages[row]])[0], self._codec)
             try:
                 self._fill(decoded.batch, row, received.decode())
                 keep[row] = True
@@ -264,33 +207,15 @@ class TickReader(_Reader[TickColumns]):
                 batch.values[row, column] = ABSENT
 
 
-def received_record(message: Message, codec: AvroCodec) -> ReceivedRecord:
-    """The parts of a message that librdkafka delivered without an error.
-
-    One with a header name that is not UTF-8 comes without headers; ``RawReader`` tells of it.
-    """
-    _, ts_ms = message.timestamp()
-    headers: Any = message_headers(message) or []
-    return ReceivedRecord(
-        topic=str(message.topic()),
-        partition=int(message.partition() or 0),
-        offset=int(message.offset() or 0),
-        ts_ns=ts_ms * 1_000_000 if ts_ms >= 0 else None,
-        key=_bytes(message.key()),
-        value=_bytes(message.value()) or b"",
-        headers=[(name, _bytes(text)) for name, text in headers],
-        codec=codec,
-    )
+def received_record(raw: RawRecord, codec: AvroCodec) -> ReceivedRecord:
+    """The record, to be decoded. One with a header name that is not UTF-8 comes without headers."""
+    return ReceivedRecord(*raw[:5], raw.value or b"", raw.headers, codec)
 
 
 def _values(messages: list[Message]) -> list[bytes]:
     """The values, a tombstone's as no bytes."""
     values: list[Any] = list(map(Message.value, messages))
     return [value or b"" for value in values] if None in values else values
-
-
-def _bytes(text: str | bytes | None) -> bytes | None:
-    return text.encode() if isinstance(text, str) else text
 
 
 def _rows(batch: TickBatch, keep: Mask) -> TickBatch:

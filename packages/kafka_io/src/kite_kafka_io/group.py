@@ -14,10 +14,10 @@ from typing import Any, Final, Protocol
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from kite_kafka_io.client_log import ClientLog
+from kite_kafka_io.client import ClientLog
 from kite_kafka_io.errors import BrokerUnreachable, ReadError
 from kite_kafka_io.settings import KafkaSettings
-from kite_kafka_io.topic_check import explain
+from kite_kafka_io.topics import explain
 from kite_runtime.errors import ConfigurationError
 
 NOTE_BYTES_MAX: Final = 4096

@@ -13,7 +13,7 @@ from typing import Final
 
 from confluent_kafka import KafkaException, Producer
 
-from kite_kafka_io.client_log import ClientLog
+from kite_kafka_io.client import ClientLog
 from kite_kafka_io.errors import BrokerUnreachable
 
 _START_TIMEOUT_S: Final = 10.0

@@ -22,9 +22,8 @@ from typing import Final
 from confluent_kafka import KafkaError
 
 from kite_contracts.tick_batch import TickBatch
-from kite_kafka_io.client_log import ClientLog
+from kite_kafka_io.client import ClientLog
 from kite_kafka_io.dead_letters import DeadLetter, Headers
-from kite_kafka_io.delivery import Delivery, DeliveryCounts
 from kite_kafka_io.errors import ProducerFatal, QueueFull, RecordRefused, RecordTooLarge
 from kite_kafka_io.framing import Framing, SingleObjectFraming
 from kite_kafka_io.librdkafka.loops import warm_up as warm_up_loops
@@ -32,8 +31,71 @@ from kite_kafka_io.librdkafka.plain_client import open_client
 from kite_kafka_io.settings import KafkaSettings
 from kite_kafka_io.tick_codec import RECORD_MAX_BYTES, TickEncoder
 from kite_kafka_io.tick_codec import warm_up as warm_up_codec
-from kite_kafka_io.topic_check import explain
+from kite_kafka_io.topics import explain
 from kite_runtime.errors import ConfigurationError
+
+_UNFIT: Final = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_RECORD)
+
+
+class DeliveryCounts:
+    """How many records a producer took, and what became of them, since it was made."""
+
+    __slots__ = ("enqueued", "acked", "failed")
+
+    def __init__(self) -> None:
+        self.enqueued = 0
+        self.acked = 0
+        self.failed = 0
+
+    @property
+    def outstanding(self) -> int:
+        """Records that are neither acknowledged nor failed."""
+        return self.enqueued - self.acked - self.failed
+
+
+class Delivery:
+    """The outstanding acknowledgements of one chunk of records, all of one producer.
+
+    Hand it to the ``produce_*`` calls. Afterwards ``done`` says whether the broker has answered for
+    each record, ``error`` names the first failure, and ``ok`` means that all of them are in Kafka.
+    """
+
+    __slots__ = ("outstanding", "error", "unfit", "_counts")
+
+    def __init__(self) -> None:
+        self.outstanding = 0
+        self.error: str | None = None
+        self.unfit = False
+        """The first failure is about the record (too large, say), not about the topic."""
+        self._counts = DeliveryCounts()
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is outstanding (also true before anything was added)."""
+        return self.outstanding == 0
+
+    @property
+    def ok(self) -> bool:
+        """Whether all was acknowledged."""
+        return self.outstanding == 0 and self.error is None
+
+    def add(self, count: int, counts: DeliveryCounts) -> None:
+        """Expect ``count`` more answers, and keep the producer's ``counts`` of them."""
+        self._counts = counts
+        self._counts.enqueued += count
+        self.outstanding += count
+
+    def report(self, count: int, error: KafkaError | None) -> None:
+        """Take the answers of ``count`` records: they are in Kafka, or were given up."""
+        self.outstanding -= count
+        if error is None:
+            self._counts.acked += count
+            return
+        self._counts.failed += count
+        if self.error is None:
+            self.error = f"{error.name()}: {error.str()}"
+            self.unfit = error.code() in _UNFIT
+
 
 __all__ = ["Delivery", "RecordProducer", "producer_config", "warm_up"]
 
@@ -50,7 +112,9 @@ _POLL_S: Final = 0.1
 _RECORD_OVERHEAD_BYTES: Final = 64
 
 
-def producer_config(settings: KafkaSettings, *, gapless: bool = True) -> dict[str, object]:
+def producer_config(
+    settings: KafkaSettings, *, gapless: bool = True, batched: bool = True
+) -> dict[str, object]:
     """The librdkafka properties of a ``RecordProducer``."""
     records = settings.max_in_flight + HEADROOM_RECORDS
     tick_bytes = records * (RECORD_MAX_BYTES + _RECORD_OVERHEAD_BYTES)
@@ -66,6 +130,7 @@ def producer_config(settings: KafkaSettings, *, gapless: bool = True) -> dict[st
         "partitioner": "murmur2_random",
         "compression.type": settings.compression,
         "linger.ms": settings.linger_ms,
+        **({} if batched else {"batch.num.messages": 1}),
         # A topic that is missing is told soon; make up creates topics long before they are used.
         "topic.metadata.propagation.max.ms": 5000,
         "message.max.bytes": settings.message_max_bytes,
@@ -96,10 +161,11 @@ class RecordProducer:
     """One connection to Kafka for ticks, dead letters and events.
 
     ``gapless=False`` makes it an ordinary one, which takes single records only: one that is refused
-    is no gap there. Not thread-safe. Answers are taken in by ``poll`` and ``flush`` only.
-    ``counts`` says what was enqueued, acknowledged and failed; ``fatal`` is None or why this
-    producer must be replaced; ``trouble`` is the last thing librdkafka complained of, such as
-    brokers that do not answer.
+    is no gap there. Kafka answers for a batch as a whole: with ``batched=False`` each record is a
+    batch of its own, and a refusal concerns that record alone. Not thread-safe.
+    Answers are taken in by ``poll`` and ``flush`` only. ``counts`` is what was enqueued,
+    acknowledged and failed; ``fatal`` is None or why this producer must be replaced; ``trouble``
+    is librdkafka's last complaint, such as brokers that do not answer.
     Raises ConfigurationError if librdkafka refuses the settings; a broker that is away is no error.
     """
 
@@ -111,6 +177,7 @@ class RecordProducer:
         ticks_topic: str = "ticks",
         dead_topic: str = "ticks.dlq",
         gapless: bool = True,
+        batched: bool = True,
         logger: logging.Logger | None = None,
     ) -> None:
         self.counts = DeliveryCounts()
@@ -129,7 +196,7 @@ class RecordProducer:
         self._encoder = TickEncoder(framing.prefix(TICK_SUBJECT, TICK_VERSION))
         self._log = ClientLog(logger if logger is not None else logging.getLogger(__name__))
         try:
-            config = producer_config(settings, gapless=gapless)
+            config = producer_config(settings, gapless=gapless, batched=batched)
             self._client = open_client(config, self, self._log)
         except ValueError as exc:
             raise ConfigurationError(f"the Kafka settings are refused: {exc}") from exc

@@ -1,7 +1,8 @@
-"""Records as they lie in Kafka, in batches: for those who must read whatever is there.
+"""Records as they are in Kafka, in batches: for those who must read whatever is there.
 
-Unlike ``RecordReader`` it never looks at what a value or a header says. Its memory is bounded by
-bytes and not by records, because a dead-letter topic holds records of ten bytes and of a megabyte.
+Unlike ``RecordReader``, ``RawReader`` never looks at what a value or a header holds. Its memory is
+bounded by bytes and not by records, because a dead-letter topic holds records of ten bytes and of a
+megabyte.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any, Final, NamedTuple, Self
 
 from confluent_kafka import Message
 
-from kite_kafka_io.message_headers import NAMES_PROBLEM, RawHeaders, message_headers
+from kite_kafka_io.client import NAMES_PROBLEM, RawHeaders, message_headers
 from kite_kafka_io.settings import KafkaSettings
 from kite_kafka_io.source import Place, Source
 from kite_kafka_io.spans import Ranges, Span, find_ranges
@@ -54,7 +55,45 @@ _MAKE: Final = partial(tuple.__new__, RawRecord)
 """RawRecord of an iterable, in half the time of calling it."""
 
 
-class RawReader:
+class Reader:
+    """What all readers share: the end, librdkafka's complaints, commits and closing."""
+
+    _source: Source
+
+    @property
+    def finished(self) -> bool:
+        """Whether the end was reached; never for a reader without one."""
+        return self._source.finished
+
+    @property
+    def trouble(self) -> str | None:
+        """librdkafka's last complaint, such as brokers that do not answer."""
+        return self._source.trouble
+
+    def commit(self) -> None:
+        """Save for the group that everything given out so far is handled, and wait for it.
+
+        Raises BrokerUnreachable, after which it can be called again, and ReadError.
+        """
+        self._source.commit(wait=True)
+
+    def close(self) -> None:
+        """Leave without committing."""
+        self._source.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class RawReader(Reader):
     """All records of ``topics`` in ``span``, up to the ends that the topics have now.
 
     With ``follow`` it goes on with what comes. With ``group`` it begins where the group's progress
@@ -95,22 +134,12 @@ class RawReader:
         )
 
     @property
-    def finished(self) -> bool:
-        """Whether the end was reached; never for a follower."""
-        return self._source.finished
-
-    @property
     def total(self) -> int | None:
         """How many offsets there are from the beginning to the end; None for a follower."""
         if self.ranges is None:
             return None
         known = [max(0, end - first) for first, end in self.ranges.values() if end is not None]
         return sum(known) if len(known) == len(self.ranges) else None
-
-    @property
-    def trouble(self) -> str | None:
-        """What librdkafka complained of last, such as brokers that do not answer."""
-        return self._source.trouble
 
     def read(self, timeout_s: float) -> list[RawRecord]:
         """What has arrived, none if nothing arrives in time. Raises ReadError or UnknownTopic."""
@@ -132,28 +161,6 @@ class RawReader:
     def lag(self) -> int:
         """How many offsets are left to read, as of the brokers' last answers. Raises ReadError."""
         return self._source.lag()
-
-    def commit(self) -> None:
-        """Save for the group that everything given out so far is handled, and wait for it.
-
-        Raises BrokerUnreachable, after which it can be called again, and ReadError.
-        """
-        self._source.commit(wait=True)
-
-    def close(self) -> None:
-        """Leave without committing."""
-        self._source.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _fetch_config(settings: KafkaSettings) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypedDict
 
 from confluent_kafka import (
     OFFSET_BEGINNING,
@@ -17,15 +17,26 @@ from confluent_kafka import (
     TopicPartition,
 )
 
-from kite_kafka_io.client_log import ClientLog
+from kite_kafka_io.client import ClientLog
 from kite_kafka_io.errors import BrokerUnreachable, ReadError
-from kite_kafka_io.offsets import committed_offsets, watermarks
 from kite_kafka_io.settings import KafkaSettings
-from kite_kafka_io.topic_check import LASTING, explain
+from kite_kafka_io.topics import LASTING, committed_offsets, explain, watermarks
 from kite_runtime.errors import ConfigurationError
 
 Start = Literal["earliest", "latest"]
 Place = tuple[str, int]
+
+
+class Which(TypedDict, total=False):
+    """Which records a reader gives, and its logger: the options of ``Source`` that readers take."""
+
+    group: str | None
+    start: Start
+    until_end: bool
+    from_offsets: Mapping[int, int] | None
+    to_offsets: Mapping[int, int] | None
+    logger: logging.Logger | None
+
 
 _METADATA_TIMEOUT_S: Final = 15.0
 _PREFETCH_KIB: Final = 32 * 1024

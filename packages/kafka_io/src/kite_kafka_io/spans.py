@@ -11,12 +11,11 @@ from typing import Final
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from kite_kafka_io.client_log import ClientLog
+from kite_kafka_io.client import ClientLog
 from kite_kafka_io.errors import UnknownTopic
-from kite_kafka_io.offsets import committed_offsets, watermarks
 from kite_kafka_io.settings import KafkaSettings
 from kite_kafka_io.source import Place
-from kite_kafka_io.topic_check import explain
+from kite_kafka_io.topics import committed_offsets, explain, watermarks
 
 _TIMEOUT_S: Final = 15.0
 _WILDCARDS: Final = frozenset("*?[")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from kite_kafka_io.dead_letters import DeadLetter, Headers
-from kite_kafka_io.delivery import Delivery
+from kite_kafka_io.producer import Delivery
 from kite_live_feed.counters import Counters
 from kite_live_feed.journal import Position
 

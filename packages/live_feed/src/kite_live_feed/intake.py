@@ -31,7 +31,6 @@ from kite_broker_zerodha.session.events import (
 )
 from kite_kafka_io.breaker import BreakerState
 from kite_live_feed.counters import Counters
-from kite_live_feed.feed_events import feed_event
 from kite_live_feed.journal import JournalFull, JournalWriter, RecordKind
 from kite_runtime.clock import Clock
 
@@ -301,3 +300,35 @@ class _Loss:
     since_ns: int
     frames: int = 0
     packets: int = 0
+
+
+def feed_event(
+    feed: str,
+    kind: str,
+    ts_ns: int,
+    shard: int,
+    *,
+    feed_session: int | None = None,
+    tokens: tuple[int, ...] = (),
+    from_ns: int | None = None,
+    to_ns: int | None = None,
+    cause: str | None = None,
+    detail: str | None = None,
+    count: int | None = None,
+) -> dict[str, Any]:
+    """One record of ``feed.events``. ``gap_id`` joins a gap's opening, closing and healing."""
+    in_gap = kind in ("GAP_OPENED", "GAP_CLOSED") and from_ns is not None
+    return {
+        "feed": feed,
+        "type": kind,
+        "ts_ns": ts_ns,
+        "shard": shard,
+        "feed_session": feed_session,
+        "tokens": list(tokens),
+        "from_ns": from_ns,
+        "to_ns": to_ns,
+        "cause": cause,
+        "detail": detail,
+        "count": count,
+        "gap_id": f"{feed}-{shard}-{from_ns}" if in_gap else None,
+    }

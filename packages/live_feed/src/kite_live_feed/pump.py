@@ -29,12 +29,11 @@ from kite_kafka_io.framing import Framing
 from kite_kafka_io.producer import RecordProducer
 from kite_kafka_io.settings import KafkaSettings
 from kite_live_feed.counters import Counters
-from kite_live_feed.dead_letters import letter_of_damage, letter_of_row
 from kite_live_feed.in_flight import ChunkInFlight, Content, SideRecord
 from kite_live_feed.journal import Chunk, Position
 from kite_live_feed.refused import RefusedStore
 from kite_live_feed.shards import Fence, Frames, newest_frames, superseded
-from kite_live_feed.side_records import SideRecords
+from kite_live_feed.side_records import SideRecords, letter_of_damage, letter_of_row
 from kite_live_feed.topics import Topics
 from kite_runtime.clock import Clock, SystemClock
 
@@ -92,7 +91,7 @@ class Pump:
     ) -> None:
         """``open_side_producer`` makes an ordinary producer, for all that is no tick.
         ``on_batch`` sees every decoded batch, for liveness per instrument. ``refused`` takes
-        what Kafka refuses for good; without it such a record is sent again for ever. ``sharded``
+        what Kafka refuses for good; without it such a record is sent again and again. ``sharded``
         keeps the books of shards that change hands. The pump rests ``pace_s`` after a small chunk.
         """
         self._reader = reader
@@ -140,8 +139,12 @@ class Pump:
         """True when nothing of what was handed to Kafka is unacknowledged."""
         return not self._chunks and not self._behind
 
+    def done(self, end: Position) -> bool:
+        """Whether everything before ``end`` is acknowledged."""
+        return self.idle and self._cursor.position >= end
+
     def only_refused(self, end: Position) -> bool:
-        """Of all before ``end`` Kafka lacks only what it refuses: it is not Kafka that is away."""
+        """Of all before ``end`` only what Kafka refuses is missing there: Kafka itself answers."""
         return bool(self.side.problems) and not self._chunks and self._ticks_to >= end
 
     def step(self) -> bool:

@@ -5,8 +5,8 @@ and such a call must end before a shard may go to another bridge. What the bridg
 done in the bridge's loop, and the thread waits for it.
 
 ``confirmed`` is the lease of the bridge: Kafka has taken a note from it less than a session timeout
-ago, so nobody else can have been given its shards. Without it the bridge goes on receiving and
-journaling, and publishes nothing until the group has said whose the shards are.
+ago, so no other bridge can have been given its shards. Without it the bridge goes on receiving and
+journaling, and publishes nothing until the group has decided whose the shards are.
 """
 
 from __future__ import annotations
@@ -18,14 +18,17 @@ from collections.abc import Callable, Coroutine, Mapping
 from collections.abc import Set as AbstractSet
 from concurrent.futures import Future
 from contextlib import suppress
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, TypeVar
 
 import structlog
 
 from kite_kafka_io.errors import BrokerUnreachable
 from kite_kafka_io.group import GroupMember, Membership
+from kite_live_feed.connections import Connections
 from kite_live_feed.counters import Counters
-from kite_live_feed.journal.last_frames import LastFrame
+from kite_live_feed.journal import Journal, Position
+from kite_live_feed.journal.recovery import LastFrame
+from kite_live_feed.pump import Pump
 from kite_live_feed.shards import (
     Fence,
     GroupSetup,
@@ -42,45 +45,148 @@ from kite_runtime.errors import SettingError
 log = structlog.get_logger()
 
 POLL_S: Final = 0.05
-BEAT_S: Final = 1.0
+HEARTBEAT_INTERVAL_S: Final = 1.0
 CLAIM_S: Final = 2.0
-"""So long Kafka is waited for to take the note of a new owner."""
+"""How long to wait until Kafka has taken the note of a new owner."""
 CLAIMED_BY_OTHERS_S: Final = 5.0
-"""So long the next owner of a shard that was lost is waited for, to know since when it has it."""
+"""How long to wait for the note of the next owner of a lost shard, for the time it took it."""
 ANSWER_S: Final = 15.0
 LEAVE_S: Final = 5.0
 MARGIN_S: Final = 1.0
-"""The lease ends so long before the session timeout, for records that are on their way then."""
+"""The lease ends this long before the session timeout, for records that are on their way then."""
+RELEASE_S: Final = 2.0
+"""How long everything received may take to be published before a shard goes to another bridge."""
+ACK_POLL_S: Final = 0.002
 
 Answer = TypeVar("Answer")
 
 
-class Shards(Protocol):
-    """What the keeper asks of a bridge; all but ``acked_ns`` in the bridge's loop."""
+class GroupShards:
+    """The shards that the group gave this bridge, and what it may do with them.
 
-    counters: Counters
+    The bridge reads it in its loop. The keeper, from its thread, writes the attributes and calls
+    ``take``, ``release``, ``open_uncarried`` and ``fence`` in the loop.
+    """
+
+    def __init__(
+        self,
+        setup: GroupSetup,
+        connections: Connections,
+        pump: Pump,
+        journal: Journal,
+        counters: Counters,
+        clock: Clock,
+        fail: Callable[[Exception], None],
+    ) -> None:
+        self.setup = setup
+        self.clock = clock
+        self.counters = counters
+        self.fail = fail
+        """Ends the bridge's run with this error."""
+        self.known = False
+        """What the group decided about the shards is known, and carried out."""
+        self.carried: frozenset[int] = frozenset()
+        self.uncarried: frozenset[int] = frozenset()
+        """Shards that the group gave and for which there is no connection."""
+        self.lease_ends_s = clock.monotonic_s()
+        self.trouble: str | None = None
+        """What the Kafka client complained of last."""
+        self.handed_over: dict[int, int | None] = {}
+        """What the end of the run left to the next owners: shard → where its gap begins."""
+        self._connections = connections
+        self._pump = pump
+        self._journal = journal
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether no other bridge can have these shards."""
+        return self.known and (not self.carried or self.clock.monotonic_s() < self.lease_ends_s)
 
     @property
     def acked_ns(self) -> Mapping[int, int]:
         """Shard → receive time of its last frame that Kafka has."""
+        return self._pump.acked_ns
+
+    def problems(self) -> list[str]:
+        """What is wrong with the bridge's place in the group, one sentence each."""
+        found = []
+        if not self.confirmed:
+            trouble = f" (Kafka's last error: {self.trouble})" if self.trouble else ""
+            found.append(
+                f"the group {self.setup.group} has not confirmed this bridge's shards for "
+                f"{max(0.0, self.clock.monotonic_s() - self.lease_ends_s):.0f} s: what they "
+                f"receive is journaled, and published when it does{trouble}"
+            )
+        if self.uncarried:
+            found.append(
+                f"shards {', '.join(map(str, sorted(self.uncarried)))} have no connection: this "
+                f"bridge may open {self.setup.connections} (WS_BRIDGE_CONNECTIONS) and got "
+                f"{len(self.carried | self.uncarried)} shards; start another bridge"
+            )
+        return found
+
+    def refresh(self) -> None:
+        """Bring the group's gauges among the counters up to date."""
+        counters = self.counters
+        counters.group_shards = tuple(sorted(self._held))
+        counters.group_size = self.setup.shards
+        counters.group_uncarried = len(self.uncarried)
+        counters.group_unconfirmed = not self.confirmed
 
     async def take(self, shards: Mapping[int, int | None]) -> None:
-        """Carry these too."""
+        """Carry these too. Each with the time at which its gap began, None where there is none."""
+        self._held.update(shards)
+        await self._connections.apply(self._connections.plan)
 
     async def release(self, shards: AbstractSet[int], *, taken: bool) -> dict[int, int | None]:
-        """Carry these no longer."""
+        """Carry these no longer; shard → where the gap of its next owner begins.
+
+        Without ``taken`` everything received is published first, if Kafka takes it in time: the
+        next owner's ticks come after. With it the next owner has begun already.
+        """
+        for shard in shards:
+            self._held.pop(shard, None)
+        await self._connections.end(shards)
+        published = not taken and await self._published(self._journal.writer.end)
+        return {
+            shard: self.handed_over.get(shard) or self._hand_over(shard, published)
+            for shard in shards
+        }
+
+    def hand_over_all(self) -> None:
+        """The run ends: leave every shard to its next owner."""
+        published = self._pump.done(self._journal.writer.end)
+        self.handed_over = {each: self._hand_over(each, published) for each in self._held}
 
     def open_uncarried(self, shard: int, from_ns: int) -> None:
-        """Nobody carries this one."""
+        """Report as a gap that the group gave a shard for which there is no connection."""
+        self._connections.intake.open_uncarried(shard, from_ns)
 
     def fence(self, fences: AbstractSet[Fence]) -> None:
         """What lies behind these is another bridge's to publish."""
+        if not self._pump.done(self._journal.writer.end):
+            self._pump.fences |= fences
 
-    def handed_over(self) -> dict[int, int | None]:
-        """What the end of the run left to others."""
+    @property
+    def _held(self) -> dict[int, int | None]:
+        assert self._connections.held is not None
+        return self._connections.held
 
-    def fail(self, error: Exception) -> None:
-        """End the run."""
+    async def _published(self, end: Position) -> bool:
+        cursor = self._journal.cursor
+        with suppress(TimeoutError):
+            async with asyncio.timeout(RELEASE_S):
+                while cursor.position < end:
+                    await asyncio.sleep(ACK_POLL_S)
+        return cursor.position >= end
+
+    def _hand_over(self, shard: int, published: bool) -> int | None:
+        """Where the gap of the next owner begins; what is not in Kafka yet must lie in it."""
+        intake = self._connections.intake
+        if published:
+            return intake.hand_over(shard)
+        intake.yield_shard(shard)
+        return self.acked_ns.get(shard)
 
 
 class ShardKeeper(Membership):
@@ -88,72 +194,32 @@ class ShardKeeper(Membership):
 
     def __init__(
         self,
-        bridge: Shards,
-        setup: GroupSetup,
+        shards: GroupShards,
         join: Callable[[Membership], GroupMember],
         own: Mapping[int, LastFrame],
-        clock: Clock,
     ) -> None:
         """``own`` is the last frame of each shard in this bridge's journal."""
-        self._bridge = bridge
-        self._setup = setup
+        self._shards = shards
+        self._setup = shards.setup
         self._join = join
         self._own = own
-        self._clock = clock
+        self._clock = shards.clock
         self._owner = uuid.uuid4().hex[:12]
         self._loop = asyncio.get_running_loop()
         self._leaving = threading.Event()
         self._thread = threading.Thread(target=self._run, name="shards", daemon=True)
-        self._loop_heard_s = clock.monotonic_s()
+        self._loop_heard_s = self._clock.monotonic_s()
         self._heartbeat: asyncio.Task[None] | None = None
-        self._joined: GroupMember | None = None
         self._mine: frozenset[int] = frozenset()
         """What the group has given."""
-        self._carried: frozenset[int] = frozenset()
-        self._uncarried: frozenset[int] = frozenset()
         self._notes: dict[int, ShardNote] = {}
         self._checked = False
-        self._known = False
-        """The group's word on the shards is known, and carried out."""
         self._changed = False
-        self._lease_ends_s = clock.monotonic_s()
-        self._beat_due_s = 0.0
-
-    @property
-    def confirmed(self) -> bool:
-        """Whether nobody else can have this bridge's shards."""
-        return self._known and (not self._carried or self._now() < self._lease_ends_s)
-
-    @property
-    def uncarried(self) -> frozenset[int]:
-        """Shards that the group gave and for which there is no connection."""
-        return self._uncarried
-
-    def problems(self) -> list[str]:
-        """What a person should know."""
-        found = []
-        if not self.confirmed:
-            for_s = max(0.0, self._now() - self._lease_ends_s)
-            found.append(
-                f"the group {self._setup.group} has not confirmed this bridge's shards for "
-                f"{for_s:.0f} s: what they receive is journaled, and published when it does"
-                f"{self._trouble()}"
-            )
-        if self._uncarried:
-            found.append(
-                f"shards {', '.join(map(str, sorted(self._uncarried)))} have no connection: this "
-                f"bridge may open {self._setup.connections} (WS_BRIDGE_CONNECTIONS) and got "
-                f"{len(self._carried | self._uncarried)} shards; start another bridge"
-            )
-        return found
-
-    def _trouble(self) -> str:
-        trouble = None if self._joined is None else self._joined.trouble
-        return f" (last told by Kafka: {trouble})" if trouble else ""
+        self._write_due_s = 0.0
 
     def start(self) -> None:
         """Join the group."""
-        self._heartbeat = asyncio.create_task(self._beat_of_the_loop())
+        self._heartbeat = asyncio.create_task(self._note_that_the_loop_runs())
         self._thread.start()
 
     async def leave(self) -> None:
@@ -165,68 +231,69 @@ class ShardKeeper(Membership):
             with suppress(asyncio.CancelledError):
                 await self._heartbeat
 
-    # The group's word: called by the member within ``poll``, in the thread.
+    # Decisions of the group: called by the member within ``poll``, in the thread.
 
     def assigned(self, partitions: frozenset[int]) -> None:
         """Note what came; ``_settle`` does the rest, for which the group does not wait."""
         self._mine |= partitions
         self._changed = True
-        self._bridge.counters.rebalances += bool(partitions)
+        self._shards.counters.rebalances += bool(partitions)
 
     def revoked(self, partitions: frozenset[int]) -> None:
         """Hand shards over before the call returns, for then others may be given them."""
         self._mine -= partitions
-        self._uncarried -= partitions
-        going = partitions & self._carried
+        self._shards.uncarried -= partitions
+        going = partitions & self._shards.carried
         if self._leaving.is_set() or not going:
             return
-        self._bridge.counters.rebalances += 1
+        self._shards.counters.rebalances += 1
         log.info("shards go to another bridge", shards=sorted(going))
-        begins = self._in_loop(self._bridge.release(going, taken=False))
-        self._carried -= going
+        begins = self._in_loop(self._shards.release(going, taken=False))
+        self._shards.carried -= going
         notes = {shard: self._notes[shard].until(begins[shard]) for shard in going}
         self._notes.update(notes)
         self._member.write_now(_encoded(notes))
 
     def lost(self) -> None:
-        """The group is not heard: the shards stay until it says whose they are."""
+        """The group does not answer: the shards stay until it decides whose they are."""
         self._mine = frozenset()
-        self._known = False
-        self._bridge.counters.rebalances += 1
+        self._shards.known = False
+        self._shards.counters.rebalances += 1
         log.warning(
             "the group is not heard; the shards are received and journaled, not published",
-            shards=sorted(self._carried),
+            shards=sorted(self._shards.carried),
         )
 
     # The thread.
 
     def _run(self) -> None:
         try:
-            self._member = self._joined = self._join(self)
+            self._member = self._join(self)
             try:
                 while not self._leaving.is_set():
                     self._turn()
-                self._say_goodbye()
+                self._hand_over()
             finally:
                 self._leaving.set()
                 self._member.close()
         except Exception as error:
             log.error("the bridge cannot take part in its group", reason=str(error))
-            self._loop.call_soon_threadsafe(self._bridge.fail, error)
+            self._loop.call_soon_threadsafe(self._shards.fail, error)
 
     def _turn(self) -> None:
         if self._now() - self._loop_heard_s > self._setup.timeout_s / 2:
-            # A bridge that hangs must lose its shards: who does not poll is put out of the group.
+            # A bridge that hangs must lose its shards: a member that does not poll is expelled.
             self._leaving.wait(POLL_S)
             return
         self._member.poll(POLL_S)
+        self._shards.trouble = self._member.trouble
         if self._changed:
             self._settle()
-        elif self._known and self._now() >= self._beat_due_s and not self._member.writing:
+        elif self._shards.known and self._now() >= self._write_due_s and not self._member.writing:
             self._write()
 
     def _settle(self) -> None:
-        """Do as the group says: stop what others have, take what came, know since when."""
+        """Do as the group decided: stop what others have, take what came, know since when."""
         try:
             if not self._checked:
                 check_partitions(self._member.partitions(), self._setup.shards)
@@ -236,36 +303,36 @@ class ShardKeeper(Membership):
             log.warning("the group's notes are not to be had yet", reason=str(error))
             return
         self._changed = False
-        before, gone = self._carried, self._carried - self._mine
+        before, gone = self._shards.carried, self._shards.carried - self._mine
         if gone:
             log.warning("another bridge was given shards", shards=sorted(gone))
-            self._in_loop(self._bridge.release(gone, taken=True))
-        self._carried -= gone
-        keeps = carried(self._mine, self._carried, self._setup.connections)
-        new, now_ns = keeps - self._carried, self._clock.now_ns()
+            self._in_loop(self._shards.release(gone, taken=True))
+        self._shards.carried -= gone
+        keeps = carried(self._mine, self._shards.carried, self._setup.connections)
+        new, now_ns = keeps - self._shards.carried, self._clock.now_ns()
         begins = {each: resume_from(notes[each], self._own.get(each)) for each in new}
-        self._call(self._bridge.fence, fences_of(notes, self._owner))
+        self._call(self._shards.fence, fences_of(notes, self._owner))
         for shard in new:
             notes[shard] = notes[shard].until(begins[shard]).taken(self._owner, now_ns)
         self._notes.update(notes)
         self._claim(keeps)
-        new &= self._mine  # unless the group has changed its mind meanwhile
-        self._carried = (self._carried | new) & self._mine
-        self._in_loop(self._bridge.take({shard: begins[shard] for shard in sorted(new)}))
-        self._tell_of_uncarried()
-        if gone and not self._known:
+        new &= self._mine  # unless the group has decided otherwise meanwhile
+        self._shards.carried = (self._shards.carried | new) & self._mine
+        self._in_loop(self._shards.take({shard: begins[shard] for shard in sorted(new)}))
+        self._report_uncarried()
+        if gone and not self._shards.known:
             self._wait_for_others(sorted(gone))
-        self._known = not self._changed
-        if before != self._carried:
-            log.info("shards of this bridge", carried=sorted(self._carried), new=sorted(new))
+        self._shards.known = not self._changed
+        if before != self._shards.carried:
+            log.info("shards of this bridge", carried=sorted(self._shards.carried), new=sorted(new))
 
-    def _tell_of_uncarried(self) -> None:
-        self._uncarried = self._mine - self._carried
-        for shard in sorted(self._uncarried):
+    def _report_uncarried(self) -> None:
+        self._shards.uncarried = self._mine - self._shards.carried
+        for shard in sorted(self._shards.uncarried):
             begins = resume_from(self._notes[shard], self._own.get(shard))
             log.error("a shard has no connection", shard=shard, most=self._setup.connections)
             if begins is not None:
-                self._call(self._bridge.open_uncarried, shard, begins)
+                self._call(self._shards.open_uncarried, shard, begins)
 
     def _claim(self, shards: AbstractSet[int]) -> None:
         """Write the notes of these and wait until Kafka has them, or for as long as it may take."""
@@ -284,37 +351,39 @@ class ShardKeeper(Membership):
             with suppress(BrokerUnreachable):
                 notes = self._read()
                 open_ = lasting(notes, gone, self._owner)
-                self._call(self._bridge.fence, fences_of(notes, self._owner))
+                self._call(self._shards.fence, fences_of(notes, self._owner))
 
     def _write(self, shards: AbstractSet[int] | None = None) -> None:
-        """Renew the lease: tell how far the shards are, as a member that Kafka still knows."""
-        chosen = self._carried if shards is None else shards
+        """Renew the lease: note how far the shards are, as a member that Kafka still knows."""
+        chosen = self._shards.carried if shards is None else shards
         sent_s = self._now()
-        self._beat_due_s = sent_s + BEAT_S
+        self._write_due_s = sent_s + HEARTBEAT_INTERVAL_S
         if not chosen:
             return
-        acked = dict(self._bridge.acked_ns)
+        acked = dict(self._shards.acked_ns)
         notes = {
-            shard: self._notes[shard].until(acked.get(shard) if shard in self._carried else None)
+            shard: self._notes[shard].until(
+                acked.get(shard) if shard in self._shards.carried else None
+            )
             for shard in chosen
         }
         self._notes.update(notes)
 
         def written(taken: bool) -> None:
             if taken:
-                self._lease_ends_s = sent_s + self._setup.timeout_s - MARGIN_S
+                self._shards.lease_ends_s = sent_s + self._setup.timeout_s - MARGIN_S
 
         self._member.write(_encoded(notes), written)
 
-    def _say_goodbye(self) -> None:
-        begins = self._in_loop(_value(self._bridge.handed_over))
+    def _hand_over(self) -> None:
+        begins = dict(self._shards.handed_over)
         notes = {
             shard: self._notes[shard].until(begins.get(shard))
-            for shard in self._carried
+            for shard in self._shards.carried
             if shard in self._notes
         }
         ends_s = self._now() + CLAIM_S
-        if notes and self.confirmed:
+        if notes and self._shards.confirmed:
             while self._member.writing and self._now() < ends_s:
                 self._member.poll(POLL_S)
             self._member.write(_encoded(notes), lambda taken: None)
@@ -335,7 +404,7 @@ class ShardKeeper(Membership):
     def _now(self) -> float:
         return self._clock.monotonic_s()
 
-    async def _beat_of_the_loop(self) -> None:
+    async def _note_that_the_loop_runs(self) -> None:
         while True:
             self._loop_heard_s = self._now()
             await asyncio.sleep(self._setup.timeout_s / 20)

@@ -2,7 +2,7 @@
 
 A shard is one connection to Kite. It has a number among all bridges of the feed, its instruments
 are those whose token hashes to it, and one bridge carries it at a time. The why is in
-docs/decisions/0011-shards-by-consumer-group.md.
+docs/decisions/0009-shards-by-consumer-group.md.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from kite_broker_zerodha.subscriptions import (
     make_plan,
 )
 from kite_contracts.tick_batch import TickMode
-from kite_live_feed.journal.last_frames import LastFrame
+from kite_live_feed.journal.recovery import LastFrame
 
 SHARDS_MAX: Final = 1 << SHARD_BITS
 """A feed session's number has room for so many shards."""

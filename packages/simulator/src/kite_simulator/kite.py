@@ -10,9 +10,8 @@ from typing import Self
 
 from kite_broker_zerodha.errors import ListenFailed
 from kite_simulator.account import Account
-from kite_simulator.options import SimulatorOptions
 from kite_simulator.rest_server import RestOptions, RestSimulator
-from kite_simulator.server import SimulatorServer
+from kite_simulator.server import SimulatorOptions, SimulatorServer
 
 
 class SimulatedKite:

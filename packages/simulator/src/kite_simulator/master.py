@@ -19,8 +19,8 @@ from typing import Final, NamedTuple
 
 from kite_broker_zerodha.packets import Segment, price_scale_of
 from kite_simulator import symbols
-from kite_simulator.expiries import THURSDAY, TUESDAY, contract_name, monthlies, weeklies
 from kite_simulator.market import opening_price, tick_of
+from kite_simulator.symbols import THURSDAY, TUESDAY, contract_name, monthlies, weeklies
 
 COLUMNS: Final = tuple(
     "instrument_token,exchange_token,tradingsymbol,name,last_price,expiry,strike,tick_size,"

@@ -16,8 +16,7 @@ from typing import Final, Self
 
 from kite_broker_zerodha.auth.grant import IST
 from kite_simulator.account import Account
-from kite_simulator.history import History
-from kite_simulator.history_script import UNCHANGED, HistoryChanges
+from kite_simulator.history import UNCHANGED, History, HistoryChanges
 from kite_simulator.market import opening_price
 from kite_simulator.master import Master
 from kite_simulator.rest import LOGIN_PATH, PriceOf, RestRequest, RestService

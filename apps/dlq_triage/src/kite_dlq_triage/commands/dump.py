@@ -28,9 +28,9 @@ from kite_dlq_triage.commands.options import (
     Topics,
     Until,
     settings_of,
+    span_of,
     topics_of,
 )
-from kite_dlq_triage.places import span_of
 from kite_kafka_io.raw_reader import RawReader
 from kite_kafka_io.registry import open_framing
 from kite_kafka_io.settings import KafkaSettings

@@ -11,19 +11,19 @@ from rich.table import Table
 
 from kite_bars_store.failures import FailureStore, Group, GroupFilter, Overview
 from kite_bars_store.failures.store import GROUPS_MAX
-from kite_dlq_triage.commands.options import Root
-from kite_dlq_triage.commands.storing import (
+from kite_dlq_triage.commands.database import (
+    Before,
     Json,
     Reason,
     Since,
     State,
     Topic,
-    Until,
     code,
     database,
     moment,
     times,
 )
+from kite_dlq_triage.commands.options import Root
 from kite_runtime.console import say, stdout
 from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS
 
@@ -33,7 +33,7 @@ def command(
     topic: Topic = None,
     status: State = None,
     since: Since = None,
-    until: Until = None,
+    until: Before = None,
     text: Annotated[
         str | None,
         typer.Option("--text", metavar="TEXT", help="Only groups whose message has this."),

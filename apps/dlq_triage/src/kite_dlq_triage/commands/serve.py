@@ -16,10 +16,10 @@ from kite_dead_letters.page.access import TOKEN_LENGTH_MIN, Access, cookie_name,
 from kite_dead_letters.page.app import make_app
 from kite_dead_letters.page.calls import Site
 from kite_dead_letters.page.database import Database
-from kite_dead_letters.page.decoding import Reader
 from kite_dead_letters.page.guard import is_local, names_of
 from kite_dead_letters.page.redriving import Desk
 from kite_dead_letters.page.rendering import Pages
+from kite_dead_letters.page.views import Reader
 from kite_dlq_triage.commands.options import Bootstrap, Root, settings_of
 from kite_dlq_triage.settings import TriageSettings
 from kite_kafka_io.registry import open_framing

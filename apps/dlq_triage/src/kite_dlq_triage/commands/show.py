@@ -1,4 +1,4 @@
-"""``show``: one failure, everything that is known of it."""
+"""``show``: one failure, everything that is known of it; ``history``: the decisions about it."""
 
 from __future__ import annotations
 
@@ -24,16 +24,13 @@ from kite_bars_store.failures import (
     Summary,
 )
 from kite_contracts.reasons import ReasonCode
-from kite_dead_letters.around import NEIGHBOURS, Around, read_around
 from kite_dead_letters.classify import Classifier
 from kite_dead_letters.json_lines import LineMaker, to_json
-from kite_dead_letters.page.bytes_view import hex_page, readable
-from kite_dead_letters.page.tree_view import tree_lines
+from kite_dead_letters.page.views import hex_page, readable, tree_lines
 from kite_dead_letters.records import Decoded
-from kite_dead_letters.stored import to_raw
-from kite_dlq_triage.commands.history import event_object, event_table
+from kite_dead_letters.stored import NEIGHBOURS, Around, read_around, to_raw
+from kite_dlq_triage.commands.database import Json, One, database, id_of, moment
 from kite_dlq_triage.commands.options import Root, settings_of
-from kite_dlq_triage.commands.storing import Json, One, database, id_of, moment
 from kite_dlq_triage.settings import TriageSettings
 from kite_kafka_io.registry import open_framing
 from kite_runtime.console import stdout
@@ -296,4 +293,45 @@ def _line_object(line: LedgerLine) -> dict[str, Any]:
         "note": line.note,
         "transform": line.transform,
         "transform_sha256": None if line.transform_sha256 is None else line.transform_sha256.hex(),
+    }
+
+
+def history(failure: One, as_json: Json = False, root: Root = Path()) -> int:
+    """Print every decision about a failure, and every redrive, with who and when."""
+    with database(root) as connection:
+        store = FailureStore(connection)
+        failure_id = id_of(store, failure)
+        if store.failure(failure_id) is None:
+            raise NotFound(f"no failure {failure_id} is stored; `dlq_triage groups` shows some")
+        events = store.history(failure_id)
+    if as_json:
+        print(orjson.dumps([event_object(event) for event in events]).decode())
+    elif events:
+        stdout.print(event_table(events))
+    else:
+        stdout.print(f"failure {failure_id}: nothing was decided yet")
+    return 0
+
+
+def event_table(events: list[Event]) -> Table:
+    """The events as a table."""
+    table = Table(title="history", title_justify="left")
+    for column in ("when (UTC)", "who", "what", "note"):
+        table.add_column(column, overflow="fold")
+    for event in events:
+        what = event.kind if event.assignee is None else f"assign to {event.assignee or 'nobody'}"
+        table.add_row(moment(event.decided_at), event.who, what, event.note)
+    return table
+
+
+def event_object(event: Event) -> dict[str, object]:
+    """One event as machines read it."""
+    return {
+        "event_id": event.event_id,
+        "kind": event.kind,
+        "who": event.who,
+        "note": event.note,
+        "assignee": event.assignee,
+        "redrive_id": None if event.redrive_id is None else event.redrive_id.hex(),
+        "decided_at": event.decided_at,
     }

@@ -16,10 +16,9 @@ from typing import Annotated, Any, Final
 import typer
 from rich.table import Table
 
-from kite_kafka_io.delivery import Delivery
 from kite_kafka_io.errors import QueueFull, RecordTooLarge
-from kite_kafka_io.producer import RecordProducer
-from kite_kafka_io.topic_check import check_topics
+from kite_kafka_io.producer import Delivery, RecordProducer
+from kite_kafka_io.topics import check_topics
 from kite_live_feed.errors import KafkaUnreachable
 from kite_live_feed.refused import RefusedRecord, RefusedStore, read_refused
 from kite_runtime.console import say, stdout

@@ -11,7 +11,7 @@ import typer
 from kite_kafka_io.framing import Framing
 from kite_kafka_io.registry import open_framing
 from kite_kafka_io.settings import KafkaSettings
-from kite_kafka_io.topic_check import check_topics
+from kite_kafka_io.topics import check_topics
 from kite_live_feed.bridge import warm_up
 from kite_live_feed.counters import Counters
 from kite_live_feed.errors import KafkaUnreachable

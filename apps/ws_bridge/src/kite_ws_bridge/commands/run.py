@@ -14,8 +14,8 @@ from kite_broker_zerodha.session.options import SessionOptions
 from kite_kafka_io.errors import BrokerUnreachable
 from kite_kafka_io.registry import open_framing
 from kite_kafka_io.settings import KafkaSettings
-from kite_kafka_io.topic_check import check_topics, write_problems
-from kite_live_feed.bridge_parts import BridgeParts
+from kite_kafka_io.topics import check_topics, write_problems
+from kite_live_feed.connections import BridgeParts
 from kite_live_feed.journal import Journal
 from kite_live_feed.market_hours import SESSIONS, load_market_hours
 from kite_live_feed.refused import FOLDER
@@ -117,12 +117,10 @@ def command(
         clock=SystemClock(),
         topic_problems=topic_problems,
         dead_letter_limits=settings.dead_letter_limits,
-        shards=count or 0,
+        group=setup,
     )
     with Journal(settings.journal_dir, settings.journal) as journal:
-        outcome = asyncio.run(
-            serve(parts, journal, watch, plan, settings.port, settings.drain_s, setup)
-        )
+        outcome = asyncio.run(serve(parts, journal, watch, plan, settings.port, settings.drain_s))
     return _report(outcome, settings.journal_dir)
 
 

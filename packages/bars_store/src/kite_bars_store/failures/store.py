@@ -1,4 +1,4 @@
-"""Dead letters in Postgres: recorded once, decided about, looked at. How: docs/decisions/0008."""
+"""Dead letters in Postgres: recorded once, decided about, looked at. How: docs/decisions/0007."""
 
 from __future__ import annotations
 

@@ -17,7 +17,6 @@ from starlette.responses import RedirectResponse, Response
 from kite_bars_store.errors import StoreError, TryAgain
 from kite_dead_letters.page.access import Access, Session
 from kite_dead_letters.page.database import Database
-from kite_dead_letters.page.decoding import Reader
 from kite_dead_letters.page.errors import (
     BadRequest,
     ForeignForm,
@@ -29,6 +28,7 @@ from kite_dead_letters.page.errors import (
 from kite_dead_letters.page.guard import BODY_BYTES_MAX
 from kite_dead_letters.page.redriving import Desk
 from kite_dead_letters.page.rendering import Pages
+from kite_dead_letters.page.views import Reader
 
 FIELDS_MAX: Final = 20
 FORM_S: Final = 10.0

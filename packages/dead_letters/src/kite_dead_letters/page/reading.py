@@ -8,7 +8,6 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from kite_bars_store.failures import Failure, FailureStore, Group, RedriveLedger, Selection, Summary
-from kite_dead_letters.page.bytes_view import HexPage, hex_page
 from kite_dead_letters.page.calls import Call
 from kite_dead_letters.page.errors import BadRequest, NotThere
 from kite_dead_letters.page.filters import (
@@ -19,7 +18,7 @@ from kite_dead_letters.page.filters import (
     place_text,
     status_of,
 )
-from kite_dead_letters.page.tree_view import TreeLine, tree_lines
+from kite_dead_letters.page.views import HexPage, TreeLine, hex_page, tree_lines
 from kite_dead_letters.records import Decoded
 
 PAGE_GROUPS: Final = 50

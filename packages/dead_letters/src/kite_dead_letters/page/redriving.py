@@ -15,7 +15,7 @@ from kite_contracts.topics import load_topics
 from kite_dead_letters.page.database import Database
 from kite_dead_letters.page.errors import NotPossibleHere
 from kite_dead_letters.redrive import Action, Planner, Redriver, Report, Step, Targets
-from kite_dead_letters.redrive.mending import Mender
+from kite_dead_letters.redrive.corrections import Mender
 from kite_dead_letters.redrive.outbox import Outbox
 from kite_dead_letters.redrive.pace import Pace
 from kite_kafka_io.errors import KafkaIoError

@@ -15,8 +15,8 @@ from starlette.responses import HTMLResponse, Response
 
 from kite_bars_store.failures import Group, Status
 from kite_contracts.reasons import ReasonCode
-from kite_dead_letters.page.bytes_view import readable
 from kite_dead_letters.page.filters import address
+from kite_dead_letters.page.views import readable
 
 PACKAGE: Final = "kite_dead_letters.page"
 ASSETS: Final = {

@@ -5,7 +5,7 @@ now), ``plan`` (all of that for one failure), ``pace``. Edge: ``transform_files`
 Kafka), ``redriver`` (the whole).
 """
 
-from kite_dead_letters.redrive.mending import Change
+from kite_dead_letters.redrive.corrections import Change
 from kite_dead_letters.redrive.plan import Action, Planner, Rules, Step
 from kite_dead_letters.redrive.redriver import Redriver, Report
 from kite_dead_letters.redrive.targets import Targets

@@ -9,18 +9,18 @@ from typing import Final, Protocol
 
 from kite_bars_store.failures import Entry, Outcome
 from kite_dead_letters.redrive.pace import Pace
-from kite_kafka_io.delivery import Delivery
-from kite_kafka_io.errors import ProducerFatal, QueueFull, RecordTooLarge
-from kite_kafka_io.producer import RecordProducer
+from kite_kafka_io.errors import ProducerFatal, QueueFull, RecordRefused, RecordTooLarge
+from kite_kafka_io.producer import Delivery, RecordProducer
 from kite_kafka_io.settings import KafkaSettings
-from kite_kafka_io.topic_check import check_topics
+from kite_kafka_io.topics import check_topics
 from kite_runtime.errors import TryAgainLater
 
 ACK_TIMEOUT_S: Final = 60.0
 PRODUCERS_MAX: Final = 4
 """How many producers a page may use up before Kafka counts as away."""
 _POLL_S: Final = 0.05
-_NEVER_TAKEN: Final = ("MSG_SIZE_TOO_LARGE", "INVALID_RECORD", "TOPIC_AUTHORIZATION_FAILED")
+_BY_THE_CLIENT: Final = "_"
+"""How the names of librdkafka's own errors begin; all others are a broker's answer."""
 
 
 class Wait(Protocol):
@@ -69,7 +69,7 @@ class Outbox:
                 return Outcome(produced, refused)
             self._replace()
         raise TryAgainLater(
-            f"Kafka refuses {len(left)} records again and again; they stay reserved, "
+            f"Kafka repeatedly fails to take {len(left)} records; they stay reserved, "
             "and the next redrive sends them first"
         )
 
@@ -80,7 +80,7 @@ class Outbox:
     def _try(
         self, entries: Sequence[Entry], produced: list[bytes], refused: dict[bytes, str]
     ) -> bool:
-        """One producer's try at all of them; true when it was told to stop."""
+        """One producer's try at all of them; true when asked to stop."""
         producer = self._open()
         offered: list[tuple[Entry, Delivery]] = []
         stopped = False
@@ -93,7 +93,7 @@ class Outbox:
                     break
             try:
                 offered.append((entry, self._offer(producer, entry)))
-            except RecordTooLarge as exc:
+            except (RecordTooLarge, RecordRefused) as exc:
                 refused[entry.redrive_id] = str(exc)
             except ProducerFatal:
                 break
@@ -101,9 +101,20 @@ class Outbox:
         for entry, delivery in offered:
             if delivery.ok:
                 produced.append(entry.redrive_id)
-            elif delivery.error is not None and delivery.error.startswith(_NEVER_TAKEN):
+            elif self._is_refusal(producer, delivery):
                 refused[entry.redrive_id] = f"Kafka refuses it: {delivery.error}"
         return stopped
+
+    @staticmethod
+    def _is_refusal(producer: RecordProducer, delivery: Delivery) -> bool:
+        """Whether a broker refused this record; otherwise it is in doubt, and sent again.
+
+        A record in doubt must not come after later ones of its partition: readers of ticks would
+        drop it as a repeat. So whatever the broker's reason is, the refused record is not sent
+        again in this run.
+        """
+        error = delivery.error
+        return producer.fatal is None and error is not None and not error.startswith(_BY_THE_CLIENT)
 
     def _offer(self, producer: RecordProducer, entry: Entry) -> Delivery:
         headers: list[tuple[str, str | bytes | None]] = [
@@ -144,7 +155,7 @@ class Outbox:
 
     def _open(self) -> RecordProducer:
         if self._producer is None:
-            self._producer = RecordProducer(self.settings)
+            self._producer = RecordProducer(self.settings, gapless=False, batched=False)
         return self._producer
 
     def _replace(self) -> None:

@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from kite_bars_store.failures import Entry, Failure, FailureRecord, Headers, Run, Status
 from kite_bars_store.failures.ledger import redrive_id
-from kite_dead_letters.redrive.mending import TICK, Change, Mended, Mender, Unfit, key_of
+from kite_dead_letters.redrive.corrections import TICK, Change, Mended, Mender, Unfit, key_of
 from kite_dead_letters.redrive.targets import Target, Targets
-from kite_kafka_io.redrives import ATTEMPT, FIRST_FAILURE_NS, REDRIVE_ID, REDRIVEN_FROM
+from kite_kafka_io.duplicates import ATTEMPT, FIRST_FAILURE_NS, REDRIVE_ID, REDRIVEN_FROM
 
 ATTEMPTS_MAX: Final = 3
 STALE_AFTER_S: Final = 60.0

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from kite_bars_store.failures import Entry, FailureStore, Outcome, RedriveLedger, Run, Selection
-from kite_dead_letters.redrive.mending import Unfit
+from kite_dead_letters.redrive.corrections import Unfit
 from kite_dead_letters.redrive.outbox import Outbox
 from kite_dead_letters.redrive.plan import Action, Planner, Step
 from kite_dead_letters.redrive.transforms import Transform

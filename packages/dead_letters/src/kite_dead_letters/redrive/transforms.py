@@ -4,15 +4,95 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import importlib.util
 import json
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 import orjson
 
-from kite_dead_letters.redrive.pointers import MISSING, PointerError, get, put, remove, steps_of
+from kite_runtime.errors import UsageError
+
+MISSING: Final = object()
+"""Where there is nothing."""
+
+
+class PointerError(ValueError):
+    """A pointer is malformed, or leads nowhere in this record."""
+
+
+def steps_of(pointer: str) -> tuple[str, ...]:
+    """The steps of ``/a/0/b``. Raises PointerError."""
+    if not pointer.startswith("/"):
+        raise PointerError(f"{pointer!r} is no JSON Pointer; write it like /ohlc/open")
+    return tuple(step.replace("~1", "/").replace("~0", "~") for step in pointer[1:].split("/"))
+
+
+def get(record: Any, pointer: str) -> Any:
+    """What stands there; `MISSING` where nothing does."""
+    found = record
+    for step in steps_of(pointer):
+        if isinstance(found, dict) and step in found:
+            found = found[step]
+        elif isinstance(found, list) and step.isdecimal() and int(step) < len(found):
+            found = found[int(step)]
+        else:
+            return MISSING
+    return found
+
+
+def put(record: Any, pointer: str, value: Any) -> None:
+    """Set it, in place; the last step of an object may be new. Raises PointerError."""
+    holder, step = _holder(record, pointer)
+    if isinstance(holder, dict):
+        holder[step] = value
+    else:
+        holder[_index(holder, step, pointer)] = value
+
+
+def remove(record: Any, pointer: str) -> None:
+    """Take it out, in place; what is not there stays so. Raises PointerError."""
+    holder, step = _holder(record, pointer)
+    if isinstance(holder, dict):
+        holder.pop(step, None)
+    else:
+        del holder[_index(holder, step, pointer)]
+
+
+def differences(before: Any, after: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """(pointer, before, after) of each value that differs; `MISSING` where there is none."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        for name in [*before, *(name for name in after if name not in before)]:
+            step = str(name).replace("~", "~0").replace("/", "~1")
+            values = before.get(name, MISSING), after.get(name, MISSING)
+            yield from differences(*values, f"{path}/{step}")
+    elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        for index, values in enumerate(zip(before, after, strict=True)):
+            yield from differences(*values, f"{path}/{index}")
+    elif type(before) is not type(after) or before != after:
+        yield path, before, after
+
+
+def _holder(record: Any, pointer: str) -> tuple[dict[str, Any] | list[Any], str]:
+    *above, step = steps_of(pointer)
+    holder = get(record, "/" + "/".join(_quoted(each) for each in above)) if above else record
+    if not isinstance(holder, dict | list):
+        raise PointerError(f"{pointer} leads nowhere in this record")
+    return holder, step
+
+
+def _quoted(step: str) -> str:
+    return step.replace("~", "~0").replace("/", "~1")
+
+
+def _index(holder: list[Any], step: str, pointer: str) -> int:
+    if not step.isdecimal() or int(step) >= len(holder):
+        raise PointerError(f"{pointer} leads nowhere in this record")
+    return int(step)
+
 
 Subject = dict[str, Any] | bytes
 """What a transform gets: the decoded record, or the bytes where they do not decode."""
@@ -138,3 +218,66 @@ def _json_or_text(text: str) -> Any:
         return orjson.loads(text)
     except orjson.JSONDecodeError:
         return text
+
+
+def load_function(named: str) -> Transform:
+    """The transform that ``FILE.py:function`` names. The file runs with this program's rights.
+
+    ``function(record)`` gets the decoded record as a dict, or the bytes where they do not decode;
+    it returns a dict, bytes, or None to leave the failure as it is. What it raises refuses that
+    record. Raises UsageError when there is no such function.
+    """
+    path_text, colon, name = named.rpartition(":")
+    if not colon or not path_text or not name.isidentifier():
+        raise UsageError(f"--transform {named}: write it like --transform fix.py:function")
+    path = Path(path_text)
+    source = _read(path, "--transform")
+    spec = importlib.util.spec_from_file_location("dlq_triage_transform", path)
+    if spec is None or spec.loader is None:
+        raise UsageError(f"--transform {path} is no Python file; its name must end in .py")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as exc:
+        raise UsageError(f"--transform {path} does not load: {_told(exc)}") from exc
+    function = getattr(module, name, None)
+    if not callable(function):
+        raise UsageError(f"--transform {path} has no function {name}")
+    return Transform(f"{path.name}:{name}", hashlib.sha256(source).digest(), _guarded(function))
+
+
+def load_mapping(path: Path) -> Transform:
+    """The transform of a TOML file. Raises UsageError."""
+    try:
+        return from_mapping(_read(path, "--mapping").decode(), path.name)
+    except (TransformInvalid, UnicodeDecodeError) as exc:
+        raise UsageError(f"--mapping {exc}") from exc
+
+
+def _guarded(function: Callable[[Any], Any]) -> Callable[[Subject], Subject | None]:
+    def apply(record: Subject) -> Subject | None:
+        try:
+            made = function(record)
+        except Exception as exc:
+            # It is the user's own code: whatever it raises is about this one record.
+            raise TransformFailed(f"the transform failed: {_told(exc)}") from exc
+        if made is None or isinstance(made, dict | bytes):
+            return made
+        raise TransformFailed(
+            f"the transform returned {type(made).__name__}; dict, bytes or None is due"
+        )
+
+    return apply
+
+
+def _read(path: Path, option: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as exc:
+        reason = (exc.strerror or str(exc)).lower()
+        raise UsageError(f"{option} {path} cannot be read ({reason})") from exc
+
+
+def _told(exc: Exception) -> str:
+    said = str(exc).strip().partition("\n")[0]
+    return f"{type(exc).__name__}: {said}" if said else type(exc).__name__

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from kite_kafka_io.client_log import ClientLog
+from kite_kafka_io.client import ClientLog
 from kite_kafka_io.dead_letters import Headers
 from kite_kafka_io.librdkafka.library import LIBRARY, Library
 from kite_kafka_io.librdkafka.producer_client import Client, Listener, ProducerClient

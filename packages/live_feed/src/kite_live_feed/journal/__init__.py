@@ -6,16 +6,13 @@ the acknowledged position (:class:`JournalReader`), publishes, and advances that
 """
 
 from kite_live_feed.errors import JournalFull, JournalLocked, JournalUnusable, RecordTooLarge
-from kite_live_feed.journal.chunk import Chunk, Damage
 from kite_live_feed.journal.cursor import AckCursor
 from kite_live_feed.journal.journal import Journal
-from kite_live_feed.journal.last_frames import LastFrame
 from kite_live_feed.journal.layout import START, Position, Record, RecordKind
-from kite_live_feed.journal.options import JournalOptions
 from kite_live_feed.journal.reader import JournalReader, read_file
-from kite_live_feed.journal.recovery import Recovery
-from kite_live_feed.journal.scan import warm_up
-from kite_live_feed.journal.segments import Segment, list_segments
+from kite_live_feed.journal.recovery import LastFrame, Recovery
+from kite_live_feed.journal.scan import Chunk, Damage, warm_up
+from kite_live_feed.journal.segments import JournalOptions, Segment, list_segments
 from kite_live_feed.journal.writer import JournalWriter
 
 __all__ = [

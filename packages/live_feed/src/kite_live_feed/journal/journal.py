@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from kite_live_feed.journal.cursor import AckCursor
-from kite_live_feed.journal.options import JournalOptions
 from kite_live_feed.journal.reader import JournalReader
 from kite_live_feed.journal.recovery import Recovery
 from kite_live_feed.journal.scan import warm_up
+from kite_live_feed.journal.segments import JournalOptions
 from kite_live_feed.journal.writer import JournalWriter
 
 

@@ -2,15 +2,57 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from pathlib import Path
+from typing import Final, NamedTuple
 
-from kite_live_feed.journal.last_frames import LastFrame
+import orjson
+
 from kite_live_feed.journal.layout import RecordKind
+from kite_live_feed.journal.reader import SegmentReader
 from kite_live_feed.journal.scan import FEED_SESSION, FIRST_SEQ, KIND, SHARD, TS_RECV_NS
-from kite_live_feed.journal.segment_reader import SegmentReader
 from kite_live_feed.journal.segments import Segment
+
+FILE_NAME: Final = "last_frames.json"
+"""Beside the segments: the last frame of each connection, for the gap event after a restart.
+
+A connection may have been silent for many segments, so its last frame need not be in those that
+recovery looks at. The file is replaced whenever a segment is opened, before its first record: with
+the frames of the newest segments it is complete, whenever the process ends. After a power failure,
+or where it could not be written, it may be an older one, and a gap then begins too early.
+"""
+
+
+class LastFrame(NamedTuple):
+    """The last frame of one connection."""
+
+    feed_session: int
+    ts_recv_ns: int
+    first_seq: int
+
+
+def read_last_frames(directory: Path) -> dict[int, LastFrame] | None:
+    """By shard; empty where there is no such file, None where it is damaged. Raises OSError."""
+    try:
+        found = orjson.loads((directory / FILE_NAME).read_bytes())
+        return {
+            int(shard): LastFrame(*(int(number) for number in numbers))
+            for shard, numbers in found.items()
+        }
+    except FileNotFoundError:
+        return {}
+    except (ValueError, TypeError, AttributeError):
+        return None
+
+
+def write_last_frames(directory: Path, frames: Mapping[int, tuple[int, int, int]]) -> None:
+    """Replace the file as a whole. Raises OSError."""
+    new = directory / f"{FILE_NAME}.new"
+    new.write_bytes(orjson.dumps({str(shard): list(frames[shard]) for shard in sorted(frames)}))
+    os.replace(new, directory / FILE_NAME)
+
 
 SEGMENTS_MAX: Final = 4
 """Segments looked at, newest first, until one holds a frame: bounds the time that a start takes."""

@@ -1,13 +1,51 @@
-"""Segment files: their names, which of them there are, and where their data end."""
+"""A journal's folder: its limits and lock, its segment files and where their data end."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
+from kite_live_feed.errors import JournalLocked, JournalUnusable
 from kite_live_feed.journal.layout import ANY_STAMP
+
+MIB: Final = 1024 * 1024
+GIB: Final = 1024 * MIB
+
+Sync = float | Literal["never", "always"]
+
+
+@dataclass(frozen=True, slots=True)
+class JournalOptions:
+    """Bounds of a journal; unacknowledged data are kept whatever ``retain_s`` says.
+
+    ``sync`` is the number of seconds between two fdatasync calls, made by a thread of their own;
+    a killed process loses nothing in any case, a power failure at most that long. ``"always"``
+    syncs within each append and blocks the event loop meanwhile; ``"never"`` leaves it to the
+    kernel.
+    """
+
+    segment_bytes: int = 64 * MIB
+    """Each segment is allocated at this size, so that a full disk shows before it is needed."""
+    max_bytes: int = 8 * GIB
+    """All segments together; the oldest acknowledged ones make room."""
+    retain_s: float = 24 * 3600.0
+    """Acknowledged segments older than this are removed."""
+    sync: Sync = 1.0
+
+    def __post_init__(self) -> None:
+        if self.segment_bytes < 4096:
+            raise ValueError(f"segment_bytes must be at least 4096, not {self.segment_bytes}")
+        if self.max_bytes < 2 * self.segment_bytes:
+            raise ValueError("max_bytes must be at least two segments")
+        if self.retain_s < 0:
+            raise ValueError("retain_s must not be negative")
+        if not isinstance(self.sync, str) and self.sync <= 0:
+            raise ValueError("sync must be a positive number of seconds, 'never' or 'always'")
+
 
 _NAME: Final = re.compile(r"([0-9]{12})-([0-9a-f]{8})\.journal")
 _BLOCK_BYTES: Final = 1024 * 1024
@@ -55,3 +93,29 @@ def used_bytes(fd: int, size: int) -> int:
             return start + used
         end = start
     return 0
+
+
+def lock_directory(directory: Path) -> int:
+    """Create the folder if need be and lock it; the descriptor that holds the lock, which the
+    kernel releases when the process dies.
+
+    Raises JournalLocked when another process (or another writer of this one) has it,
+    JournalUnusable when the folder cannot be made or written.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        fd = os.open(directory / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as exc:
+        raise JournalUnusable(directory, exc) from exc
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Overwritten in place, so that a restart on a full disk needs no new block.
+        os.pwrite(fd, b"%-20d" % os.getpid(), 0)
+    except BlockingIOError as exc:
+        holder = os.pread(fd, 20, 0).decode("ascii", "replace").strip()
+        os.close(fd)
+        raise JournalLocked(directory, holder) from exc
+    except OSError as exc:
+        os.close(fd)
+        raise JournalUnusable(directory, exc) from exc
+    return fd

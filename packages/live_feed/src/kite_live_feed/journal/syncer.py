@@ -6,8 +6,8 @@ import os
 import threading
 from pathlib import Path
 
-from kite_live_feed.journal.last_frames import FILE_NAME
-from kite_live_feed.journal.options import Sync
+from kite_live_feed.journal.recovery import FILE_NAME
+from kite_live_feed.journal.segments import Sync
 
 
 class Syncer:

@@ -20,7 +20,6 @@ from typing import Final
 
 from kite_live_feed.errors import JournalFull, JournalUnusable, RecordTooLarge
 from kite_live_feed.journal.cursor import AckCursor
-from kite_live_feed.journal.last_frames import LastFrame, read_last_frames, write_last_frames
 from kite_live_feed.journal.layout import (
     HEADER_BYTES,
     HEADER_CRC,
@@ -34,10 +33,14 @@ from kite_live_feed.journal.layout import (
     pack_record,
     too_large,
 )
-from kite_live_feed.journal.lock import lock_directory
-from kite_live_feed.journal.options import JournalOptions
-from kite_live_feed.journal.recovery import recover
-from kite_live_feed.journal.segments import Segment, list_segments, segment_path
+from kite_live_feed.journal.recovery import LastFrame, read_last_frames, recover, write_last_frames
+from kite_live_feed.journal.segments import (
+    JournalOptions,
+    Segment,
+    list_segments,
+    lock_directory,
+    segment_path,
+)
 from kite_live_feed.journal.syncer import Syncer
 
 NS_PER_SECOND: Final = 1_000_000_000

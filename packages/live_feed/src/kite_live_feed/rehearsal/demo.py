@@ -17,11 +17,11 @@ from kite_contracts.tick_batch import TickMode, Verdict
 from kite_kafka_io.framing import Framing
 from kite_kafka_io.settings import KafkaSettings
 from kite_live_feed.bridge import Bridge
-from kite_live_feed.bridge_parts import BridgeParts
+from kite_live_feed.connections import BridgeParts
 from kite_live_feed.journal import Journal, JournalOptions
-from kite_live_feed.journal.options import MIB
+from kite_live_feed.journal.segments import MIB
 from kite_live_feed.proof.ledger import Ledger
-from kite_live_feed.proof.read_topics import mark_topics, read_back
+from kite_live_feed.proof.readback import mark_topics, read_back
 from kite_live_feed.topics import Topics
 from kite_runtime.clock import SystemClock
 from kite_simulator import Fault, FaultKind, SimulatorOptions, SimulatorServer

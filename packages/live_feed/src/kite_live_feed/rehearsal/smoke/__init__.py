@@ -1,2 +1,2 @@
-"""The seeded producer: ``feed`` makes the market and its faults, ``bars`` its minute bars, ``run``
-sends both through the bridge and reads them back."""
+"""The seeded producer: ``market_feed`` makes the market, its faults and its minute bars; ``run``
+sends them through the bridge and reads them back."""

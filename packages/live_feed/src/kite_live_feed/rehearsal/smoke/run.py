@@ -1,42 +1,40 @@
-"""Sends the seeded market through journal and pump into Kafka, and reads it back."""
+"""Sends the seeded market through journal and pump into Kafka, and reads it back.
+
+The fault script causes four reason codes by itself, three of decoding and SEMANTIC_RANGE. So that a
+smoke has every one, it also writes a dead letter of each other code as the stages behind the feed
+would. Each letter is compared with the reason intended for it, which comes from the fault script,
+not from the decoder.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from kite_contracts.reasons import ReasonCode
 from kite_kafka_io.codec import AvroCodec
 from kite_kafka_io.consumer import RecordReader
-from kite_kafka_io.delivery import Delivery
+from kite_kafka_io.dead_letters import DeadLetter
+from kite_kafka_io.errors import MalformedRecord
 from kite_kafka_io.framing import Framing
-from kite_kafka_io.producer import RecordProducer
+from kite_kafka_io.producer import Delivery, RecordProducer
 from kite_kafka_io.settings import KafkaSettings
 from kite_live_feed.bridge import warm_up
 from kite_live_feed.counters import Counters
 from kite_live_feed.errors import KafkaUnreachable
 from kite_live_feed.intake import Intake
 from kite_live_feed.journal import Journal, JournalOptions
-from kite_live_feed.journal.options import MIB
+from kite_live_feed.journal.segments import MIB
 from kite_live_feed.proof.ledger import Ledger
-from kite_live_feed.proof.read_topics import Mark, mark_topics, read_back
+from kite_live_feed.proof.readback import Mark, mark_topics, read_back
 from kite_live_feed.pump import Pump, make_pump
 from kite_live_feed.rehearsal.demo import demo_plan
-from kite_live_feed.rehearsal.smoke.bars import SOURCE
-from kite_live_feed.rehearsal.smoke.feed import Frame, SmokeFeed
-from kite_live_feed.rehearsal.smoke.letters import (
-    Identity,
-    SmokeLetter,
-    identity,
-    letter_problems,
-    read_letters,
-)
-from kite_live_feed.rehearsal.smoke.stages import stage_letters
-from kite_live_feed.topics import Topics
+from kite_live_feed.rehearsal.smoke.market_feed import SOURCE, Frame, SmokeFeed
+from kite_live_feed.topics import TICKS, Topics
 from kite_simulator import Fault
 
 FEED: Final = "smoke"
@@ -146,7 +144,7 @@ def run_smoke(
 
 def _finish(pump: Pump, journal: Journal, kafka: KafkaSettings) -> None:
     ends_s = time.monotonic() + DEADLINE_S
-    while not pump.idle or journal.cursor.position < journal.writer.end:
+    while not pump.done(journal.writer.end):
         if time.monotonic() > ends_s:
             raise KafkaUnreachable(
                 f"Kafka at {kafka.bootstrap} has not acknowledged everything within "
@@ -218,3 +216,127 @@ def _digest(
         for value in of_partition:
             update(value)
     return sum(map(len, values.values()))
+
+
+Identity = tuple[str | None, int | None, int | None]
+"""A dead letter's own: (origin topic, origin offset, None), or (None, feed session, feed seq)."""
+
+
+@dataclass(frozen=True, slots=True)
+class SmokeLetter:
+    """One dead letter in its topic; ``found`` is what its header says."""
+
+    topic: str
+    partition: int
+    offset: int
+    feed_session: int | None
+    feed_seq: int | None
+    intended: str
+    found: str
+
+    def line(self) -> dict[str, Any]:
+        """As one JSON object."""
+        return asdict(self)
+
+
+def identity(letter: DeadLetter) -> Identity:
+    """What tells the letter from the others of a run, wherever it lies."""
+    if letter.origin_topic is not None:
+        return letter.origin_topic, letter.origin_offset, None
+    return None, letter.feed_session, letter.feed_seq
+
+
+def read_letters(
+    kafka: KafkaSettings, topic: str, since: dict[int, int], intended: dict[Identity, ReasonCode]
+) -> list[SmokeLetter]:
+    """The letters of ``intended`` in ``topic`` since these offsets; others are passed over.
+
+    A letter that was sent twice after a restart is there twice.
+    """
+    found: list[SmokeLetter] = []
+    with RecordReader(kafka, [topic], from_offsets=since, until_end=True) as records:
+        for record in records:
+            try:
+                letter = record.dead_letter()
+            except MalformedRecord:
+                continue
+            code = intended.get(identity(letter))
+            if code is not None:
+                found.append(
+                    SmokeLetter(
+                        record.topic,
+                        record.partition,
+                        record.offset,
+                        letter.feed_session,
+                        letter.feed_seq,
+                        str(code),
+                        letter.reason,
+                    )
+                )
+    return sorted(found, key=lambda each: (each.topic, each.partition, each.offset))
+
+
+def letter_problems(letters: Iterable[SmokeLetter], intended: int) -> list[str]:
+    """Every letter whose reason is another, and how many of ``intended`` ones are missing."""
+    chosen = list(letters)
+    wrong = [
+        f"{each.topic}/{each.partition} offset {each.offset} has the reason {each.found}, "
+        f"but the fault script means {each.intended}"
+        for each in chosen
+        if each.found != each.intended
+    ]
+    if len(chosen) < intended:
+        wrong.append(f"dead letters found: {len(chosen)}, but the fault script causes {intended}")
+    return wrong
+
+
+LARGE_BYTES: Final = 100_000
+UNKNOWN_SCHEMA: Final = b"\xc3\x01smoke-no"
+"""A framing whose fingerprint is no contract's."""
+
+_MESSAGES: Final = {
+    ReasonCode.UNCLASSIFIED: ("the stage gave no reason", None),
+    ReasonCode.SCHEMA_UNKNOWN_ID: ("the value names a schema that is not known here", None),
+    ReasonCode.SCHEMA_INVALID: ("the value does not fit its schema", None),
+    ReasonCode.SEMANTIC_STALE: ("the tick is 86400 s old, and the live topic takes 300 s", None),
+    ReasonCode.VOLUME_REGRESSION: ("the day's volume fell from 1200 to 1100", "/trade/volume_day"),
+    ReasonCode.OUT_OF_SESSION: ("2026-01-05 03:00 IST is in no session of NSE", "/ts_event_ns"),
+    ReasonCode.REF_UNKNOWN_INSTRUMENT: ("no instrument has this token today", "/instrument_token"),
+    ReasonCode.SINK_TRANSIENT: ("the database did not answer within 5 s", None),
+    ReasonCode.SINK_PERMANENT: ("the target refuses the row: 23514", None),
+    ReasonCode.TOO_LARGE: (f"a record of {LARGE_BYTES} bytes is above the target's limit", None),
+    ReasonCode.JOURNAL_CORRUPT: ("the checksum of the record fails", None),
+    ReasonCode.AUTH: ("the target refused the credentials", None),
+}
+
+
+def stage_letters(tick: dict[str, Any], failed_ns: int) -> list[tuple[ReasonCode, DeadLetter]]:
+    """One dead letter of each code that a stage behind the feed gives, about this Tick record.
+
+    Each is told from the others by its ``origin_offset``. ``failed_ns`` is when it failed.
+    """
+    good = AvroCodec().encode("tick", tick, 1)
+    raw = {
+        ReasonCode.SCHEMA_UNKNOWN_ID: UNKNOWN_SCHEMA + good[len(UNKNOWN_SCHEMA) :],
+        ReasonCode.SCHEMA_INVALID: good[:-1],
+        ReasonCode.TOO_LARGE: good + bytes(LARGE_BYTES - len(good)),
+        ReasonCode.JOURNAL_CORRUPT: b"KJ" + bytes(range(62)),
+    }
+    return [
+        (
+            code,
+            DeadLetter(
+                raw=raw.get(code, good),
+                reason=str(code),
+                message=message,
+                error_path=path,
+                contract="tick.v1",
+                first_failure_ns=failed_ns,
+                unit="journal" if code is ReasonCode.JOURNAL_CORRUPT else "record",
+                origin_topic=TICKS,
+                origin_partition=0,
+                origin_offset=offset,
+            ),
+        )
+        for offset, (code, (message, path)) in enumerate(_MESSAGES.items())
+    ]

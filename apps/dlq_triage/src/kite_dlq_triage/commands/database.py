@@ -1,0 +1,169 @@
+"""What the commands on stored failures share: options, the way into the database, selections."""
+
+from __future__ import annotations
+
+import getpass
+import re
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from kite_bars_store.database import Connection, connect
+from kite_bars_store.failures import FailureStore, Selection, Status, Summary
+from kite_contracts.reasons import ReasonCode
+from kite_dlq_triage.commands.options import settings_of, span_of
+from kite_runtime.errors import NotFound, UsageError
+
+APPLICATION: Final = "dlq_triage"
+IDS_MAX: Final = 10_000
+_BIGINT_DIGITS: Final = 18
+_PLACE: Final = re.compile(r"(.{1,249})/([0-9]{1,9})/([0-9]{1,18})")
+_US: Final = 1000
+
+Ids = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[ID]...",
+        help="Failures, by number or as TOPIC/PARTITION/OFFSET.",
+        show_default=False,
+    ),
+]
+One = Annotated[
+    str, typer.Argument(metavar="ID", help="A failure, by number or as TOPIC/PARTITION/OFFSET.")
+]
+Group = Annotated[
+    str | None,
+    typer.Option("--group", "-g", metavar="FINGERPRINT", help="Every failure of this group."),
+]
+Reason = Annotated[
+    str | None, typer.Option("--reason", metavar="CODE", help="Only this reason code.")
+]
+Topic = Annotated[
+    str | None, typer.Option("--topic", "-t", metavar="NAME", help="Only this dead-letter topic.")
+]
+State = Annotated[
+    Status | None, typer.Option("--status", help="Only failures that stand so.", show_default=False)
+]
+Since = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="TIME",
+        help="Not before this time (2026-11-23T09:15+05:30; UTC without a zone) or age (2h, 7d).",
+    ),
+]
+Before = Annotated[
+    str | None, typer.Option("--until", metavar="TIME", help="Before this time or age.")
+]
+Who = Annotated[
+    str | None,
+    typer.Option("--who", metavar="NAME", help="Who decides. Default: the user logged in."),
+]
+Note = Annotated[
+    str, typer.Option("--note", "-m", metavar="TEXT", help="Why; kept in the history.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+
+
+@contextmanager
+def database(root: Path) -> Iterator[Connection]:
+    """A connection to the database of the settings, with tables of this version."""
+    dsn = settings_of(root).require_postgres()
+    with closing(connect(dsn, application_name=APPLICATION)) as connection:
+        FailureStore(connection).check()
+        yield connection
+
+
+def user(who: str | None) -> str:
+    """Who is at work. Raises UsageError when nothing says it."""
+    if who is not None and not who.strip():
+        raise UsageError("--who is empty; give a name")
+    try:
+        return who.strip() if who is not None else getpass.getuser()
+    except (OSError, KeyError):
+        raise UsageError("nothing says who you are; give --who NAME") from None
+
+
+def id_of(store: FailureStore, text: str) -> int:
+    """The id that the words of a person mean. Raises UsageError and NotFound."""
+    if text.isascii() and text.isdigit() and len(text) <= _BIGINT_DIGITS:
+        return int(text)
+    place = _PLACE.fullmatch(text)
+    if place is None:
+        raise UsageError(f"{text[:80]!r} is no failure: give its number or TOPIC/PARTITION/OFFSET")
+    found = store.find(place[1], int(place[2]), int(place[3]))
+    if not found:
+        raise NotFound(f"no failure of {text} is stored; `dlq_triage consume` stores them")
+    return found[0]
+
+
+def selection(
+    store: FailureStore,
+    ids: list[str] | None,
+    *,
+    group: str | None = None,
+    reason: str | None = None,
+    topic: str | None = None,
+    status: Status | None = None,
+    since: str | None = None,
+    until: str | None = None,
+) -> Selection:
+    """What the options choose. Raises UsageError when they choose nothing, or everything."""
+    if not any((ids, group, reason, topic, status, since, until)):
+        raise UsageError("name what is meant: IDs, --group or a filter such as --reason")
+    if ids is not None and len(ids) > IDS_MAX:
+        raise UsageError(f"{len(ids)} ids are too many at once; use --group or a filter")
+    first, last = times(since, until)
+    chosen = Selection(
+        ids=tuple(id_of(store, each) for each in ids) if ids else None,
+        fingerprint=group,
+        reason=None if reason is None else code(reason),
+        topic=topic,
+        status=status,
+        since=first,
+        until=last,
+    )
+    if group is not None and store.group(group) is None:
+        raise NotFound(f"no group {group} is stored; `dlq_triage groups` lists them")
+    if chosen.ids is not None:
+        missing = set(chosen.ids) - {one.failure_id for one in _those(store, chosen.ids)}
+        if missing:
+            raise NotFound(f"no failure {min(missing)} is stored; `dlq_triage groups` shows some")
+    return chosen
+
+
+def code(reason: str) -> str:
+    """The reason code. Raises UsageError."""
+    if reason not in ReasonCode.__members__:
+        raise UsageError(
+            f"--reason {reason[:60]} is no reason code; `dlq_triage reasons` lists them"
+        )
+    return reason
+
+
+def times(since: str | None, until: str | None) -> tuple[datetime | None, datetime | None]:
+    """The times that the options mean. Raises UsageError."""
+    # Of two topics an offset would be ambiguous, and here it has no meaning either.
+    span = span_of(None, since, until, topics=2, now_ns=time.time_ns())
+    return _time(span.from_ns), _time(span.until_ns)
+
+
+def moment(time: datetime) -> str:
+    """A time for a person, in UTC."""
+    return time.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _those(store: FailureStore, ids: tuple[int, ...]) -> list[Summary]:
+    return store.summaries(Selection(ids=ids), limit=IDS_MAX)
+
+
+def _time(time_ns: int | None) -> datetime | None:
+    if time_ns is None:
+        return None
+    seconds, rest = divmod(time_ns, 10**9)
+    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest // _US)

@@ -1,0 +1,230 @@
+"""The pages of docs/reference, out of the code: commands, variables, metrics, contracts.
+
+    ./pants script docs/generate.py -- "$PWD/docs/reference"      # = make docs-reference
+
+A test compares each page with what this makes.
+"""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from inspect import cleandoc
+from pathlib import Path
+from typing import Any, Final
+
+import typer
+from rich.table import Table
+from typer.main import get_command
+
+import kite_contracts.cli
+import kite_contracts.migrations.cli
+import kite_devstack.cli
+import kite_dlq_triage.cli
+import kite_hist_merge.cli
+import kite_instruments.cli
+import kite_ws_bridge.cli
+from kite_contracts.mapping import load_mapping
+from kite_contracts.store import Contract, packaged
+from kite_contracts.tables import fields_table, topics_table
+from kite_contracts.topics import load_topics
+from kite_live_feed.counters import Counters
+from kite_live_feed.metrics import BridgeMetrics
+
+VARIABLES: Final = Path(__file__).with_name("variables.toml")
+"""Until the programs' settings are declared as tables in the code."""
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A command line and how it is started in a checkout."""
+
+    place: str
+    app: Callable[[], Any]
+
+
+PROGRAMS: Final = (
+    Program("apps/ws_bridge", kite_ws_bridge.cli.PROGRAM.app),
+    Program("apps/instruments", kite_instruments.cli.PROGRAM.app),
+    Program("apps/hist_merge", kite_hist_merge.cli.PROGRAM.app),
+    Program("apps/dlq_triage", kite_dlq_triage.cli.PROGRAM.app),
+    Program("packages/contracts", lambda: kite_contracts.cli.app),
+    Program("packages/contracts/migrate", lambda: kite_contracts.migrations.cli.app),
+    Program("packages/devstack", lambda: kite_devstack.cli.app),
+)
+
+
+def pages() -> dict[str, str]:
+    """Each page's file name and its text."""
+    return {
+        "commands.md": commands_page(),
+        "environment.md": environment_page(),
+        "metrics.md": metrics_page(),
+        "contracts.md": contracts_page(),
+    }
+
+
+def commands_page() -> str:
+    """Every command with its arguments and options."""
+    lines = _head(
+        "Commands",
+        "`--help` and `--version` are everywhere; `--debug` shows the traceback of an error.",
+        "Exit codes are [these](../operating.md#exit-codes).",
+    )
+    for program in PROGRAMS:
+        root = get_command(program.app())
+        lines += ["", f"## {root.name}", "", _text(root.help), ""]
+        lines += [f"In a checkout: `./pants run {program.place} -- COMMAND`."]
+        for words, command in _commands(root):
+            lines += ["", f"### {root.name} {words}", "", _text(command.help)]
+            rows = [row for param in command.params if (row := _parameter(command, param))]
+            if rows:
+                lines += ["", *_table(("Argument or option", "Default", "Meaning"), rows)]
+    return "\n".join(lines) + "\n"
+
+
+def environment_page() -> str:
+    """Every variable with its default, grouped as docs/variables.toml has them."""
+    lines = _head(
+        "Environment variables",
+        "A program reads the environment, then `.infra/.env`, then `.env`, then what `make up`",
+        "wrote into `.infra/local.env`; the first one that has the variable counts. A faulty value",
+        "is exit code 78 with a sentence that names it.",
+    )
+    for group in load_variables():
+        lines += ["", f"## {group['title']}", "", f"Read by {group['read_by']}.", ""]
+        rows = [
+            (f"`{each['name']}`", each.get("default", ""), each["meaning"])
+            for each in group["variable"]
+        ]
+        lines += _table(("Variable", "Default", "Meaning"), rows)
+    return "\n".join(lines) + "\n"
+
+
+def load_variables() -> list[dict[str, Any]]:
+    """The groups of variables. When the settings of the programs are declared as tables of the code,
+    those take the place of the file."""
+    groups: list[dict[str, Any]] = tomllib.loads(VARIABLES.read_text("utf-8"))["group"]
+    return groups
+
+
+def metrics_page() -> str:
+    """What each metric of a running bridge means."""
+    lines = _head(
+        "Metrics of the bridge",
+        "`/metrics` on `WS_BRIDGE_PORT`. Counters begin at 0 with each process, so alerts use",
+        "`increase` and `rate`. `kite_build_info{program,version,revision}` is always 1 and shows",
+        "what runs. `dlq_triage consume` has [metrics](../dead-letters.md#keeping-them-consume) too.",
+    )
+    return "\n".join([*lines, "", *metric_table()]) + "\n"
+
+
+def metric_table() -> list[str]:
+    """A row a metric: name, kind, sentence."""
+    names = {"counter": "{}_total", "gauge": "{}", "histogram": "{}_bucket, _sum, _count"}
+    rows = [
+        (f"`{names[family.type].format(family.name)}`", family.type, family.documentation)
+        for family in BridgeMetrics(Counters(), lambda: None).collect()
+    ]
+    return _table(("Metric", "Kind", "Meaning"), rows)
+
+
+def contracts_page() -> str:
+    """The topics, and every field of the newest version of every contract."""
+    store = packaged()
+    lines = _head(
+        "Contracts and topics", "What they mean and how they change: [contracts](../contracts.md)."
+    )
+    lines += ["", "## Topics", ""]
+    lines += _of_rich(topics_table(load_topics()))
+    for contract in _newest(store):
+        lines += ["", f"## {contract.name}", "", contract.avro.get("doc", ""), ""]
+        lines += [f"A value begins with `{contract.single_object_prefix.hex(' ')}`.", ""]
+        lines += _of_rich(fields_table(contract, load_mapping(store.directory, contract)))
+    return "\n".join(lines) + "\n"
+
+
+def _head(title: str, *text: str) -> list[str]:
+    note = "Written by `make docs-reference` from the code; a test fails when they differ."
+    return [f"# {title}", "", note, "", *text]
+
+
+def _of_rich(table: Table) -> list[str]:
+    """What a command shows as a table, in Markdown. Cells are code but for the last, a sentence."""
+    columns = [[str(cell) for cell in column.cells] for column in table.columns]
+    columns[:-1] = [[f"`{cell}`" if cell else "" for cell in column] for column in columns[:-1]]
+    return _table(
+        [str(column.header) for column in table.columns], list(zip(*columns, strict=True))
+    )
+
+
+def _newest(store: Any) -> list[Contract]:
+    newest: dict[str, Contract] = {}
+    for contract in store:
+        newest[contract.subject] = contract
+    return list(newest.values())
+
+
+def _value_name(command: Any, param: Any) -> str:
+    """What stands for an option's value, as --help shows it."""
+    if param.metavar:
+        return str(param.metavar)
+    shown = str(param.display_type(typer.Context(command)))
+    if "|" in shown:
+        return shown.removeprefix("list[").removesuffix("]")
+    kind = shown.strip("<>").removeprefix("list[").removesuffix("]").split()[0].lower()
+    return {"int": "N", "float": "N", "str": "TEXT", "path": "PATH"}.get(kind, kind.upper())
+
+
+def _commands(command: Any, before: str = "") -> Iterator[tuple[str, Any]]:
+    """Every command below ``command`` with its words, groups opened."""
+    for name, each in command.commands.items():
+        if each.hidden:
+            continue
+        if hasattr(each, "commands"):
+            yield from _commands(each, f"{before}{name} ")
+        else:
+            yield f"{before}{name}", each
+
+
+def _parameter(command: Any, param: Any) -> tuple[str, str, str] | None:
+    """The row of an argument or option; None for what every command has."""
+    if getattr(param, "hidden", False) or "--help" in param.opts:
+        return None
+    if param.param_type_name == "argument":
+        name = f"`{param.metavar or param.name.upper()}`"
+    else:
+        shown = "" if param.is_flag else " " + _value_name(command, param)
+        name = ", ".join(f"`{each}{shown}`" for each in (*param.opts, *param.secondary_opts))
+    return name, _default(param), _text(getattr(param, "help", None))
+
+
+def _default(param: Any) -> str:
+    if param.required:
+        return "required"
+    if param.default is None or callable(param.default) or param.default in ((), [], "", False):
+        return ""
+    return f"`{param.default}`"
+
+
+def _text(text: str | None) -> str:
+    """Help as one paragraph of Markdown."""
+    return " ".join(cleandoc(text or "").split())
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    lines = [head, ["---"] * len(head), *rows]
+    return ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in lines]
+
+
+def write(folder: Path, texts: Mapping[str, str]) -> None:
+    """Write the pages into ``folder``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in texts.items():
+        (folder / name).write_text(text, "utf-8")
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]), pages())

@@ -1,0 +1,275 @@
+"""Whether Kafka is there and has the topics, before anything is sent or read."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+from uuid import UUID
+
+from confluent_kafka import (
+    OFFSET_INVALID,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    TopicCollection,
+    TopicPartition,
+)
+from confluent_kafka.admin import AclOperation, AdminClient  # type: ignore[attr-defined]
+
+from kite_kafka_io.client import ClientLog
+from kite_kafka_io.errors import BrokerUnreachable, KafkaIoError, NotAllowed, UnknownTopic
+from kite_kafka_io.settings import KafkaSettings
+from kite_runtime.errors import ConfigurationError
+
+_64_BITS: Final = 2**64 - 1
+_MISSING: Final = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)
+_REFUSED: Final = (
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.GROUP_AUTHORIZATION_FAILED,
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+    KafkaError.SASL_AUTHENTICATION_FAILED,
+    KafkaError._AUTHENTICATION,
+)
+LASTING: Final = frozenset((*_MISSING, *_REFUSED))
+"""Codes of errors that waiting does not cure."""
+
+
+def explain(
+    error: KafkaError | None,
+    bootstrap: str,
+    topic: str | None = None,
+    *,
+    group: str | None = None,
+    detail: str | None = None,
+) -> KafkaIoError:
+    """What Kafka's answer means, as an error to raise: what is wrong, where, and what to do.
+
+    ``error`` None: the topic is not in the broker's list. ``detail`` says more than the error does.
+    """
+    if topic is not None and (error is None or error.code() in _MISSING):
+        return UnknownTopic(f"topic {topic} does not exist at {bootstrap}; create it with make up")
+    assert error is not None, "only a topic can be missing without an error"
+    text = detail if detail is not None else error.str()
+    if error.code() in _REFUSED:
+        of = f"topic {topic}" if topic is not None else f"group {group}" if group else "that"
+        return NotAllowed(
+            f"Kafka at {bootstrap} refuses {of} to this user ({text}); "
+            "give it the right, or correct KAFKA_SASL_USERNAME and _PASSWORD"
+        )
+    of = f" for {topic}" if topic is not None else ""
+    return BrokerUnreachable(f"no Kafka broker answers{of} at {bootstrap} ({text})")
+
+
+def check_topics(
+    settings: KafkaSettings,
+    names: Iterable[str],
+    timeout_s: float = 10.0,
+    *,
+    logger: logging.Logger | None = None,
+) -> dict[str, int]:
+    """The number of partitions of each topic in ``names``.
+
+    Raises BrokerUnreachable if no broker answers within ``timeout_s`` seconds, UnknownTopic or
+    NotAllowed for the first topic that is not to be had, and ConfigurationError if librdkafka
+    refuses the settings.
+    """
+    complaints: list[str] = []
+    client = _client(settings, complaints, logger)
+    topics = _metadata(client, settings, complaints, timeout_s).topics
+    found: dict[str, int] = {}
+    for name in names:
+        if name not in topics or topics[name].error is not None:
+            error = topics[name].error if name in topics else None
+            raise explain(error, settings.bootstrap, name)
+        found[name] = len(topics[name].partitions)
+    return found
+
+
+def write_problems(
+    settings: KafkaSettings,
+    names: Sequence[str],
+    timeout_s: float = 5.0,
+    *,
+    logger: logging.Logger | None = None,
+) -> dict[str, str]:
+    """Why nothing can be written to a topic, one sentence for each of ``names`` that is missing or
+    that this user has no right to write to; a topic that can be written to is left out.
+
+    Raises BrokerUnreachable, and ConfigurationError if librdkafka refuses the settings.
+    """
+    complaints: list[str] = []
+    client = _client(settings, complaints, logger)
+    metadata = _metadata(client, settings, complaints, timeout_s)
+    missing = {
+        name: str(explain(None, settings.bootstrap, name))
+        for name in names
+        if name not in metadata.topics
+    }
+    if metadata.controller_id not in metadata.brokers:
+        return missing  # librdkafka's broker for tests: none there answers an admin client
+    asked = client.describe_topics(
+        TopicCollection(topic_names=list(names)),
+        include_authorized_operations=True,
+        request_timeout=timeout_s,
+    )
+    found: dict[str, str] = {}
+    for name, answer in asked.items():
+        where = f"topic {name} at {settings.bootstrap}"
+        try:
+            rights = answer.result(timeout=timeout_s).authorized_operations
+        except KafkaException as exc:
+            error = exc.args[0]
+            if error.code() in _MISSING:
+                found[name] = str(explain(error, settings.bootstrap, name))
+            elif error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+                found[name] = f"{where} is hidden from this user; grant it the right to write"
+            else:
+                raise BrokerUnreachable(f"{where} is not described: {error.str()}") from exc
+        except TimeoutError as exc:
+            raise BrokerUnreachable(f"no Kafka broker answers at {settings.bootstrap}") from exc
+        else:
+            if rights and AclOperation.WRITE not in rights:
+                found[name] = f"{where} may not be written by this user; grant it the right"
+    return found
+
+
+def topic_ids(
+    settings: KafkaSettings,
+    names: Sequence[str],
+    timeout_s: float = 10.0,
+    *,
+    logger: logging.Logger | None = None,
+) -> dict[str, UUID]:
+    """The id that Kafka gave each topic when it was created; a topic made anew has another one.
+
+    All zero where the broker tells none. Raises what ``check_topics`` raises.
+    """
+    if not names:
+        return {}
+    complaints: list[str] = []
+    client = _client(settings, complaints, logger)
+    asked = client.describe_topics(
+        TopicCollection(topic_names=list(names)), request_timeout=timeout_s
+    )
+    found: dict[str, UUID] = {}
+    for name, answer in asked.items():
+        try:
+            found[name] = _uuid(answer.result(timeout=timeout_s).topic_id)
+        except KafkaException as exc:
+            raise explain(exc.args[0], settings.bootstrap, name) from exc
+        except TimeoutError as exc:
+            raise BrokerUnreachable(f"no Kafka broker answers at {settings.bootstrap}") from exc
+    return found
+
+
+def _metadata(
+    client: AdminClient, settings: KafkaSettings, complaints: list[str], timeout_s: float
+) -> Any:
+    try:
+        return client.list_topics(timeout=timeout_s)
+    except KafkaException as exc:
+        client.poll(0)
+        detail = complaints[0] if complaints else None
+        raise explain(exc.args[0], settings.bootstrap, detail=detail) from exc
+
+
+def _uuid(topic_id: Any) -> UUID:
+    high, low = topic_id.get_most_significant_bits(), topic_id.get_least_significant_bits()
+    return UUID(int=(high & _64_BITS) << 64 | (low & _64_BITS))
+
+
+def _client(
+    settings: KafkaSettings, complaints: list[str], logger: logging.Logger | None
+) -> AdminClient:
+    log = ClientLog(logger if logger is not None else logging.getLogger(__name__))
+    config: dict[str, Any] = {
+        **settings.client_config(),
+        "error_cb": lambda error: complaints.append(error.str()),
+        "topic.metadata.refresh.interval.ms": -1,
+    }
+    try:
+        return AdminClient(config, logger=log)
+    except (KafkaException, ValueError, TypeError) as exc:
+        raise ConfigurationError(f"the Kafka settings are refused: {exc}") from exc
+
+
+_CALL_S: Final = 5.0
+_PAUSE_S: Final = 0.1
+_STARTING: Final = (
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+)
+"""What a Kafka that has just started answers those who ask for a group."""
+_PASSING: Final = (
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError._TRANSPORT,
+)
+
+
+def end_offsets(settings: KafkaSettings, topic: str, timeout_s: float = 10.0) -> dict[int, int]:
+    """Partition → offset of the next record to be written; for ``from_offsets`` of a reader.
+
+    A topic that was made a moment ago may have no leader yet: that is waited for. Raises
+    BrokerUnreachable and UnknownTopic.
+    """
+    ends_s = time.monotonic() + timeout_s
+    partitions = check_topics(settings, [topic], timeout_s)[topic]
+    config = {**settings.client_config(), "group.id": "kafka-io-no-group"}
+    consumer = Consumer(config, logger=ClientLog(logging.getLogger(__name__)))
+    try:
+        return {
+            number: watermarks(consumer, TopicPartition(topic, number), settings, ends_s)[1]
+            for number in range(partitions)
+        }
+    finally:
+        consumer.close()
+
+
+def watermarks(
+    consumer: Consumer, place: TopicPartition, settings: KafkaSettings, ends_s: float
+) -> tuple[int, int]:
+    """First offset and the one after the last; tried until ``time.monotonic()`` is ``ends_s``.
+
+    ``consumer`` must have nothing assigned yet. Raises BrokerUnreachable, UnknownTopic and
+    NotAllowed.
+    """
+    while True:
+        try:
+            return consumer.get_watermark_offsets(place, timeout=_CALL_S)
+        except KafkaException as exc:
+            error = exc.args[0]
+            if time.monotonic() < ends_s and error.code() in _PASSING:
+                consumer.poll(_PAUSE_S)
+                continue
+            raise explain(error, settings.bootstrap, place.topic) from exc
+
+
+def committed_offsets(
+    consumer: Consumer, places: Sequence[tuple[str, int]], timeout_s: float
+) -> dict[tuple[str, int], int]:
+    """Where the consumer's group left off, of those (topic, partition) where it ever was.
+
+    Asked again while Kafka is still looking for the group. ``consumer`` must have nothing assigned
+    yet. Raises KafkaException, also when that takes longer than ``timeout_s``.
+    """
+    ends_s = time.monotonic() + timeout_s
+    asked = [TopicPartition(*place) for place in places]
+    while True:
+        left_s = max(_PAUSE_S, ends_s - time.monotonic())
+        try:
+            found = consumer.committed(asked, timeout=left_s)
+        except KafkaException as exc:
+            if exc.args[0].code() not in _STARTING or time.monotonic() >= ends_s:
+                raise
+            consumer.poll(_PAUSE_S)
+            continue
+        return {
+            (each.topic, each.partition): each.offset
+            for each in found
+            if each.offset != OFFSET_INVALID
+        }
