@@ -5,12 +5,12 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterable, Sequence
-from decimal import Decimal
 from pathlib import Path
 from typing import Final
 
 from kite_bar_history.protocol import RefusedLine
 from kite_bars_store.bars import NO_OI, RefusedRow, SourceBars
+from kite_bars_store.instruments import price
 from kite_contracts.sessions.model import ist
 from kite_runtime.errors import OutputUnusable
 
@@ -53,7 +53,7 @@ def plain(bars: SourceBars, row: int) -> str:
     scale = 0 if instrument is None else instrument.price_scale
     names = ("", "") if instrument is None else (instrument.exchange, instrument.tradingsymbol)
     prices = [
-        f"{Decimal(int(getattr(columns, name)[row])).scaleb(-scale):f}"
+        f"{price(int(getattr(columns, name)[row]), scale):f}"
         for name in ("open", "high", "low", "close")
     ]
     oi = int(columns.oi[row])

@@ -18,6 +18,7 @@ from kite_bars_store.bars.merging import Setting, merge
 from kite_bars_store.bars.observations import word_keys
 from kite_bars_store.bars.quality import rescaled
 from kite_bars_store.bars.records import Flag
+from kite_bars_store.instruments import price
 from kite_contracts.sessions import SessionCalendar
 
 
@@ -122,5 +123,5 @@ def _add_pairs(found: Comparison, chunk: Chunk) -> None:
     found.within_one_tick += int((gaps <= tick).sum())
     found.volume_equal += int(same.sum())
     for each in np.unique(scale).tolist():
-        largest = Decimal(int(gaps[scale == each].max())).scaleb(-each)
+        largest = price(int(gaps[scale == each].max()), each)
         found.largest_difference = max(found.largest_difference, largest)

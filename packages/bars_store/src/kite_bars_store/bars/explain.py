@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import Any, Final, Protocol
 
 from kite_bars_store.bars import Field, Flag, Limits, MergeRules, Observation, Verdict
+from kite_bars_store.instruments import price
 from kite_contracts.sessions import IST
 
 _POINTS: Final = 10_000
@@ -94,11 +95,6 @@ class Difference:
         return f"{self.field} {self.won:f} against {self.other:f} ({apart})"
 
 
-def price(value: int, scale: int) -> Decimal:
-    """A scaled integer as the decimal that it stands for."""
-    return Decimal(value).scaleb(-scale)
-
-
 def _ticks(count: Decimal) -> str:
     whole = count == count.to_integral_value()
     return f"{count:.0f} tick{'' if count == 1 else 's'}" if whole else f"{count:.1f} ticks"
@@ -112,7 +108,7 @@ def differences(won: Said, other: Said, tick: Decimal, limits: Limits) -> list[D
         theirs = price(getattr(other, name), other.price_scale)
         gap = abs(ours - theirs)
         if gap:
-            bps = gap * _POINTS / max(abs(ours), Decimal(1).scaleb(-won.price_scale))
+            bps = gap * _POINTS / max(abs(ours), price(1, won.price_scale))
             far = gap > limits.price_ticks * tick and bps > limits.price_bps
             ticks = gap / tick if tick else None
             found.append(Difference(name, ours, theirs, ticks, bps, far))

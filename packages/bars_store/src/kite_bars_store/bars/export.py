@@ -1,11 +1,15 @@
-"""Golden bars into Parquet files, one an exchange and month; what is as it was is left alone."""
+"""Golden bars into Parquet files, one an exchange and month; an unchanged file is left alone.
+
+The same bars give the same bytes. A file is sorted by tradingsymbol and time, in row groups of
+`ROWS_A_GROUP`. The exchange is not a column: it is in the file's folder and metadata. Prices stay
+integers times ``10**price_scale``, as in the tables.
+"""
 
 from __future__ import annotations
 
 import filecmp
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -26,6 +30,7 @@ from kite_bars_store.database import snapshot
 from kite_bars_store.stores import Stores
 from kite_contracts.sessions import IST
 from kite_runtime.errors import OutputUnusable, UsageError
+from kite_runtime.files import replacing
 
 ROWS_A_GROUP: Final = 131_072
 ZSTD_LEVEL: Final = 6
@@ -218,35 +223,24 @@ def export(stores: Stores, piece: Piece, folder: Path, *, dry_run: bool) -> Done
     UsageError for a file of another export in its place.
     """
     path = folder / piece.path
-    try:
-        return _export(stores, piece, path, dry_run)
-    except OSError as exc:
-        raise OutputUnusable(path, exc) from exc
-
-
-def _export(stores: Stores, piece: Piece, path: Path, dry_run: bool) -> Done | None:
     schema = file_schema(piece.wish.interval, piece.metadata(stores.rules.sha256))
     there = path.exists()
-    if there:
-        _check_same_kind(path, piece, stores.rules.sha256)
-    if dry_run:
-        counted = _Counted()
-        rows = write_parquet(_read(stores, piece), cast(IO[bytes], counted), schema).rows
-        same = there and counted.digest == _digest(path)
-        return _done(piece, rows, counted.size, there, same)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    waiting = path.with_name(f".{FILE}.{os.getpid()}")
     try:
-        with waiting.open("wb") as file:
-            rows = write_parquet(_read(stores, piece), file, schema).rows
-            file.flush()
-            os.fsync(file.fileno())
-        size = waiting.stat().st_size
-        same = there and filecmp.cmp(waiting, path, shallow=False)
-        if rows and not same:
-            waiting.replace(path)
-    finally:
-        waiting.unlink(missing_ok=True)
+        if there:
+            _check_same_kind(path, piece, stores.rules.sha256)
+        if dry_run:
+            counted = _Counted()
+            rows = write_parquet(_read(stores, piece), cast(IO[bytes], counted), schema).rows
+            same = there and counted.digest == _digest(path)
+            return _done(piece, rows, counted.size, there, same)
+    except OSError as exc:
+        raise OutputUnusable(path, exc) from exc
+    with replacing(path) as new:
+        rows = write_parquet(_read(stores, piece), new, schema).rows
+        size = new.stat().st_size
+        same = there and filecmp.cmp(new, path, shallow=False)
+        if same or not rows:
+            new.unlink()
     return _done(piece, rows, size, there, same)
 
 
