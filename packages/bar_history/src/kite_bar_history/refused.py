@@ -1,4 +1,4 @@
-"""Lines that are no bars: counted by reason, and kept so that they can be mended and fed again."""
+"""Lines that are no bars: counted by reason, and kept so that they can be fixed and given again."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PLAIN_HEADER: Final = "exchange,tradingsymbol,time,open,high,low,close,volume,oi
 """The columns of `plain`: the layout ``plain`` of configs/vendor.toml."""
 
 MESSAGES: Final = {
-    "UNKNOWN_INSTRUMENT": "nobody knows this instrument",
+    "UNKNOWN_INSTRUMENT": "this instrument is unknown",
     "TIME_OUT_OF_RANGE": "the time is before 1990 or after 2100",
     "TIME_NOT_ALIGNED": "the time is not the beginning of a bar",
     "PRICE_OUT_OF_RANGE": "a price is larger than anything that is traded",

@@ -149,7 +149,7 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True)
-class Wish:
+class Request:
     """What is exported. ``symbols`` None: all; ``as_of`` None: as it is now. ``months`` are first
     days; whole months are exported always."""
 
@@ -163,7 +163,7 @@ class Wish:
 class Piece:
     """One file to be: the instruments of an exchange, sorted, in a month."""
 
-    wish: Wish
+    request: Request
     exchange: str
     month: date
     instruments: Sequence[Surveyed]
@@ -171,7 +171,7 @@ class Piece:
     @property
     def path(self) -> Path:
         """Below the folder of the export."""
-        parts = f"interval={self.wish.interval}", f"exchange={self.exchange}"
+        parts = f"interval={self.request.interval}", f"exchange={self.exchange}"
         return Path(*parts, f"month={self.month:%Y-%m}", FILE)
 
     @property
@@ -181,16 +181,16 @@ class Piece:
 
     def metadata(self, rules_sha256: bytes) -> dict[str, str]:
         """What a reader has to know, and nothing that differs from run to run."""
-        wish = self.wish
+        request = self.request
         return {
             "contract": CONTRACT,
             "generator": LAYOUT,
             "rules_sha256": rules_sha256.hex(),
             "exchange": self.exchange,
-            "interval": wish.interval,
+            "interval": request.interval,
             "month": f"{self.month:%Y-%m}",
-            "as_of": "" if wish.as_of is None else wish.as_of.astimezone(IST).isoformat(),
-            "symbols": "all" if wish.symbols is None else json.dumps(sorted(wish.symbols)),
+            "as_of": "" if request.as_of is None else request.as_of.astimezone(IST).isoformat(),
+            "symbols": "all" if request.symbols is None else json.dumps(sorted(request.symbols)),
             "prices": "integers times 10^price_scale; never adjusted",
             "times": "ts_open is the start of the bar; a day opens at midnight in India",
             "sorted_by": "tradingsymbol, ts_open",
@@ -207,13 +207,13 @@ class Done:
     size: int
 
 
-def pieces(survey: BarSurvey, wish: Wish) -> Iterator[Piece]:
-    """The files that the wish makes, by month and exchange."""
-    for month in wish.months:
+def pieces(survey: BarSurvey, request: Request) -> Iterator[Piece]:
+    """The files that the request makes, by month and exchange."""
+    for month in request.months:
         span = utc(Month(month).starts_ns), utc(Month(month).ends_ns)
-        found = survey.instruments(*span, wish.symbols, observed=wish.as_of is not None)
+        found = survey.instruments(*span, request.symbols, observed=request.as_of is not None)
         for exchange, members in groupby(found, key=lambda each: each.exchange):
-            yield Piece(wish, exchange, month, list(members))
+            yield Piece(request, exchange, month, list(members))
 
 
 def export(stores: Stores, piece: Piece, folder: Path, *, dry_run: bool) -> Done | None:
@@ -223,7 +223,7 @@ def export(stores: Stores, piece: Piece, folder: Path, *, dry_run: bool) -> Done
     UsageError for a file of another export in its place.
     """
     path = folder / piece.path
-    schema = file_schema(piece.wish.interval, piece.metadata(stores.rules.sha256))
+    schema = file_schema(piece.request.interval, piece.metadata(stores.rules.sha256))
     there = path.exists()
     try:
         if there:
@@ -258,7 +258,7 @@ def _read(stores: Stores, piece: Piece) -> Iterator[pa.Table]:
         for at in range(0, len(piece.instruments), INSTRUMENTS_A_READ):
             names = [each.name for each in piece.instruments[at : at + INSTRUMENTS_A_READ]]
             table = stores.bars.read_bars(
-                names, since, until, piece.wish.interval, as_of=piece.wish.as_of
+                names, since, until, piece.request.interval, as_of=piece.request.as_of
             )
             yield _by_name(table)
 
