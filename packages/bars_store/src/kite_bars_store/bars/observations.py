@@ -1,6 +1,7 @@
-"""Of each cell and source the last observation that counts. Pure.
+"""Of each cell and source the latest observation that counts, and whether a source restated a
+stretch by one ratio, as after a bonus or a split. Pure.
 
-*Observations* are columns like latest (`merging`), in the order of their batches, with as many rows
+*Observations* are columns like those of `merging`, in the order of their batches, with as many rows
 a cell and source as were recorded.
 """
 
@@ -64,7 +65,7 @@ def latest_of(observed: Columns) -> Columns:
 
 
 def counting_of(observed: Columns, revisions: Sequence[Revision], grid: Grid) -> Columns:
-    """The last latest without those of ``revisions``; ``held`` where one of these waits."""
+    """The latest observations without those of ``revisions``; ``held`` where one of these waits."""
     if not revisions:
         latest = latest_of(observed)
         return {**latest, "held": np.zeros(len(latest["cell"]), np.bool_)}
@@ -94,7 +95,7 @@ def _of(revision: Revision, observed: Columns, grid: Grid) -> Bools:
 
 
 def differing(new: Columns, latest: Columns) -> tuple[Bools, Bools, Int64s]:
-    """Which rows of ``new`` are unlike the last latest: those that are added, those that are
+    """Which rows of ``new`` are unlike the latest: those that are added, those that are
     revised, and where in ``latest`` each row has its own. Both are sorted by their keys."""
     keys, known = observation_keys(new), observation_keys(latest)
     if not len(known):
