@@ -182,7 +182,7 @@ TABLE = [
     Case(
         "bad bootstrap",
         78,
-        ("KAFKA_BOOTSTRAP", "'nowhere' is no host:port"),
+        ("KAFKA_BOOTSTRAP", "'nowhere', which is no host:port"),
         env={"KAFKA_BOOTSTRAP": "nowhere"},
     ),
     Case("bad --bootstrap", 78, ("'x:y' is no host:port",), ("tail", "--bootstrap", "x:y")),

@@ -22,9 +22,9 @@ from kite_devstack.errors import (
 from kite_devstack.layout import KAFKA_VERSION, POSTGRES_MAJOR, layout_of
 from kite_devstack.reporter import ConsoleReporter
 from kite_runtime.command_line import make_app, run
-from kite_runtime.env_files import LOCAL_STACK_FILE, read_env
 from kite_runtime.errors import ConfigurationError
 from kite_runtime.files import write_whole
+from kite_runtime.settings import LOCAL_STACK_FILE, read_env
 
 DRY_RUN_VARIABLE = "TOPICS_DRY_RUN"
 _DRY_RUN_TIMEOUT_S = 3.0

@@ -15,6 +15,9 @@ class Secret:
         """The value itself. Never log it."""
         return self._value
 
+    def __bool__(self) -> bool:
+        return bool(self._value)
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Secret) and other._value == self._value
 

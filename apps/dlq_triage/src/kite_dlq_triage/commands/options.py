@@ -13,7 +13,7 @@ from typing import Annotated, Final
 
 import typer
 
-from kite_dlq_triage.settings import TriageSettings, load_settings
+from kite_dlq_triage.settings import TriageSettings
 from kite_kafka_io.spans import Span
 from kite_runtime.errors import UsageError
 
@@ -73,7 +73,7 @@ def topics_of(topics: list[str] | None) -> list[str]:
 
 def settings_of(root: Path, bootstrap: str | None = None) -> TriageSettings:
     """The settings of the files and the environment, ``--bootstrap`` winning."""
-    return load_settings(root, os.environ, bootstrap=bootstrap)
+    return TriageSettings.load(root, os.environ, bootstrap=bootstrap)
 
 
 _NS: Final = 1_000_000_000

@@ -120,7 +120,7 @@ def _announcement(
 
 def _given_token(settings: TriageSettings) -> str:
     """The configured token, '' for none. Raises SettingError; it is never quoted."""
-    token = settings.env.get(TOKEN, "").strip()
+    token = settings.page_token
     if token and len(token) < TOKEN_LENGTH_MIN:
         example = '"$(openssl rand -hex 16)"'
         raise SettingError(TOKEN, f"has fewer than {TOKEN_LENGTH_MIN} characters", example)

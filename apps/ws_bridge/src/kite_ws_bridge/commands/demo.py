@@ -26,7 +26,6 @@ from kite_runtime.console import say, stderr, stdout
 from kite_runtime.errors import UsageError
 from kite_runtime.logs import configure_logs
 from kite_simulator.cli import Faults, Rate, Seed, fault_script
-from kite_ws_bridge.commands.options import settings_of
 
 MOCK_TICKS_MAX: Final = 60_000
 """The embedded broker drops what is older than 5 MiB a partition: a larger demo would not balance,
@@ -85,7 +84,7 @@ def command(
 def _kafka(stack: ExitStack, bootstrap: str | None, topics: Topics, ticks: int) -> KafkaSettings:
     if bootstrap is not None:
         say(f"Kafka at {bootstrap}")
-        return settings_of({"KAFKA_BOOTSTRAP": bootstrap})
+        return KafkaSettings.from_env({}, bootstrap=bootstrap)
     if ticks > MOCK_TICKS_MAX:
         raise UsageError(
             f"--ticks {ticks} is more than the broker inside this process keeps "

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from kite_kafka_io.settings import KafkaSettings
-from kite_runtime.env_files import read_env
-from kite_runtime.errors import SettingError
+from kite_kafka_io.settings import KafkaSettings, KafkaUser
 
 Bootstrap = Annotated[
     str | None,
@@ -32,18 +29,4 @@ def kafka_settings(bootstrap: str | None, root: Path) -> KafkaSettings:
 
     Raises SettingError when no broker is named at all.
     """
-    env = dict(read_env(root, os.environ))
-    if bootstrap is not None:
-        env["KAFKA_BOOTSTRAP"] = bootstrap
-    return settings_of(env)
-
-
-def settings_of(env: Mapping[str, str]) -> KafkaSettings:
-    """The Kafka settings of a mapping. Raises SettingError when no broker is named."""
-    if not env.get("KAFKA_BOOTSTRAP", "").strip():
-        raise SettingError(
-            "KAFKA_BOOTSTRAP",
-            "is not set (`make up` starts one)",
-            "kafka1.example.com:9092",
-        )
-    return KafkaSettings.from_env(env)
+    return KafkaUser.load(root, os.environ, bootstrap=bootstrap).require_kafka()

@@ -28,7 +28,7 @@ from kite_runtime.errors import EXIT_FINDINGS, EXIT_TRY_LATER
 from kite_runtime.logs import configure_logs
 from kite_ws_bridge.commands.options import Bootstrap, Root
 from kite_ws_bridge.service import Outcome, serve
-from kite_ws_bridge.settings import load_settings
+from kite_ws_bridge.settings import BridgeSettings
 from kite_ws_bridge.subscription_watch import SubscriptionWatch
 
 _SECRETS: Final = ("KITE_API_KEY", "KITE_API_SECRET", "KITE_ACCESS_TOKEN")
@@ -93,8 +93,16 @@ def command(
     configs/tokens.csv. Try `demo` or `smoke` without credentials. After SIGTERM it publishes what
     is journaled, for WS_BRIDGE_DRAIN at most; with exit code 75 some is left in the journal.
     """
-    given = _given(bootstrap, endpoint, port, tokens, shards, shard_group)
-    settings = load_settings(root, {**os.environ, **given})
+    settings = BridgeSettings.load(
+        root,
+        os.environ,
+        bootstrap=bootstrap,
+        endpoint=endpoint,
+        port=port,
+        tokens_file=None if tokens is None else tokens.resolve(),
+        shard_count=shards,
+        shard_group=shard_group,
+    )
     credentials = settings.require_credentials()
     kafka = settings.require_kafka()
     setup = settings.shards
@@ -122,26 +130,6 @@ def command(
     with Journal(settings.journal_dir, settings.journal) as journal:
         outcome = asyncio.run(serve(parts, journal, watch, plan, settings.port, settings.drain_s))
     return _report(outcome, settings.journal_dir)
-
-
-def _given(
-    bootstrap: str | None,
-    endpoint: str | None,
-    port: int | None,
-    tokens: Path | None,
-    shards: int | None,
-    shard_group: str | None,
-) -> dict[str, str]:
-    """The options as the variables that they stand for."""
-    options = {
-        "KAFKA_BOOTSTRAP": bootstrap,
-        "KITE_WS_URL": endpoint,
-        "WS_BRIDGE_PORT": None if port is None else str(port),
-        "WS_BRIDGE_TOKENS": None if tokens is None else str(tokens.resolve()),
-        "WS_BRIDGE_SHARDS": None if shards is None else str(shards),
-        "WS_BRIDGE_SHARD_GROUP": shard_group,
-    }
-    return {name: value for name, value in options.items() if value is not None}
 
 
 def _check_kafka(

@@ -24,7 +24,7 @@ from rich.text import Text
 from kite_runtime.console import stdout
 from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS, TryAgainLater, UsageError
 from kite_ws_bridge.commands.options import Root
-from kite_ws_bridge.settings import load_settings
+from kite_ws_bridge.settings import BridgeSettings
 
 TIMEOUT_S: Final = 5.0
 MIB: Final = 1024 * 1024
@@ -166,7 +166,7 @@ _OPENER: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 def _address(url: str | None, root: Path) -> str:
     if url is None:
-        return f"http://127.0.0.1:{load_settings(root, os.environ).port}"
+        return f"http://127.0.0.1:{BridgeSettings.load(root, os.environ).port}"
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.netloc:
         raise UsageError(f"--url {url} is no address, for example --url http://127.0.0.1:9464")
