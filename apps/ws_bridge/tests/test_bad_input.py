@@ -185,7 +185,7 @@ TABLE = [
         ("KAFKA_BOOTSTRAP", "'nowhere', which is no host:port"),
         env={"KAFKA_BOOTSTRAP": "nowhere"},
     ),
-    Case("bad --bootstrap", 78, ("'x:y' is no host:port",), ("tail", "--bootstrap", "x:y")),
+    Case("bad --bootstrap", 78, ("'x:y', which is no host:port",), ("tail", "--bootstrap", "x:y")),
     Case("registry away", 75, ("registry",), env={"SCHEMA_REGISTRY_URL": f"http://{NOBODY}"}),
     Case(
         "endpoint without TLS",
