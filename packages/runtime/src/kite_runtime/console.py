@@ -6,9 +6,13 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
-from rich.console import Console
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    stdout: Console
+    stderr: Console
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -21,8 +25,15 @@ def _width(stream: TextIO) -> int | None:
     return None if stream.isatty() or "COLUMNS" in os.environ else PIPE_COLUMNS
 
 
-stdout = Console(highlight=False, width=_width(sys.stdout))
-stderr = Console(stderr=True, highlight=False, width=_width(sys.stderr))
+def __getattr__(name: str) -> Any:
+    """``stdout`` and ``stderr``, made when first asked for: Rich takes long to load."""
+    if name not in ("stdout", "stderr"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from rich.console import Console
+
+    made = Console(stderr=name == "stderr", highlight=False, width=_width(getattr(sys, name)))
+    globals()[name] = made
+    return made
 
 
 def complain(program: str, problem: object, code: int) -> int:
@@ -33,7 +44,8 @@ def complain(program: str, problem: object, code: int) -> int:
 
 def say(text: str) -> None:
     """One line of progress, on stderr, so that stdout stays the result."""
-    stderr.print(text, markup=False, soft_wrap=True)
+    console = sys.modules[__name__]
+    console.stderr.print(text, markup=False, soft_wrap=True)
 
 
 def progress_bar() -> Progress:
