@@ -19,7 +19,6 @@ from kite_bars_store.failures import Decision, FailureStore, RedriveLedger, Sele
 from kite_dead_letters.redrive import Action, Planner, Redriver, Rules
 from kite_dead_letters.redrive.corrections import Corrector
 from kite_dead_letters.redrive.outbox import Outbox
-from kite_dead_letters.redrive.pace import Pace
 from kite_dead_letters.redrive.transforms import from_settings
 from kite_dead_letters.service import IntakeService
 from kite_kafka_io.codec import AvroCodec
@@ -33,6 +32,7 @@ from kite_kafka_io.duplicates import (
 )
 from kite_kafka_io.settings import KafkaSettings
 from kite_runtime.errors import TryAgainLater
+from kite_runtime.retry import Pace
 
 EVERYTHING = Selection(status=Status.OPEN)
 

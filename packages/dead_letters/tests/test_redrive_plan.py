@@ -20,7 +20,6 @@ from kite_broker_zerodha.packet_records import packet_record
 from kite_contracts.topics import load_topics
 from kite_dead_letters.redrive import Action, Planner, Rules, Step, Targets
 from kite_dead_letters.redrive.corrections import Corrector
-from kite_dead_letters.redrive.pace import Pace
 from kite_dead_letters.redrive.transforms import (
     MISSING,
     PointerError,
@@ -39,6 +38,7 @@ from kite_dead_letters.redrive.transforms import (
 from kite_kafka_io.codec import AvroCodec
 from kite_kafka_io.settings import KafkaSettings
 from kite_runtime.errors import UsageError
+from kite_runtime.retry import Pace
 
 NOW_NS = 1_795_000_100_000_000_000
 RUN = Run(7, NOW_NS | 15)

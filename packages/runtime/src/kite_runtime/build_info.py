@@ -101,9 +101,8 @@ def _has(place: str) -> bool:
 
 def _packaged() -> BuildInfo | None:
     try:
-        # importlib.resources would take as long to load as all of this.
-        data: bytes = __spec__.loader.get_data(str(Path(__file__).with_name(RESOURCE)))
-        return parse(data.decode())
+        # A PEX is unpacked; importlib.resources would take as long to load as all of this.
+        return parse(Path(__file__).with_name(RESOURCE).read_text("utf-8"))
     except OSError:
         return None
 

@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import Progress
 
     stdout: Console
     stderr: Console
-
-if TYPE_CHECKING:
-    from rich.progress import Progress
 
 PIPE_COLUMNS: Final = 200
 """The width of a table that goes into a file or a pipe: a cell cut to fit no screen is lost."""
@@ -52,7 +50,8 @@ def progress_bar() -> Progress:
     """A bar on stderr while it lasts; nothing where no terminal is."""
     from rich.progress import Progress  # half as long to load as all of the console
 
-    return Progress(console=stderr, transient=True, disable=not stderr.is_terminal)
+    console = sys.modules[__name__].stderr
+    return Progress(console=console, transient=True, disable=not console.is_terminal)
 
 
 @contextmanager

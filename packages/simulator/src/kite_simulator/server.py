@@ -22,7 +22,7 @@ from websockets.http11 import Request, Response
 from kite_broker_zerodha.packets import PacketKind
 from kite_broker_zerodha.subscriptions import SHARD_TOKENS_MAX, SHARDS_MAX
 from kite_broker_zerodha.wire import HEARTBEAT, encode_frame
-from kite_runtime.redaction import redacting_logger
+from kite_runtime.secrets import redacting_logger
 from kite_simulator.account import Account
 from kite_simulator.book import ClientBook, Feed, Updates
 from kite_simulator.faults import Fault, FaultKind, Outgoing, spoil

@@ -18,7 +18,6 @@ from kite_dead_letters.json_lines import to_json
 from kite_dead_letters.redrive import Action, Planner, Redriver, Report, Rules, Step, Targets
 from kite_dead_letters.redrive.corrections import Corrector
 from kite_dead_letters.redrive.outbox import Outbox
-from kite_dead_letters.redrive.pace import Pace
 from kite_dead_letters.redrive.plan import ATTEMPTS_MAX, STALE_AFTER_S
 from kite_dead_letters.redrive.transforms import (
     MISSING,
@@ -47,6 +46,7 @@ from kite_kafka_io.settings import KafkaSettings
 from kite_runtime.console import say, stdout
 from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS, EXIT_INTERRUPTED, UsageError
 from kite_runtime.logs import configure_logs
+from kite_runtime.retry import Pace
 
 RATE: Final = 1_000.0
 

@@ -18,11 +18,11 @@ from kite_dead_letters.page.errors import NotPossibleHere
 from kite_dead_letters.redrive import Action, Planner, Redriver, Report, Step, Targets
 from kite_dead_letters.redrive.corrections import Corrector
 from kite_dead_letters.redrive.outbox import Outbox
-from kite_dead_letters.redrive.pace import Pace
 from kite_kafka_io.errors import KafkaIoError
 from kite_kafka_io.framing import Framing
 from kite_kafka_io.settings import KafkaSettings
 from kite_runtime.errors import TryAgainLater
+from kite_runtime.retry import Pace
 
 CONNECTIONS_MAX: Final = 8
 WAIT_S: Final = 20.0
