@@ -26,7 +26,7 @@ from kite_bars_store.bars.chunks import chunks
 from kite_bars_store.bars.columns import VALUES, concat
 from kite_bars_store.bars.grid import calendar_sessions
 from kite_bars_store.bars.merging import merge
-from kite_bars_store.bars.observations import counting_words
+from kite_bars_store.bars.observations import counting_of
 from kite_bars_store.bars.projecting import setting_of
 from kite_bars_store.database import Cursor, connect, transaction
 
@@ -127,7 +127,7 @@ def store_into_parquet(place: Place) -> None:
                     ]
                 )
                 setting = setting_of(chunk.grid, chunk.exchanges, rules, sessions)
-                bars = merge(counting_words(observed, [], chunk.grid), setting, rules).bars
+                bars = merge(counting_of(observed, [], chunk.grid), setting, rules).bars
                 symbol = np.array(names)[chunk.ids[chunk.grid.instruments(bars["cell"])]]
                 values = {name: bars[name].astype(np.int64) for name in (*COMPARED, "verdict")}
                 writer.write_table(

@@ -6,7 +6,7 @@ import pytest
 from vendor_made_up import FIRST, prices
 
 from kite_bars_store.bars import BarColumns, BarInstrument, SourceBars
-from kite_bars_store.bars.anomalies import Doubts
+from kite_bars_store.bars.anomalies import Anomalies
 from kite_contracts.sessions.model import MINUTE_NS
 
 NIFTY, BANK = BarInstrument("NSE", "NIFTY 50"), BarInstrument("NSE", "NIFTY BANK")
@@ -39,7 +39,7 @@ def said(
     ],
 )
 def test_doubts(windows: list[list[SourceBars]], words: list[str]) -> None:
-    doubts = Doubts()
+    doubts = Anomalies()
     for window in windows:
         doubts.look(window)
     assert len(doubts.sentences) == len(words)

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from merged_bars import MANDM, USDINR, bar_store, merge_the_usual, rising, said
 
-from kite_bars_store.bars import BAR_SCHEMA, parquet
+from kite_bars_store.bars import BAR_SCHEMA, export
 from kite_runtime.testing import Place
 
 JUNE = "parquet/interval=m1/exchange=NSE/month=2026-06/bars.parquet"
@@ -90,7 +90,7 @@ def test_the_usual_readers_read_it(merged: Place) -> None:
 def test_a_file_tells_what_it_is(merged: Place) -> None:
     merged("export")
     path = merged.folder / JUNE
-    told = parquet.read_metadata(path)
+    told = export.read_metadata(path)
     assert (told["contract"], told["exchange"], told["month"], told["as_of"], told["symbols"]) == (
         *("bar.v1", "NSE", "2026-06", "", "all"),
     )
@@ -179,13 +179,13 @@ def test_how_the_rows_come_leaves_no_trace(names: list[str], cuts: list[int]) ->
     whole = bars(sorted(names))
     edges = [0, *(min(cut, len(names)) for cut in cuts), len(names)]
     parts = [coded_anew(whole.slice(a, b - a)) for a, b in pairwise(edges)]
-    schema = parquet.file_schema("m1", {"contract": "bar.v1"})
+    schema = export.file_schema("m1", {"contract": "bar.v1"})
     one, other = BytesIO(), BytesIO()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(parquet, "ROWS_A_GROUP", 3)
-        written = parquet.write_parquet([whole], one, schema)
-        assert parquet.write_parquet(parts, other, schema) == written
-    assert written == parquet.Written(len(names), -(-len(names) // 3))
+        patch.setattr(export, "ROWS_A_GROUP", 3)
+        written = export.write_parquet([whole], one, schema)
+        assert export.write_parquet(parts, other, schema) == written
+    assert written == export.Written(len(names), -(-len(names) // 3))
     assert one.getvalue() == other.getvalue()
     one.seek(0)
     assert pq.read_table(one).to_pylist() == whole.select(schema.names).to_pylist()

@@ -100,4 +100,4 @@ def test_wrong_calls_are_told(bare: Place) -> None:
     assert "feed.txt is named without an option" in bare("reconcile", "feed.txt").sentence
     bare.write("configs/vendor.toml", "[layout.x]\n")
     finished = bare("reconcile", "--files", "configs/tokens.csv")
-    assert (finished.code, "layout x: lacks format" in finished.sentence) == (78, True)
+    assert (finished.code, "layout x: needs format" in finished.sentence) == (78, True)

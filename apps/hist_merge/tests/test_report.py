@@ -14,8 +14,8 @@ from kite_bars_store.bars import (
     Conflict,
     Field,
     Flag,
+    ObservedBar,
     RestatedStretch,
-    SaidBar,
     Verdict,
     load_rules,
 )
@@ -81,8 +81,8 @@ def report_of(names: list[str], days: int, there: range = range(555, 930)) -> Re
     missing = explain(watched, span, held, [], quiet_calendar())
     conflicts = np.zeros(missing.present.shape, np.int64)
     conflicts[1, 0] = 1
-    said_so = SaidBar("kite", 10_015, 10_100, 10_005, 10_095, 120, None, 2)
-    other = SaidBar("vendor", 10_015, 10_025, 10_005, 10_020, 120, None, 2)
+    said_so = ObservedBar("kite", 10_015, 10_100, 10_005, 10_095, 120, None, 2)
+    other = ObservedBar("vendor", 10_015, 10_025, 10_005, 10_020, 120, None, 2)
     won = Verdict.CONFLICT_BROKER_WON
     differs = Field.HIGH | Field.CLOSE
     exchange, symbol = names[1].split(":")
@@ -198,7 +198,7 @@ def test_the_command_writes_the_page(place: Place) -> None:
     assert done.code == 3
     # SBIN has 55 minutes of one day and none of the other; M&M lacks the other day.
     assert done.stdout == (
-        "report.html: 430 bars of 2 instruments; 1,070 minutes lack (1,070 unexplained), "
+        "report.html: 430 bars of 2 instruments; 1,070 minutes are missing (1,070 unexplained), "
         "2 conflicts, 0 revisions wait\n"
     )
     text = checked(place.read("report.html"))
@@ -207,7 +207,7 @@ def test_the_command_writes_the_page(place: Place) -> None:
     assert again.code == 3
     assert place.read("again/page.html") == place.read("report.html")
     one = place("report", *span, "--symbols", "NSE:M&M", "--out", "one.html")
-    assert "375 bars of 1 instruments; 375 minutes lack" in one.stdout
+    assert "375 bars of 1 instruments; 375 minutes are missing" in one.stdout
     assert "did you mean NSE:SBIN" in place("report", *span, "--symbols", "NSE:SBINN").sentence
     place.write("taken", "")
     assert place("report", *span, "--out", "taken/page.html").code == 78

@@ -9,7 +9,7 @@ import pytest
 from merged_bars import MANDM, NIFTY, bar_store, merge_the_usual, rising, said
 
 from kite_bar_history.universe import near, symbol_of
-from kite_bars_store.bars import Flag, Limits, SaidBar, Verdict
+from kite_bars_store.bars import Flag, Limits, ObservedBar, Verdict
 from kite_bars_store.bars.explain import FLAGS, MEANINGS, differences
 from kite_runtime.errors import NotFound
 from kite_runtime.testing import Place
@@ -90,7 +90,7 @@ def test_what_was_known_then(merged: Place) -> None:
 def test_a_table_for_people(merged: Place) -> None:
     done = merged("show", "NSE:M&M", "2026-06-01T09:15")
     assert done.code == 0
-    for part in ("NSE:M&M", "BROKER_ONLY", "what was said", "golden bars around it", "100.05"):
+    for part in ("NSE:M&M", "BROKER_ONLY", "observations", "golden bars around it", "100.05"):
         assert part in done.stdout
     assert shown(merged, "nifty 50", "2026-06-01T09:15:30")["symbol"] == "NSE:NIFTY 50"
 
@@ -126,8 +126,8 @@ def test_symbols_as_people_type_them() -> None:
 
 
 def test_differences_are_exact_and_at_one_scale() -> None:
-    won = SaidBar("kite", 830_000, 831_000, 829_000, 830_050, 5, None, 4)
-    other = SaidBar("vendor", 8_300, 8_310, 8_290, 8_300, 5, 7, 2)
+    won = ObservedBar("kite", 830_000, 831_000, 829_000, 830_050, 5, None, 4)
+    other = ObservedBar("vendor", 8_300, 8_310, 8_290, 8_300, 5, 7, 2)
     (found,) = differences(won, other, Decimal("0.0025"), LIMITS)
     assert (found.field, found.ticks, found.is_beyond) == ("close", Decimal(2), False)
     assert str(found) == "close 83.0050 against 83.00 (2 ticks, 0.6 bps)"

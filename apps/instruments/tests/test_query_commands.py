@@ -144,7 +144,7 @@ def test_export_writes_what_changed_and_nothing_else(filled: Place) -> None:
     filled.write("configs/universes.toml", TOML)
     missing = filled("export")
     assert missing.code == 1
-    assert missing.sentence.startswith("universe calls: no price of NSE:NIFTY 50 (nobody is logged")
+    assert missing.sentence.startswith("universe calls: no price of NSE:NIFTY 50 (not logged")
     assert filled.read("configs/universe_cash.csv").endswith("NSE,M&M,full\nNSE,NIFTY 50,full\n")
     checked = filled("export", "--check", "--spot", "NIFTY 50=24010")
     assert checked.code == 3

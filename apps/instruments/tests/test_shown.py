@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kite_instruments.shown import as_csv, price, text_of
+from kite_instruments.shown import as_csv, shortest, text_of
 
 
 @pytest.mark.parametrize(
@@ -24,11 +24,11 @@ from kite_instruments.shown import as_csv, price, text_of
     ],
 )
 def test_prices_are_exact_and_without_zeros_at_the_end(value: int, scale: int, text: str) -> None:
-    assert text_of(price(value, scale)) == text
+    assert text_of(shortest(value, scale)) == text
 
 
 def test_no_price_is_nothing() -> None:
-    assert text_of(price(None, 2)) == ""
+    assert text_of(shortest(None, 2)) == ""
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@x", "\tx", "\rx"])

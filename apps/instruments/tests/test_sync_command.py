@@ -259,7 +259,7 @@ def test_the_projection_is_made_anew(place: Place, kite: RestSimulator) -> None:
     place("sync")
     before = place("lookup", "--exchange", "NFO", "--json").stdout
     done = place("rebuild")
-    assert done.stdout == f"{len(ROWS)} validity ranges made anew\n"
+    assert done.stdout == f"{len(ROWS)} validity ranges rebuilt\n"
     assert place("lookup", "--exchange", "NFO", "--json").stdout == before
 
 

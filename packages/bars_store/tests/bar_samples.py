@@ -23,7 +23,7 @@ from kite_bars_store.bars.chunks import chunks
 from kite_bars_store.bars.columns import concat, is_ascending
 from kite_bars_store.bars.grid import calendar_sessions
 from kite_bars_store.bars.merging import merge
-from kite_bars_store.bars.observations import counting_words
+from kite_bars_store.bars.observations import counting_of
 from kite_bars_store.bars.projecting import setting_of
 from kite_contracts.sessions import Holidays, SessionCalendar
 from kite_contracts.sessions.model import MINUTE_NS, midnight_ns
@@ -97,7 +97,7 @@ def merged(
         ]
     )
     setting = setting_of(chunk.grid, chunk.exchanges, by, calendar_sessions(calendar(), by.phases))
-    golden = merge(counting_words(observed, [], chunk.grid), setting, by).bars
+    golden = merge(counting_of(observed, [], chunk.grid), setting, by).bars
     assert is_ascending(golden["cell"])
     minutes = (chunk.grid.times(golden["cell"]) - at(0)) // MINUTE_NS
     rows = {}

@@ -11,6 +11,7 @@ import pytest
 from kite_bars_store.database import Connection, connect
 from kite_bars_store.instruments import InstrumentStore
 from kite_contracts.migrations import runner
+from kite_contracts.sessions import SessionCalendar
 from kite_devstack.databases import database
 from kite_devstack.postgres import private_postgres
 from kite_devstack.testing import (  # noqa: F401
@@ -23,6 +24,12 @@ from kite_devstack.testing import (  # noqa: F401
 # An example is many round trips; a time limit would only measure the machine.
 hypothesis.settings.register_profile("bars_store", deadline=None)
 hypothesis.settings.load_profile("bars_store")
+
+
+@pytest.fixture(scope="session")
+def calendar() -> SessionCalendar:
+    """The packaged session calendar, loaded once."""
+    return SessionCalendar.load()
 
 
 @pytest.fixture()

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from kite_devstack import leases, locks
+from kite_devstack import leases
 from kite_devstack.errors import StartError
 from kite_devstack.layout import Layout
 from kite_devstack.service import Command, Service, command_of, thread_states
@@ -86,7 +86,7 @@ def test_a_held_lease_keeps_it_and_the_last_one_ends_it(service: Service) -> Non
         assert service.pid is not None
         assert not until(lambda: not service.running, 1.0)
         assert service.endpoint == "somewhere"
-    locks.wait_unlocked(service.files.lock)
+    leases.wait_unlocked(service.files.lock)
     assert not service.running
     assert service.endpoint is None
     assert service.pid is None

@@ -20,7 +20,7 @@ DEFAULT_PORT: Final = 9465
 
 @dataclass(frozen=True, slots=True)
 class TriageSettings:
-    """Everything that a person can set. Secrets are left out of ``repr``."""
+    """Every setting. Secrets are left out of ``repr``."""
 
     root: Path
     """The folder of ``.env``; relative paths start here."""
@@ -72,7 +72,7 @@ def load_settings(
     """Read the settings files under ``root`` and check everything. Raises ConfigurationError, and
     the ConfigurationError of contracts and of kafka_io.
 
-    ``bootstrap`` is what the command line says, and wins over ``KAFKA_BOOTSTRAP``.
+    ``bootstrap`` is the command line's, and wins over ``KAFKA_BOOTSTRAP``.
     """
     env = dict(read_env(root, environ))
     if bootstrap is not None:

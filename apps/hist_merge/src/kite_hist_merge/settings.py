@@ -25,7 +25,7 @@ VENDOR_FILE: Final = "configs/vendor.toml"
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything that a person can set. ``repr`` shows no secret."""
+    """Everything that can be set. ``repr`` shows no secret."""
 
     root: Path
     """The folder of ``.env``; relative paths start here."""
@@ -36,7 +36,7 @@ class Settings:
     topic: str
     """``HIST_MERGE_TOPIC``, default ``bars``: where the live bars are."""
     events_topic: str
-    """``HIST_MERGE_EVENTS_TOPIC``, default ``feed.events``: where the feed tells of its gaps."""
+    """``HIST_MERGE_EVENTS_TOPIC``, default ``feed.events``: where the feed reports its gaps."""
     api_key: str = field(repr=False)
     """``KITE_API_KEY``; Kite's history needs it."""
     access_token: Secret

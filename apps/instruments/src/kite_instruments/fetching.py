@@ -105,7 +105,7 @@ def logged_in(settings: Settings) -> KiteRest:
 
 
 def has_token(settings: Settings) -> bool:
-    """Whether a token can be read; what is wrong with it `auth status` says."""
+    """Whether a token can be read; what is wrong with it `auth status` shows."""
     try:
         stored_token(settings)
     except (LoginDead, CredentialsError):

@@ -27,7 +27,7 @@ _HERE: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything that a person can set. ``repr`` shows no secret."""
+    """Everything that can be set. ``repr`` shows no secret."""
 
     root: Path
     """The folder of ``.env``; relative paths start here."""

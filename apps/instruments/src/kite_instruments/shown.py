@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from rich.table import Table
 
+from kite_bars_store.instruments import price
 from kite_instruments.publishing import Published
 from kite_instruments.syncing import Outcome
 from kite_runtime.console import say, stdout
@@ -19,11 +20,11 @@ from kite_runtime.console import say, stdout
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
-def price(value: int | None, scale: int) -> Decimal | None:
+def shortest(value: int | None, scale: int) -> Decimal | None:
     """A scaled integer as the exact decimal, without zeros at its end: 460.75, 24350."""
     if value is None:
         return None
-    exact = Decimal(value).scaleb(-scale)
+    exact = price(value, scale)
     whole = exact.to_integral_value()
     return whole if exact == whole else exact.normalize()
 
@@ -48,7 +49,7 @@ def instrument(row: Mapping[str, Any], suffix: str = "") -> dict[str, Any]:
     )
     shown = {name: row[name + suffix] for name in names}
     for name in ("strike", "tick_size"):
-        shown[name] = price(row[name + suffix], scale)
+        shown[name] = shortest(row[name + suffix], scale)
     return shown
 
 

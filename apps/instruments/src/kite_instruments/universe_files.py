@@ -56,7 +56,7 @@ class Difference:
 
 @dataclass
 class Export:
-    """The files by name with what belongs in them, and what a person should know.
+    """The files by name with what belongs in them, and what needs attention.
 
     ``problems`` are universes that could not be made: their files stay as they were, and tokens.csv
     keeps their instruments. ``warnings`` did not prevent anything.
@@ -76,7 +76,7 @@ def make(
     only: Collection[str] = (),
 ) -> Export:
     """All files. ``spots`` has each price needed, or why there is none; ``old`` the present
-    content of each file; ``only`` limits which universes are made anew.
+    content of each file; ``only`` limits which universes are made again.
 
     Raises SubscriptionFileError for a present file that must be kept and cannot be read, and for
     one that the bridge would refuse.
@@ -139,7 +139,7 @@ def _selected(
     spots: Mapping[str, Decimal | str],
     export: Export,
 ) -> list[Instrument] | None:
-    """The universe anew; None, with a problem said, when it cannot be made."""
+    """The universe made again; None, with a problem noted, when it cannot be made."""
     (exchange,) = universe.query.exchanges
     name = f"universe {universe.name}"
     if exchange not in pc.unique(master["exchange"]).to_pylist():
@@ -177,7 +177,7 @@ def _selected(
 def _as_before(
     universe: Universe, known: Mapping[tuple[str, str], int], old: Mapping[str, bytes | None]
 ) -> list[Instrument]:
-    """What its file says now, with the tokens of the master, else of the present tokens.csv."""
+    """What its file has now, with the tokens of the master, else of the present tokens.csv."""
     data = old.get(universe.file_name)
     if data is None:
         return []

@@ -1,6 +1,6 @@
-"""The source ``live``: final bars of the topic ``bars``, as who made them from ticks said them.
+"""The source ``live``: final bars of the topic ``bars``, as they were made from ticks.
 
-Of a bar that was written several times the last word counts; bars that are not final yet are left
+Of a bar that was written several times the last record counts; bars that are not final yet are left
 out, and so are those that the topic carries for another source of the merge, which answers for
 itself. A record was written after its bar had opened, so the topic is read from the first record
 that is no older than the window, to the end that it has then.
@@ -122,7 +122,7 @@ class LiveColumns:
             )
         )
 
-    def last_words(self) -> Arrays:
+    def latest_of(self) -> Arrays:
         """Of each instrument and time the bar that was written last, by instrument and time."""
         rows = np.array(self._values, np.int64).reshape(-1, len(COLUMNS))
         found = dict(zip(COLUMNS, rows.T, strict=True))
@@ -242,7 +242,7 @@ class LiveBars:
             columns.add(bar, record)
             if names is None and len(columns) > self._bars_max:
                 return None
-        return _Kept(wanted, columns.names, columns.last_words(), records, not_final)
+        return _Kept(wanted, columns.names, columns.latest_of(), records, not_final)
 
     def _records(self, since_ns: int) -> Iterator[RawRecord]:
         with RawReader(self._kafka, [self._topic], span=Span(from_ns=since_ns)) as reader:

@@ -33,7 +33,7 @@ class Window:
 
 @dataclass(frozen=True)
 class RefusedLine:
-    """A line, or a candle, that is no bar; kept as it came, to be mended and fed again."""
+    """A line, or a candle, that is no bar; kept as it came, to be fixed and given again."""
 
     place: str
     """The file's name, or the request."""
@@ -49,7 +49,7 @@ class RefusedLine:
 
 @dataclass(frozen=True)
 class Reading:
-    """What a source said of a window."""
+    """What a source has of a window."""
 
     bars: Sequence[SourceBars] = ()
     refused: Sequence[RefusedLine] = ()

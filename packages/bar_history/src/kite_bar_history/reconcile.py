@@ -19,9 +19,9 @@ from kite_bar_history.vendor_files.layouts import Layout
 from kite_bar_history.vendor_files.spool import Spool
 from kite_bar_history.vendor_files.values import OpenRoster
 from kite_bars_store.bars import BarSurvey, MergeRules, SourceBars
-from kite_bars_store.bars.anomalies import Doubts
+from kite_bars_store.bars.anomalies import Anomalies
 from kite_bars_store.bars.comparing import Comparison, compare
-from kite_bars_store.bars.export import Wish, export, pieces
+from kite_bars_store.bars.export import Request, export, pieces
 from kite_bars_store.bars.out_of_session import SessionJudge
 from kite_bars_store.bars.screening import FIRST_NS, LAST_NS
 from kite_bars_store.report import render
@@ -70,7 +70,7 @@ def compare_files(
         if own:
             found[interval] = compare(own, rules, calendar)
             summary.outside.add(judge.outside(own))
-            doubts = Doubts()
+            doubts = Anomalies()
             doubts.look(own)
             summary.doubts += doubts.sentences
     return found, summary
@@ -112,7 +112,7 @@ def write_results(
             for _, month in stores.bars.months(interval)
             if days.first.replace(day=1) <= month <= days.last
         )
-        for piece in pieces(survey, Wish(interval, months, None, None)):
+        for piece in pieces(survey, Request(interval, months, None, None)):
             done = export(stores, piece, folder / "parquet", dry_run=False)
             if done is not None:
                 notes.append(f"{folder / 'parquet' / piece.path}: {done.rows:,} bars, {done.state}")

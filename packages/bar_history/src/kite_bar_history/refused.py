@@ -1,16 +1,16 @@
-"""Lines that are no bars: counted by reason, and kept so that they can be mended and fed again."""
+"""Lines that are no bars: counted by reason, and kept so that they can be fixed and given again."""
 
 from __future__ import annotations
 
 import csv
 import re
 from collections.abc import Iterable, Sequence
-from decimal import Decimal
 from pathlib import Path
 from typing import Final
 
 from kite_bar_history.protocol import RefusedLine
 from kite_bars_store.bars import NO_OI, RefusedRow, SourceBars
+from kite_bars_store.instruments import price
 from kite_contracts.sessions.model import ist
 from kite_runtime.errors import OutputUnusable
 
@@ -18,7 +18,7 @@ PLAIN_HEADER: Final = "exchange,tradingsymbol,time,open,high,low,close,volume,oi
 """The columns of `plain`: the layout ``plain`` of configs/vendor.toml."""
 
 MESSAGES: Final = {
-    "UNKNOWN_INSTRUMENT": "nobody knows this instrument",
+    "UNKNOWN_INSTRUMENT": "this instrument is unknown",
     "TIME_OUT_OF_RANGE": "the time is before 1990 or after 2100",
     "TIME_NOT_ALIGNED": "the time is not the beginning of a bar",
     "PRICE_OUT_OF_RANGE": "a price is larger than anything that is traded",
@@ -53,7 +53,7 @@ def plain(bars: SourceBars, row: int) -> str:
     scale = 0 if instrument is None else instrument.price_scale
     names = ("", "") if instrument is None else (instrument.exchange, instrument.tradingsymbol)
     prices = [
-        f"{Decimal(int(getattr(columns, name)[row])).scaleb(-scale):f}"
+        f"{price(int(getattr(columns, name)[row]), scale):f}"
         for name in ("open", "high", "low", "close")
     ]
     oi = int(columns.oi[row])

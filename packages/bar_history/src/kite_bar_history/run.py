@@ -26,7 +26,7 @@ from kite_bar_history.vendor_files.layouts import Layout, chosen_layouts
 from kite_bar_history.vendor_files.spool import Spool
 from kite_bar_history.vendor_files.values import Roster
 from kite_bars_store.bars import BarStore, MergeResult, SourceBars
-from kite_bars_store.bars.anomalies import Doubts
+from kite_bars_store.bars.anomalies import Anomalies
 from kite_bars_store.bars.missing.coverage import missing_minutes
 from kite_bars_store.bars.out_of_session import SessionJudge
 from kite_bars_store.database import transaction
@@ -85,7 +85,7 @@ class Resources:
 
 @dataclass(frozen=True)
 class Order:
-    """What a person asked for."""
+    """What was asked for."""
 
     days: Days
     vendor: Sequence[Path] = ()
@@ -155,7 +155,7 @@ class Run:
             for interval in order.intervals
             for window in windows_of(self.listed, order.days.since, order.days.until, interval)
         ]
-        doubts = Doubts()
+        doubts = Anomalies()
         with self._unfinished() as unfinished, progress_bar() as bar:
             left = unfinished.left(windows)
             task = bar.add_task("merging", total=len(left))

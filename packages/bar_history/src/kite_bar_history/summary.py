@@ -71,7 +71,7 @@ class RunSummary:
     refused_folder: Path | None = None
     """Where the refused lines lie."""
     doubts: list[str] = field(default_factory=list)
-    """Sentences on bars that can hardly be true (`doubts.Doubts`)."""
+    """Sentences on bars that can hardly be true (`doubts.Anomalies`)."""
     notes: list[str] = field(default_factory=list)
     """Sentences for people, on what was done besides."""
 
@@ -95,7 +95,7 @@ class RunSummary:
 
     @property
     def has_findings(self) -> bool:
-        """Whether a person should look: conflicts, refused lines or files, revisions, gaps."""
+        """Whether anything needs attention: conflicts, refused lines or files, revisions, gaps."""
         bad_files = any(each.reason for each in self.files)
         refused = self.refused.total()
         waiting = self.revisions or self.unexplained or self.doubts
@@ -168,7 +168,7 @@ def lines_of(summary: RunSummary) -> list[str]:
 
 
 def finding_lines(summary: RunSummary) -> list[str]:
-    """What a person should look at; nothing where all is well."""
+    """What needs attention; nothing where all is well."""
     lines: list[str] = []
     lines += _parts("outside", summary.outside.causes, " (kept as observations, never golden)")
     lines += [f"               {each}" for each in summary.outside.examples]
@@ -193,7 +193,7 @@ def finding_lines(summary: RunSummary) -> list[str]:
         )
     if summary.refused_folder is not None:
         lines.append(
-            f"to be mended   {summary.refused_folder}: correct the lines, then give the files as "
+            f"to be fixed    {summary.refused_folder}: correct the lines, then give the files as "
             "--vendor"
         )
     lines += [f"in doubt       {doubt}" for doubt in summary.doubts]
@@ -266,12 +266,12 @@ def remarks(
 def remarks_on_missing(
     by_symbol: Mapping[str, Mapping[Cause, int]], without: Sequence[str], refused: int
 ) -> Iterator[str]:
-    """Sentences on minutes that lack for a reason that no calendar tells: instruments ``without``
-    any bar, as when a file was of one instrument, and lines that were ``refused``."""
-    lacking = sum(by_symbol.get(name, {}).get(Cause.UNEXPLAINED, 0) for name in without)
-    if lacking:
+    """Sentences on minutes that are missing for a reason that no calendar has: instruments
+    ``without`` any bar, as when a file was of one instrument, and lines that were ``refused``."""
+    absent = sum(by_symbol.get(name, {}).get(Cause.UNEXPLAINED, 0) for name in without)
+    if absent:
         yield (
-            f"{lacking:,} of the unexplained minutes are of {len(without):,} instruments without "
+            f"{absent:,} of the unexplained minutes are of {len(without):,} instruments without "
             f"any bar, such as {without[0]}: --symbols names those that are meant"
         )
     if refused and by_symbol:

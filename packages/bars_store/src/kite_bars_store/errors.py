@@ -6,10 +6,10 @@
     │   ├── DatabaseBusy           no room, no time or a lock of others; nothing was written
     │   ├── ConnectionLost         during the work; nothing was written: connect and do it again
     │   └── CommitUnknown          during COMMIT: look whether it was done before doing it again
-    ├── NotConfigured          a person must correct something           (exit code 78)
+    ├── NotConfigured          needs a correction                        (exit code 78)
     │   ├── DatabaseRefused        wrong address, password, database or permission
     │   ├── NotMigrated            tables are missing or old: run `migrate upgrade`
-    │   └── RulesFaulty            merge.toml has a mistake, or lacks a source
+    │   └── RulesFaulty            merge.toml has a mistake, or a source is missing
     └── StatementFailed        Postgres refused a statement; nothing was written (exit code 1)
 
 DumpRefused                        the last good master stays: get another dump (exit code 1)
@@ -50,11 +50,11 @@ class CommitUnknown(TryAgain):
 
 
 class NotConfigured(StoreError, ConfigurationError):
-    """It fails until a person corrects the settings or the database."""
+    """It fails until the settings are corrected or the database."""
 
 
 class DatabaseRefused(NotConfigured):
-    """The server is there and says no: password, database, permission, or a malformed address."""
+    """The server is there and refuses: password, database, permission, or a malformed address."""
 
 
 class NotMigrated(NotConfigured):

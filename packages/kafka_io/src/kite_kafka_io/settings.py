@@ -9,6 +9,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from kite_runtime.errors import ConfigurationError
+from kite_runtime.settings import Values
 
 PROTOCOLS: Final = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 MECHANISMS: Final = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
@@ -55,6 +56,7 @@ class KafkaSettings:
         Raises ConfigurationError, one sentence that names the variable, its problem and an example.
         """
         protocol = _choice(env, "KAFKA_SECURITY_PROTOCOL", PROTOCOLS, "PLAINTEXT").upper()
+        values = Values(env)
         sasl = _sasl(env) if protocol.startswith("SASL") else (None, None, None)
         return cls(
             bootstrap=_bootstrap(env),
@@ -68,10 +70,10 @@ class KafkaSettings:
             ssl_key=_text(env, "KAFKA_SSL_KEY"),
             ssl_key_password=_text(env, "KAFKA_SSL_KEY_PASSWORD"),
             compression=_choice(env, "KAFKA_COMPRESSION", COMPRESSIONS, "lz4"),
-            linger_ms=_integer(env, "KAFKA_LINGER_MS", 0, low=0, high=1000),
-            max_in_flight=_integer(env, "KAFKA_MAX_IN_FLIGHT", 50_000, low=1_000, high=1_000_000),
-            message_max_bytes=_integer(
-                env, "KAFKA_MESSAGE_MAX_BYTES", 1_000_000, low=1_000_000, high=100_000_000
+            linger_ms=values.integer("KAFKA_LINGER_MS", 0, low=0, high=1000),
+            max_in_flight=values.integer("KAFKA_MAX_IN_FLIGHT", 50_000, low=1_000, high=1_000_000),
+            message_max_bytes=values.integer(
+                "KAFKA_MESSAGE_MAX_BYTES", 1_000_000, low=1_000_000, high=100_000_000
             ),
             registry_url=_registry_url(env),
             registry_auth=_registry_auth(env),
@@ -124,18 +126,6 @@ def _choice(env: Mapping[str, str], name: str, allowed: tuple[str, ...], default
     raise ConfigurationError(
         f"{name}: {text!r} is none of {', '.join(allowed)}, for example {name}={default}"
     )
-
-
-def _integer(env: Mapping[str, str], name: str, default: int, *, low: int, high: int) -> int:
-    text = _text(env, name)
-    if text is None:
-        return default
-    if not re.fullmatch(r"-?[0-9]{1,18}", text) or not low <= int(text) <= high:
-        raise ConfigurationError(
-            f"{name}: {text!r} is no whole number from {low} to {high}, "
-            f"for example {name}={default}"
-        )
-    return int(text)
 
 
 def _sasl(env: Mapping[str, str]) -> tuple[str, str, str]:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import signal
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Final
 
 import typer
@@ -120,3 +123,17 @@ def _place(option: str, text: str | None, now_ns: int) -> tuple[int | None, int 
         when = when.replace(tzinfo=UTC)
     whole = int(when.replace(microsecond=0).timestamp())
     return None, max(0, whole * _NS + when.microsecond * 1000)
+
+
+def stop_on_signals(stop: threading.Event) -> None:
+    """The first SIGTERM or Ctrl-C sets ``stop``, which ends the work in order; a second one ends
+    the program at once."""
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        stop.set()
+        signal.signal(
+            number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+        )
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, ask)

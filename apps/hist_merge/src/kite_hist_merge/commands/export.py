@@ -12,7 +12,7 @@ import orjson
 import typer
 
 from kite_bars_store.bars import BarSurvey
-from kite_bars_store.bars.export import Done, State, Wish, export, pieces
+from kite_bars_store.bars.export import Done, Request, State, export, pieces
 from kite_bars_store.stores import Stores
 from kite_hist_merge.commands.options import (
     AsJson,
@@ -68,7 +68,7 @@ def command(
     symbols: WithBars = None,
     as_of: AsOf = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Read everything, write nothing, say what would be.")
+        bool, typer.Option("--dry-run", help="Read everything, write nothing, show what would be.")
     ] = False,
     as_json: AsJson = False,
     root: Root = Path(),
@@ -84,13 +84,13 @@ def command(
     with open_stores(settings) as stores:
         recorded = "d1" if interval is Interval.D1 else "m1"
         survey = BarSurvey(stores.connection, recorded)
-        wish = Wish(
+        request = Request(
             str(interval),
             _months(stores, recorded, first, last),
             None if symbols is None else tuple(dict.fromkeys(symbols)),
             as_of,
         )
-        for piece in pieces(survey, wish):
+        for piece in pieces(survey, request):
             done = export(stores, piece, folder, dry_run=dry_run)
             if done is None:
                 continue

@@ -118,7 +118,7 @@ AsOf = Annotated[
 DryRun = Annotated[
     bool,
     typer.Option(
-        "--dry-run", help="Read and compare everything, write nothing, say what would be."
+        "--dry-run", help="Read and compare everything, write nothing, show what would be."
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON: one object a line.")]
@@ -142,7 +142,7 @@ LayoutName = Annotated[
 AcceptAdjusted = Annotated[
     bool,
     typer.Option(
-        "--accept-adjusted", help="Take files whose layout says that prices were adjusted later."
+        "--accept-adjusted", help="Take files by whose layout prices were adjusted later."
     ),
 ]
 NoKite = Annotated[

@@ -35,7 +35,7 @@ Month = Annotated[
     ),
 ]
 DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Compare and say what differs; write nothing.")
+    bool, typer.Option("--dry-run", help="Compare and show what differs; write nothing.")
 ]
 
 
@@ -48,10 +48,10 @@ def command(
     as_json: AsJson = False,
     root: Root = Path(),
 ) -> int:
-    """Make the golden bars anew from what was observed, and say how many were not as they should.
+    """Rebuild the golden bars from the observations, and report how many were wrong.
 
     They are kept up to date by every merge; this is for after a change of merge.toml or
-    sessions.toml, a repair by hand, or to be certain. With --dry-run exit code 3 tells that some
+    sessions.toml, a repair by hand, or to be certain. With --dry-run exit code 3 means that some
     differ. A reader sees the old bars of a month until all of its new ones are there.
     """
     total = GoldenCount()

@@ -72,9 +72,9 @@ def _symbols(stores: Stores, days: Days, symbols: list[str] | None) -> list[str]
 
 
 def _told(report: Report, path: Path) -> str:
-    bars, lacking = int(report.bars.sum()), int(report.lacking().sum())
+    bars, absent = int(report.bars.sum()), int(report.absent().sum())
     return (
         f"{path}: {bars:,} bars of {len(report.symbols):,} instruments; "
-        f"{lacking:,} minutes lack ({report.missing.unexplained:,} unexplained), "
+        f"{absent:,} minutes are missing ({report.missing.unexplained:,} unexplained), "
         f"{report.conflict_count:,} conflicts, {len(report.revisions):,} revisions wait"
     )

@@ -44,7 +44,7 @@ def command(
 ) -> int:
     """List the stretches that a source restated by one ratio, as after a bonus or a split.
 
-    Their new words do not count until you `accept` them; the golden bars stay at the old level.
+    Their new values do not count until you `accept` them; the golden bars stay at the old level.
     Exit code 3 when any waits.
     """
     with open_stores(settings_of(root)) as stores:
@@ -67,7 +67,7 @@ def accept(
     as_json: AsJson = False,
     root: Root = Path(),
 ) -> int:
-    """Let a revision count: the golden bars of its stretch take the source's new words."""
+    """Let a revision count: the golden bars of its stretch take the source's new values."""
     return _decide(batch, symbol, who, note, accepted=True, as_json=as_json, root=root)
 
 
@@ -135,18 +135,18 @@ def _decide(
 
 
 def user(who: str | None) -> str:
-    """Who is at work. Raises UsageError when nothing says it."""
+    """Who is at work. Raises UsageError when that is unknown."""
     if who is not None and not who.strip():
         raise UsageError("--who is empty: give a name")
     try:
         return who.strip() if who is not None else getpass.getuser()
     except (OSError, KeyError):
-        raise UsageError("nothing says who you are: give --who NAME") from None
+        raise UsageError("it is not known who you are: give --who NAME") from None
 
 
 def _written(count: GoldenCount) -> str:
     if not count.written:
-        return "the golden bars were so already"
+        return "the golden bars were already up to date"
     return f"{count.written:,} golden bars of that month changed"
 
 

@@ -30,7 +30,7 @@ _PRICES: Final = ("open", "high", "low", "close", "volume", "oi")
 
 
 class Recorded(StrEnum):
-    """The intervals of which sources tell; the others are made from them."""
+    """The intervals that sources have; the others are made from them."""
 
     MINUTES = "m1"
     DAYS = "d1"
@@ -60,7 +60,7 @@ def command(
     as_json: AsJson = False,
     root: Root = Path(),
 ) -> int:
-    """Show one bar: what every source said of it and when, the golden bar, and why it is so."""
+    """Show one bar: what every source had of it and when, the golden bar, and why it is so."""
     with (
         open_stores(settings_of(root)) as stores,
         snapshot(stores.connection, "reading a bar"),
@@ -125,7 +125,7 @@ def _view(document: Mapping[str, Any]) -> Iterator[Any]:
 
 
 def _said(document: Mapping[str, Any]) -> Table:
-    table = Table(title="what was said", title_justify="left")
+    table = Table(title="observations", title_justify="left")
     for name in ("source", "status", "batch", "recorded at (IST)", "file"):
         table.add_column(name, overflow="fold")
     for name in _PRICES:

@@ -1,4 +1,4 @@
-"""``calendar``: what a day is, in which hours a segment trades, why, and who says so."""
+"""``calendar``: what a day is, in which hours a segment trades, why, and by which source."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def command(
 ) -> int:
     """Explain a day of a segment, or list the days of a month or a span.
 
-    Shows the phases, the bars to expect, the reason, and who says so: a circular, the exchange's
+    Shows the phases, the bars to expect, the reason, and the source: a circular, the exchange's
     holidays, or that the answer is assumed. In a list, `*` marks what differs from the usual and
     `?` what is assumed. The hours are those of configs/sessions.toml, or the delivered ones.
     """
@@ -147,7 +147,7 @@ def _print_day(day: TradingDay, as_json: bool) -> None:
         if text := str(getattr(day, name)):
             stdout.print(f"{name + ':':8}{text}", markup=False, soft_wrap=True)
     if day.is_assumed:
-        stdout.print("This answer is assumed; docs/calendar.md tells how to state it as a fact.")
+        stdout.print("This answer is assumed; docs/calendar.md shows how to state it as a fact.")
 
 
 def _verdict(day: TradingDay) -> str:

@@ -62,11 +62,11 @@ def command(exchange: Exchanges = None, root: Root = Path(), as_json: AsJson = F
 
 
 def rebuild(root: Root = Path()) -> int:
-    """Make the validity ranges anew from the recorded dumps.
+    """Rebuild the validity ranges from the recorded dumps.
 
     They are a projection: the result is the same as before, unless somebody changed the table.
     """
     with open_store(settings_of(root)) as store:
         ranges = store.rebuild()
-    stdout.print(f"{ranges:,} validity ranges made anew")
+    stdout.print(f"{ranges:,} validity ranges rebuilt")
     return 0

@@ -39,7 +39,7 @@ def a_spot(text: str) -> tuple[str, Decimal]:
 def command(
     only: Annotated[
         list[str] | None,
-        typer.Option("--only", metavar="NAME", help="Make this universe anew; may be repeated."),
+        typer.Option("--only", metavar="NAME", help="Make this universe again; may be repeated."),
     ] = None,
     spot: Annotated[
         list[str] | None,

@@ -113,7 +113,7 @@ class BlockReader:
         first_line: int,
         look: Look,
     ) -> BlockReading:
-        """The good bars; ``look`` at a row that is ``odd``, or turns out to be, says its text, and
+        """The good bars; ``look`` at a row that is ``odd``, or turns out to be, gives its text, and
         what it is; nothing at all for a blank line."""
         frame, rows = self._frame, len(number)
         bars = np.empty((len(NAMES), rows), np.int64)
@@ -154,7 +154,7 @@ class BlockReader:
         return _by_pairs(exchanges, symbols, rows, number)
 
     def times(self, columns: dict[str, Any], rows: int) -> Matrix:
-        """When each bar opens; `NOT_A_TIME` where nobody can say, or only the line alone."""
+        """When each bar opens; `NOT_A_TIME` where it is unknown, or only the line alone."""
         clock = self._frame.clock
         dates, moments = _coded(columns.get("date")), _coded(columns.get("time"))
         if dates and moments and clock.adds_up:

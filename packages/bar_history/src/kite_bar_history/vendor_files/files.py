@@ -55,8 +55,8 @@ class _File:
 class VendorFiles:
     """Files of any layouts of ``vendor.toml``. Call `load`, then `read`; close it at the end.
 
-    Two files that say different things of one bar are refused there, as two lines of one file are:
-    nobody can say which is meant. Bars of layouts with another ``source`` keep that source.
+    Two files that differ in one bar are refused there, as two lines of one file are:
+    which is meant is unknown. Bars of layouts with another ``source`` keep that source.
     """
 
     name = "vendor"

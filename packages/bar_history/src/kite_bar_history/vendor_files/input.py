@@ -27,7 +27,7 @@ _BOM: Final = b"\xef\xbb\xbf"
 
 
 class CutShort(Exception):
-    """No more can be read of a file. The arguments are those of the `Fault` that says why."""
+    """No more can be read of a file. The arguments are those of the `Fault` that explains it."""
 
 
 def files_of(paths: Sequence[Path]) -> list[Path]:
@@ -156,7 +156,7 @@ def fitting(
 def positions_in(
     layout: Layout, head: bytes, names: Sequence[str] | None = None
 ) -> dict[str, int] | Fault:
-    """Where each field stands in this file, or which one it lacks."""
+    """Where each field stands in this file, or which one is missing."""
     if not layout.header:
         return {key: int(at) for key, at in layout.columns.items()}
     have = header_cells(head, layout.delimiter) if names is None else list(names)
@@ -167,7 +167,7 @@ def positions_in(
         if at is not None:
             found[key] = at
         elif key != "oi":
-            return Fault("COLUMN_MISSING", f"lacks the column {name!r} of layout {layout.name}")
+            return Fault("COLUMN_MISSING", f"has no column {name!r} of layout {layout.name}")
     return found
 
 
@@ -188,7 +188,7 @@ def frame_of(
     roster: Roster,
     span: tuple[int, int],
 ) -> Frame | Fault:
-    """How to read a file of this layout, or which column it lacks."""
+    """How to read a file of this layout, or which column is missing."""
     positions = positions_in(layout, head, names)
     if isinstance(positions, Fault):
         return positions

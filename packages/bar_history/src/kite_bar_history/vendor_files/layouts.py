@@ -147,7 +147,7 @@ def _layout(path: Path, name: str, given: object) -> Layout:
         wrong(f"{key} is unknown: there are {', '.join(sorted(known))}")
     for key in _REQUIRED:
         if key not in given:
-            wrong(f"lacks {key}")
+            wrong(f"needs {key}")
     for key in sorted(known - {"columns", "price_decimals", "rename"}):
         value, is_flag = values[key], key in _FLAGS
         if not isinstance(value, bool if is_flag else str):
@@ -191,15 +191,15 @@ def _check_fields(values: Mapping[str, Any], wrong: _Wrong) -> None:
     columns, in_name = values["columns"], values["file_name"].groupindex
     for key in (*PRICES, "volume"):
         if key not in columns:
-            wrong(f"columns lacks {key}")
+            wrong(f"columns needs {key}")
     if "symbol" not in columns and "symbol" not in in_name:
         wrong("needs a column symbol, or (?P<symbol>…) in file_name")
     if "exchange" not in columns and "exchange" not in in_name and not values["exchange"]:
         wrong('needs exchange = "NSE", a column exchange, or it in file_name')
     if values["interval"] == "m1" and "time" not in columns:
-        wrong("columns lacks time, which bars of a minute have")
+        wrong("columns needs time, which bars of a minute have")
     if not {"date", "time"} & set(columns):
-        wrong("columns lacks date")
+        wrong("columns needs date")
 
 
 def _check_formats(values: Mapping[str, Any], wrong: _Wrong) -> None:
@@ -208,7 +208,7 @@ def _check_formats(values: Mapping[str, Any], wrong: _Wrong) -> None:
     for key in ("date", "time"):
         form = values[f"{key}_format"]
         if key in columns and not form and values["format"] == CSV:
-            wrong(f'lacks {key}_format, such as "%Y%m%d", "%H:%M", "iso" or "epoch"')
+            wrong(f'needs {key}_format, such as "%Y%m%d", "%H:%M", "iso" or "epoch"')
         if key not in columns and form:
             wrong(f"has {key}_format, but no column {key}")
     whole = {ISO, EPOCH} & {values["date_format"], values["time_format"]}
@@ -220,7 +220,7 @@ def _zone(name: str, time_format: str, wrong: _Wrong) -> ZoneInfo | None:
     if not name:
         if time_format == EPOCH or "%z" in time_format:
             return None
-        wrong('lacks time_zone, such as "Asia/Kolkata" or "UTC"')
+        wrong('needs time_zone, such as "Asia/Kolkata" or "UTC"')
     try:
         return ZoneInfo(name)
     except (OSError, ValueError, KeyError):

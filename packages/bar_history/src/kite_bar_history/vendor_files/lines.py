@@ -64,7 +64,7 @@ def read_cells(
     exchange, symbol = frame.naming.key(cells.get("exchange"), cells.get("symbol"))
     number = frame.roster.number(exchange, symbol)
     if number == UNKNOWN:
-        return Fault("UNKNOWN_SYMBOL", f"nobody knows {exchange}:{symbol[:SHOWN_MAX]}")
+        return Fault("UNKNOWN_SYMBOL", f"unknown instrument {exchange}:{symbol[:SHOWN_MAX]}")
     if number == ASIDE:
         return None
     date_text, time_text = cells.get("date", ""), cells.get("time", "")

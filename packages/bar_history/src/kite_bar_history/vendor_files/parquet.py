@@ -85,7 +85,7 @@ def _read(columns: dict[str, Any], frame: Frame, reader: BlockReader, first: int
 
 
 def _times(columns: dict[str, Any], frame: Frame, rows: int) -> Matrix:
-    """When each bar opens; `NOT_A_TIME` where nobody can say."""
+    """When each bar opens; `NOT_A_TIME` where it is unknown."""
     column = columns["time" if "time" in columns else "date"]
     kind = column.type
     opens: Callable[[Any], int] = midnight_ns

@@ -1,4 +1,4 @@
-"""What the words of a vendor's file mean: instruments and times. Pure."""
+"""What the values of a vendor's file mean: instruments and times. Pure."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TIMES_KEPT: Final = 1 << 17
 
 
 class Fault(NamedTuple):
-    """Why a line is no bar: a code for machines and words for people."""
+    """Why a line is no bar: a code for machines and a message for people."""
 
     reason: str
     message: str
@@ -83,7 +83,7 @@ def _at_scale(instrument: BarInstrument, decimals: int | None) -> BarInstrument:
 
 @dataclass(frozen=True)
 class Naming:
-    """How a file names its instruments: what its name says, and the layout's renames."""
+    """How a file names its instruments: by its name, and the layout's renames."""
 
     layout: Layout
     exchange: str

@@ -1,4 +1,4 @@
-"""Bars as history: what each source said of a bar, the golden series, and what was known when.
+"""Bars as history: what each source observed, the golden series, and what was known when.
 
     rules, calendar = load_rules(), SessionCalendar.load()
     store = BarStore(connection, rules, calendar)
@@ -29,7 +29,7 @@ from kite_bars_store.bars.records import (
 from kite_bars_store.bars.rules import Limits, MergeRules, load_rules, parse_rules
 from kite_bars_store.bars.screening import Refusal, RefusedBar, Screened, screen
 from kite_bars_store.bars.store import REVISION, BarStore
-from kite_bars_store.bars.survey import BarSurvey, Conflict, GapLedger, SaidBar, Surveyed
+from kite_bars_store.bars.survey import BarSurvey, Conflict, GapLedger, ObservedBar, Surveyed
 
 __all__ = [
     "BAR_SCHEMA",
@@ -59,7 +59,7 @@ __all__ = [
     "RefusedRow",
     "RestatedStretch",
     "Role",
-    "SaidBar",
+    "ObservedBar",
     "Screened",
     "SourceBars",
     "Surveyed",

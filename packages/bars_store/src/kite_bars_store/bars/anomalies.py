@@ -23,7 +23,7 @@ _DAYS: Final = 1 << 20
 _MIX: Final = np.uint64(0x9E3779B97F4A7C15)
 
 
-class Doubts:
+class Anomalies:
     """Looks at the bars of one window after the other; `sentences` are for people."""
 
     def __init__(self) -> None:

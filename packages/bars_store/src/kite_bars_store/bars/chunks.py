@@ -20,7 +20,7 @@ _SLOTS: Final = 1 << 32
 
 @dataclass(frozen=True)
 class Part:
-    """What one source says in a chunk: ``columns`` are cell, values, scale and tick, by cell."""
+    """What one source has in a chunk: ``columns`` are cell, values, scale and tick, by cell."""
 
     source: SourceBars
     rank: int

@@ -79,11 +79,11 @@ class BarColumns:
 
 @dataclass(frozen=True)
 class SourceBars:
-    """What one source says, in one call.
+    """What one source has, in one call.
 
     ``interval`` is m1 or d1. ``purpose`` is history, heal (fetched to close a gap) or live.
     ``file_sha256`` is of the file, where there is one; ``rows_refused`` counts what was left out
-    before; ``parameters`` says how it was obtained, for people, as JSON.
+    before; ``parameters`` is how it was obtained, for people, as JSON.
     """
 
     source: str

@@ -1,4 +1,4 @@
-"""What two sources say, merged and compared without a database. Pure."""
+"""What two sources have, merged and compared without a database. Pure."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from kite_bars_store.bars.chunks import Chunk, chunks
 from kite_bars_store.bars.columns import PRICES, Columns, concat, take
 from kite_bars_store.bars.grid import Sessions, calendar_sessions, session_table
 from kite_bars_store.bars.merging import Setting, merge
-from kite_bars_store.bars.observations import word_keys
+from kite_bars_store.bars.observations import observation_keys
 from kite_bars_store.bars.quality import rescaled
 from kite_bars_store.bars.records import Flag
+from kite_bars_store.instruments import price
 from kite_contracts.sessions import SessionCalendar
 
 
@@ -72,14 +73,14 @@ def compare(
 
 
 def _add(found: Comparison, chunk: Chunk, rules: MergeRules, sessions: Sessions) -> None:
-    words = _words(chunk)
+    latest = _words(chunk)
     tables = {each: session_table(chunk.grid, each, sessions) for each in set(chunk.exchanges)}
     setting = Setting(
         chunk.grid,
         [rules.limits_of(each) for each in chunk.exchanges],
         [tables[each] for each in chunk.exchanges],
     )
-    golden = merge(words, setting, rules)
+    golden = merge(latest, setting, rules)
     found.golden += len(golden.bars["cell"])
     found.outside += len(golden.outside)
     for number, count in zip(*np.unique(golden.bars["verdict"], return_counts=True), strict=True):
@@ -97,7 +98,7 @@ def _add(found: Comparison, chunk: Chunk, rules: MergeRules, sessions: Sessions)
 def _words(chunk: Chunk) -> Columns:
     """The bars of all sources as the merge wants them; a source's batch is its rank, from 1."""
     rows = concat([part.columns for part in chunk.parts])
-    rows = take(rows, np.argsort(word_keys(rows), kind="stable"))
+    rows = take(rows, np.argsort(observation_keys(rows), kind="stable"))
     rows["batch"] = rows["rank"] + 1
     rows["held"] = np.zeros(len(rows["cell"]), np.bool_)
     return rows
@@ -122,5 +123,5 @@ def _add_pairs(found: Comparison, chunk: Chunk) -> None:
     found.within_one_tick += int((gaps <= tick).sum())
     found.volume_equal += int(same.sum())
     for each in np.unique(scale).tolist():
-        largest = Decimal(int(gaps[scale == each].max())).scaleb(-each)
+        largest = price(int(gaps[scale == each].max()), each)
         found.largest_difference = max(found.largest_difference, largest)

@@ -13,11 +13,12 @@ from decimal import Decimal
 from typing import Any, Final, Protocol
 
 from kite_bars_store.bars import Field, Flag, Limits, MergeRules, Observation, Verdict
+from kite_bars_store.instruments import price
 from kite_contracts.sessions import IST
 
 _POINTS: Final = 10_000
 _PRICES: Final = ("open", "high", "low", "close")
-_MAY_BE_MISSING: Final = "the segment trades then, so it may be missing; `report` tells why"
+_MAY_BE_MISSING: Final = "the segment trades then, so it may be missing; `report` shows why"
 FLAGS: Final = {
     Flag.OFF_TICK: "a price is no multiple of the tick, as after an adjustment",
     Flag.JUMP: "open or close lies far from the close before it on that day",
@@ -25,10 +26,10 @@ FLAGS: Final = {
     Flag.FLAT: "one price and no volume: a source pads a minute without a trade like this",
     Flag.REVISION_RATIO: "a source restated it by a ratio, which waits for `accept` or `reject`",
 }
-"""What each flag tells a person."""
+"""What each flag means."""
 
 MEANINGS: Final = {
-    Verdict.AGREED: "both sources say the same",
+    Verdict.AGREED: "both sources agree",
     Verdict.WITHIN_TOLERANCE: "they differ by no more than the rules allow",
     Verdict.AGREED_NO_TRADE: "one source pads the minute flat, the other has bars before and after",
     Verdict.HEALED: "fetched to close a gap of the feed; no other source has it",
@@ -39,11 +40,11 @@ MEANINGS: Final = {
     Verdict.CONFLICT_VENDOR_WON: "they differ by more than the rules allow; the vendor precedes",
     Verdict.CONFLICT_LIVE_WON: "they differ by more than the rules allow; the live feed precedes",
 }
-"""What each verdict tells a person."""
+"""What each verdict means."""
 
 
 class Said(Protocol):
-    """One source's word on a bar; prices are times ``10**price_scale``."""
+    """One source's observation of a bar; prices are times ``10**price_scale``."""
 
     @property
     def source(self) -> str: ...
@@ -65,7 +66,7 @@ class Said(Protocol):
 
 @dataclass(frozen=True)
 class Judged:
-    """The verdict on a bar and the two words that it is about; ``tick`` 0: not known."""
+    """The verdict on a bar and the two observations that it is about; ``tick`` 0: not known."""
 
     verdict: Verdict
     flags: Flag
@@ -77,7 +78,7 @@ class Judged:
 
 @dataclass(frozen=True)
 class Difference:
-    """How far apart two words are in one field. ``ticks`` is None where the tick is not known, and
+    """How far apart two latest are in one field. ``ticks`` is None where the tick is not known, and
     for volume and open interest; ``is_beyond``: further than the rules allow."""
 
     field: str
@@ -94,11 +95,6 @@ class Difference:
         return f"{self.field} {self.won:f} against {self.other:f} ({apart})"
 
 
-def price(value: int, scale: int) -> Decimal:
-    """A scaled integer as the decimal that it stands for."""
-    return Decimal(value).scaleb(-scale)
-
-
 def _ticks(count: Decimal) -> str:
     whole = count == count.to_integral_value()
     return f"{count:.0f} tick{'' if count == 1 else 's'}" if whole else f"{count:.1f} ticks"
@@ -112,7 +108,7 @@ def differences(won: Said, other: Said, tick: Decimal, limits: Limits) -> list[D
         theirs = price(getattr(other, name), other.price_scale)
         gap = abs(ours - theirs)
         if gap:
-            bps = gap * _POINTS / max(abs(ours), Decimal(1).scaleb(-won.price_scale))
+            bps = gap * _POINTS / max(abs(ours), price(1, won.price_scale))
             far = gap > limits.price_ticks * tick and bps > limits.price_bps
             ticks = gap / tick if tick else None
             found.append(Difference(name, ours, theirs, ticks, bps, far))
@@ -205,7 +201,7 @@ def _mixed(judged: Judged, other: Said, rules: MergeRules) -> str:
 
 @dataclass(frozen=True)
 class Asked:
-    """What a person wants to know of; ``as_of`` None: as it is now."""
+    """What is asked about; ``as_of`` None: as it is now."""
 
     symbol: str
     ts_open: datetime
@@ -225,7 +221,7 @@ def tell(
     absent: str,
 ) -> dict[str, Any]:
     """The document of `show`. ``around`` are rows of ``BarStore.read_bars`` on both sides of the
-    bar and itself; ``absent`` says why no bar belongs here, or is empty where one does.
+    bar and itself; ``absent`` is why no bar belongs here, or is empty where one does.
 
     What was recorded after ``as_of`` is left out. Prices are decimals as text, times in India's.
     """
@@ -255,7 +251,7 @@ def _why(
         if said and absent:
             yield f"not golden: {absent}"
         elif said:
-            yield "not golden: no word of it counts, or the bar had not ended at that time"
+            yield "not golden: no observation of it counts, or the bar had not ended at that time"
         else:
             yield f"no source has it: {absent or _MAY_BE_MISSING}"
         return
@@ -272,7 +268,7 @@ def _why(
     yield from why(judged, rules, rules.limits_of(asked.exchange))
     replaced = [each for each in said if each.source == won.source and each.batch_id < won.batch_id]
     if replaced:
-        yield f"{won.source} said otherwise before: of one source the last recorded word counts"
+        yield f"{won.source} had other values before: of one source the last recorded one counts"
 
 
 def _observation(
@@ -293,7 +289,7 @@ def _observation(
 def _status(
     each: Observation, said: Sequence[Observation], golden: Mapping[str, Any] | None
 ) -> str:
-    """What became of the word."""
+    """What became of the observation."""
     used = {} if golden is None else {golden["batch_id"]: "golden"}
     if golden is not None and golden["other_batch_id"] is not None:
         used[golden["other_batch_id"]] = "compared"

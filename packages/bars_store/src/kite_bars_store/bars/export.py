@@ -1,11 +1,15 @@
-"""Golden bars into Parquet files, one an exchange and month; what is as it was is left alone."""
+"""Golden bars into Parquet files, one an exchange and month; an unchanged file is left alone.
+
+The same bars give the same bytes. A file is sorted by tradingsymbol and time, in row groups of
+`ROWS_A_GROUP`. The exchange is not a column: it is in the file's folder and metadata. Prices stay
+integers times ``10**price_scale``, as in the tables.
+"""
 
 from __future__ import annotations
 
 import filecmp
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -26,6 +30,7 @@ from kite_bars_store.database import snapshot
 from kite_bars_store.stores import Stores
 from kite_contracts.sessions import IST
 from kite_runtime.errors import OutputUnusable, UsageError
+from kite_runtime.files import replacing
 
 ROWS_A_GROUP: Final = 131_072
 ZSTD_LEVEL: Final = 6
@@ -144,7 +149,7 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True)
-class Wish:
+class Request:
     """What is exported. ``symbols`` None: all; ``as_of`` None: as it is now. ``months`` are first
     days; whole months are exported always."""
 
@@ -158,7 +163,7 @@ class Wish:
 class Piece:
     """One file to be: the instruments of an exchange, sorted, in a month."""
 
-    wish: Wish
+    request: Request
     exchange: str
     month: date
     instruments: Sequence[Surveyed]
@@ -166,7 +171,7 @@ class Piece:
     @property
     def path(self) -> Path:
         """Below the folder of the export."""
-        parts = f"interval={self.wish.interval}", f"exchange={self.exchange}"
+        parts = f"interval={self.request.interval}", f"exchange={self.exchange}"
         return Path(*parts, f"month={self.month:%Y-%m}", FILE)
 
     @property
@@ -176,16 +181,16 @@ class Piece:
 
     def metadata(self, rules_sha256: bytes) -> dict[str, str]:
         """What a reader has to know, and nothing that differs from run to run."""
-        wish = self.wish
+        request = self.request
         return {
             "contract": CONTRACT,
             "generator": LAYOUT,
             "rules_sha256": rules_sha256.hex(),
             "exchange": self.exchange,
-            "interval": wish.interval,
+            "interval": request.interval,
             "month": f"{self.month:%Y-%m}",
-            "as_of": "" if wish.as_of is None else wish.as_of.astimezone(IST).isoformat(),
-            "symbols": "all" if wish.symbols is None else json.dumps(sorted(wish.symbols)),
+            "as_of": "" if request.as_of is None else request.as_of.astimezone(IST).isoformat(),
+            "symbols": "all" if request.symbols is None else json.dumps(sorted(request.symbols)),
             "prices": "integers times 10^price_scale; never adjusted",
             "times": "ts_open is the start of the bar; a day opens at midnight in India",
             "sorted_by": "tradingsymbol, ts_open",
@@ -202,13 +207,13 @@ class Done:
     size: int
 
 
-def pieces(survey: BarSurvey, wish: Wish) -> Iterator[Piece]:
-    """The files that the wish makes, by month and exchange."""
-    for month in wish.months:
+def pieces(survey: BarSurvey, request: Request) -> Iterator[Piece]:
+    """The files that the request makes, by month and exchange."""
+    for month in request.months:
         span = utc(Month(month).starts_ns), utc(Month(month).ends_ns)
-        found = survey.instruments(*span, wish.symbols, observed=wish.as_of is not None)
+        found = survey.instruments(*span, request.symbols, observed=request.as_of is not None)
         for exchange, members in groupby(found, key=lambda each: each.exchange):
-            yield Piece(wish, exchange, month, list(members))
+            yield Piece(request, exchange, month, list(members))
 
 
 def export(stores: Stores, piece: Piece, folder: Path, *, dry_run: bool) -> Done | None:
@@ -218,35 +223,24 @@ def export(stores: Stores, piece: Piece, folder: Path, *, dry_run: bool) -> Done
     UsageError for a file of another export in its place.
     """
     path = folder / piece.path
+    schema = file_schema(piece.request.interval, piece.metadata(stores.rules.sha256))
+    there = path.exists()
     try:
-        return _export(stores, piece, path, dry_run)
+        if there:
+            _check_same_kind(path, piece, stores.rules.sha256)
+        if dry_run:
+            counted = _Counted()
+            rows = write_parquet(_read(stores, piece), cast(IO[bytes], counted), schema).rows
+            same = there and counted.digest == _digest(path)
+            return _done(piece, rows, counted.size, there, same)
     except OSError as exc:
         raise OutputUnusable(path, exc) from exc
-
-
-def _export(stores: Stores, piece: Piece, path: Path, dry_run: bool) -> Done | None:
-    schema = file_schema(piece.wish.interval, piece.metadata(stores.rules.sha256))
-    there = path.exists()
-    if there:
-        _check_same_kind(path, piece, stores.rules.sha256)
-    if dry_run:
-        counted = _Counted()
-        rows = write_parquet(_read(stores, piece), cast(IO[bytes], counted), schema).rows
-        same = there and counted.digest == _digest(path)
-        return _done(piece, rows, counted.size, there, same)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    waiting = path.with_name(f".{FILE}.{os.getpid()}")
-    try:
-        with waiting.open("wb") as file:
-            rows = write_parquet(_read(stores, piece), file, schema).rows
-            file.flush()
-            os.fsync(file.fileno())
-        size = waiting.stat().st_size
-        same = there and filecmp.cmp(waiting, path, shallow=False)
-        if rows and not same:
-            waiting.replace(path)
-    finally:
-        waiting.unlink(missing_ok=True)
+    with replacing(path) as new:
+        rows = write_parquet(_read(stores, piece), new, schema).rows
+        size = new.stat().st_size
+        same = there and filecmp.cmp(new, path, shallow=False)
+        if same or not rows:
+            new.unlink()
     return _done(piece, rows, size, there, same)
 
 
@@ -264,7 +258,7 @@ def _read(stores: Stores, piece: Piece) -> Iterator[pa.Table]:
         for at in range(0, len(piece.instruments), INSTRUMENTS_A_READ):
             names = [each.name for each in piece.instruments[at : at + INSTRUMENTS_A_READ]]
             table = stores.bars.read_bars(
-                names, since, until, piece.wish.interval, as_of=piece.wish.as_of
+                names, since, until, piece.request.interval, as_of=piece.request.as_of
             )
             yield _by_name(table)
 

@@ -104,7 +104,7 @@ def calendar_sessions(calendar: SessionCalendar, phases: Sequence[PhaseName]) ->
 
     A minute is inside when any class of the segment's instruments trades in one of ``phases``: what
     class an instrument is of is not known here, and a bar that might be right stays. So do all
-    bars of an exchange or a day whose hours nobody knows.
+    bars of an exchange or a day whose hours are unknown.
     """
 
     def sessions(exchange: str, day: date) -> npt.NDArray[np.int16]:

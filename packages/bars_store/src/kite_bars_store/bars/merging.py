@@ -1,6 +1,6 @@
-"""The merge: of each bar's words the golden one, and why. A pure function over columns.
+"""The merge: of a bar's latest observations the golden one, and why. Pure, over columns.
 
-*Words* are columns with at most one row a cell and source, sorted by cell, then by rank:
+*Latest observations* are columns with at most one row a cell and source, by cell, then rank:
 ``cell``, ``rank`` (place of the source by precedence), ``batch``, ``open`` … ``oi``, ``scale``,
 ``tick``, ``heal`` (fetched to close a gap), ``held`` (a revision of it waits for a decision).
 """
@@ -28,7 +28,7 @@ _CONFLICT: Final = int(Verdict.CONFLICT_BROKER_WON)
 
 @dataclass(frozen=True)
 class Setting:
-    """What the words are judged by: the slots, and of each instrument its limits and hours.
+    """What observations are judged by: the slots, and of each instrument its limits and hours.
 
     ``session`` has a row an instrument: the session minute of each slot, or CLOSED.
     """
@@ -47,32 +47,32 @@ class Golden:
     outside: Int64s
 
 
-def merge(words: Columns, setting: Setting, rules: MergeRules) -> Golden:
-    """The golden bars of ``words``. The order in which sources or batches came does not matter."""
-    instruments = setting.grid.instruments(words["cell"])
-    minutes = _session_minutes(words["cell"], instruments, setting)
+def merge(latest: Columns, setting: Setting, rules: MergeRules) -> Golden:
+    """The golden bars of ``latest``. The order in which sources or batches came does not matter."""
+    instruments = setting.grid.instruments(latest["cell"])
+    minutes = _session_minutes(latest["cell"], instruments, setting)
     inside = minutes != CLOSED
-    outside = np.unique(words["cell"][~inside])
+    outside = np.unique(latest["cell"][~inside])
     if len(outside):
-        words, instruments, minutes = take(words, inside), instruments[inside], minutes[inside]
-    days = setting.grid.days(words["cell"])
+        latest, instruments, minutes = take(latest, inside), instruments[inside], minutes[inside]
+    days = setting.grid.days(latest["cell"])
     jump_bps = np.array([each.jump_bps for each in setting.limits], np.int64)
-    flags = quality_flags(words, days, jump_bps[instruments], rules.cumulative_after)
-    cells = run_starts(words["cell"])
+    flags = quality_flags(latest, days, jump_bps[instruments], rules.cumulative_after)
+    cells = run_starts(latest["cell"])
     paired = np.zeros(len(cells), np.bool_)
     paired[:-1] = np.diff(cells) > 1
     if len(cells):
-        paired[-1] = cells[-1] < len(words["cell"]) - 1
-    won = take(words, cells)
+        paired[-1] = cells[-1] < len(latest["cell"]) - 1
+    won = take(latest, cells)
     # A bar without a counterpart is compared with itself, which costs less than leaving it out.
     second = np.where(paired, cells + 1, cells)
-    other = take(words, second)
+    other = take(latest, second)
     bars, differs, beyond = _compare(won, other, instruments[cells], setting.limits)
-    bars["verdict"] = _verdicts(words, cells, days, rules, paired, differs, beyond)
+    bars["verdict"] = _verdicts(latest, cells, days, rules, paired, differs, beyond)
     both_flags = flags[cells], flags[second]
     suspect = tuple(each & Flag.CUMULATIVE_VOLUME != 0 for each in both_flags)
     bars["from_other"] = _take_fields(bars, (won, other), rules, differs, suspect)
-    bars["flags"] = both_flags[0] | both_flags[1] | _held(words, cells)
+    bars["flags"] = both_flags[0] | both_flags[1] | _held(latest, cells)
     bars["differs"] = differs
     bars["other_batch"] = np.where(paired, other["batch"], 0)
     bars["session_minute"] = minutes[cells]
@@ -122,7 +122,7 @@ def _compare(
 
 
 def _verdicts(
-    words: Columns,
+    latest: Columns,
     cells: Int64s,
     days: Int64s,
     rules: MergeRules,
@@ -130,34 +130,34 @@ def _verdicts(
     differs: npt.NDArray[Any],
     beyond: Bools,
 ) -> npt.NDArray[np.int16]:
-    rank = words["rank"][cells]
+    rank = latest["rank"][cells]
     roles = np.array([int(rules.roles[source]) for source in rules.sources], np.int16)
     role = roles[rank]
-    alone = np.where(words["heal"][cells], int(Verdict.HEALED), _ONLY + role)
-    alone = np.where(_no_trade(words, cells, days, paired), int(Verdict.AGREED_NO_TRADE), alone)
+    alone = np.where(latest["heal"][cells], int(Verdict.HEALED), _ONLY + role)
+    alone = np.where(_no_trade(latest, cells, days, paired), int(Verdict.AGREED_NO_TRADE), alone)
     both = np.where(differs != 0, int(Verdict.WITHIN_TOLERANCE), int(Verdict.AGREED))
     both = np.where(beyond, _CONFLICT + role, both)
     return np.where(paired, both, alone).astype(np.int16)
 
 
-def _no_trade(words: Columns, cells: Int64s, days: Int64s, paired: Bools) -> Bools:
+def _no_trade(latest: Columns, cells: Int64s, days: Int64s, paired: Bools) -> Bools:
     """Flat bars of one source between two bars that another source has on that day."""
-    found = ~paired & is_flat(words)[cells]
+    found = ~paired & is_flat(latest)[cells]
     flat = np.flatnonzero(found)
     if not len(flat):
         return found
     place = cells[flat]
     confirmed = np.zeros(len(flat), np.bool_)
-    for rank in np.unique(words["rank"]):
-        own = np.flatnonzero(words["rank"] == rank)
+    for rank in np.unique(latest["rank"]):
+        own = np.flatnonzero(latest["rank"] == rank)
         starts = run_starts(days[own])
-        first = words["cell"][own[starts]]
-        last = words["cell"][own[np.append(starts[1:], len(own)) - 1]]
+        first = latest["cell"][own[starts]]
+        last = latest["cell"][own[np.append(starts[1:], len(own)) - 1]]
         known = days[own[starts]]
         at = np.minimum(np.searchsorted(known, days[place]), len(known) - 1)
-        cell = words["cell"][place]
+        cell = latest["cell"][place]
         between = (known[at] == days[place]) & (first[at] < cell) & (cell < last[at])
-        confirmed |= between & (words["rank"][place] != rank)
+        confirmed |= between & (latest["rank"][place] != rank)
     found[flat] = confirmed
     return found
 
@@ -198,9 +198,9 @@ def _take_fields(
     return taken
 
 
-def _held(words: Columns, cells: Int64s) -> npt.NDArray[Any]:
-    """REVISION_RATIO for cells in which any word has a revision that waits."""
+def _held(latest: Columns, cells: Int64s) -> npt.NDArray[Any]:
+    """REVISION_RATIO for cells in which any observation has a revision that waits."""
     if not len(cells):
         return np.zeros(0, np.int32)
-    held = np.logical_or.reduceat(words["held"], cells)
+    held = np.logical_or.reduceat(latest["held"], cells)
     return np.where(held, Flag.REVISION_RATIO, 0).astype(np.int32)

@@ -1,6 +1,7 @@
-"""Observations → words: of each cell and source the last observation that counts. Pure.
+"""Of each cell and source the latest observation that counts, and whether a source restated a
+stretch by one ratio, as after a bonus or a split. Pure.
 
-*Observations* are columns like words (`merging`), in the order of their batches, with as many rows
+*Observations* are columns like those of `merging`, in the order of their batches, with as many rows
 a cell and source as were recorded.
 """
 
@@ -42,18 +43,18 @@ def no_observations() -> Columns:
     return empty
 
 
-def word_keys(observed: Columns) -> Int64s:
+def observation_keys(observed: Columns) -> Int64s:
     """Equal for observations of one cell and source; ascending by cell, then rank."""
     keys: Int64s = observed["cell"] * SOURCES_MAX + observed["rank"]
     return keys
 
 
-def last_words(observed: Columns) -> Columns:
+def latest_of(observed: Columns) -> Columns:
     """The last observation of each cell and source, sorted by cell, then rank."""
     batch = observed["batch"]
     if not (batch[1:] >= batch[:-1]).all():
         observed = take(observed, np.argsort(batch, kind="stable"))
-    keys = word_keys(observed)
+    keys = observation_keys(observed)
     if (keys[1:] > keys[:-1]).all():
         return observed
     order = np.argsort(keys, kind="stable")
@@ -63,11 +64,11 @@ def last_words(observed: Columns) -> Columns:
     return take(observed, order[last])
 
 
-def counting_words(observed: Columns, revisions: Sequence[Revision], grid: Grid) -> Columns:
-    """The last words without those of ``revisions``; ``held`` where one of these waits."""
+def counting_of(observed: Columns, revisions: Sequence[Revision], grid: Grid) -> Columns:
+    """The latest observations without those of ``revisions``; ``held`` where one of these waits."""
     if not revisions:
-        words = last_words(observed)
-        return {**words, "held": np.zeros(len(words["cell"]), np.bool_)}
+        latest = latest_of(observed)
+        return {**latest, "held": np.zeros(len(latest["cell"]), np.bool_)}
     dropped = np.zeros(len(observed["cell"]), np.bool_)
     waits = np.zeros(len(observed["cell"]), np.bool_)
     for each in revisions:
@@ -75,9 +76,9 @@ def counting_words(observed: Columns, revisions: Sequence[Revision], grid: Grid)
         dropped |= masked
         if each.waits:
             waits |= masked
-    words = last_words(take(observed, ~dropped))
-    held = np.isin(words["cell"], observed["cell"][waits])
-    return {**words, "held": held}
+    latest = latest_of(take(observed, ~dropped))
+    held = np.isin(latest["cell"], observed["cell"][waits])
+    return {**latest, "held": held}
 
 
 def _of(revision: Revision, observed: Columns, grid: Grid) -> Bools:
@@ -93,18 +94,18 @@ def _of(revision: Revision, observed: Columns, grid: Grid) -> Bools:
     return masked
 
 
-def differing(new: Columns, words: Columns) -> tuple[Bools, Bools, Int64s]:
-    """Which rows of ``new`` are unlike the last words: those that are added, those that are
-    revised, and where in ``words`` each row has its last word. Both are sorted by their keys."""
-    keys, known = word_keys(new), word_keys(words)
+def differing(new: Columns, latest: Columns) -> tuple[Bools, Bools, Int64s]:
+    """Which rows of ``new`` are unlike the latest: those that are added, those that are
+    revised, and where in ``latest`` each row has its own. Both are sorted by their keys."""
+    keys, known = observation_keys(new), observation_keys(latest)
     if not len(known):
         everything = np.ones(len(keys), np.bool_)
         return everything, ~everything, np.zeros(len(keys), np.int64)
     at = np.minimum(np.searchsorted(known, keys), len(known) - 1)
     there = known[at] == keys
-    unlike = new["scale"] != words["scale"][at]
+    unlike = new["scale"] != latest["scale"][at]
     for name in VALUES:
-        unlike |= new[name] != words[name][at]
+        unlike |= new[name] != latest[name][at]
     return ~there, there & unlike, at
 
 
@@ -126,7 +127,7 @@ class Restated:
 def find_revisions(
     before: Columns, after: Columns, instruments: Int64s, rules: MergeRules
 ) -> list[Restated]:
-    """The instruments whose bars all differ by one ratio from what their source said before.
+    """The instruments whose bars all differ by one ratio from what their source had before.
 
     ``before`` and ``after`` are what differs, row by row, by cell; ``instruments`` is of each row.
     """

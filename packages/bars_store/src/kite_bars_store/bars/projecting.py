@@ -11,7 +11,7 @@ from kite_bars_store.bars.columns import NO_OI, Columns, Int64s, find, take
 from kite_bars_store.bars.grid import Grid, Sessions, session_table
 from kite_bars_store.bars.loading import GOLDEN_FIELDS, Scope, load_golden
 from kite_bars_store.bars.merging import Golden, Setting, merge
-from kite_bars_store.bars.observations import Revision, counting_words
+from kite_bars_store.bars.observations import Revision, counting_of
 from kite_bars_store.bars.records import Flag, GoldenCount, Verdict
 from kite_bars_store.bars.rules import MergeRules
 from kite_bars_store.bars.sql import GOLDEN, statement, utc
@@ -43,12 +43,12 @@ def project(
 
     With ``days`` (of `Grid.days`, ascending) only those are looked at.
     """
-    words = counting_words(observed, revisions, scope.grid)
+    latest = counting_of(observed, revisions, scope.grid)
     held = load_golden(cursor, scope)
     if days is not None:
-        words = take(words, _within(scope.grid.days(words["cell"]), days))
+        latest = take(latest, _within(scope.grid.days(latest["cell"]), days))
         held = take(held, _within(scope.grid.days(held["cell"]), days))
-    golden = merge(words, setting, rules)
+    golden = merge(latest, setting, rules)
     return _write(cursor, scope, golden, held)
 
 

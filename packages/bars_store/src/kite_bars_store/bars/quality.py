@@ -14,23 +14,23 @@ Bools = npt.NDArray[np.bool_]
 _POINTS: Final = 10_000
 
 
-def quality_flags(words: Columns, days: Int64s, jump_bps: Int64s, after: int) -> npt.NDArray[Any]:
-    """The flags of each word (`Flag`), int32.
+def quality_flags(latest: Columns, days: Int64s, jump_bps: Int64s, after: int) -> npt.NDArray[Any]:
+    """The flags of each observation (`Flag`), int32.
 
-    ``words`` are sorted by cell, then source; ``days`` names the instrument's day of each.
+    ``latest`` are sorted by cell, then source; ``days`` names the instrument's day of each.
     """
-    flags = np.where(is_flat(words), Flag.FLAT, 0).astype(np.int32)
-    flags |= np.where(_off_tick(words), Flag.OFF_TICK, 0).astype(np.int32)
-    for rank in np.unique(words["rank"]):
-        own = np.flatnonzero(words["rank"] == rank)
-        flags[own[_jumps(words, own, days, jump_bps)]] |= Flag.JUMP
-        flags[own[_cumulative(words["volume"][own], days[own], after)]] |= Flag.CUMULATIVE_VOLUME
+    flags = np.where(is_flat(latest), Flag.FLAT, 0).astype(np.int32)
+    flags |= np.where(_off_tick(latest), Flag.OFF_TICK, 0).astype(np.int32)
+    for rank in np.unique(latest["rank"]):
+        own = np.flatnonzero(latest["rank"] == rank)
+        flags[own[_jumps(latest, own, days, jump_bps)]] |= Flag.JUMP
+        flags[own[_cumulative(latest["volume"][own], days[own], after)]] |= Flag.CUMULATIVE_VOLUME
     return flags
 
 
-def is_flat(words: Columns) -> Bools:
+def is_flat(latest: Columns) -> Bools:
     """One price and no volume: how a source pads a minute without a trade."""
-    flat: Bools = (words["high"] == words["low"]) & (words["volume"] == 0)
+    flat: Bools = (latest["high"] == latest["low"]) & (latest["volume"] == 0)
     return flat
 
 
@@ -49,24 +49,24 @@ def rescaled(values: Int64s, scale: npt.NDArray[Any], target: npt.NDArray[Any]) 
     return scaled
 
 
-def _off_tick(words: Columns) -> Bools:
-    tick = words["tick"]
+def _off_tick(latest: Columns) -> Bools:
+    tick = latest["tick"]
     known = tick > 0
     step = np.where(known, tick, 1)
     off = np.zeros(len(tick), np.bool_)
     for name in PRICES:
-        off |= words[name] % step != 0
+        off |= latest[name] % step != 0
     return off & known
 
 
-def _jumps(words: Columns, own: Int64s, days: Int64s, jump_bps: Int64s) -> Bools:
+def _jumps(latest: Columns, own: Int64s, days: Int64s, jump_bps: Int64s) -> Bools:
     """Whose open or close lies far from the close before it on the same day."""
     found = np.zeros(len(own), np.bool_)
     now, before = own[1:], own[:-1]
-    scale = np.maximum(words["scale"][now], words["scale"][before])
-    base = rescaled(words["close"][before], words["scale"][before], scale)
+    scale = np.maximum(latest["scale"][now], latest["scale"][before])
+    base = rescaled(latest["close"][before], latest["scale"][before], scale)
     for name in ("open", "close"):
-        moved = np.abs(rescaled(words[name][now], words["scale"][now], scale) - base)
+        moved = np.abs(rescaled(latest[name][now], latest["scale"][now], scale) - base)
         found[1:] |= beyond_points(moved, np.abs(base), jump_bps[now])
     found[1:] &= days[now] == days[before]
     return found

@@ -14,7 +14,7 @@ from kite_bars_store.bars.columns import NO_OI, Columns, Int64s, concat, run_sta
 from kite_bars_store.bars.grid import Grid, Sessions, month_starts
 from kite_bars_store.bars.loading import Scope, load_golden, load_observations, load_revisions
 from kite_bars_store.bars.merging import merge
-from kite_bars_store.bars.observations import counting_words
+from kite_bars_store.bars.observations import counting_of
 from kite_bars_store.bars.projecting import setting_of
 from kite_bars_store.bars.quality import rescaled
 from kite_bars_store.bars.records import Verdict
@@ -54,7 +54,7 @@ DERIVED_SCHEMA: Final = pa.schema(
         pa.field("conflicts", pa.int16(), nullable=False),
     ]
 )
-"""m5, m15 and h1: ``minutes`` tells of how many each bar is made, ``conflicts`` in how many of
+"""m5, m15 and h1: ``minutes`` is of how many each bar is made, ``conflicts`` in how many of
 them the sources differ."""
 
 
@@ -117,7 +117,7 @@ def _month(
         revisions = load_revisions(cursor, scope, sources, rules, query.as_of)
         exchanges = [query.instruments[number][0] for number in query.ids.tolist()]
         setting = setting_of(grid, exchanges, rules, sessions)
-        found = merge(counting_words(observed, revisions, grid), setting, rules).bars
+        found = merge(counting_of(observed, revisions, grid), setting, rules).bars
     cells = found.pop("cell")
     times = grid.times(cells)
     found = {
@@ -165,7 +165,7 @@ def _table(
 
 
 def _named(names: Sequence[str], position: Int64s) -> pa.Array:
-    """A dictionary column of the names that occur; others would tell what was known later."""
+    """A dictionary column of the names that occur; others would show what was known later."""
     used, index = np.unique(position, return_inverse=True)
     occurring = [names[number] for number in used.tolist()]
     distinct = list(dict.fromkeys(occurring))

@@ -132,8 +132,8 @@ class MergeResult:
 
 @dataclass(frozen=True)
 class Observation:
-    """What a source said of one bar, and when. Prices are times ``10**price_scale``; ``file_name``
-    is None for a download."""
+    """One observation of a bar by a source, and when. Prices are times ``10**price_scale``;
+    ``file_name`` is None for a download."""
 
     source: str
     batch_id: int
@@ -181,7 +181,7 @@ class BarStory:
 
 @dataclass(frozen=True)
 class RestatedStretch:
-    """A revision by one ratio; ``accepted`` is None while nobody has decided."""
+    """A revision by one ratio; ``accepted`` is None until it is decided."""
 
     batch_id: int
     exchange: str
@@ -200,7 +200,7 @@ class RestatedStretch:
 
 @dataclass(frozen=True)
 class Gap:
-    """A silence of the live feed; ``state`` is opened, closed or healed, ``to_ts`` None while it
+    """An outage of the live feed; ``state`` is opened, closed or healed, ``to_ts`` None while it
     lasts. ``tokens`` empty: all of the shard."""
 
     gap_id: str

@@ -59,7 +59,7 @@ class Screened:
 def screen(bars: BarColumns, instruments: Sequence[BarInstrument], minutes: int) -> Screened:
     """Parts fit bars of ``minutes`` (1 or 1440) from those that contradict themselves.
 
-    Of bars at one time with different values none is kept: nobody can say which is meant.
+    Of bars at one time with different values none is kept: which is meant is unknown.
     """
     for each in instruments:
         if not 0 <= each.price_scale <= SCALE_MAX or not 0 <= each.tick_size < 2**31:

@@ -45,7 +45,7 @@ WHERE NOT EXISTS (SELECT FROM bar_rules WHERE rules_sha256 = %(sha256)s)
 SELECT make_bar_month(%(month)s)
 
 -- name: read_observations
--- All words on the bars of a span that were recorded until known_at, with the latest purpose.
+-- All observations of the bars of a span that were recorded until known_at, with the latest purpose.
 SELECT o.ts_open, o.batch_id, o.open, o.high, o.low, o.close, o.volume, coalesce(o.oi, -1),
        o.instrument_id, o.tick_size, o.source_id, o.price_scale
 FROM bar_observation o
@@ -60,7 +60,7 @@ WHERE minutes = %(minutes)s AND month = %(month)s
   AND (purpose = 'heal' OR recorded_at > %(known_at)s)
 
 -- name: read_revisions
--- Those that do not count: nobody has accepted them, or the last decision rejects them.
+-- Those that do not count: they are not accepted, or the last decision rejects them.
 SELECT r.batch_id, r.instrument_id, r.source_id, r.first_open, r.last_open, d.accepted
 FROM bar_revision r
 JOIN bar_batch b USING (batch_id)
@@ -131,7 +131,7 @@ WHERE instrument_id = ANY (%(ids)s::integer[]) AND ts_open >= %(since)s AND ts_o
 CREATE TEMP TABLE bar_staging (LIKE {golden}) ON COMMIT DROP
 
 -- name: upsert_golden
--- In the order of the key, and only what differs: an unguarded update would write every row anew.
+-- In the order of the key, and only what differs: an unguarded update would rewrite every row.
 INSERT INTO {golden} AS g (
     ts_open, batch_id, other_batch_id, open, high, low, close, volume, oi, instrument_id, flags,
     price_scale, verdict, differs, from_other, session_minute

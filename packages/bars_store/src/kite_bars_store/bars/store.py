@@ -64,9 +64,9 @@ class BarStore:
         check_revision(self._connection, REVISION)
 
     def merge(self, sources: Sequence[SourceBars]) -> MergeResult:
-        """Record what the sources say and bring the golden bars of those days in line.
+        """Record what the sources have and bring the golden bars of those days in line.
 
-        Of each bar only what differs from the same source's last word is appended. The very same
+        Of each bar only what differs from the same source's last observation is appended. The same
         bars again write nothing. Sources may come in one call or one by one, in any order: the
         golden bars are the same. Raises ValueError for a source that is there twice with one
         interval, an interval other than m1 and d1, or an unknown purpose.
@@ -94,7 +94,7 @@ class BarStore:
     def rebuild(self, interval: str | None = None, month: date | None = None) -> GoldenCount:
         """Make golden bars from the observations alone: of all months and intervals, or of one.
 
-        What is as it should be is not written again, so the count tells what was wrong.
+        What is as it should be is not written again, so the count is of what was wrong.
         """
         total = GoldenCount()
         for minutes, first in self._months(interval, month):
@@ -184,7 +184,7 @@ class BarStore:
         return BarStory(BarInstrument(*key), tuple(Observation(*row) for row in rows), golden)
 
     def revisions(self, *, undecided: bool = True) -> list[RestatedStretch]:
-        """Stretches that a source restated by one ratio; only those nobody has decided on."""
+        """Stretches that a source restated by one ratio; only those that are undecided."""
         with transaction(self._connection, "reading revisions") as cursor:
             rows = cursor.execute(statement("revisions"), {"undecided": undecided}).fetchall()
         return [RestatedStretch(*row) for row in rows]
@@ -253,7 +253,7 @@ class BarStore:
             return writing.record(cursor, self._writer(cursor), chunk)
 
     def _make_partitions(self, month: Month) -> None:
-        """Those of the month and of the next one, in a transaction of their own: nobody waits."""
+        """Those of the month and of the next one, in a transaction of their own: none waits."""
         if month in self._made:
             return
         with transaction(self._connection, "making a month's partitions") as cursor:

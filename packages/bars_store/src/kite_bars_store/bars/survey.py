@@ -40,8 +40,8 @@ class Surveyed:
 
 
 @dataclass(frozen=True)
-class SaidBar:
-    """One source's word on a bar. Prices are times ``10**price_scale``."""
+class ObservedBar:
+    """One source's observation of a bar. Prices are times ``10**price_scale``."""
 
     source: str
     open: int
@@ -65,8 +65,8 @@ class Conflict:
     ts_open: datetime
     verdict: Verdict
     differs: Field
-    won: SaidBar
-    other: SaidBar
+    won: ObservedBar
+    other: ObservedBar
     tick: Decimal
     price_bps: Decimal
     volume_bps: Decimal
@@ -99,7 +99,7 @@ class BarSurvey:
         observed: bool = False,
     ) -> list[Surveyed]:
         """Those with a golden bar in the span, by exchange and symbol; with ``observed`` those of
-        which a source said anything, be it golden now or not."""
+        which a source has any, be it golden now or not."""
         keys = None if symbols is None else [each.partition(":") for each in symbols]
         params = {
             **self._span(since, until),
@@ -175,8 +175,8 @@ def _conflict(row: Sequence[Any], instrument: int) -> Conflict:
         row[1],
         Verdict(row[2]),
         Field(row[3]),
-        SaidBar(row[4], *row[6:13]),
-        SaidBar(row[5], *row[13:20]),
+        ObservedBar(row[4], *row[6:13]),
+        ObservedBar(row[5], *row[13:20]),
         row[20].normalize(),
         row[21],
         row[22],

@@ -20,7 +20,7 @@ WHERE (%(exchanges)s::text[] IS NULL OR (i.exchange, i.tradingsymbol) IN (
 ORDER BY 2, 3
 
 -- name: with_observations
--- The same with an observation; a read as of a time then tells what was known.
+-- The same with an observation; a read as of a time then shows what was known.
 SELECT i.instrument_id, i.exchange, i.tradingsymbol
 FROM bar_instrument i
 WHERE (%(exchanges)s::text[] IS NULL OR (i.exchange, i.tradingsymbol) IN (

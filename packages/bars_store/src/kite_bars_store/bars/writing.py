@@ -1,5 +1,5 @@
 """One chunk of bars into Postgres: what is new is appended, and the golden bars of those days made
-anew. All of it happens inside one transaction of the caller."""
+again. All of it happens inside one transaction of the caller."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from kite_bars_store.bars.observations import (
     Restated,
     differing,
     find_revisions,
-    last_words,
-    word_keys,
+    latest_of,
+    observation_keys,
 )
 from kite_bars_store.bars.projecting import project, setting_of
 from kite_bars_store.bars.records import BatchResult, GoldenCount
@@ -81,7 +81,7 @@ def batch_lock(cursor: Cursor) -> None:
 
 
 def record(cursor: Cursor, writer: Writer, chunk: Chunk) -> tuple[list[BatchResult], GoldenCount]:
-    """Append what each part says otherwise than its source said before, and project it."""
+    """Append what in each part differs from what its source had before, and project it."""
     month_lock(cursor, chunk.grid)
     month = _month(chunk.grid)
     stale = cursor.execute(statement("projection"), month).fetchone() != (writer.rules.sha256,)
@@ -104,8 +104,8 @@ def _extend(
     """Appends what differs; ``anew``: the whole month's golden bars are made, not those days'."""
     scope = _span(chunk)
     observed = load_observations(cursor, scope, writer.names, writer.rules)
-    words = last_words(observed)
-    steps = [_compared(cursor, writer, chunk, part, words) for part in chunk.parts]
+    latest = latest_of(observed)
+    steps = [_compared(cursor, writer, chunk, part, latest) for part in chunk.parts]
     fresh = _merged([step.appended for step in steps])
     if len(fresh["cell"]):
         _append(cursor, chunk, writer, fresh)
@@ -167,9 +167,9 @@ def _span(chunk: Chunk) -> Scope:
     return Scope(grid, chunk.ids, starts_ns + first * day_ns, starts_ns + (last + 1) * day_ns)
 
 
-def _compared(cursor: Cursor, writer: Writer, chunk: Chunk, part: Part, words: Columns) -> _Step:
+def _compared(cursor: Cursor, writer: Writer, chunk: Chunk, part: Part, latest: Columns) -> _Step:
     columns = part.columns
-    added, revised, at = differing(columns, words)
+    added, revised, at = differing(columns, latest)
     new = added | revised
     count = int(np.count_nonzero(new))
     row = cursor.execute(statement("next_batch")).fetchone()
@@ -178,14 +178,14 @@ def _compared(cursor: Cursor, writer: Writer, chunk: Chunk, part: Part, words: C
     if revised.any():
         changed = take(columns, revised)
         owners = chunk.grid.instruments(changed["cell"])
-        restated = find_revisions(take(words, at[revised]), changed, owners, writer.rules)
+        restated = find_revisions(take(latest, at[revised]), changed, owners, writer.rules)
     appended = columns if count == len(new) else take(columns, new)
     appended = {**appended, "batch": np.full(count, row[0], np.int64)}
     return _Step(part, row[0], int(np.count_nonzero(added)), appended, restated)
 
 
 def _is_known(cursor: Cursor, writer: Writer, chunk: Chunk, part: Part) -> bool:
-    """Whether these very bars are the last that the source said of their times."""
+    """Whether these very bars are the last that the source has of their times."""
     params = {
         **_month(chunk.grid),
         "source_id": writer.sources[part.source.source],
@@ -199,7 +199,7 @@ def _merged(parts: Sequence[Columns]) -> Columns:
     rows = concat(parts)
     if len(parts) == 1:
         return rows
-    return take(rows, np.argsort(word_keys(rows), kind="stable"))
+    return take(rows, np.argsort(observation_keys(rows), kind="stable"))
 
 
 def _append(cursor: Cursor, chunk: Chunk, writer: Writer, fresh: Columns) -> None:

@@ -36,7 +36,7 @@ def connect(
 ) -> Connection:
     """An open connection; close it, for example with `contextlib.closing`.
 
-    ``dsn`` is a libpq URL or keyword string; what it says about timeouts wins over the values here.
+    ``dsn`` is a libpq URL or keyword string; its timeouts win over the values here.
     ``application_name`` is what an operator sees in ``pg_stat_activity``. With ``autocommit`` (the
     default) a read holds no transaction open, and writes are grouped by `transaction`. Times come
     back in UTC.

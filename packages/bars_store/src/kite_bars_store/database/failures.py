@@ -46,7 +46,7 @@ _BUSY: Final = {
 def connection_failure(exc: psycopg.Error, where: str, secrets: tuple[str, ...]) -> StoreError:
     """The error for a connection that was not made. ``secrets`` are kept out of its message."""
     said = first_line(exc)
-    # libpq repeats the address before what the server, or the kernel, said.
+    # libpq repeats the address before what the server, or the kernel, reported.
     said = said.rpartition(" failed: ")[2] or said
     for secret in filter(None, secrets):
         said = said.replace(secret, "***")
@@ -64,7 +64,7 @@ def statement_failure(exc: psycopg.Error, doing: str) -> StoreError:
         )
     if state == _MISSING_TABLE:
         return NotMigrated(
-            f"The database lacks a table for {doing} ({said}): run 'migrate upgrade'."
+            f"The database has no table for {doing} ({said}): run 'migrate upgrade'."
         )
     if state in _REFUSED:
         return DatabaseRefused(f"Postgres refuses {doing}: {_REFUSED[state]} ({said}).")
@@ -81,5 +81,5 @@ def is_lost(exc: psycopg.Error) -> bool:
 
 
 def first_line(exc: BaseException) -> str:
-    """What the server said, without the lines that quote the statement."""
+    """What the server reported, without the lines that quote the statement."""
     return str(exc).strip().partition("\n")[0].rstrip(".")

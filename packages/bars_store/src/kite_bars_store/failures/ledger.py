@@ -99,7 +99,7 @@ class RedriveLedger:
     """Who produces only what was reserved, and settles it afterwards, has no effect twice.
 
     `reserve` writes the bytes before they are produced. A process that is killed leaves lines that
-    are ``reserved``, of which nobody knows whether Kafka has them: `reserved` gives them again, to
+    are ``reserved``, of which it is unknown whether Kafka has them: `reserved` gives them again, to
     be produced byte for byte in the order of before, and readers drop the repeats. Errors are those
     of `FailureStore`; each method may be called again after any of them.
     """
@@ -165,7 +165,7 @@ class RedriveLedger:
             return {row[0] for row in cursor.execute(statement("reserve"))}
 
     def count_reserved(self) -> int:
-        """How many lines nobody has settled."""
+        """How many lines are not settled."""
         with transaction(self._connection, "reading the ledger") as cursor:
             return one(cursor.execute(statement("count_reserved")).fetchone())
 

@@ -12,7 +12,7 @@ from uuid import UUID
 Headers = list[tuple[bytes, bytes | None]]
 
 NO_TOPIC_ID: Final = UUID(int=0)
-"""For a broker that tells no topic ids."""
+"""For a broker that has no topic ids."""
 NEIGHBOURS: Final = 3
 
 
@@ -27,7 +27,7 @@ class Status(StrEnum):
 
 
 class Decision(StrEnum):
-    """What a person decides about failures."""
+    """Decisions about failures."""
 
     RESOLVE = "resolve"
     IGNORE = "ignore"
@@ -146,7 +146,7 @@ class GroupFilter:
     """Which groups; None is any.
 
     ``status`` keeps groups that have such a failure, ``since`` and ``until`` (exclusive) those that
-    were seen in that time, as far as first and last time tell, ``text`` those whose message has it,
+    were seen in that time, as far as first and last time show, ``text`` those whose message has it,
     in capitals or not.
     """
 

@@ -84,7 +84,7 @@ SELECT
 FROM settled d JOIN dlq_state s ON s.failure_id = d.failure_id
 
 -- name: choose_refused
--- What was refused for the same reason the last time is not said again.
+-- What was refused for the same reason the last time is not repeated.
 INSERT INTO dlq_chosen (failure_id, fingerprint, before, note)
 SELECT s.failure_id, s.fingerprint, s.status, r.note
 FROM unnest(%(ids)s::bigint[], %(notes)s::text[]) AS r (failure_id, note)

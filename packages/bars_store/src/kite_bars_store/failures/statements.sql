@@ -161,7 +161,7 @@ FROM (
 ORDER BY f.failure_id DESC
 
 -- name: find
--- Of a topic that was made anew, the records of both; the last one first.
+-- Of a topic that was recreated, the records of both; the last one first.
 SELECT failure_id FROM dlq_failure
 WHERE topic = %(topic)s AND partition_id = %(partition)s AND record_offset = %(offset)s
 ORDER BY failure_id DESC

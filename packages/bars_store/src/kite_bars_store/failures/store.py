@@ -113,7 +113,7 @@ class FailureStore:
         return next(iter(self.page(Selection(ids=(failure_id,)), limit=1)), None)
 
     def find(self, topic: str, partition: int, offset: int) -> list[int]:
-        """The ids of the failure at a place; several where a topic was made anew, newest first."""
+        """The ids of the failure at a place; several where a topic was recreated, newest first."""
         params = {"topic": topic, "partition": partition, "offset": offset}
         with transaction(self._connection, "looking for a dead letter") as cursor:
             return [row[0] for row in cursor.execute(statement("find"), params)]
@@ -121,7 +121,7 @@ class FailureStore:
     def last_topic_id(self, topic: str) -> UUID | None:
         """The id of the topic whose record was stored last; None when none was.
 
-        Another one in Kafka means that the topic was made anew since.
+        Another one in Kafka means that the topic was recreated since.
         """
         with transaction(self._connection, "looking for a topic's id") as cursor:
             row = cursor.execute(statement("last_topic_id"), {"topic": topic}).fetchone()
@@ -203,7 +203,7 @@ class FailureStore:
         """Append the decision for each failure that it changes, and change their state.
 
         A failure that stands so already is left alone, so that the same call again does nothing; a
-        note is appended each time. ``assignee`` goes with ASSIGN alone ('' is nobody). Raises
+        note is appended each time. ``assignee`` goes with ASSIGN alone ('' is no one). Raises
         ValueError otherwise, for an empty ``who`` and for a very long assignee.
         """
         if not who:
@@ -231,7 +231,7 @@ class FailureStore:
         return Decided(changed, found - changed)
 
     def rebuild(self) -> int:
-        """Make states and groups anew from failures and events; returns the count of failures.
+        """Rebuild states and groups from failures and events; returns the count of failures.
 
         Writers wait for it, and it for them.
         """

@@ -9,6 +9,7 @@ from kite_bars_store.instruments.records import (
     Snapshot,
     SyncResult,
     Validity,
+    price,
 )
 from kite_bars_store.instruments.store import REVISION, InstrumentStore
 
@@ -24,4 +25,5 @@ __all__ = [
     "SyncResult",
     "Validity",
     "diff",
+    "price",
 ]

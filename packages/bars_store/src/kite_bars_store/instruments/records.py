@@ -34,6 +34,11 @@ KEY: Final = ("exchange", "tradingsymbol")
 SORTED: Final = [(name, "ascending") for name in KEY]
 
 
+def price(value: int, scale: int) -> Decimal:
+    """A scaled integer as the exact decimal that it stands for."""
+    return Decimal(value).scaleb(-scale)
+
+
 def conform(table: pa.Table) -> pa.Table:
     """The columns of `SCHEMA` in their order and types; others are left out.
 
@@ -176,12 +181,12 @@ class Validity:
     @property
     def strike_price(self) -> Decimal | None:
         """The strike as an exact decimal."""
-        return None if self.strike is None else Decimal(self.strike).scaleb(-self.price_scale)
+        return None if self.strike is None else price(self.strike, self.price_scale)
 
     @property
     def tick_price(self) -> Decimal:
         """The tick size as an exact decimal."""
-        return Decimal(self.tick_size).scaleb(-self.price_scale)
+        return price(self.tick_size, self.price_scale)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,5 @@
-"""The heatmap: a row an instrument, a cell a day. The number is coverage, the colour what lacks."""
+"""The heatmap: a row an instrument, a cell a day. Its number is coverage, its colour what is
+missing. Beside it the columns of a chart. Both with their places, for the page."""
 
 from __future__ import annotations
 
@@ -18,18 +19,18 @@ _FEW: Final = 100
 _SOME: Final = 10
 LEGEND: Final = (
     ("g0", "every minute is there or explained"),
-    ("g1", "less than 1 % lacking"),
+    ("g1", "less than 1 % missing"),
     ("g2", "less than 10 %"),
     ("g3", "more"),
     ("g4", "all of the day"),
     ("gx", "no session, or not listed"),
 )
-"""Classes of colour and what they tell."""
+"""Classes of colour and what they mean."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """``colour`` is a class; ``told`` the counts, empty where there is nothing to tell."""
+    """``colour`` is a class; ``told`` the counts, empty where there are none."""
 
     colour: str
     number: str
@@ -42,7 +43,7 @@ class Row:
 
     symbol: str
     coverage: str
-    lacking: int
+    absent: int
     conflicts: int
     cells: Sequence[Cell]
 
@@ -59,8 +60,8 @@ class Heatmap:
 
 
 def heatmap(report: Report) -> Heatmap:
-    """At most `ROWS_MAX` rows: those that lack most, then those with the most conflicts."""
-    lacking = report.lacking()
+    """At most `ROWS_MAX` rows: those with most missing, then those with the most conflicts."""
+    absent = report.absent()
     expected = report.missing.expected.astype(np.int64)
     shown = [
         number
@@ -68,7 +69,7 @@ def heatmap(report: Report) -> Heatmap:
         if expected[:, number].any() or report.bars[:, number].any() or day.weekday() < 5
     ]
     names = np.array(report.symbols)
-    worst = np.lexsort((names, -report.conflicts.sum(axis=1), -lacking.sum(axis=1)))
+    worst = np.lexsort((names, -report.conflicts.sum(axis=1), -absent.sum(axis=1)))
     chosen = sorted(worst[:ROWS_MAX].tolist(), key=lambda row: report.symbols[row])
     causes = report.missing.table()
     days = [report.days[number] for number in shown]
@@ -76,7 +77,7 @@ def heatmap(report: Report) -> Heatmap:
         months=[(name, len(list(run))) for name, run in groupby(days, lambda d: f"{d:%B %Y}")],
         days=days,
         notes=[report.closed.get(day, "") for day in days],
-        rows=[_row(report, row, shown, lacking, causes) for row in chosen],
+        rows=[_row(report, row, shown, absent, causes) for row in chosen],
         left_out=len(names) - len(chosen),
     )
 
@@ -86,13 +87,13 @@ def percent(part: int, whole: int) -> str:
     return f"{part * 100 // whole}" if whole else ""
 
 
-def _row(report: Report, row: int, shown: Sequence[int], lacking: Counts, causes: Counts) -> Row:
+def _row(report: Report, row: int, shown: Sequence[int], absent: Counts, causes: Counts) -> Row:
     expected, present = report.missing.expected[row], report.missing.present[row]
     cells = [
         _cell(
             int(expected[day]),
             int(present[day]),
-            int(lacking[row, day]),
+            int(absent[row, day]),
             int(report.conflicts[row, day]),
             causes[row, day],
         )
@@ -101,13 +102,13 @@ def _row(report: Report, row: int, shown: Sequence[int], lacking: Counts, causes
     return Row(
         report.symbols[row],
         percent(int(present.sum()), int(expected.sum())),
-        int(lacking[row].sum()),
+        int(absent[row].sum()),
         int(report.conflicts[row].sum()),
         cells,
     )
 
 
-def _cell(expected: int, present: int, lacking: int, conflicts: int, causes: Counts) -> Cell:
+def _cell(expected: int, present: int, absent: int, conflicts: int, causes: Counts) -> Cell:
     if not expected:
         return Cell("gx", "", "")
     told = []
@@ -115,17 +116,17 @@ def _cell(expected: int, present: int, lacking: int, conflicts: int, causes: Cou
         told = [f"{present} of {expected} minutes"]
         told += [f"{causes[at]} {cause}" for at, cause in enumerate(CAUSES) if causes[at]]
         told += [f"{conflicts} conflicts"] if conflicts else []
-    return Cell(_colour(expected, lacking), percent(present, expected), ", ".join(told))
+    return Cell(_colour(expected, absent), percent(present, expected), ", ".join(told))
 
 
-def _colour(expected: int, lacking: int) -> str:
-    if not lacking:
+def _colour(expected: int, absent: int) -> str:
+    if not absent:
         return "g0"
-    if lacking == expected:
+    if absent == expected:
         return "g4"
-    if lacking * _FEW < expected:
+    if absent * _FEW < expected:
         return "g1"
-    return "g2" if lacking * _SOME < expected else "g3"
+    return "g2" if absent * _SOME < expected else "g3"
 
 
 HEIGHT: Final = 130

@@ -1,4 +1,4 @@
-"""What a report tells, as counts."""
+"""What a report shows, as counts."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Report:
     ``bars`` and ``conflicts`` count golden bars, int64 [instrument, day], in the order of
     ``missing``. ``sizes`` are (class of the price difference, of the volume difference, conflicts)
     as `BarSurvey.conflict_sizes` gives them for the edges above; ``largest`` has indices of
-    instruments. ``closed`` tells why a day without any session has none.
+    instruments. ``closed`` is why a day without any session has none.
     """
 
     missing: Missing
@@ -52,7 +52,7 @@ class Report:
 
     @property
     def compared(self) -> int:
-        """Bars of which two sources had a word."""
+        """Bars that two sources have."""
         return sum(
             count
             for verdict, count in self.verdicts.items()
@@ -65,10 +65,10 @@ class Report:
 
     @property
     def has_findings(self) -> bool:
-        """Whether a person should look: conflicts, unexplained minutes, waiting revisions."""
+        """Whether anything needs attention: conflicts, unexplained minutes, waiting revisions."""
         return bool(self.conflict_count or self.missing.unexplained or self.revisions)
 
-    def lacking(self) -> Counts:
+    def absent(self) -> Counts:
         """Minutes that should be there and are not: OUTAGE and UNEXPLAINED, [instrument, day]."""
         table = self.missing.table()
         wanted = [CAUSES.index(Cause.OUTAGE), CAUSES.index(Cause.UNEXPLAINED)]

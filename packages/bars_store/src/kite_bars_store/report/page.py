@@ -27,13 +27,13 @@ _NARROW: Final = 600
 _WIDE: Final = 1_080
 CAUSES: Final = {
     Cause.UNEXPLAINED: "nothing explains it: fetch it again, or ask the source",
-    Cause.OUTAGE: "a silence of the live feed that nobody has healed: hist_merge heal fetches it",
+    Cause.OUTAGE: "an outage of the live feed that is not healed yet: hist_merge heal fetches it",
     Cause.NO_TRADE: "nothing was traded: two sources agree, or so long a silence is usual here",
     Cause.NOT_LISTED: "before the listing, or after the expiry",
     Cause.OUTSIDE_SESSION: "the session of this day is shorter than usual",
     Cause.HOLIDAY: "the exchange was closed",
 }
-"""What each cause tells a person, the worst first."""
+"""What each cause means, the worst first."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class HoleLine:
 
 @dataclass(frozen=True)
 class ConflictLine:
-    """A conflict and the command that tells more."""
+    """A conflict and the command that shows more."""
 
     symbol: str
     when: str
@@ -86,7 +86,7 @@ def render(report: Report) -> str:
     """The page."""
     missing = report.missing
     expected, present = int(missing.expected.sum()), int(missing.present.sum())
-    lacking = int(report.lacking().sum())
+    absent = int(report.absent().sum())
     values: dict[str, Any] = {
         "report": report,
         "css": _css(),
@@ -94,8 +94,8 @@ def render(report: Report) -> str:
         "last": report.days[-1],
         "bars": int(report.bars.sum()),
         "coverage": _exact(present, expected),
-        "lacking": lacking,
-        "explained": _exact(expected - lacking, expected),
+        "absent": absent,
+        "explained": _exact(expected - absent, expected),
         "conflict_share": _exact(report.conflict_count, report.compared),
         "heatmap": heatmap(report),
         "legend": LEGEND,
@@ -200,7 +200,7 @@ def _by_day(report: Report) -> Chart:
 
 
 def _holes(report: Report) -> Iterator[HoleLine]:
-    """Equal holes of several instruments in one line; those that lack most in all come first."""
+    """Equal holes of several instruments in one line; those with most missing in all come first."""
     alike: dict[tuple[datetime, int, Cause], list[str]] = defaultdict(list)
     for hole in report.missing.holes(Cause.UNEXPLAINED, Cause.OUTAGE):
         alike[hole.since, hole.minutes, hole.cause].append(hole.symbol)

@@ -1,4 +1,4 @@
-"""Reserved records into Kafka, in their order, under a pace; says what became of each."""
+"""Reserved records into Kafka, in their order, under a pace; reports what became of each."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ _PAIRED: Final = tuple(
     if verdict.is_conflict
     or verdict in (Verdict.AGREED, Verdict.WITHIN_TOLERANCE, Verdict.AGREED_NO_TRADE)
 )
-"""Verdicts on which two sources have a word."""
+"""Verdicts on bars that two sources have."""
 
 Histories = dict[tuple[str, str], list[Validity]]
 Seen = Callable[[date, Columns], None]

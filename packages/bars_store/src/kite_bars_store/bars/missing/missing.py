@@ -20,7 +20,7 @@ Causes, the first that holds:
     NOT_LISTED        before the listing or after the expiry
     NO_TRADE          two sources have bars before and after it on this day, neither has this one,
                       and so long a silence may happen
-    OUTAGE            a recorded silence of the feed that was not healed covers it
+    OUTAGE            a recorded outage of the feed that was not healed covers it
     NO_TRADE          one source alone has the day, and so long a silence is nothing unusual
     UNEXPLAINED       none of them
 
