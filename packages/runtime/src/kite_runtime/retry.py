@@ -17,7 +17,7 @@ class Backoff:
     """Exponential waiting times with jitter, unlimited, capped at ``cap_s`` seconds.
 
     Half of each wait is fixed and half is chance, so that many clients do not return together and
-    yet none hammers the server. The series restarts only after a connection that lasted ``stable_s``:
+    yet none hammers the server. The series restarts after a connection that lasted ``stable_s``:
     a flapping link keeps its long waits (the official client resets at each handshake and then
     retries every second without end).
     """

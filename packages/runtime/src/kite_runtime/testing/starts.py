@@ -63,3 +63,20 @@ def heavy_starts(module: str, commands: Sequence[Sequence[str]]) -> dict[str, ob
         elif heavy := set(HEAVY) & set(loaded):
             wrong[line] = heavy
     return wrong
+
+
+def heavy_interface(package: str) -> set[str]:
+    """The heavy libraries that ``import package`` loads; each name of its interface must exist."""
+    code = (
+        f"import sys, {package} as package; print(*sys.modules); "
+        "[getattr(package, name) for name in package.__all__]"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"PYTHONPATH": import_path()},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=True,
+    )
+    return set(HEAVY) & set(done.stdout.split())
