@@ -8,7 +8,6 @@ A test compares each page with what this makes.
 from __future__ import annotations
 
 import sys
-import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from inspect import cleandoc
@@ -30,10 +29,33 @@ from kite_contracts.mapping import load_mapping
 from kite_contracts.store import Contract, packaged
 from kite_contracts.tables import fields_table, topics_table
 from kite_contracts.topics import load_topics
+from kite_dlq_triage.settings import TriageSettings
+from kite_hist_merge.settings import Settings as MergeSettings
+from kite_instruments.settings import Settings as InstrumentsSettings
+from kite_kafka_io.settings import KafkaSettings
 from kite_live_feed.counters import Counters
 from kite_live_feed.metrics import BridgeMetrics
+from kite_runtime.settings import variables_table
+from kite_ws_bridge.settings import BridgeSettings
 
-VARIABLES: Final = Path(__file__).with_name("variables.toml")
+SETTINGS: Final = (
+    (
+        "Kafka and the schema registry",
+        "All programs that use Kafka read these. How long topics keep records:"
+        " `TOPIC_<NAME>_RETENTION_MS` ([topics](contracts.md)).",
+        KafkaSettings,
+    ),
+    (
+        "ws_bridge",
+        "A killed process loses nothing with any `WS_BRIDGE_JOURNAL_SYNC`; a power failure may lose"
+        " that long. In Kafka an acknowledged record is safe from a lost machine only with several"
+        " replicas: replication factor 3 and `min.insync.replicas=2`.",
+        BridgeSettings,
+    ),
+    ("hist_merge", "The golden bars.", MergeSettings),
+    ("instruments", "The instrument master and the daily login.", InstrumentsSettings),
+    ("dlq_triage", "Dead letters.", TriageSettings),
+)
 """Until the programs' settings are declared as tables in the code."""
 
 
@@ -86,27 +108,19 @@ def commands_page() -> str:
 
 
 def environment_page() -> str:
-    """Every variable with its default, grouped as docs/variables.toml has them."""
+    """Every variable with its default and meaning, from the declarations in the code."""
     lines = _head(
         "Environment variables",
-        "A program reads the environment, then `.infra/.env`, then `.env`, then what `make up`",
-        "wrote into `.infra/local.env`; the first one that has the variable counts. A faulty value",
-        "is exit code 78 with a sentence that names it.",
+        "A program reads the environment, then `.infra/.env` (endpoints, retention, ports), then",
+        "`.env` (secrets), then `.infra/local.env`, which `make up` writes; the first one that has",
+        "the variable counts, and an option of the command line wins over all. An empty value is",
+        "none. Relative paths start at `--root`. A wrong value is exit code 78, one sentence. Times",
+        "are written `10s`, `500ms`, `24h`, sizes `64MiB`, `8GiB`; `<state>` is the user's state",
+        "folder, `~/.local/state/kite-ingest`.",
     )
-    for group in load_variables():
-        lines += ["", f"## {group['title']}", "", f"Read by {group['read_by']}.", ""]
-        rows = [
-            (f"`{each['name']}`", each.get("default", ""), each["meaning"])
-            for each in group["variable"]
-        ]
-        lines += _table(("Variable", "Default", "Meaning"), rows)
+    for title, note, declared in SETTINGS:
+        lines += ["", f"## {title}", "", note, "", variables_table(declared).rstrip()]
     return "\n".join(lines) + "\n"
-
-
-def load_variables() -> list[dict[str, Any]]:
-    """The groups of variables. Tables of settings in the code will take the place of the file."""
-    groups: list[dict[str, Any]] = tomllib.loads(VARIABLES.read_text("utf-8"))["group"]
-    return groups
 
 
 def metrics_page() -> str:

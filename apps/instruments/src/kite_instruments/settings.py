@@ -1,4 +1,4 @@
-"""What can be set of the instrument master: docs/settings.md is made from it."""
+"""What can be set of the instrument master: docs/reference/environment.md is made from it."""
 
 from __future__ import annotations
 

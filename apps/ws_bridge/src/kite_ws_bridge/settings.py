@@ -1,4 +1,4 @@
-"""What can be set of the bridge: docs/settings.md is made from it."""
+"""What can be set of the bridge: docs/reference/environment.md is made from it."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class BridgeSettings(KiteUser, KafkaUser):
         optional(integer(1, SHARDS_MAX)),
         "",
         f"1 to {SHARDS_MAX}: share the instruments out among "
-        "[several bridges](operating.md#several-bridges); without it this one carries all",
+        "[several bridges](../operating.md#several-bridges); without it this one carries all",
         example="3",
     )
     shard_group: str = variable(

@@ -7,8 +7,8 @@
     DemoSettings.load(Path(), os.environ).port
 
 From the declaration come the values, the sentence about a wrong one (variable, problem, example)
-and the table of docs/settings.md. An empty value counts as not set. Relative paths start at the
-folder of the settings files.
+and the table of docs/reference/environment.md. An empty value counts as not set. Relative paths
+start at the folder of the settings files.
 
 These files are ``.env`` (secrets) and ``.infra/.env`` (endpoints, retention, ports); a third one,
 ``.infra/local.env``, is written by the local stack and loses to both. Lines are ``NAME=value``,
@@ -175,7 +175,7 @@ def _state() -> str:
 
 
 def variables_table(cls: type) -> str:
-    """The table of docs/settings.md: a row for each variable of a settings class."""
+    """The table of docs/reference/environment.md: a row for each variable of a settings class."""
     rows = ["| Variable | Default | Meaning |", "|---|---|---|"]
     for each in fields(cls):
         if declared := each.metadata.get(Variable):
