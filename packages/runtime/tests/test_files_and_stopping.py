@@ -1,4 +1,4 @@
-"""A file is replaced whole or stays as it was; the first signal is a request, the next one is not."""
+"""A file is replaced whole or stays as it was; the first signal is a request."""
 
 from __future__ import annotations
 
@@ -33,9 +33,13 @@ def test_a_replaced_file_keeps_its_mode_and_its_link(tmp_path: Path) -> None:
 
 def test_an_error_leaves_the_old_file_and_nothing_beside_it(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"old")
-    with pytest.raises(RuntimeError, match="half"), replacing(tmp_path / "file") as new:
-        new.write_bytes(b"ne")
-        raise RuntimeError("half")
+    def half() -> None:
+        with replacing(tmp_path / "file") as new:
+            new.write_bytes(b"ne")
+            raise RuntimeError("half")
+
+    with pytest.raises(RuntimeError, match="half"):
+        half()
     assert (tmp_path / "file").read_bytes() == b"old"
     assert names(tmp_path) == ["file"]
 
