@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from benchmarks.measure import Figure, Spread, say
 from benchmarks.processes import RunningBridge, cpu_s, peak_memory_mib, program, said, until
@@ -21,7 +22,6 @@ from benchmarks.stage import instrument_tokens
 from kite_contracts.topics import load_topics
 from kite_devstack import topics as devstack_topics
 from kite_devstack.kafka import KafkaServer, private_kafka
-from kite_ws_bridge.commands.status import ACK_HISTOGRAM, Scrape
 
 TITLE = "The live bridge at 18,000 ticks a second, simulator and broker on the same cores"
 LATENCY_TITLE = "Latency by linger, size of frame and partitions"
@@ -223,15 +223,15 @@ def _window(bridge: RunningBridge, pids: Mapping[str, int]) -> Window:
     after, later, seconds = bridge.scrape(), _cpu(pids), time.perf_counter() - started_s
     return Window(
         seconds,
-        after.total("ticks_acked") - before.total("ticks_acked"),
+        after["ticks_acked"] - before["ticks_acked"],
         _difference(before, after),
         {name: later[name] - cpu[name] for name in pids},
     )
 
 
-def _difference(before: Scrape, after: Scrape) -> dict[float, float]:
-    old = before.by(ACK_HISTOGRAM, "le")
-    return {float(le): n - old.get(le, 0.0) for le, n in after.by(ACK_HISTOGRAM, "le").items()}
+def _difference(before: dict[str, Any], after: dict[str, Any]) -> dict[float, float]:
+    old = before["frame_ack_seconds"]["buckets"]
+    return {float(le): n - old[le] for le, n in after["frame_ack_seconds"]["buckets"].items()}
 
 
 def _cpu(pids: Mapping[str, int]) -> dict[str, float]:
@@ -239,7 +239,7 @@ def _cpu(pids: Mapping[str, int]) -> dict[str, float]:
 
 
 def _settle(bridge: RunningBridge) -> None:
-    until(lambda: bridge.scrape().total("ticks_acked") > INSTRUMENTS, "ticks are acknowledged")
+    until(lambda: bridge.scrape()["ticks_acked"] > INSTRUMENTS, "ticks are acknowledged")
     threading.Event().wait(SETTLE_S)
 
 
@@ -250,7 +250,7 @@ def _starts(place: Stage) -> list[Figure]:
         for _ in range(STARTS + 1):
             started_s = time.perf_counter()
             with place.bridge(endpoint, 100) as bridge:
-                until(lambda: bridge.scrape().total("ticks_acked"), "a tick is acknowledged")
+                until(lambda: bridge.scrape()["ticks_acked"], "a tick is acknowledged")
                 seconds.append(time.perf_counter() - started_s)
     return [Figure.of("start to first acknowledged tick", "s", Spread.of(seconds[1:]))]
 
@@ -262,18 +262,18 @@ def _outage(place: Stage, bridge: RunningBridge) -> list[Figure]:
     place.broker.suspend()
     try:
         threading.Event().wait(OUTAGE_S)
-        backlog = bridge.scrape().value("journal_backlog_bytes")
+        backlog = bridge.scrape()["journal_backlog_bytes"]
     finally:
         place.broker.resume()
     resumed_s = time.perf_counter()
     until(
-        lambda: bridge.scrape().value("journal_backlog_age_seconds") < 1.0,
+        lambda: bridge.scrape()["journal_backlog_age_seconds"] < 1.0,
         "the backlog is published",
         300.0,
     )
     behind_s = time.perf_counter() - resumed_s
     after = bridge.scrape()
-    lost = after.total("frames_lost") - before.total("frames_lost")
+    lost = after["frames_lost"] - before["frames_lost"]
     return [
         Figure.once(
             f"peak memory of the bridge, broker away for {OUTAGE_S:.0f} s",

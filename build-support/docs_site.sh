@@ -14,16 +14,27 @@ say() {
 lock="$repo/3rdparty/python/docs-lock.txt"
 code=$(python_for_code say) || exit 78
 python="${code#* }"
-sum=$("$python" -c 'import hashlib, sys; print(hashlib.sha256(open(sys.argv[1], "rb").read()).hexdigest()[:16])' "$lock")
-home="$kite_cache/docs-${code%% *}-$sum"
+sum=$("$python" -c 'import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())' <"$lock")
+home="$kite_cache/docs-${code%% *}-${sum:0:16}"
 
-if [[ ! -x $home/bin/zensical ]]; then
+# A Debian Python without its venv package has no ensurepip; uv makes the environment then.
+make_environment() {
+    if "$python" -c "import ensurepip" 2>/dev/null; then
+        "$python" -m venv "$home"
+    else
+        local uv
+        uv=$(find_uv say) && "$uv" venv --quiet --no-config --seed --python "$python" "$home"
+    fi
+}
+
+if [[ ! -f $home/ready ]]; then
     say "installing the site's tool into $home"
-    uv=$(find_uv say) || { say "uv is needed and could not be installed; install it with 'pip install uv'."; exit 78; }
     rm -rf "$home"
-    "$uv" venv --quiet --no-config --python "$python" "$home"
-    # zensical is written last: a call that was interrupted begins again.
-    VIRTUAL_ENV="$home" "$uv" pip install --quiet --require-hashes -r "$lock" || { rm -rf "$home"; exit 75; }
+    if ! make_environment || ! "$home/bin/python" -m pip install -q --require-hashes -r "$lock"; then
+        say "the tool could not be installed; check the network or pip's settings, then start again."
+        exit 75
+    fi
+    touch "$home/ready"
 fi
 
 cd "$repo"

@@ -104,8 +104,7 @@ def environment_page() -> str:
 
 
 def load_variables() -> list[dict[str, Any]]:
-    """The groups of variables. When the settings of the programs are declared as tables of the code,
-    those take the place of the file."""
+    """The groups of variables. Tables of settings in the code will take the place of the file."""
     groups: list[dict[str, Any]] = tomllib.loads(VARIABLES.read_text("utf-8"))["group"]
     return groups
 
@@ -116,7 +115,7 @@ def metrics_page() -> str:
         "Metrics of the bridge",
         "`/metrics` on `WS_BRIDGE_PORT`. Counters begin at 0 with each process, so alerts use",
         "`increase` and `rate`. `kite_build_info{program,version,revision}` is always 1 and shows",
-        "what runs. `dlq_triage consume` has [metrics](../dead-letters.md#keeping-them-consume) too.",
+        "what runs. Those of `dlq_triage`: [there](../dead-letters.md#keeping-them-consume).",
     )
     return "\n".join([*lines, "", *metric_table()]) + "\n"
 

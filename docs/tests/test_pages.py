@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import pkgutil
 import re
 import tomllib
 from collections.abc import Iterator
@@ -85,6 +86,15 @@ def test_every_link_of_a_page_has_its_end(page: Path) -> None:
             continue
         assert end.exists(), link
         assert not anchor or anchor in anchors(end), link
+
+
+@pytest.mark.parametrize("page", texts(), ids=lambda page: page.name)
+def test_every_name_of_the_code_on_a_page_is_there(page: Path) -> None:
+    names = set(re.findall(r"\bkite_\w+(?:\.\w+)+", page.read_text("utf-8")))
+    imports = re.findall(r"^ *from (kite_[\w.]+) import ([\w, ]+)", page.read_text("utf-8"), re.M)
+    names |= {f"{module}.{each.strip()}" for module, many in imports for each in many.split(",")}
+    for name in names:
+        assert pkgutil.resolve_name(name) is not None
 
 
 def test_every_page_is_in_the_sites_navigation() -> None:

@@ -19,8 +19,8 @@ import orjson
 import pytest
 from mixed_letters import MAKERS, Mixed, mixed_letters, produce
 
+from kite_dead_letters import dump as dumping
 from kite_dead_letters.classify import Classifier
-from kite_dead_letters.dump import dump as dumping
 from kite_kafka_io.raw_reader import RawReader
 from kite_kafka_io.settings import KafkaSettings
 from kite_kafka_io.spans import Span

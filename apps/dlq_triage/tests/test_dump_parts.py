@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kite_dead_letters.dump.dump_file import DumpFile, PieceFile
-from kite_dead_letters.errors import DumpFailed
+from kite_dead_letters.dump import DumpFailed, DumpFile
 from kite_dlq_triage.commands.options import span_of
 from kite_kafka_io.spans import Span
 from kite_runtime.errors import UsageError
@@ -57,9 +56,10 @@ def test_a_file_has_its_name_when_it_is_whole(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["out.jsonl"]
 
 
-def test_a_full_disk_leaves_whole_lines_and_one_sentence() -> None:
-    out = PieceFile(Path("/dev/full"))
+def test_a_full_disk_leaves_whole_lines_and_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "out.jsonl.part").symlink_to("/dev/full")
+    out = DumpFile(str(tmp_path / "out.jsonl"))
     with pytest.raises(
-        DumpFailed, match="/dev/full cannot be written \\(no space left on device\\)"
+        DumpFailed, match=r"out\.jsonl\.part cannot be written \(no space left on device\)"
     ):
         out.write([b"x" * 10 + b"\n"])

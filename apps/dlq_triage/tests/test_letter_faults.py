@@ -22,9 +22,9 @@ from stage import wait_for_leaders
 from kite_bars_store.database import connect
 from kite_bars_store.failures import FailureStore, Selection
 from kite_contracts.migrations import runner
+from kite_dead_letters import dump as dumping
 from kite_dead_letters import service as services
-from kite_dead_letters.dump import dump as dumping
-from kite_dead_letters.dump.dump_file import PieceFile
+from kite_dead_letters.dump import DumpFile
 from kite_dead_letters.service import IntakeService
 from kite_devstack.databases import database
 from kite_devstack.kafka import KafkaServer, private_kafka
@@ -119,7 +119,7 @@ def test_the_broker_goes_while_a_dump_runs(
     asked = ("--topic", dumped, "--dump", str(out), "--bootstrap", kafka.bootstrap)
     try:
         with monkeypatch.context() as patch:
-            patch.setattr(PieceFile, "write", once(getattr(kafka, fault)))
+            patch.setattr(DumpFile, "write", once(getattr(kafka, fault)))
             assert dump(asked, monkeypatch) == 75
     finally:
         kafka.start() if fault == "kill" else kafka.resume()
@@ -133,11 +133,11 @@ def test_the_broker_goes_while_a_dump_runs(
     assert list(places(out).values()) == [1] * DUMPED_COUNT
 
 
-def once(fault: Callable[[], None]) -> Callable[[PieceFile, Sequence[bytes]], None]:
-    """``PieceFile.write``, and the fault behind the first lines."""
-    write, waiting = PieceFile.write, [fault]
+def once(fault: Callable[[], None]) -> Callable[[DumpFile, Sequence[bytes]], None]:
+    """``DumpFile.write``, and the fault behind the first lines."""
+    write, waiting = DumpFile.write, [fault]
 
-    def call(file: PieceFile, lines: Sequence[bytes]) -> None:
+    def call(file: DumpFile, lines: Sequence[bytes]) -> None:
         write(file, lines)
         if waiting:
             waiting.pop()()

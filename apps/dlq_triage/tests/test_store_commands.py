@@ -83,7 +83,7 @@ def objects(done: Done) -> list[Any]:
 
 
 def test_a_morning_with_dead_letters(stage: Stage, triage: Command, tmp_path: Path) -> None:
-    """Stored, looked at, assigned, mended, redriven, settled."""
+    """Stored, looked at, assigned, fixed, redriven, settled."""
     now_ns = time.time_ns()
     bad = good_packet()[:60] + b"\x00\x00\x00\x05" + good_packet()[64:]
     path: dict[str, Any] = {"error_path": "/ts_event_ns", "message": "5 is less than 9"}
@@ -135,7 +135,7 @@ def test_a_morning_with_dead_letters(stage: Stage, triage: Command, tmp_path: Pa
         ("assign", "bob"),
         ("redriven", "ann"),
     ]
-    assert "3 opened again" in triage("reopen", *chosen, "-m", "not quite").stdout
+    assert "3 reopened" in triage("reopen", *chosen, "-m", "not quite").stdout
     assert "3 resolved" in triage("resolve", *chosen).stdout
     assert "0 resolved, 3 unchanged" in triage("resolve", *chosen).stdout
     assert objects(triage("ignore", str(second["sample_id"]), "--json")) == [

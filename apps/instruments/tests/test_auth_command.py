@@ -157,7 +157,12 @@ BAD = [
         "refuses connections",
     ),
     (("auth", "exchange", "abc"), {"KITE_API_URL": "http://example.com"}, 78, "in clear"),
-    (("auth", "url"), {"KITE_LOGIN_URL": "http://example.com"}, 78, "KITE_LOGIN_URL is no https"),
+    (
+        ("auth", "url"),
+        {"KITE_LOGIN_URL": "http://example.com"},
+        78,
+        "KITE_LOGIN_URL would send the API key",
+    ),
     (("auth", "status"), {}, 1, "not logged in"),
     (("auth", "exchange"), {}, 2, "Missing argument"),
     (("auth", "login", "--port", "70000"), {}, 2, "'--port'"),

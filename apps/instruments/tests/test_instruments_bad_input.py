@@ -66,7 +66,7 @@ TABLE = [
     Case("database away", 75, "cannot be reached at 127.0.0.1:9", env={"POSTGRES_DSN": NOBODY}),
     Case("no database", 78, "POSTGRES_DSN is not set (`make up`", env={"POSTGRES_DSN": ""}),
     Case("malformed address", 78, "POSTGRES_DSN is malformed", env={"POSTGRES_DSN": "post gres"}),
-    Case("Kafka's address", 78, "'kafka' is no host:port", env={"KAFKA_BOOTSTRAP": "kafka"}),
+    Case("Kafka's address", 78, "'kafka', which is no host:port", env={"KAFKA_BOOTSTRAP": "kafka"}),
     Case("Kite away", 75, "refuses conn", ("sync",), env={"KITE_API_URL": "http://127.0.0.1:9"}),
     Case("Kite in clear", 78, "in clear", ("sync",), env={"KITE_API_URL": "http://example.com"}),
     Case("no Kafka to publish to", 78, "KAFKA_BOOTSTRAP is not set", ("publish",)),

@@ -182,10 +182,10 @@ TABLE = [
     Case(
         "bad bootstrap",
         78,
-        ("KAFKA_BOOTSTRAP", "'nowhere' is no host:port"),
+        ("KAFKA_BOOTSTRAP", "'nowhere', which is no host:port"),
         env={"KAFKA_BOOTSTRAP": "nowhere"},
     ),
-    Case("bad --bootstrap", 78, ("'x:y' is no host:port",), ("tail", "--bootstrap", "x:y")),
+    Case("bad --bootstrap", 78, ("'x:y', which is no host:port",), ("tail", "--bootstrap", "x:y")),
     Case("registry away", 75, ("registry",), env={"SCHEMA_REGISTRY_URL": f"http://{NOBODY}"}),
     Case(
         "endpoint without TLS",

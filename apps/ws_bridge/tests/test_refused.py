@@ -37,7 +37,7 @@ def test_what_is_put_aside_is_read_back(
     store = RefusedStore(folder)
     assert (store.files(), store.size_bytes) == ([], 0)
     for number, content in enumerate(contents):
-        assert store.put(topic, content, "why", START_NS + number)
+        assert store.put_all(topic, [(content, "why")], START_NS + number)
     [path] = store.files()
     assert path.parent == folder / "refused"
     found = list(read_refused(path))
@@ -52,15 +52,15 @@ def test_the_files_are_bounded_and_a_full_disk_leaves_no_torn_line(
 ) -> None:
     store = RefusedStore(tmp_path, bytes_max=400)
     content = Content(b"k", b"v" * 50, [])
-    assert store.put("t", content, "why", 1)
+    assert store.put_all("t", [(content, "why")], 1)
     before = store.size_bytes
     real_write = os.write
     monkeypatch.setattr(os, "write", lambda fd, data: real_write(fd, data[:10]))
-    assert not store.put("t", content, "why", 2)
+    assert not store.put_all("t", [(content, "why")], 2)
     assert "No space left" in str(store.problem)
     monkeypatch.undo()
     assert store.size_bytes == before
-    while store.put("t", content, "why", 3):
+    while store.put_all("t", [(content, "why")], 3):
         pass
     assert before < store.size_bytes <= 400
     assert "is full (400 bytes)" in str(store.problem)
@@ -68,7 +68,7 @@ def test_the_files_are_bounded_and_a_full_disk_leaves_no_torn_line(
 
 def test_a_line_that_is_no_record_is_named(tmp_path: Path) -> None:
     store = RefusedStore(tmp_path)
-    store.put("t", Content(None, b"v", []), "why", 1)
+    store.put_all("t", [(Content(None, b"v", []), "why")], 1)
     [path] = store.files()
     path.write_bytes(path.read_bytes() + b'{"topic": "t"}\n')
     with pytest.raises(RefusedFileError, match="line 2"):
@@ -142,7 +142,7 @@ def test_a_refused_letter_holds_the_position_for_half_a_minute_and_no_longer(
 def test_records_that_cannot_be_sent_stay(command_line: CommandLine, tmp_path: Path) -> None:
     store = RefusedStore(tmp_path)
     headers: Headers = [("dlq.reason", b"SEMANTIC_RANGE")]
-    store.put("ticks.dlq", Content(b"1", b"raw", headers), "why", START_NS)
+    store.put_all("ticks.dlq", [(Content(b"1", b"raw", headers), "why")], START_NS)
     shown = command_line("refused", "--journal-dir", str(tmp_path), "--send",
                          "--bootstrap", "127.0.0.1:9")  # fmt: skip
     assert shown.code == 75

@@ -12,20 +12,19 @@ from kite_live_feed.errors import JournalFull, MissingCredentials
 from kite_live_feed.journal import JournalOptions
 from kite_live_feed.shards import GroupSetup
 from kite_runtime.errors import ConfigurationError, PortTaken, SettingError, exit_code_of
-from kite_ws_bridge.settings import BridgeSettings, default_journal_dir, load_settings
+from kite_ws_bridge.settings import BridgeSettings
 
 SECRET = "s3cr3t-value"
 MIB = 1024 * 1024
 
 
 def test_the_defaults(tmp_path: Path) -> None:
-    settings = load_settings(tmp_path, {})
+    settings = BridgeSettings.load(tmp_path, {})
     assert settings.name == "kite"
     assert settings.endpoint == "wss://ws.kite.trade"
     assert settings.token_file == tmp_path / "token.json"
     assert settings.tokens_file == tmp_path / "configs" / "tokens.csv"
     assert settings.universe_files == ()
-    assert settings.journal_dir == default_journal_dir("kite")
     assert settings.journal_dir.parts[-3:] == ("kite-ingest", "journal", "kite")
     assert settings.journal == JournalOptions()
     assert settings.port == 9464
@@ -35,7 +34,7 @@ def test_the_defaults(tmp_path: Path) -> None:
 
 
 def test_what_is_set_counts(tmp_path: Path) -> None:
-    settings = load_settings(
+    settings = BridgeSettings.load(
         tmp_path,
         {
             "WS_BRIDGE_NAME": "second",
@@ -59,7 +58,7 @@ def test_what_is_set_counts(tmp_path: Path) -> None:
     assert settings.token_file == Path("/secrets/token.json")
     assert settings.tokens_file == tmp_path / "my.csv"
     assert settings.universe_files == (tmp_path / "configs/universe_a.csv", Path("/b.csv"))
-    assert settings.journal_dir == default_journal_dir("second")
+    assert settings.journal_dir.parts[-3:] == ("kite-ingest", "journal", "second")
     assert settings.journal == JournalOptions(8 * MIB, 1024 * MIB, 5400.0, 0.2)
     assert (settings.port, settings.drain_s) == (0, 2.5)
     assert settings.shards == GroupSetup(4, "ws_bridge.second", 10.0, 2)
@@ -68,13 +67,13 @@ def test_what_is_set_counts(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("sync", ["never", "always"])
 def test_sync_by_name(tmp_path: Path, sync: str) -> None:
-    assert load_settings(tmp_path, {"WS_BRIDGE_JOURNAL_SYNC": sync}).journal.sync == sync
+    assert BridgeSettings.load(tmp_path, {"WS_BRIDGE_JOURNAL_SYNC": sync}).journal.sync == sync
 
 
 @pytest.mark.parametrize("value", ["", "   "])
 def test_an_empty_value_is_not_set(tmp_path: Path, value: str) -> None:
     env = {"WS_BRIDGE_PORT": value, "KAFKA_BOOTSTRAP": value, "WS_BRIDGE_NAME": value}
-    settings = load_settings(tmp_path, env)
+    settings = BridgeSettings.load(tmp_path, env)
     assert (settings.port, settings.name, settings.kafka) == (9464, "kite", None)
 
 
@@ -82,7 +81,7 @@ def test_files_are_read_and_the_environment_wins(tmp_path: Path) -> None:
     (tmp_path / ".infra").mkdir()
     (tmp_path / ".env").write_text("WS_BRIDGE_NAME=file\nWS_BRIDGE_PORT=1\n")
     (tmp_path / ".infra" / ".env").write_text("WS_BRIDGE_PORT=2\nWS_BRIDGE_DRAIN=3\n")
-    settings = load_settings(tmp_path, {"WS_BRIDGE_DRAIN": "4"})
+    settings = BridgeSettings.load(tmp_path, {"WS_BRIDGE_DRAIN": "4"})
     assert (settings.name, settings.port, settings.drain_s) == ("file", 2, 4.0)
 
 
@@ -125,7 +124,7 @@ def test_a_wrong_value_is_one_sentence(
 ) -> None:
     env = {variable: value, "KITE_ACCESS_TOKEN": SECRET, "KITE_API_SECRET": SECRET}
     with pytest.raises(SettingError) as caught:
-        load_settings(tmp_path, env)
+        BridgeSettings.load(tmp_path, env)
     text = str(caught.value)
     assert text.startswith(f"{variable} ")
     assert problem in text
@@ -139,23 +138,23 @@ def test_the_examples_are_right(tmp_path: Path) -> None:
     """Whoever follows the sentence gets no second one for the same variable."""
     for variable, value, _ in WRONG:
         with pytest.raises(SettingError) as caught:
-            load_settings(tmp_path, {variable: value})
+            BridgeSettings.load(tmp_path, {variable: value})
         example = str(caught.value).rpartition(f"{variable}=")[2]
-        load_settings(tmp_path, {variable: example})
+        BridgeSettings.load(tmp_path, {variable: example})
 
 
 def test_kafka_settings_keep_their_sentence(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="KAFKA_BOOTSTRAP.*for example") as caught:
-        load_settings(tmp_path, {"KAFKA_BOOTSTRAP": "nowhere"})
+        BridgeSettings.load(tmp_path, {"KAFKA_BOOTSTRAP": "nowhere"})
     assert exit_code_of(caught.value) == 78
     with pytest.raises(SettingError, match="KAFKA_BOOTSTRAP is not set"):
-        load_settings(tmp_path, {}).require_kafka()
+        BridgeSettings.load(tmp_path, {}).require_kafka()
 
 
 def test_a_malformed_settings_file(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text(f"# mine\nKITE_ACCESS_TOKEN {SECRET}\n")
     with pytest.raises(ConfigurationError) as caught:
-        load_settings(tmp_path, {})
+        BridgeSettings.load(tmp_path, {})
     assert ".env line 2" in str(caught.value)
     assert SECRET not in str(caught.value)
     assert exit_code_of(caught.value) == 78
@@ -163,7 +162,7 @@ def test_a_malformed_settings_file(tmp_path: Path) -> None:
 
 def test_secrets_do_not_show(tmp_path: Path) -> None:
     env = {"KITE_API_KEY": SECRET, "KITE_ACCESS_TOKEN": SECRET, "KITE_API_SECRET": SECRET}
-    settings = load_settings(tmp_path, env)
+    settings = BridgeSettings.load(tmp_path, env)
     assert SECRET not in repr(settings)
     assert SECRET not in repr(settings.require_credentials().load())
 
@@ -180,7 +179,7 @@ def test_missing_credentials_are_named(
     tmp_path: Path, env: dict[str, str], missing: tuple[str, ...]
 ) -> None:
     with pytest.raises(MissingCredentials) as caught:
-        load_settings(tmp_path, env).require_credentials()
+        BridgeSettings.load(tmp_path, env).require_credentials()
     assert caught.value.missing == missing
     for word in (*missing, "demo", "smoke"):
         assert word in str(caught.value)
@@ -190,7 +189,7 @@ def test_missing_credentials_are_named(
 
 def test_a_token_file_wins_and_may_come_later(tmp_path: Path) -> None:
     env = {"KITE_API_KEY": "key", "KITE_ACCESS_TOKEN": "old"}
-    source = load_settings(tmp_path, env).require_credentials()
+    source = BridgeSettings.load(tmp_path, env).require_credentials()
     assert source.load().access_token.reveal() == "old"
     path = tmp_path / "token.json"
     path.touch(0o600)
@@ -224,5 +223,5 @@ def test_exit_codes() -> None:
 
 @pytest.mark.parametrize(("text", "share"), [("1%", 0.01), ("0.5 %", 0.005), ("100%", 1.0)])
 def test_the_share_is_a_setting(tmp_path: Path, text: str, share: float) -> None:
-    settings = load_settings(tmp_path, {"WS_BRIDGE_DLQ_ALARM_SHARE": text})
+    settings = BridgeSettings.load(tmp_path, {"WS_BRIDGE_DLQ_ALARM_SHARE": text})
     assert settings.dead_letter_limits.share == share

@@ -13,7 +13,7 @@ from kite_live_feed.counters import Counters, ShardView
 from kite_live_feed.metrics import BridgeMetrics
 from kite_runtime.health import HealthServer
 from kite_runtime.testing import CommandLine
-from kite_ws_bridge.commands.status import Scrape, make_status, quantile
+from kite_ws_bridge.commands.status import make_status, quantile
 
 
 class Bridge:
@@ -32,8 +32,9 @@ class Bridge:
             shards={0: ShardView("live", 40, 2, None), 10: ShardView("backoff", 7, 9, 1)},
         )
         registry = CollectorRegistry()
-        registry.register(BridgeMetrics(self.counters, self._more))
-        self.server = HealthServer(0, registry, lambda: self.problems, other_port="none")
+        metrics = BridgeMetrics(self.counters, self._more)
+        pages = {"/status": lambda: {"problems": self.problems, "metrics": metrics.read()}}
+        self.server = HealthServer(0, registry, list, other_port="none", pages=pages)
         self.url = f"http://127.0.0.1:{self.server.port}"
 
     def _more(self) -> None:
@@ -130,9 +131,9 @@ def test_another_program_behind_the_address_is_wrong_usage(command_line: Command
 
 
 def test_a_restart_in_between_is_no_negative_rate() -> None:
-    before = Scrape({("packets_journaled_total", ()): 500.0})
-    now = Scrape({("packets_journaled_total", ()): 20.0, ("start_time_seconds", ()): 90.0})
-    status = make_status("http://x", [], before, now, 1.0, now_s=100.0)
+    before = BridgeMetrics(Counters(packets_journaled=500), lambda: None).read()
+    now = BridgeMetrics(Counters(packets_journaled=20, started_s=90.0), lambda: None).read()
+    status = make_status("http://x", {"problems": [], "metrics": now}, before, 1.0, now_s=100.0)
     assert (status.ticks_per_s, status.uptime_s, status.connections) == (0, 10, [])
 
 

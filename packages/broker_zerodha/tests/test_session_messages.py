@@ -21,7 +21,7 @@ from kite_broker_zerodha.session.messages import (
 )
 from kite_broker_zerodha.subscriptions import diff_shard
 from kite_contracts.tick_batch import TickMode
-from kite_runtime.redaction import RedactingFilter, redact
+from kite_runtime.secrets import RedactingFilter, redact
 
 
 def test_messages_are_kites_with_numeric_tokens_and_leave_before_they_enter() -> None:

@@ -16,7 +16,7 @@ from kite_broker_zerodha.session.liveness import (
 )
 from kite_broker_zerodha.session.liveness_loop import note_ticks, warm_up
 from kite_contracts.tick_batch import INSTRUMENT_TOKEN, TS_RECV_NS, TickBatch
-from kite_runtime.backoff import Backoff
+from kite_runtime.retry import Backoff
 
 
 def test_waits_double_up_to_the_cap_and_never_end() -> None:

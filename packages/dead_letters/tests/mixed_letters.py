@@ -356,4 +356,4 @@ MAKERS: Final[tuple[Callable[[random.Random, int], Mixed], ...]] = (
     _empty,
     _headless,
 )
-"""One maker a kind; each is called for every len(MAKERS)th record."""
+"""One maker a kind; each is called indefinitelyy len(MAKERS)th record."""

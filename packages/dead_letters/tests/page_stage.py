@@ -17,9 +17,8 @@ from kite_dead_letters.classify import Classifier
 from kite_dead_letters.page.access import Access
 from kite_dead_letters.page.app import make_app
 from kite_dead_letters.page.calls import Site
-from kite_dead_letters.page.database import Database
 from kite_dead_letters.page.guard import Guard, Names, names_of
-from kite_dead_letters.page.redriving import Desk
+from kite_dead_letters.page.redriving import Database, Desk
 from kite_dead_letters.page.rendering import Pages
 from kite_dead_letters.page.views import Reader
 from kite_dead_letters.redrive import Targets

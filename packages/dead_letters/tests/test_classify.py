@@ -46,8 +46,8 @@ def test_each_kind_gets_the_reason_intended(seed: int) -> None:
     for letter in mixed_letters(seed, COUNT, large_every=97):
         topic = "test.dlq" if letter.kind in ("headless", "garbage", "empty") else "ticks.dlq"
         found = classifier.classify(raw(letter, topic=topic))
-        if found.reason != letter.intended:
-            wrong[letter.kind, str(letter.intended), found.reason, found.message] += 1
+        if found.failure.reason != letter.intended:
+            wrong[letter.kind, str(letter.intended), found.failure.reason, found.message] += 1
     assert not wrong
 
 
@@ -58,12 +58,12 @@ def test_no_headers_or_bytes_make_it_fail(
     classifier = Classifier()
     record = RawRecord("ticks.dlq", 3, 9, None, b"\xff", value, headers)
     found = classifier.classify(record)
-    assert ReasonCode(found.reason)
+    assert ReasonCode(found.failure.reason)
     assert len(found.fingerprint) == 16
-    assert found.value is value
-    assert found.headers is headers
+    assert found.raw.value is value
+    assert found.raw.headers is headers
     line = orjson.loads(LineMaker(classifier).line(found))
-    assert (line["reason"], line["fingerprint"]) == (found.reason, found.fingerprint)
+    assert (line["reason"], line["fingerprint"]) == (found.failure.reason, found.fingerprint)
     assert (line["message"], line["problems"]) == (found.message, list(found.problems))
 
 
@@ -82,7 +82,7 @@ def plain_line(record: ClassifiedRecord, classifier: Classifier) -> dict[str, An
     raw, decoded = record.raw, classifier.decoded(record)
     if decoded is not None and record.failure.unit == "packet":
         decoded = replace(decoded, contract=record.failure.contract)  # its header's wins
-    headers = [raw.headers[position] for position in record.failure.unsaid]
+    headers = [raw.headers[position] for position in record.failure.other_headers]
     document = {
         **{name: getattr(raw, name) for name in ("topic", "partition", "offset", "ts_ns")},
         **{name: getattr(record.failure, name) for name in FAILURE_FIELDS},
@@ -196,9 +196,12 @@ def test_what_is_shown_of_a_text_is_all_of_it_or_a_problem(
 def test_a_code_that_came_later_is_unclassified_and_told() -> None:
     letter = next(each for each in mixed_letters(1, COUNT) if each.kind == "unknown-code")
     found = Classifier().classify(raw(letter))
-    assert (found.reason, found.reason_source) == (ReasonCode.UNCLASSIFIED, ReasonSource.NONE)
+    assert (found.failure.reason, found.failure.reason_source) == (
+        ReasonCode.UNCLASSIFIED,
+        ReasonSource.NONE,
+    )
     assert "INVENTED_LATER" in found.problems[0]
-    assert found.dialect is Dialect.KITE
+    assert found.failure.dialect is Dialect.KITE
     assert orjson.loads(LineMaker(Classifier()).line(found))["headers"] == [
         ["dlq.reason", "INVENTED_LATER"]
     ]
@@ -207,7 +210,7 @@ def test_a_code_that_came_later_is_unclassified_and_told() -> None:
 def test_the_first_of_two_headers_counts() -> None:
     letter = next(each for each in mixed_letters(1, COUNT) if each.kind == "doubled")
     found = Classifier().classify(raw(letter))
-    assert found.attempt == 1
+    assert found.failure.attempt == 1
     assert found.problems == tuple(
         f"the header dlq.{name} is there again; the first one counts"
         for name in ("reason", "attempt", "message")
@@ -218,10 +221,10 @@ def test_spring_numbers_are_binary() -> None:
     number = MAKERS.index(next(each for each in MAKERS if each.__name__ == "_spring"))
     letter = list(mixed_letters(1, number + 1))[number]
     found = Classifier().classify(raw(letter))
-    assert (found.origin_topic, found.origin_partition) == ("ticks", number % 6)
-    assert (found.origin_offset, found.attempt) == (number, 3)
-    assert found.exception == "org.springframework.dao.DuplicateKeyException"
-    assert found.component == "billing"
+    assert (found.failure.origin_topic, found.failure.origin_partition) == ("ticks", number % 6)
+    assert (found.origin_offset, found.failure.attempt) == (number, 3)
+    assert found.failure.exception == "org.springframework.dao.DuplicateKeyException"
+    assert found.failure.component == "billing"
 
 
 def test_a_null_value_of_another_tool_is_no_fault_of_its_own() -> None:
@@ -229,7 +232,7 @@ def test_a_null_value_of_another_tool_is_no_fault_of_its_own() -> None:
         each for each in mixed_letters(1, COUNT) if each.kind == "connect" and each.value is None
     )
     found = Classifier().classify(raw(letter))
-    assert found.reason == ReasonCode.UNCLASSIFIED
+    assert found.failure.reason == ReasonCode.UNCLASSIFIED
     assert found.message.startswith("Failed to deserialize")
 
 
@@ -240,5 +243,5 @@ def test_good_bytes_are_told_to_be_good() -> None:
         if each.kind == "headless" and each.intended == ReasonCode.UNCLASSIFIED
     )
     found = Classifier().classify(raw(letter))
-    assert (found.contract, found.reason_source) == ("tick.v1", ReasonSource.NONE)
+    assert (found.failure.contract, found.failure.reason_source) == ("tick.v1", ReasonSource.NONE)
     assert found.message == "a good tick.v1 by today's contracts"

@@ -17,7 +17,7 @@ from stage import wait_for_leaders
 from kite_bars_store.database import connect
 from kite_bars_store.errors import DatabaseUnreachable, NotMigrated, StatementFailed
 from kite_bars_store.failures import FailureStore, Selection, Stored
-from kite_dead_letters.counters import IntakeCounters, IntakeMetrics
+from kite_dead_letters.intake import IntakeCounters, IntakeMetrics
 from kite_dead_letters.service import BACKOFF_MAX_S, IntakeService, backoff_s
 from kite_kafka_io.errors import BrokerUnreachable, UnknownTopic
 from kite_kafka_io.settings import KafkaSettings

@@ -17,9 +17,8 @@ from kite_bars_store.database import connect
 from kite_bars_store.errors import ConnectionLost, DatabaseBusy
 from kite_bars_store.failures import Decision, FailureStore, RedriveLedger, Selection, Status
 from kite_dead_letters.redrive import Action, Planner, Redriver, Rules
-from kite_dead_letters.redrive.corrections import Mender
+from kite_dead_letters.redrive.corrections import Corrector
 from kite_dead_letters.redrive.outbox import Outbox
-from kite_dead_letters.redrive.pace import Pace
 from kite_dead_letters.redrive.transforms import from_settings
 from kite_dead_letters.service import IntakeService
 from kite_kafka_io.codec import AvroCodec
@@ -33,6 +32,7 @@ from kite_kafka_io.duplicates import (
 )
 from kite_kafka_io.settings import KafkaSettings
 from kite_runtime.errors import TryAgainLater
+from kite_runtime.retry import Pace
 
 EVERYTHING = Selection(status=Status.OPEN)
 
@@ -61,8 +61,8 @@ class Bench:
         return service.run().stored
 
     def redriver(self, **rules: Any) -> Redriver:
-        mender = Mender(transform=rules.pop("transform", None))
-        planner = Planner(self.stage.targets(), mender, Rules(**rules))
+        corrector = Corrector(transform=rules.pop("transform", None))
+        planner = Planner(self.stage.targets(), corrector, Rules(**rules))
         return Redriver(self.store, self.ledger, planner)
 
     def outbox(self, rate: float = 0.0) -> Outbox:

@@ -19,8 +19,7 @@ from kite_bars_store.failures import Failure, FailureRecord, Run, Status
 from kite_broker_zerodha.packet_records import packet_record
 from kite_contracts.topics import load_topics
 from kite_dead_letters.redrive import Action, Planner, Rules, Step, Targets
-from kite_dead_letters.redrive.corrections import Mender
-from kite_dead_letters.redrive.pace import Pace
+from kite_dead_letters.redrive.corrections import Corrector
 from kite_dead_letters.redrive.transforms import (
     MISSING,
     PointerError,
@@ -39,6 +38,7 @@ from kite_dead_letters.redrive.transforms import (
 from kite_kafka_io.codec import AvroCodec
 from kite_kafka_io.settings import KafkaSettings
 from kite_runtime.errors import UsageError
+from kite_runtime.retry import Pace
 
 NOW_NS = 1_795_000_100_000_000_000
 RUN = Run(7, NOW_NS | 15)
@@ -68,8 +68,8 @@ def failed(**fields: Any) -> Failure:
     return Failure(1, FailureRecord(**{**values, **fields}), at, at, status, "")
 
 
-def step(failure: Failure, sent: int = 0, mender: Mender | None = None, **rules: Any) -> Step:
-    return Planner(TARGETS, mender or Mender(), Rules(**rules)).step(failure, sent, NOW_NS)
+def step(failure: Failure, sent: int = 0, corrector: Corrector | None = None, **rules: Any) -> Step:
+    return Planner(TARGETS, corrector or Corrector(), Rules(**rules)).step(failure, sent, NOW_NS)
 
 
 def test_targets_are_topics_with_a_dead_letter_topic_and_never_one_of_those() -> None:
@@ -214,8 +214,8 @@ def test_fields_that_may_be_left_out_get_their_default() -> None:
     full = AvroCodec().decode(AvroCodec().encode("tick", record)).record
     short = {name: value for name, value in record.items() if name != "index_change"}
     short["trade"] = {k: v for k, v in record["trade"].items() if k != "last_trade_time_ns"}
-    mended = Mender().mend(failed(unit="record", value=orjson.dumps(short)).record, "tick")
-    assert mended.record == full
+    corrected = Corrector().correct(failed(unit="record", value=orjson.dumps(short)).record, "tick")
+    assert corrected.record == full
     assert "index_change" not in short
     entry = Planner(TARGETS).entry(step(failed(unit="record", value=orjson.dumps(short))), RUN, 1)
     assert AvroCodec().decode(entry.value or b"").record["depth"] == full["depth"]
@@ -227,7 +227,7 @@ def test_a_fix_is_applied_before_the_check_and_told() -> None:
     bad = good_packet()[:60] + b"\x00\x00\x00\x05" + good_packet()[64:]
     failure = failed(value=bad)
     assert step(failure).action is Action.REFUSE
-    found = step(failure, mender=Mender(transform=from_settings(["/ts_event_ns=null"])))
+    found = step(failure, corrector=Corrector(transform=from_settings(["/ts_event_ns=null"])))
     assert found.action is Action.REDRIVE
     assert [(each.path, each.before, each.after) for each in found.changes] == [
         ("/ts_event_ns", 5_000_000_000, None)
@@ -243,10 +243,10 @@ def test_a_fix_gets_the_bytes_where_they_do_not_decode() -> None:
 
     transform = Transform("cut", bytes(32), cut)
     failure = failed(unit="frame-tail", value=b"\x00\xb8" + good_packet())
-    refused = step(failure, mender=Mender(transform=transform))
+    refused = step(failure, corrector=Corrector(transform=transform))
     assert given_to == [failure.record.value]
     assert refused.action is Action.REFUSE  # a packet, and a frame's tail is no packet
-    whole = step(replace_unit(failure), mender=Mender(transform=transform))
+    whole = step(replace_unit(failure), corrector=Corrector(transform=transform))
     assert whole.action is Action.REDRIVE
 
 
@@ -258,10 +258,10 @@ def test_a_fix_that_fails_or_declines_refuses_that_record() -> None:
     def raises(record: Any) -> Any:
         raise TransformFailed("the transform failed: KeyError: 'x'")
 
-    why = step(failed(), mender=Mender(transform=Transform("t", bytes(32), raises))).why
+    why = step(failed(), corrector=Corrector(transform=Transform("t", bytes(32), raises))).why
     assert why == "the transform failed: KeyError: 'x'"
     declines = Transform("t", bytes(32), lambda record: None)
-    assert step(failed(), mender=Mender(transform=declines)).why == (
+    assert step(failed(), corrector=Corrector(transform=declines)).why == (
         "the transform leaves it as it is"
     )
 
@@ -269,17 +269,17 @@ def test_a_fix_that_fails_or_declines_refuses_that_record() -> None:
 def test_functions_of_files(tmp_path: Path) -> None:
     path = tmp_path / "fix.py"
     path.write_text(
-        "def mend(r):\n    r['a'] = 1 / r['b']\n    return r if r['b'] > 1 else 5\nx = 3\n"
+        "def fix(r):\n    r['a'] = 1 / r['b']\n    return r if r['b'] > 1 else 5\nx = 3\n"
     )
-    fix = load_function(f"{path}:mend")
-    assert fix.name == "fix.py:mend"
+    fix = load_function(f"{path}:fix")
+    assert fix.name == "fix.py:fix"
     assert fix.apply({"b": 2}) == {"b": 2, "a": 0.5}
     with pytest.raises(TransformFailed, match="ZeroDivisionError: division by zero"):
         fix.apply({"b": 0})
     with pytest.raises(TransformFailed, match="returned int; dict, bytes or None is due"):
         fix.apply({"b": 1})
     path.write_text(path.read_text() + "# another source\n")
-    assert load_function(f"{path}:mend").sha256 != fix.sha256
+    assert load_function(f"{path}:fix").sha256 != fix.sha256
     broken = tmp_path / "broken.py"
     broken.write_text("import no_such_module_at_all")
     for named, says in {

@@ -24,7 +24,7 @@ def test_a_record_comes_back_as_it_was_and_is_classified_the_same() -> None:
         found = classifier.classify(record)
         stored = to_store(found, topic_id)
         assert to_raw(stored) == record
-        assert (stored.reason, stored.fingerprint) == (found.reason, found.fingerprint)
+        assert (stored.reason, stored.fingerprint) == (found.failure.reason, found.fingerprint)
         assert stored.topic_id == topic_id
 
 

@@ -13,7 +13,7 @@ from typing import Protocol
 
 import pytest
 
-from kite_devstack import locks, stack
+from kite_devstack import leases, stack
 from kite_devstack.jars import ensure_jars
 from kite_devstack.layout import HOME_VARIABLE, Layout, layout_of
 from kite_devstack.reporter import ConsoleReporter
@@ -50,7 +50,7 @@ class RunDevstack(Protocol):
 def jars() -> Path:
     """Kafka's jars, fetched at most once for all stacks."""
     shared = layout_of(os.environ)
-    with locks.locked(shared.stack_lock):
+    with leases.locked(shared.stack_lock):
         ensure_jars(shared.jars, ConsoleReporter())
     return shared.jars
 

@@ -15,7 +15,7 @@ from confluent_kafka import Consumer, Producer
 
 from kite_contracts.migrations import runner
 from kite_contracts.topics import load_topics
-from kite_devstack import locks, stack, topics
+from kite_devstack import leases, stack, topics
 from kite_devstack.kafka import KafkaServer
 from kite_devstack.layout import layout_of
 from kite_devstack.postgres import PostgresServer
@@ -125,7 +125,7 @@ def test_an_interrupted_test_run_leaves_no_process(stopped: dict[str, str]) -> N
         run.kill()
         run.communicate()
     for server in servers:
-        locks.wait_unlocked(server.files.lock)
+        leases.wait_unlocked(server.files.lock)
     assert stack.endpoints(stopped) == stack.Endpoints(None, None)
     assert list(layout.leases.iterdir()) == []
 

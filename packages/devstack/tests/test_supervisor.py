@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from kite_devstack import leases, locks
+from kite_devstack import leases
 from kite_devstack.errors import StartError
 from kite_devstack.layout import Layout
-from kite_devstack.service import Command, Service, command_of
+from kite_devstack.service import Command, Service, command_of, thread_states
 
 SLEEP = "import time; time.sleep(600)"
 DEAF = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {SLEEP}"
@@ -86,7 +86,7 @@ def test_a_held_lease_keeps_it_and_the_last_one_ends_it(service: Service) -> Non
         assert service.pid is not None
         assert not until(lambda: not service.running, 1.0)
         assert service.endpoint == "somewhere"
-    locks.wait_unlocked(service.files.lock)
+    leases.wait_unlocked(service.files.lock)
     assert not service.running
     assert service.endpoint is None
     assert service.pid is None
@@ -155,6 +155,7 @@ def test_stop_ends_a_deaf_server_too(service: Service) -> None:
         pid = service.pid
         assert pid is not None
         service.suspend()
+        assert thread_states(pid) == {"T"}, "it has stopped when the call returns"
         service.stop()
         assert not service.running
         assert not _alive(pid)

@@ -1,4 +1,4 @@
-"""The reference codec and both framings, for every contract and the registry's own readers."""
+"""The reference codec and both framings, indefinitelyy contract and the registry's own readers."""
 
 from __future__ import annotations
 

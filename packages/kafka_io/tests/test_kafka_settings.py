@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 
 from kite_kafka_io.producer import RecordProducer, producer_config
 from kite_kafka_io.settings import KafkaSettings
 from kite_runtime.errors import ConfigurationError
+from kite_runtime.settings import variables_table
 
 PLAIN = {"KAFKA_BOOTSTRAP": "127.0.0.1:9092"}
 SECURE = {
@@ -93,3 +95,8 @@ def test_the_queue_is_larger_than_what_is_let_in() -> None:
     assert limit > settings.max_in_flight + 65_535
     assert config["enable.gapless.guarantee"] is True
     assert config["message.timeout.ms"] == 0
+
+
+def test_the_page_of_the_settings_is_as_the_code() -> None:
+    page = Path(__file__).parents[3] / "docs" / "settings.md"
+    assert variables_table(KafkaSettings) in page.read_text("utf-8")

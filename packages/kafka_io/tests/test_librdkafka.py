@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kite_kafka_io.consumer import TickReader
-from kite_kafka_io.librdkafka import library, loops, memory, plain_client
+from kite_kafka_io.librdkafka import library, loops, plain_client
 from kite_kafka_io.librdkafka.library import LIBRARY, Library, Message
 from kite_kafka_io.librdkafka.loops import GROUP_FIELDS, KEY_BYTES, WORDS, group_answers, lay_out
 from kite_kafka_io.producer import Delivery, RecordProducer
@@ -61,8 +61,8 @@ def test_answers_are_counted_by_neighbours(answers: list[tuple[int, int]]) -> No
 
 def test_numbers_at_addresses_without_machine_code() -> None:
     words = np.array([-2, 2**40 + 0xFE], np.int64)
-    assert memory.int64_at(words.ctypes.data) == -2
-    assert memory.int32_at(words.ctypes.data) == -2
+    assert loops.int64_at(words.ctypes.data) == -2
+    assert loops.int32_at(words.ctypes.data) == -2
 
 
 def test_a_property_that_librdkafka_does_not_know_is_refused() -> None:

@@ -1,4 +1,4 @@
-"""A topic that is deleted and made anew is told apart from the one before, and the lag is known."""
+"""A topic that is deleted and recreated is told apart from the one before, and the lag is known."""
 
 from __future__ import annotations
 

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from hypothesis import strategies as st
 
-from kite_live_feed.journal import Chunk, Record, RecordKind
-from kite_live_feed.journal.layout import pack_record
+from kite_live_feed.journal import Chunk, Position, Record, RecordKind
+from kite_live_feed.journal.layout import (
+    ANY_STAMP,
+    HEADER_BYTES,
+    HEADER_CRC,
+    MAGIC,
+    PAYLOAD_BYTES_MAX,
+    PREFIX,
+    pack_record,
+)
 from kite_live_feed.journal.scan import END, FEED_SESSION, FIRST_SEQ, KIND, SHARD, START, TS_RECV_NS
 from kite_live_feed.journal.segments import segment_path
 
@@ -69,3 +78,27 @@ def found_in(chunks: Iterable[Chunk]) -> list[Record]:
                 )
             )
     return found
+
+
+def unpack_record(data: bytes, offset: int, stamp: int = ANY_STAMP) -> Record | None:
+    """The record at ``offset``, or None unless a complete, undamaged one lies there.
+
+    The reference for the compiled scan: one record, no search.
+    """
+    start = offset + HEADER_BYTES
+    if len(data) < start:
+        return None
+    prefix = data[offset : start - HEADER_CRC.size]
+    magic, kind, shard, _, length, crc, ts_ns, session, seq, found = PREFIX.unpack(prefix)
+    (header_crc,) = HEADER_CRC.unpack_from(data, start - HEADER_CRC.size)
+    if magic != MAGIC or header_crc != zlib.crc32(prefix) or length > PAYLOAD_BYTES_MAX:
+        return None
+    payload = data[start : start + length]
+    if stamp not in (ANY_STAMP, found) or len(payload) < length or zlib.crc32(payload) != crc:
+        return None
+    return Record(kind, shard, payload, ts_ns, session, seq)
+
+
+def position_behind(chunk: Chunk, row: int) -> Position:
+    """The position right behind ``chunk.records[row]``."""
+    return Position(chunk.position.segment, chunk.position.offset + int(chunk.records[row, END]))

@@ -102,8 +102,9 @@ def test_a_bridge_of_a_group_carries_what_it_is_given_and_publishes_what_is_conf
             async with SimulatorServer(SimulatorOptions(rate_per_s=200.0)) as kite:
                 parts = parts_of(kite, broker, shards=3)
                 bridge = Bridge(parts, journal, Plan((FIRST, SECOND, {})))
-                assert (shards := bridge.shards) is not None
-                shards.known, stop = True, asyncio.Event()
+                shards, stop = bridge.shards, asyncio.Event()
+                assert shards is not None
+                shards.known = True
                 counters = bridge.counters
                 running = asyncio.create_task(bridge.run(stop))
                 await asyncio.sleep(0.2)

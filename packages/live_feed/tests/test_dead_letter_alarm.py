@@ -33,7 +33,7 @@ def test_an_alarm_and_its_end_are_events(tmp_path: Path) -> None:
                 assert counters.dead_letter_alarm
                 assert watch.problem == (
                     "27 of 87 records are dead letters (31.0%), most are SEMANTIC_RANGE; "
-                    "`dlq_triage --topic ticks.dlq` tells more"
+                    "`dlq_triage --topic ticks.dlq` shows more"
                 )
         assert (watch.problem, counters.dead_letter_alarm) == (None, False)
         high, normal = (event for event in events_of(stage.chunks()) if "DEAD" in event["type"])

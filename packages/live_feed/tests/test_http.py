@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 import urllib.error
 import urllib.request
@@ -30,9 +31,14 @@ class Site:
         self.problems: list[str] = []
         self.refreshed = 0
         registry = CollectorRegistry()
-        registry.register(BridgeMetrics(self.counters, self._refresh))
+        metrics = BridgeMetrics(self.counters, self._refresh)
+        registry.register(metrics)
         self.server = HealthServer(
-            0, registry, lambda: self.problems, other_port="WS_BRIDGE_PORT=9465"
+            0,
+            registry,
+            lambda: self.problems,
+            other_port="WS_BRIDGE_PORT=9465",
+            pages={"/status": metrics.read},
         )
 
     def _refresh(self) -> None:
@@ -101,6 +107,23 @@ def test_values_are_those_of_the_moment(site: Site) -> None:
     assert value(again["ws_bridge_frames_lost"]) == 4
     first = value(families["ws_bridge_journal_backlog_bytes"])
     assert value(again["ws_bridge_journal_backlog_bytes"]) > first, "gauges are brought up to date"
+
+
+def test_the_json_page_holds_the_numbers_of_the_metrics(site: Site) -> None:
+    site.counters.dead_by_reason["SEMANTIC_RANGE"] = 5
+    site.counters.latency.observe(0.0015, frames=3)
+    site.counters.shards = {10: ShardView("backoff", 2, 1, None)}
+    status, text = site.get("/status")
+    found, families = json.loads(text), site.metrics()
+    assert status == 200
+    assert {f"ws_bridge_{name}" for name in found} == set(families)
+    assert found["dead_letters"] == {"SEMANTIC_RANGE": 5}
+    assert found["shard_state"]["10"]["backoff"] is True
+    assert found["shard_silence_seconds"] == {}
+    assert found["frame_ack_seconds"]["buckets"]["0.002"] == 3
+    for name, number in found.items():
+        if isinstance(number, int) and name != "journal_backlog_bytes":  # it is refreshed
+            assert value(families[f"ws_bridge_{name}"]) == number
 
 
 def test_the_histogram_counts_frames_by_their_time_to_the_acknowledgement(site: Site) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from journal_cases import STAMP, records
+from journal_cases import STAMP, records, unpack_record
 
 from kite_live_feed.journal import Record, RecordTooLarge
 from kite_live_feed.journal.layout import (
@@ -16,7 +16,6 @@ from kite_live_feed.journal.layout import (
     HEADER_BYTES,
     PAYLOAD_BYTES_MAX,
     pack_record,
-    unpack_record,
 )
 from kite_live_feed.journal.scan import COLUMNS, END, KIND, LOST, PAYLOAD_CRC, START, scan
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from journal_cases import found_in, frame, segment_file
+from journal_cases import found_in, frame, position_behind, segment_file
 
 from kite_live_feed.errors import NotAJournalFile
 from kite_live_feed.journal import (
@@ -45,8 +45,8 @@ def test_a_chunk_has_what_the_decoder_needs(tmp_path: Path) -> None:
     assert chunk.events == [b"event"]
     assert [chunk.payload(row) for row in range(3)] == [b"frame", b"event", b"next"]
     assert chunk.position == Position(1, 0)
-    assert chunk.position_behind(0) == Position(1, 53)
-    assert chunk.position_after == Position(1, 158) == chunk.position_behind(2)
+    assert position_behind(chunk, 0) == Position(1, 53)
+    assert chunk.position_after == Position(1, 158) == position_behind(chunk, 2)
 
 
 def test_the_next_run_starts_at_what_is_not_acknowledged(tmp_path: Path) -> None:

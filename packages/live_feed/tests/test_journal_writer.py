@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from journal_cases import found_in, frame
+from journal_cases import found_in, frame, position_behind
 
 from kite_live_feed.journal import (
     Journal,
@@ -131,7 +131,7 @@ def test_a_partly_acknowledged_segment_is_kept(journal: Journal, time: Time) -> 
     refused = fill(journal.writer)
     chunk = journal.reader.read_chunk()
     assert chunk is not None
-    journal.cursor.advance(chunk.position_behind(len(chunk.records) - 2))
+    journal.cursor.advance(position_behind(chunk, len(chunk.records) - 2))
     time.ns += RETRY_NS
     with pytest.raises(JournalFull):
         journal.writer.append(*frame(refused))

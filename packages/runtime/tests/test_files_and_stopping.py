@@ -33,6 +33,7 @@ def test_a_replaced_file_keeps_its_mode_and_its_link(tmp_path: Path) -> None:
 
 def test_an_error_leaves_the_old_file_and_nothing_beside_it(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"old")
+
     def half() -> None:
         with replacing(tmp_path / "file") as new:
             new.write_bytes(b"ne")

@@ -17,7 +17,7 @@ PROGRAM: Final = Program(
     commands={
         "run": Lazy(f"{_HERE}.run:command", "Run the live bridge until SIGTERM or Ctrl-C."),
         "demo": Lazy(f"{_HERE}.demo:command", "Run it all without credentials; prints a ledger."),
-        "simulate": Lazy(f"{_HERE}.simulate:command", "Serve Kite's protocols on this machine."),
+        "simulate": Lazy("kite_simulator.cli:command", "Serve Kite's protocols on this machine."),
         "smoke": Lazy(f"{_HERE}.smoke:command", "Send a seeded market with faults to Kafka."),
         "replay": Lazy(f"{_HERE}.replay:command", "Publish the frames of journal segments again."),
         "decode": Lazy(f"{_HERE}.decode:command", "Print each tick of each frame as a JSON line."),

@@ -78,9 +78,13 @@ async def serve(
     keeper = None if bridge.shards is None else make_keeper(bridge.shards, parts, journal)
     registry = CollectorRegistry()
     registry.register(BuildInfoCollector("ws_bridge"))
-    registry.register(BridgeMetrics(bridge.counters, in_loop(loop, bridge.refresh, None)))
+    metrics = BridgeMetrics(bridge.counters, in_loop(loop, bridge.refresh, None))
+    registry.register(metrics)
     asked = in_loop(loop, problems, [f"the bridge has not answered for {ANSWER_S:.0f} s"])
-    with HealthServer(port, registry, asked, other_port="WS_BRIDGE_PORT=9465") as health:
+    pages = {"/status": lambda: {"problems": asked(), "metrics": metrics.read()}}
+    with HealthServer(
+        port, registry, asked, other_port="WS_BRIDGE_PORT=9465", pages=pages
+    ) as health:
         log.info("metrics and health", address=f"http://127.0.0.1:{health.port}")
         watching = asyncio.create_task(_follow_files(bridge, watch))
         try:

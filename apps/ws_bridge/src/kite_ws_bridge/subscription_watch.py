@@ -71,7 +71,7 @@ class SubscriptionWatch:
         return plan
 
     def _wishes(self) -> list[Subscription]:
-        """What the files ask for, if so many connections can carry it."""
+        """What the files ask for, if that many connections can carry it."""
         found = load_subscriptions(self._tokens_file, self._universe_files)
         connections = SHARDS_MAX if self._shards is None else self._shards
         most = connections * SHARD_TOKENS_MAX
@@ -87,7 +87,7 @@ class SubscriptionWatch:
         return [each.wish for each in found]
 
     def _look(self) -> Stamp:
-        """What tells a file from its next version; empty where there is none.
+        """What distinguishes a file from its next version; empty where there is none.
 
         A file that was renamed over another may have the size and time of the other (``cp -p``,
         ``rsync -t``), but never its inode and time of status change.

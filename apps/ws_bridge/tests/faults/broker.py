@@ -73,7 +73,7 @@ async def _play(
                     await asyncio.to_thread(come)
                 back_s = time.monotonic()
             await asyncio.wait_for(kite.finished.wait(), 600)
-            await until(lambda: watcher.newest.value("journal_backlog_bytes") == 0, DRAIN_S)
+            await until(lambda: watcher.newest["journal_backlog_bytes"] == 0, DRAIN_S)
             recovery_s = time.monotonic() - back_s
             code = await bridge.end(signal.SIGTERM)
         return kite.ledger.rows, watcher, recovery_s, code

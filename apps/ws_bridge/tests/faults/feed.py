@@ -138,7 +138,7 @@ async def _play_market(scene: Scene, script: str) -> tuple[int, int, int]:
 
 def _received(watcher: Watcher, frames: int) -> bool:
     newest = watcher.newest
-    return newest.total("frames_received") >= frames and not newest.value("journal_backlog_bytes")
+    return newest["frames_received"] >= frames and not newest["journal_backlog_bytes"]
 
 
 def token(scene: Scene) -> Outcome:
@@ -246,7 +246,7 @@ def _closed_more(proxy: WireProxy, times: int) -> bool:
 
 
 def _serves(watcher: Watcher, kite: SimulatorServer, count: int) -> bool:
-    told = int(watcher.newest.value("shard_instruments", shard="0"))
+    told = int(watcher.newest["shard_instruments"]["0"])
     return kite.subscribed_tokens == told == count
 
 

@@ -44,7 +44,7 @@ def _full(scene: Scene, settings: dict[str, str]) -> Outcome:
     frames, packets, watcher, lines, code = asyncio.run(_play_full(scene, settings))
     # The journal recycles acknowledged segments here, so the bridge's own books say what its one
     # connection brought; sent = journaled + lost is what proves them.
-    total = watcher.newest.total
+    total = watcher.newest.__getitem__
     sessions = {max(stage.journaled_sessions(scene.journal)): total("packets_journaled")}
     proof = scene.prove(mark, sessions)
     lost_frames = total("frames_lost")
@@ -59,7 +59,7 @@ def _full(scene: Scene, settings: dict[str, str]) -> Outcome:
     alarms = sum("the journal is full: frames are being lost" in line for line in lines)
     outcome.demand_least("alarms in the log", alarms, 1)
     outcome.demand("journal_full was 1 meanwhile", int(watcher.journal_was_full), 1)
-    outcome.demand("journal_full at the end", int(watcher.newest.value("journal_full")), 0)
+    outcome.demand("journal_full at the end", int(watcher.newest["journal_full"]), 0)
     proof.demand_nothing_lost(outcome)
     losses = [gap for gap in proof.gaps if gap.cause == "journal full"]
     outcome.demand_least("gaps of the losses, closed", sum(g.to_ns is not None for g in losses), 1)
@@ -78,7 +78,7 @@ async def _play_full(
             await until(lambda: kite.ledger.rows > 6_000)
             await asyncio.to_thread(scene.broker.suspend)
             try:
-                await until(lambda: watcher.newest.total("frames_lost") > 50)
+                await until(lambda: watcher.newest["frames_lost"] > 50)
             finally:
                 await asyncio.to_thread(scene.broker.resume)
             await asyncio.wait_for(kite.finished.wait(), 60)
@@ -90,7 +90,7 @@ async def _play_full(
 
 def _settled(watcher: Watcher, frames: int) -> bool:
     newest = watcher.newest
-    return newest.total("frames_received") == frames and not newest.value("journal_backlog_bytes")
+    return newest["frames_received"] == frames and not newest["journal_backlog_bytes"]
 
 
 def damage(scene: Scene) -> Outcome:

@@ -136,8 +136,8 @@ async def _stream(scene: Scene, proxy: ReplyDropper, times: int) -> tuple[int, i
                 await until(rows_above(kite, ticks * share), 300)
                 losses += await proxy.drop()
             await asyncio.wait_for(kite.finished.wait(), 300)
-            await until(lambda: watcher.newest.value("journal_backlog_bytes") == 0, 60)
-            restarts = watcher.newest.total("producer_restarts")
+            await until(lambda: watcher.newest["journal_backlog_bytes"] == 0, 60)
+            restarts = watcher.newest["producer_restarts"]
             assert await bridge.end(signal.SIGTERM) == 0, bridge.lines
         return kite.ledger.rows, losses, restarts
 

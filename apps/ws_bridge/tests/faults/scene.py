@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import time
-import urllib.error
 import urllib.request
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import live_stage as stage
 
@@ -25,7 +27,6 @@ from kite_live_feed.proof.readback import Mark, mark_topics
 from kite_live_feed.topics import Topics
 from kite_simulator import Fault as FeedFault
 from kite_simulator import SimulatorOptions, SimulatorServer
-from kite_ws_bridge.commands.status import Scrape
 
 MIB = 1024 * 1024
 SAMPLE_S = 0.2
@@ -103,7 +104,7 @@ class Watcher:
     peak_rss_bytes: int = 0
     peak_backlog_bytes: int = 0
     journal_was_full: bool = False
-    newest: Scrape = field(default_factory=lambda: Scrape({}))
+    newest: dict[str, Any] = field(default_factory=lambda: defaultdict(int))
     longest_wait_s: float = 0.0
     """The longest time, after the first tick, with frames and without an acknowledged tick."""
     problems: set[str] = field(default_factory=set)
@@ -116,15 +117,16 @@ class Watcher:
         """One look; a bridge that is just starting or gone is no error."""
         try:
             self.peak_rss_bytes = max(self.peak_rss_bytes, peak_rss_bytes(bridge.pid))
-            with urllib.request.urlopen(bridge.address + "/metrics", timeout=5) as answer:
-                self.newest = Scrape.parse(answer.read().decode())
-            self.problems |= _problems(bridge.address)
+            with urllib.request.urlopen(bridge.address + "/status", timeout=5) as answer:
+                page = json.load(answer)
+            self.newest = page["metrics"]
+            self.problems |= set(page["problems"])
         except (OSError, StopIteration, ValueError, AssertionError):
             return
-        backlog = int(self.newest.value("journal_backlog_bytes"))
+        backlog = int(self.newest["journal_backlog_bytes"])
         self.peak_backlog_bytes = max(self.peak_backlog_bytes, backlog)
-        self.journal_was_full |= bool(self.newest.value("journal_full"))
-        acked, frames = self.newest.total("ticks_acked"), self.newest.total("frames_received")
+        self.journal_was_full |= bool(self.newest["journal_full"])
+        acked, frames = self.newest["ticks_acked"], self.newest["frames_received"]
         if acked != self._acked or frames == self._frames or not acked:
             self._acked, self._acked_s = acked, time.monotonic()
         self.longest_wait_s = max(self.longest_wait_s, time.monotonic() - self._acked_s)
@@ -134,14 +136,6 @@ class Watcher:
         """The peaks as figures."""
         outcome.note("peak memory of the bridge, MiB", round(self.peak_rss_bytes / MIB))
         outcome.note("peak journal backlog, MiB", round(self.peak_backlog_bytes / MIB, 2))
-
-
-def _problems(address: str) -> set[str]:
-    try:
-        with urllib.request.urlopen(address + "/readyz", timeout=5):
-            return set()
-    except urllib.error.HTTPError as answer:
-        return set(answer.read().decode().splitlines())
 
 
 @asynccontextmanager

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 from unittest.mock import patch
 
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # re-exports unsaid
@@ -37,7 +38,6 @@ from kite_live_feed.topics import FEED_EVENTS, TICKS, TICKS_DLQ
 from kite_runtime.testing import import_path
 from kite_simulator import faults as simulator_faults
 from kite_simulator import parse_script
-from kite_ws_bridge.commands.status import Scrape
 
 SCRIPT = "120 violation; 140 garbage; 160 unknown-length; 180 truncate; 200 violation; 220 trailing"
 SIDE = (TICKS_DLQ, FEED_EVENTS)
@@ -78,26 +78,26 @@ def play(scene: Scene, refusal: Refusal) -> Outcome:
         refusal.end(scene.broker)
     store = RefusedStore(scene.journal)
     outcome.note("packets sent", sent)
-    outcome.demand("ticks acknowledged meanwhile", newest.total("ticks_acked"), sent - bad)
+    outcome.demand("ticks acknowledged meanwhile", newest["ticks_acked"], sent - bad)
     limit = 30.0 if refusal.restart else WAIT_MOST_S
     outcome.demand_most(
         "longest wait for acknowledged ticks, s", round(watcher.longest_wait_s, 1), limit
     )
     if not refusal.restart:
-        outcome.demand("producer restarts", newest.total("producer_restarts"), 0)
+        outcome.demand("producer restarts", newest["producer_restarts"], 0)
     for topic in refusal.topics:
-        aside = newest.value("records_refused_total", topic=topic)
+        aside = newest["records_refused"].get(topic, 0)
         if topic == TICKS_DLQ:
             expected = bad if refusal.some is None else refusal.some
             outcome.demand("dead letters put aside", aside, expected)
-            outcome.demand("dead letters acknowledged", newest.total("dead_acked"), bad - expected)
+            outcome.demand("dead letters acknowledged", newest["dead_acked"], bad - expected)
         else:
-            outcome.demand("events put aside", aside, newest.total("events_journaled"))
+            outcome.demand("events put aside", aside, newest["events_journaled"])
         if not refusal.by_size:
             told = any(line.startswith(topic) for line in watcher.problems)
             outcome.demand(f"{topic} told by /readyz", "yes" if told else "no", "yes")
-    outcome.demand_least("refusals counted", newest.total("side_refusals"), 1)
-    backlog = newest.value("journal_backlog_bytes")
+    outcome.demand_least("refusals counted", newest["side_refusals"], 1)
+    backlog = newest["journal_backlog_bytes"]
     outcome.demand("journal backlog at the end, bytes", backlog, 0)
     outcome.demand("exit code", code, 3)
     outcome.demand("exit code of ws_bridge refused --send", _send(scene), 0)
@@ -107,13 +107,13 @@ def play(scene: Scene, refusal: Refusal) -> Outcome:
     proof = scene.prove(Mark(offsets))
     outcome.demand("packets journaled", sum(proof.back.sessions.values()), sent)
     outcome.demand("dead letters read back", proof.back.dead, bad)
-    events = newest.total("events_journaled")
+    events = newest["events_journaled"]
     outcome.demand_least("events read back", len(proof.events), 0 if refusal.restart else events)
     proof.demand_nothing_lost(outcome)
     return outcome
 
 
-async def _play(scene: Scene, refusal: Refusal) -> tuple[int, int, Watcher, Scrape, int]:
+async def _play(scene: Scene, refusal: Refusal) -> tuple[int, int, Watcher, dict[str, Any], int]:
     broker, script = scene.broker, parse_script(SCRIPT)
     ticks = int(RATE * (45 if scene.full else 22))
     with _packets_of(2_000 if refusal.large_packet else None):
@@ -146,7 +146,7 @@ def _packets_of(size: int | None) -> AbstractContextManager[object]:
 
 def _settled(watcher: Watcher, frames: int) -> bool:
     newest = watcher.newest
-    return newest.total("frames_received") == frames and not newest.value("journal_backlog_bytes")
+    return newest["frames_received"] == frames and not newest["journal_backlog_bytes"]
 
 
 def _delete_dead(server: KafkaServer) -> None:

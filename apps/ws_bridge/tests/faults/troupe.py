@@ -7,6 +7,7 @@ later owner, lie outside the gap events; and did two owners ever publish one sha
 from __future__ import annotations
 
 import asyncio
+import json
 import urllib.request
 import uuid
 from dataclasses import dataclass, field
@@ -28,7 +29,6 @@ from kite_live_feed.proof.readback import Mark
 from kite_live_feed.rehearsal.demo import demo_plan
 from kite_live_feed.topics import Topics
 from kite_simulator import SimulatorServer
-from kite_ws_bridge.commands.status import Scrape
 
 SHARDS = 3
 INSTRUMENTS = 120
@@ -47,11 +47,11 @@ class Member(stage.BridgeProcess):
     def shards(self) -> set[int]:
         """The shards that it carries now; none while it does not answer."""
         try:
-            with urllib.request.urlopen(self.address + "/metrics", timeout=5) as answer:
-                found = Scrape.parse(answer.read().decode())
+            with urllib.request.urlopen(self.address + "/status", timeout=5) as answer:
+                found = json.load(answer)["metrics"]
         except (OSError, StopIteration, ValueError):
             return set()
-        return set(map(int, found.by("group_shard", "shard")))
+        return set(map(int, found["group_shard"]))
 
     async def shards_now(self) -> set[int]:
         """The same without holding up the simulator."""

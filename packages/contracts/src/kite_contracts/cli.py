@@ -20,8 +20,8 @@ from kite_contracts.mapping import load_mapping
 from kite_contracts.store import Contract, SchemaStore, packaged
 from kite_contracts.topics import load_topics
 from kite_runtime.command_line import make_app, run
-from kite_runtime.env_files import read_env
 from kite_runtime.errors import EXIT_FAILED, EXIT_FINDINGS, UsageError
+from kite_runtime.settings import read_env
 
 PROGRAM: Final = "kite-contracts"
 

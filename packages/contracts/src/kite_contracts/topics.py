@@ -67,7 +67,7 @@ def load_topics(
 ) -> list[TopicSpec]:
     """The topics in the order of the file: the packaged one, or that at ``path``.
 
-    ``environ`` (from :func:`kite_runtime.env_files.read_env`) may override each retention by
+    ``environ`` (from :func:`kite_runtime.settings.read_env`) may override each retention by
     ``TOPIC_<NAME>_RETENTION_MS``. Raises SchemaError for a faulty file and ConfigurationError for a
     faulty override, or one that names no topic.
     """

@@ -162,7 +162,7 @@ class Classifier:
         contents: Contents,
         numbers: tuple[int | None, int | None, int | None],
     ) -> ClassifiedRecord:
-        """A record whose headers do not say why: no two need be alike, so nothing is kept."""
+        """A record whose headers give no reason: no two need be alike, so nothing is kept."""
         offset, seq, first_ns = numbers
         seen = self._inspect(raw, failure, seq, first_ns)
         failure = with_inspection(failure, seen)
@@ -173,7 +173,7 @@ class Classifier:
         return ClassifiedRecord(raw, failure, message, mark, offset, seq, first_ns, seen.decoded)
 
     def _said(self, failure: Failure, kind: Kind, content: bytes) -> Failure:
-        """The failure, with a problem where the message does not say all that its header does."""
+        """The failure, with a problem where the message is not the whole of its header."""
         place = kind.layout.message
         problem = text_problem(place.name, content) if place is not None else None
         if place is None or problem is None:
@@ -234,7 +234,7 @@ class Classifier:
 def _piece_by_piece(
     failure: Failure, layout: Layout, contents: Contents
 ) -> tuple[Failure, int | None, int | None, int | None]:
-    """The varying numbers one at a time; the failure tells of those that are none."""
+    """The varying numbers one at a time; the failure names those that are none."""
     numbers: list[int | None] = []
     for place in layout.varying:
         found, problem = read_field(place, contents[place.index]) if place else (None, None)
@@ -249,7 +249,7 @@ def _with_problem(failure: Failure, problem: str, position: int) -> Failure:
     return replace(
         failure,
         problems=(*failure.problems, problem),
-        unsaid=tuple(sorted({*failure.unsaid, position})),
+        other_headers=tuple(sorted({*failure.other_headers, position})),
     )
 
 
@@ -259,10 +259,10 @@ def _mark(failure: Failure, message: str, topic: str) -> str:
 
 
 def failure_of(layout: Layout, steady: Contents) -> Failure:
-    """What the headers alone say; ``reason_source`` is NONE where the bytes must tell."""
+    """What the headers alone give; ``reason_source`` is NONE where the bytes must decide."""
     fields: dict[str, Any] = {}
     problems = list(layout.problems)
-    unsaid = set(layout.others)
+    other_headers = set(layout.others)
     for place, content in zip(layout.steady, steady, strict=True):
         found, problem = read_field(place, content)
         if found is not None:
@@ -272,7 +272,7 @@ def failure_of(layout: Layout, steady: Contents) -> Failure:
             problem = problem or f"the reason {str(found)[:40]} is unknown to this version"
         if problem is not None:
             problems.append(problem)
-            unsaid.add(place.index)
+            other_headers.add(place.index)
     code = fields.pop("reason", None)
     if code not in _CODES:
         meant = reason_of_exception(fields.get("exception"))
@@ -281,7 +281,10 @@ def failure_of(layout: Layout, steady: Contents) -> Failure:
         fields.update(reason=code, reason_source=ReasonSource.HEADER)
     fields["attempt"] = max(1, fields.get("attempt", 1))
     return Failure(
-        dialect=layout.dialect, problems=tuple(problems), unsaid=tuple(sorted(unsaid)), **fields
+        dialect=layout.dialect,
+        problems=tuple(problems),
+        other_headers=tuple(sorted(other_headers)),
+        **fields,
     )
 
 
@@ -344,7 +347,7 @@ def normalise(message: str) -> str:
 
 
 def origin_name(origin_topic: str | None, topic: str) -> str:
-    """Where a record of the dead-letter ``topic`` comes from, when its headers do not say.
+    """Where a record of the dead-letter ``topic`` comes from, when its headers do not name it.
 
     ``ticks.dlq`` and ``ticks.quarantine`` both hold what should have gone to ``ticks``.
     """
@@ -356,7 +359,7 @@ def fingerprint(
 ) -> str:
     """16 hex digits over the reason, the origin and the normalised message.
 
-    Path and exception count too: one message can tell of several fields.
+    Path and exception count too: one message can be about several fields.
     """
     parts = (reason, origin, exception or "", normalise(error_path or ""), normalise(message))
     text = "\x1f".join(parts).encode(errors="replace")

@@ -3,8 +3,8 @@
 Sources: the DeadLetter contract (ours); Kafka Connect's ``DeadLetterQueueReporter``; Spring's
 ``KafkaHeaders`` (big-endian binary numbers); KIP-1034 (Kafka Streams); KIP-1191 (share groups).
 
-Where a header is there twice the first one counts, because it tells of the first failure. Nothing
-here raises for any headers: what cannot be read is left out and told as a problem.
+Where a header is there twice the first one counts, because it is of the first failure. Nothing
+here raises for any headers: what cannot be read is left out and reported as a problem.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ FIELDS: Final = MappingProxyType(
             **_fields(
                 "kafka_dlt-",
                 {
-                    # The listener wraps every exception in one of its own; the cause says more.
+                    # The listener wraps every exception; the cause is the exception meant.
                     "exception-cause-fqcn": ("exception", text),
                     "exception-fqcn": ("exception", text),
                     "exception-message": ("message", text),
@@ -189,8 +189,8 @@ class Layout:
 def layout_of(names: Sequence[str]) -> Layout:
     """Which dialect these headers are, and where its fields stand.
 
-    Ours wins over the others, because it says most; then the order of ``Dialect``. What a redrive
-    has left on a record says nothing of who dead-lettered it again.
+    Ours wins over the others, because it has most fields; then the order of ``Dialect``. What a
+    redrive has left on a record does not show who dead-lettered it again.
     """
     told = [name for name in names if name not in _OF_A_REDRIVE]
     for dialect, known in FIELDS.items():
@@ -227,7 +227,7 @@ def _layout(dialect: Dialect, known: dict[str, tuple[str, Parse]], names: Sequen
 
 
 def read_field(place: Place, content: bytes | None) -> tuple[str | int | None, str | None]:
-    """The field, and why it does not say all that the header does, if it does not.
+    """The field, and what of the header is missing in it, if anything.
 
     A header without a value is as good as none.
     """
@@ -260,6 +260,8 @@ def _is_utf8(content: bytes) -> bool:
     return True
 
 
+# Only classes with one meaning. A SerializationException or a DataException means that bytes were
+# not what they should be: what they are is found by decoding them.
 REASONS: Final = MappingProxyType(
     {
         "RecordTooLargeException": ReasonCode.TOO_LARGE,

@@ -1,6 +1,6 @@
 """What the bytes of a record are, and what is wrong with them: decoded and validated again (pure).
 
-Used where no header says why, and to show what a record holds. Never raises for any bytes.
+Used where no header gives a reason, and to show what a record holds. Never raises for any bytes.
 """
 
 from __future__ import annotations
@@ -29,7 +29,11 @@ _STRUCTURE: Final = frozenset({"type", "required", "additionalProperties", "depe
 
 
 def violation_of(subject: str, version: int, record: Any) -> Violation | None:
-    """The first rule that the record breaks, or None."""
+    """The first rule that the record breaks, or None.
+
+    ``kite_contracts.validate`` is the reference and explains a rejection, thousands a second;
+    jsonschema-rs reads the same JSON Schema and answers most records before it comes to that.
+    """
     if _quick(subject, version).is_valid(record):
         # Draft 2020-12 takes 1.0 for an integer and our contract does not; Avro has no such case.
         return None
@@ -70,7 +74,7 @@ _JSON_STARTS: Final = b"{["
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """``reason`` is None where the bytes are good now, or say nothing: then ``message`` says which.
+    """``reason`` is None where the bytes are good now, or unknown: ``message`` says which.
 
     ``decoded`` is what they are, as far as they could be read.
     """
@@ -83,7 +87,7 @@ class Inspection:
 
 @dataclass(frozen=True, slots=True)
 class Hints:
-    """What headers and topic say of the bytes. ``subject`` is the contract that is expected."""
+    """What headers and topic imply about the bytes. ``subject`` is the contract expected."""
 
     unit: str | None = None
     subject: str | None = None
@@ -100,7 +104,7 @@ class Inspector:
         self._single_object = AvroCodec()
 
     def inspect(self, value: bytes | None, hints: Hints) -> Inspection:
-        """Say what the bytes are."""
+        """Identify the bytes."""
         if not value:
             what = "the record has a null value" if value is None else "there are no bytes"
             return Inspection(ReasonCode.DECODE_TRUNCATED, what)
@@ -210,7 +214,7 @@ def split_frame(value: bytes) -> list[bytes]:
 
 
 def _frame_tail(value: bytes) -> Inspection:
-    """The rest of a frame: either a packet that is cut short, or bytes that nobody announced."""
+    """The rest of a frame: either a packet that is cut short, or bytes that were not announced."""
     announced = int.from_bytes(value[:LENGTH_BYTES], "big")
     if len(value) < LENGTH_BYTES or announced > len(value) - LENGTH_BYTES:
         return Inspection(
@@ -257,7 +261,7 @@ def _json(value: bytes, hints: Hints) -> Inspection | None:
 
 
 def _text(value: bytes) -> Decoded | None:
-    """Text that a person can read, or None."""
+    """Printable text, or None."""
     try:
         text = value[:_TEXT_BYTES_MAX].decode()
     except UnicodeDecodeError:

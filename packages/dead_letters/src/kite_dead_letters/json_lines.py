@@ -1,6 +1,6 @@
 """Classified records as lines of JSON: what ``dump`` writes (pure).
 
-A dump writes millions of lines, and most of a line is that of the line before: what a failure says
+A dump writes millions of lines, and most of a line is that of the line before: what a failure holds
 is put into JSON once and remembered. A test holds the lines to plain ``orjson``.
 """
 
@@ -52,7 +52,7 @@ class LineMaker:
             _NULL if first_ns is None else b"%d" % first_ns,
             orjson.dumps(record.problems) if problems else _NONE,
             _key(key),
-            _headers(headers, failure.unsaid) if failure.unsaid else _NONE,
+            _headers(headers, failure.other_headers) if failure.other_headers else _NONE,
             _NULL if value is None else b'"%b"' % b2a_base64(value, newline=False),
             self._decoded(record),
         )
@@ -76,11 +76,11 @@ class LineMaker:
         return _NULL if decoded is None else decoded_json(decoded)
 
     def fields(self, failure: Failure) -> bytes:
-        """What the failure says as members of a JSON object."""
+        """The failure as members of a JSON object."""
         return (self._failures.get(id(failure)) or self._learn(failure))[1]
 
     def _learn(self, failure: Failure) -> tuple[Failure, bytes]:
-        """What the failure says, without braces; it is kept so that its id stays its own."""
+        """The failure as JSON without braces; it is kept so that its id stays its own."""
         fields = {
             "reason": failure.reason,
             "reason_source": failure.reason_source,

@@ -30,11 +30,11 @@ class ReasonSource(StrEnum):
     """Where the reason of a record comes from."""
 
     HEADER = "header"
-    """A header says it: our code, or an exception whose class has one meaning."""
+    """A header gives it: our code, or an exception whose class has one meaning."""
     DECODED = "decoded"
     """The bytes were decoded and held against the contracts again."""
     NONE = "none"
-    """Neither says anything: UNCLASSIFIED."""
+    """Neither gives a reason: UNCLASSIFIED."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +53,10 @@ class Decoded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """What the records of one kind of failure share, as their headers say or their bytes show.
+    """What the records of one kind of failure share, as their headers or bytes show.
 
     ``reason`` is always a code of ``kite_contracts.reasons``. ``component`` is who gave up: a
-    connector, a consumer group. ``problems`` tell of headers that could not be read as they should.
+    connector, a consumer group. ``problems`` are headers that could not be read as they should.
     """
 
     dialect: Dialect = Dialect.NONE
@@ -72,15 +72,15 @@ class Failure:
     unit: str | None = None
     attempt: int = 1
     problems: tuple[str, ...] = ()
-    unsaid: tuple[int, ...] = field(default=(), compare=False)
-    """Positions of the headers that the fields do not say, or not wholly."""
+    other_headers: tuple[int, ...] = field(default=(), compare=False)
+    """Positions of the headers that no field holds, or not wholly."""
 
 
 class ClassifiedRecord(NamedTuple):
     """One dead letter: the record as it lies in Kafka (``raw``) and what is known of it.
 
-    ``message`` is for a person, '' where nobody said anything. ``fingerprint`` is 16 hex digits,
-    equal for failures of one cause. ``origin_*`` name where it came from, as its headers say.
+    ``message`` is for a person, '' where there was none. ``fingerprint`` is 16 hex digits,
+    equal for failures of one cause. ``origin_*`` name where it came from, by its headers.
     ``decoded`` is there only if classifying needed it: ``Classifier.decoded`` gives it always.
     """
 
@@ -92,101 +92,6 @@ class ClassifiedRecord(NamedTuple):
     feed_seq: int | None
     first_failure_ns: int | None
     decoded: Decoded | None = None
-
-    @property
-    def topic(self) -> str:
-        """The dead-letter topic that it lies in."""
-        return self.raw.topic
-
-    @property
-    def partition(self) -> int:
-        """Where it lies there."""
-        return self.raw.partition
-
-    @property
-    def offset(self) -> int:
-        """Where it lies there."""
-        return self.raw.offset
-
-    @property
-    def ts_ns(self) -> int | None:
-        """When it was written there, in whole milliseconds."""
-        return self.raw.ts_ns
-
-    @property
-    def key(self) -> bytes | None:
-        """The record's key."""
-        return self.raw.key
-
-    @property
-    def value(self) -> bytes | None:
-        """The bytes that failed; None is a null value, which is not the same as no bytes."""
-        return self.raw.value
-
-    @property
-    def headers(self) -> list[tuple[str, bytes | None]]:
-        """All headers as they are."""
-        return self.raw.headers
-
-    @property
-    def dialect(self) -> Dialect:
-        """Whose headers it carries."""
-        return self.failure.dialect
-
-    @property
-    def reason(self) -> str:
-        """A code of ``kite_contracts.reasons``."""
-        return self.failure.reason
-
-    @property
-    def reason_source(self) -> ReasonSource:
-        """Where the reason comes from."""
-        return self.failure.reason_source
-
-    @property
-    def error_path(self) -> str | None:
-        """JSON Pointer to the field at fault."""
-        return self.failure.error_path
-
-    @property
-    def exception(self) -> str | None:
-        """The class of the exception, as other tools tell it."""
-        return self.failure.exception
-
-    @property
-    def component(self) -> str | None:
-        """Who gave up: a connector, a consumer group."""
-        return self.failure.component
-
-    @property
-    def origin_topic(self) -> str | None:
-        """The topic that it was read from; None for what never was in Kafka."""
-        return self.failure.origin_topic
-
-    @property
-    def origin_partition(self) -> int | None:
-        """The partition that it was read from."""
-        return self.failure.origin_partition
-
-    @property
-    def feed_session(self) -> int | None:
-        """The feed session of a packet."""
-        return self.failure.feed_session
-
-    @property
-    def contract(self) -> str | None:
-        """What it was held against, such as ``tick.v1``."""
-        return self.failure.contract
-
-    @property
-    def unit(self) -> str | None:
-        """What the bytes are: ``packet``, ``frame-tail``, ``record`` or ``journal``."""
-        return self.failure.unit
-
-    @property
-    def attempt(self) -> int:
-        """How often it was tried, from 1."""
-        return self.failure.attempt
 
     @property
     def problems(self) -> tuple[str, ...]:

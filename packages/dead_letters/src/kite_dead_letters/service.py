@@ -17,8 +17,7 @@ from kite_bars_store.database import connect
 from kite_bars_store.errors import TryAgain
 from kite_bars_store.failures import FailureStore
 from kite_dead_letters.classify import Classifier
-from kite_dead_letters.counters import IntakeCounters
-from kite_dead_letters.intake import Intake
+from kite_dead_letters.intake import Intake, IntakeCounters
 from kite_kafka_io.errors import BrokerUnreachable, ReadError, RegistryError, UnknownTopic
 from kite_kafka_io.raw_reader import RawReader
 from kite_kafka_io.registry import open_framing
@@ -30,9 +29,9 @@ GROUP: Final = "dlq-triage"
 BACKOFF_FIRST_S: Final = 0.2
 BACKOFF_MAX_S: Final = 30.0
 ONCE_PATIENCE_S: Final = 60.0
-"""How long `--once` bears an outage before it says: try again later."""
+"""How long `--once` bears an outage before it ends with: try again later."""
 LOOK_EVERY_S: Final = 10.0
-"""How often it looks for topics that are new, or made anew."""
+"""How often it looks for topics that are new, or recreated."""
 APPLICATION: Final = "dlq_triage consume"
 
 log = structlog.get_logger()
@@ -79,7 +78,7 @@ class IntakeService:
                     raise
                 self._note(exc)
             except UnknownTopic as exc:
-                # One that was there is deleted, or made anew at this moment.
+                # One that was there is being deleted or recreated.
                 if not self._topics or self._gives_up(since_s):
                     raise
                 self._note(exc)
@@ -117,14 +116,16 @@ class IntakeService:
     def _catch_up(
         self, store: FailureStore, classifier: Classifier, ids: Mapping[str, UUID]
     ) -> None:
-        """Store topics that were made anew from their beginning.
+        """Store recreated topics from their beginning.
 
-        The group's progress may be that of the topic before, and then says nothing of the new one.
+        The group's progress may be that of the topic before, and means nothing for the new one.
         """
-        anew = [topic for topic, id in ids.items() if store.last_topic_id(topic) not in (None, id)]
-        if anew:
-            log.info("topics made anew are read from the beginning", topics=anew)
-            with RawReader(self.kafka, anew) as reader:
+        recreated = [
+            topic for topic, id in ids.items() if store.last_topic_id(topic) not in (None, id)
+        ]
+        if recreated:
+            log.info("topics made anew are read from the beginning", topics=recreated)
+            with RawReader(self.kafka, recreated) as reader:
                 Intake(reader, store, classifier, self.counters, ids, self.stop.is_set).run()
 
     def _other_topics(self, ids: Mapping[str, UUID]) -> Callable[[], bool]:

@@ -1,4 +1,4 @@
-"""Between a classified record and the row that Postgres keeps of it (pure)."""
+"""Between a classified record and the row that Postgres keeps; and its neighbours in Kafka."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ATTEMPT_DIGITS_MAX: Final = 9
 def to_store(found: ClassifiedRecord, topic_id: UUID = NO_TOPIC_ID) -> FailureRecord:
     """The record with all that is known of it.
 
-    A redriven record that failed again says which try it was, whoever dead-lettered it.
+    A redriven record that failed again has its attempt, whoever dead-lettered it.
     """
     raw, failure = found.raw, found.failure
     return FailureRecord(
@@ -124,10 +124,10 @@ def read_around(
         until_offset=offset + NEIGHBOURS + 1,
     )
     try:
-        # First, because it waits no longer than it is told where no broker answers.
+        # First, because its wait is bounded where no broker answers.
         known = topic_ids(kafka, [topic], ANSWER_S).get(topic, NO_TOPIC_ID)
         if NO_TOPIC_ID not in (known, topic_id) and known != topic_id:
-            return Around(problem=f"topic {topic} was deleted and made anew since")
+            return Around(problem=f"topic {topic} was deleted and recreated since")
         ranges = find_ranges(kafka, [topic], span, timeout_s=ANSWER_S)
         found: list[RawRecord] = []
         ends_s = time.monotonic() + ANSWER_S

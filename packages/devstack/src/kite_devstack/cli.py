@@ -13,7 +13,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from kite_contracts.topics import load_topics
-from kite_devstack import databases, leases, stack, tables, topics
+from kite_devstack import databases, leases, stack, topics
 from kite_devstack.errors import (
     ConfigError,
     FailedError,
@@ -22,8 +22,9 @@ from kite_devstack.errors import (
 from kite_devstack.layout import KAFKA_VERSION, POSTGRES_MAJOR, layout_of
 from kite_devstack.reporter import ConsoleReporter
 from kite_runtime.command_line import make_app, run
-from kite_runtime.env_files import LOCAL_STACK_FILE, read_env
 from kite_runtime.errors import ConfigurationError
+from kite_runtime.files import write_whole
+from kite_runtime.settings import LOCAL_STACK_FILE, read_env
 
 DRY_RUN_VARIABLE = "TOPICS_DRY_RUN"
 _DRY_RUN_TIMEOUT_S = 3.0
@@ -63,7 +64,7 @@ def up(
     environ = _environment()
     if _dry_run(environ):
         _topics_dry_run(environ)
-        for line in tables.plan(stack.endpoints(environ).postgres, _report):
+        for line in databases.migrations_planned(stack.endpoints(environ).postgres, _report):
             print(line)
         return
     layout = layout_of(environ)
@@ -74,7 +75,7 @@ def up(
             _apply_topics(found.kafka, environ)
         if found.postgres is not None and stack.POSTGRES in wanted:
             yours = stack.POSTGRES in stack.replaced(environ)
-            tables.apply(found.postgres, yours=yours, report=_report)
+            databases.migrate(found.postgres, yours=yours, report=_report)
         leases.keep(layout.leases, minutes * 60)
     _tell_apps(found.environment())
     for name, value in found.environment().items():
@@ -94,7 +95,7 @@ def status() -> None:
             state = "starting or stopping" if service.running else "down"
         print(f"{service.name:<9} {state:<28} {service.endpoint or ''}".rstrip())
         if service.name == stack.POSTGRES and service.endpoint:
-            print(f"{'tables':<9} {tables.state(service.endpoint)}")
+            print(f"{'tables':<9} {databases.migration_state(service.endpoint)}")
     layout = layout_of(environ)
     leases.renew(layout.leases)
     print(f"data, jars and logs: {layout.home}")
@@ -171,7 +172,7 @@ def env() -> None:
 def _environment(*, needed: bool = True) -> dict[str, str]:
     """`.env` and `.infra/.env` of the working folder, under the environment.
 
-    Where they are not ``needed``, broken files do not keep a person from stopping a server.
+    Where they are not ``needed``, broken files do not keep the user from stopping a server.
     """
     try:
         return read_env(Path.cwd(), os.environ, local_stack=False)
@@ -195,9 +196,7 @@ def _tell_apps(values: Mapping[str, str]) -> None:
         return
     lines = ["# Written by the local stack; .infra/.env and the environment win over it."]
     lines += [f"{name}={value}" for name, value in values.items()]
-    new = path.with_suffix(".new")
-    new.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    new.replace(path)
+    write_whole(path, ("\n".join(lines) + "\n").encode())
 
 
 def _dry_run(environ: Mapping[str, str]) -> bool:

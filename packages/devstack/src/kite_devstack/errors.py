@@ -1,6 +1,6 @@
 """The errors of this package, split by what the caller does about them.
 
-DevstackError                 one sentence for a person; ``exit_code`` for the process
+DevstackError                 one sentence for the user; ``exit_code`` for the process
 ├── ConfigError         78    a setting is wrong: correct it
 ├── TryLaterError       75    nothing is wrong here: try again later
 │   ├── FetchError            the package repository could not be reached
@@ -19,7 +19,7 @@ from kite_runtime.errors import ConfigurationError, KiteError, TryAgainLater
 
 
 class DevstackError(KiteError):
-    """Base of all errors here; the message is one sentence that says what to do."""
+    """Base of all errors here; the message is one sentence with the remedy."""
 
 
 class ConfigError(DevstackError, ConfigurationError):

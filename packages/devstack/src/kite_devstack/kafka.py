@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import signal
 import socket
-import subprocess
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,9 +20,8 @@ from confluent_kafka.admin import AdminClient
 from kite_devstack.errors import PortTakenError, StartError
 from kite_devstack.jars import ensure_jars
 from kite_devstack.layout import Layout, layout_of
-from kite_devstack.leases import Lease
 from kite_devstack.reporter import Reporter, SilentReporter
-from kite_devstack.service import Command, Service, last_line
+from kite_devstack.service import Command, Service, last_line, run_logged
 
 HOST = "127.0.0.1"
 START_TIMEOUT_S = 90.0  # after a kill -9 the recovery of the logs was seen to take 12.5 s
@@ -97,19 +95,15 @@ class KafkaServer(Service):
         grace_s: float = 0.0,
         properties: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__("kafka", home if isinstance(home, Layout) else Layout(home), grace_s)
+        super().__init__("kafka", home, grace_s)
         self._port = port
         self._jars = jars
         self._properties = dict(properties or {})
-        self._lease: Lease | None = None
 
     @property
     def bootstrap(self) -> str:
         """``host:port`` of the running broker. Raises StartError when it does not run."""
-        endpoint = self.endpoint
-        if endpoint is None:
-            raise StartError("Kafka does not run")
-        return endpoint
+        return self._running_at("Kafka")
 
     def start(self, report: Reporter | None = None) -> str:
         """Starts the broker and returns ``host:port`` as soon as it answers.
@@ -196,28 +190,8 @@ class KafkaServer(Service):
             cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         log = self.files.folder / "format.log"
         tool = ("kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties))
-        with log.open("w") as out:
-            code = subprocess.run(
-                _java("-cp", classpath, *tool),
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                env={},
-                timeout=_FORMAT_TIMEOUT_S,
-                check=False,
-            ).returncode
-        if code != 0:
+        if run_logged(_java("-cp", classpath, *tool), log, env={}, timeout=_FORMAT_TIMEOUT_S) != 0:
             raise StartError(f"Kafka's data folder could not be formatted: {last_line(log)}")
-
-    def __enter__(self) -> KafkaServer:
-        self._lease = Lease(self.layout.leases)
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-        if self._lease is not None:
-            self._lease.release()
 
 
 def server_properties(port: int, data: Path) -> str:

@@ -1,4 +1,4 @@
-"""Who uses the stack: one file for each user, read by the supervisors.
+"""Who uses the stack: one file for each user, read by the supervisors; and the locks under it.
 
 A *held* lease is an flock: it ends with its process, also with one that was killed, and the
 stack follows after ``GRACE_S``. The *kept* lease is a number of seconds counted from the time
@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import os
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 from kite_devstack.supervisor import KEPT
@@ -54,9 +55,7 @@ class Lease:
 def keep(leases: Path, seconds: float = KEEP_S) -> None:
     """Keeps the stack for ``seconds`` from now, whatever happens to this process."""
     leases.mkdir(parents=True, exist_ok=True)
-    new = leases / f".{KEPT}-{os.getpid()}"
-    new.write_text(f"{seconds:.0f}", encoding="ascii")
-    os.replace(new, leases / KEPT)
+    (leases / KEPT).write_text(f"{seconds:.0f}", encoding="ascii")
 
 
 def renew(leases: Path) -> None:
@@ -68,3 +67,35 @@ def renew(leases: Path) -> None:
 def forget(leases: Path) -> None:
     """Takes the kept lease back."""
     (leases / KEPT).unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Holds ``path`` alone; waits for whoever has it (each holder bounds its own time)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def is_locked(path: Path) -> bool:
+    """Whether another process holds ``path`` now. Shared, so that askers never see each other."""
+    try:
+        _lock_for_a_moment(path, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    return False
+
+
+def wait_unlocked(path: Path) -> None:
+    """Returns when no process holds ``path`` alone."""
+    _lock_for_a_moment(path, fcntl.LOCK_SH)
+
+
+def _lock_for_a_moment(path: Path, how: int) -> None:
+    """Nothing to do where there is no such file."""
+    with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+        fcntl.flock(file, how)

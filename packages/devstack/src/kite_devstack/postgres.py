@@ -23,7 +23,6 @@ from psycopg import sql
 
 from kite_devstack.errors import DiskFullError, FailedError, StartError
 from kite_devstack.layout import POSTGRES_MAJOR, Layout
-from kite_devstack.leases import Lease
 from kite_devstack.reporter import Reporter, SilentReporter
 from kite_devstack.service import (
     Command,
@@ -31,6 +30,7 @@ from kite_devstack.service import (
     children_of,
     command_of,
     last_line,
+    run_logged,
     signal_process,
 )
 
@@ -55,16 +55,12 @@ class PostgresServer(Service):
     """One Postgres with its data in ``home``; as a context manager like `KafkaServer`."""
 
     def __init__(self, home: Path | Layout, *, grace_s: float = 0.0) -> None:
-        super().__init__("postgres", home if isinstance(home, Layout) else Layout(home), grace_s)
-        self._lease: Lease | None = None
+        super().__init__("postgres", home, grace_s)
 
     @property
     def dsn(self) -> str:
         """The URL of the database `DATABASE`. Raises StartError when the server does not run."""
-        endpoint = self.endpoint
-        if endpoint is None:
-            raise StartError("Postgres does not run")
-        return endpoint
+        return self._running_at("Postgres")
 
     def start(self, report: Reporter | None = None) -> str:
         """Starts the server, makes the database where it is missing, and returns its URL.
@@ -135,38 +131,24 @@ class PostgresServer(Service):
 
     def _initialize(self, user: pwd.struct_passwd | None) -> None:
         log = self.files.folder / "initdb.log"
-        with log.open("w") as out:
-            code = subprocess.run(
-                [
-                    program("initdb"),
-                    *("-D", str(self.files.data), "-U", SUPERUSER, "--auth=trust"),
-                    *("--encoding=UTF8", "--locale=C.UTF-8"),
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                env={"TZ": "UTC"},
-                cwd=self.files.data,
-                user=user.pw_uid if user else None,
-                group=user.pw_gid if user else None,
-                extra_groups=[] if user else None,
-                timeout=_INIT_TIMEOUT_S,
-                check=False,
-            ).returncode
+        code = run_logged(
+            [
+                program("initdb"),
+                *("-D", str(self.files.data), "-U", SUPERUSER, "--auth=trust"),
+                *("--encoding=UTF8", "--locale=C.UTF-8"),
+            ],
+            log,
+            env={"TZ": "UTC"},
+            cwd=self.files.data,
+            user=user.pw_uid if user else None,
+            group=user.pw_gid if user else None,
+            extra_groups=[] if user else None,
+            timeout=_INIT_TIMEOUT_S,
+        )
         if code != 0:
             if "No space left" in log.read_text(errors="replace"):
                 raise DiskFullError(f"no space left for Postgres in {self.files.folder}")
             raise StartError(f"Postgres's data folder could not be made: {last_line(log)}")
-
-    def __enter__(self) -> PostgresServer:
-        self._lease = Lease(self.layout.leases)
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-        if self._lease is not None:
-            self._lease.release()
 
 
 @contextlib.contextmanager

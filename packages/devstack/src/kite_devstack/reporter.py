@@ -1,4 +1,4 @@
-"""Says what is being done: a progress bar in a terminal, plain lines elsewhere."""
+"""Reports what is being done: a progress bar in a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class ConsoleReporter:
 
 
 class SilentReporter:
-    """Says nothing: for callers that have a report of their own."""
+    """Silent: for callers that have a report of their own."""
 
     def say(self, text: str) -> None:
         """Nothing."""

@@ -15,15 +15,22 @@ import subprocess
 import sys
 import threading
 import time
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Self
 
-from kite_devstack import locks
 from kite_devstack.errors import StartError
 from kite_devstack.layout import Layout, ServiceFiles
+from kite_devstack.leases import Lease, is_locked, wait_unlocked
+from kite_devstack.reporter import Reporter
+from kite_runtime.files import write_whole
 
 _POLL_S = 0.05
+_STOP_POLL_S = 0.005
+_AT_REST = frozenset("TtZX")
+"""States, as ps shows them, of a thread that is stopped or has ended."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +50,25 @@ class Command:
 class Service:
     """A server named ``name`` in ``layout``; many processes may look at the same one."""
 
-    def __init__(self, name: str, layout: Layout, grace_s: float) -> None:
+    def __init__(self, name: str, home: Path | Layout, grace_s: float) -> None:
         self.name = name
-        self.layout = layout
+        self.layout = home if isinstance(home, Layout) else Layout(home)
         self.grace_s = grace_s
+        self._lease: Lease | None = None
+
+    @abstractmethod
+    def start(self, report: Reporter | None = None) -> str:
+        """Starts the server and returns its endpoint as soon as it answers."""
+
+    def __enter__(self) -> Self:
+        self._lease = Lease(self.layout.leases)
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+        if self._lease is not None:
+            self._lease.release()
 
     @property
     def files(self) -> ServiceFiles:
@@ -55,7 +77,7 @@ class Service:
     @property
     def running(self) -> bool:
         """Whether its supervisor lives (the server may be starting or stopping)."""
-        return locks.is_locked(self.files.lock)
+        return is_locked(self.files.lock)
 
     @property
     def endpoint(self) -> str | None:
@@ -65,6 +87,12 @@ class Service:
         except FileNotFoundError:
             return None
         return text if self.running else None
+
+    def _running_at(self, title: str) -> str:
+        endpoint = self.endpoint
+        if endpoint is None:
+            raise StartError(f"{title} does not run")
+        return endpoint
 
     @property
     def pid(self) -> int | None:
@@ -85,18 +113,10 @@ class Service:
         if files.log.exists():
             os.replace(files.log, files.log.with_suffix(".log.1"))
         files.spec.write_text(json.dumps(self._spec(command), indent=1), encoding="utf-8")
-        _place_supervisor(self.layout.supervisor)
-        with files.supervisor_log.open("w") as log:
-            code = subprocess.run(
-                [_plain_python(), "-I", "-S", str(self.layout.supervisor), str(files.spec)],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                cwd="/",
-                start_new_session=True,
-                check=False,
-            ).returncode
-        if code != 0:
+        source = importlib.resources.files("kite_devstack").joinpath("supervisor.py")
+        write_whole(self.layout.supervisor, source.read_bytes())
+        supervisor = [_plain_python(), "-I", "-S", str(self.layout.supervisor), str(files.spec)]
+        if run_logged(supervisor, files.supervisor_log, cwd="/", start_new_session=True) != 0:
             raise StartError(f"{self.name} could not be started: {last_line(files.supervisor_log)}")
 
     def _spec(self, command: Command) -> dict[str, object]:
@@ -137,10 +157,8 @@ class Service:
             pause.wait(_POLL_S)
 
     def publish(self, endpoint: str) -> None:
-        """Says that clients may come to ``endpoint``."""
-        new = self.files.ready.with_suffix(".new")
-        new.write_text(endpoint, encoding="utf-8")
-        os.replace(new, self.files.ready)
+        """Lets clients come to ``endpoint``."""
+        write_whole(self.files.ready, endpoint.encode())
 
     def stop(self) -> None:
         """Ends the server in order and waits for it; nothing to do when it does not run."""
@@ -148,16 +166,25 @@ class Service:
         pids = self._pids()
         if pids and self.running:
             signal_process(pids[1], signal.SIGTERM)
-        locks.wait_unlocked(self.files.lock)
+        wait_unlocked(self.files.lock)
 
     def kill(self) -> None:
         """SIGKILLs the server, as a fault, and waits until it is gone."""
         self._signal_server(signal.SIGKILL)
-        locks.wait_unlocked(self.files.lock)
+        wait_unlocked(self.files.lock)
 
     def suspend(self) -> None:
-        """SIGSTOPs the server: it holds its connections and answers nothing."""
-        self._signal_server(signal.SIGSTOP)
+        """SIGSTOPs the server and waits until every thread of it has stopped: it holds its
+        connections and answers nothing. A server that ends instead is no error."""
+        pid = self.pid
+        if pid is None:
+            return
+        signal_process(pid, signal.SIGSTOP)
+        pause = threading.Event()
+        while states := thread_states(pid):
+            if states <= _AT_REST:
+                return
+            pause.wait(_STOP_POLL_S)
 
     def resume(self) -> None:
         """Ends `suspend`."""
@@ -184,8 +211,21 @@ class Service:
         self.files.pid.unlink(missing_ok=True)
 
 
+def run_logged(argv: list[str], log: Path, **options: Any) -> int:
+    """Runs a program, its output in ``log``; its exit code. ``options`` go to `subprocess.run`."""
+    with log.open("w") as out:
+        return subprocess.run(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            check=False,
+            **options,
+        ).returncode
+
+
 def last_line(log: Path) -> str:
-    """The last line of a log that says something, for the sentence of an error."""
+    """The last line of a log with a text, for the sentence of an error."""
     try:
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -205,17 +245,25 @@ def children_of(pid: int) -> list[int]:
     return [int(child) for child, parent in pairs if int(parent) == pid]
 
 
+def thread_states(pid: int) -> set[str]:
+    """The states of a process's threads, a letter each as ps shows them; empty when it is gone.
+
+    Where there is no /proc, the state of the process as a whole.
+    """
+    threads = Path(f"/proc/{pid}/task")
+    if not threads.parent.parent.joinpath("self").exists():
+        return set(_ps("-p", str(pid), "-o", "state=").strip()[:1])
+    found = set()
+    with contextlib.suppress(FileNotFoundError):
+        for each in threads.iterdir():
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # this one has ended
+                found.add((each / "stat").read_text().rpartition(")")[2].split()[0])
+    return found
+
+
 def _ps(*arguments: str) -> str:
     done = subprocess.run(["ps", *arguments], capture_output=True, text=True, check=False)
     return done.stdout
-
-
-def _place_supervisor(path: Path) -> None:
-    source = importlib.resources.files("kite_devstack").joinpath("supervisor.py").read_bytes()
-    if not path.exists() or path.read_bytes() != source:
-        new = path.with_suffix(f".{os.getpid()}")
-        new.write_bytes(source)
-        os.replace(new, path)
 
 
 def _plain_python() -> str:

@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from kite_devstack import leases, locks
+from kite_devstack import leases
 from kite_devstack.errors import ConfigError
 from kite_devstack.kafka import KafkaServer
 from kite_devstack.layout import Layout, layout_of
@@ -33,7 +33,7 @@ class Endpoints:
     postgres: str | None
 
     def environment(self) -> dict[str, str]:
-        """The variables that tell other programs."""
+        """The variables for other programs."""
         values = {VARIABLES[KAFKA]: self.kafka, VARIABLES[POSTGRES]: self.postgres}
         return {name: value for name, value in values.items() if value is not None}
 
@@ -91,7 +91,7 @@ def ensure(
     missing = [name for name in services if name not in replaced(environ)]
     if missing:
         ours = servers(layout, environ, kafka_port)
-        with locks.locked(layout.stack_lock):
+        with leases.locked(layout.stack_lock):
             for name in missing:
                 server = ours[name]
                 if server.endpoint is None:
@@ -122,7 +122,7 @@ def down(environ: Mapping[str, str], *, purge: bool = False) -> list[str]:
     """Stops our servers and returns the names of those that ran; ``purge`` deletes their data."""
     layout = layout_of(environ)
     stopped = []
-    with locks.locked(layout.stack_lock):
+    with leases.locked(layout.stack_lock):
         leases.forget(layout.leases)
         for name, server in servers(layout, environ).items():
             if server.running:

@@ -1,4 +1,4 @@
-"""The small process that owns one server and ends it when nobody uses it any more.
+"""The small process that owns one server and ends it when it is no longer used.
 
 It is copied to the cache folder and run there by the plain interpreter (``-I -S``), so that it
 outlives the sandbox, PEX or virtual environment of the process that asked for the server. For
@@ -47,7 +47,7 @@ def main(argv: list[str]) -> int:
 
 
 def supervise(spec: dict[str, Any], started: Callable[[], object]) -> None:
-    """Runs the server of ``spec`` until it ends, is told to end, or is not used any more."""
+    """Runs the server of ``spec`` until it ends, is asked to end, or is no longer used."""
     # Blocking: others look at this lock for a moment to see whether the server lives.
     lock = os.open(spec["lock"], os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     fcntl.flock(lock, fcntl.LOCK_EX)
@@ -66,7 +66,7 @@ def supervise(spec: dict[str, Any], started: Callable[[], object]) -> None:
 
 
 def _serve(spec: dict[str, Any], server: subprocess.Popen[bytes], wake: int) -> bool:
-    """Waits; True if told to end by a signal."""
+    """Waits; True if a signal asked it to end."""
     idle_since: float | None = None
     while server.poll() is None:
         if select.select([wake], [], [], TICK_S)[0]:
@@ -175,7 +175,7 @@ def _proc_net(table: str) -> list[list[str]]:
 
 
 def _withdraw_if_idle(spec: dict[str, Any], server: int) -> bool:
-    """Takes the endpoint away under the stack's lock, unless somebody came in between."""
+    """Takes the endpoint away under the stack's lock, unless a user came in between."""
     lock = _lock(spec["stack_lock"])
     if lock is None:
         return not Path(spec["leases"]).exists()

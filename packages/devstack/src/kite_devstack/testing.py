@@ -94,7 +94,7 @@ def fresh_dsn(postgres_server: str) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def migrated_template(postgres_server: str) -> Iterator[str]:
-    """The name of a database with all migrations, to copy from. Nobody may stay connected to it."""
+    """The name of a database with all migrations, to copy from. No connection may stay open."""
     with database(postgres_server) as dsn:
         runner.upgrade(dsn)
         yield str(conninfo_to_dict(dsn)["dbname"])

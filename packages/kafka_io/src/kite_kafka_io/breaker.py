@@ -1,8 +1,8 @@
 """Raises the alarm when too much becomes dead letters (pure: time is an argument).
 
 A misconfiguration can turn a whole feed into dead letters, one quiet record at a time. The breaker
-watches their share over a window and how many came in a row, says once that a limit is passed, and
-once that it is over. It only tells: nothing is dropped, held back or stopped here.
+watches their share over a window and how many came in a row, reports once that a limit is passed,
+and once that it is over. It only reports: nothing is dropped, held back or stopped here.
 """
 
 from __future__ import annotations

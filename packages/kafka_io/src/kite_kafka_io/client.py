@@ -1,13 +1,21 @@
-"""What librdkafka says, as records of a Python logger rather than lines on standard error."""
+"""What confluent-kafka's clients share: how they are made, what they log, headers of a message."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Mapping
 from operator import methodcaller
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from confluent_kafka import Message
+from confluent_kafka import KafkaException, Message
 
+from kite_runtime.errors import ConfigurationError
+
+NO_GROUP: Final = "kafka-io-no-group"
+"""The group id of consumers that are members of none: librdkafka wants one."""
+_PACKAGE: Final = "kite_kafka_io"
+
+Made = TypeVar("Made")
 RawHeaders = list[tuple[str, bytes | None]]
 
 NAMES_PROBLEM: Final = (
@@ -19,6 +27,10 @@ _headers: Final = methodcaller("headers")
 
 def message_headers(message: Message) -> RawHeaders | None:
     """All headers in their order; None where a name is not UTF-8 (see ``NAMES_PROBLEM``)."""
+    # confluent-kafka (2.16) turns each name into text and, for one that is not UTF-8, returns a
+    # list with a hole in it while an error is set. Called as ``message.headers()`` in a loop,
+    # CPython 3.11 does not notice: the error appears somewhere later, and touching the hole ends
+    # the process. Through ``methodcaller`` the result is checked: a SystemError here and now.
     try:
         found: Any = _headers(message)
     except (SystemError, UnicodeDecodeError):
@@ -28,7 +40,7 @@ def message_headers(message: Message) -> RawHeaders | None:
 
 _LEVELS: Final = (50, 50, 50, 40, 30, 20, 20, 10)
 """The level of Python's ``logging`` for each of syslog's (RFC 5424), as confluent-kafka has it."""
-# Said at each start, of what is used on purpose (see producer).
+# Logged at each start, of what is used on purpose (see producer).
 _EXPECTED: Final = "Configuration property enable.gapless.guarantee is experimental"
 
 
@@ -40,8 +52,8 @@ class ClientLog:
 
     __slots__ = ("_logger", "quiet")
 
-    def __init__(self, logger: logging.Logger) -> None:
-        self._logger = logger
+    def __init__(self, logger: logging.Logger | None = None) -> None:
+        self._logger = logger if logger is not None else logging.getLogger(_PACKAGE)
         self.quiet = False
 
     def log(self, level: int, form: str, *parts: object) -> None:
@@ -52,3 +64,21 @@ class ClientLog:
     def said(self, level: int, facility: str, text: str) -> None:
         """One line of a client of our own; ``level`` is syslog's."""
         self.log(_LEVELS[level], "%s: %s", facility, text)
+
+
+def make_client(
+    make: Callable[..., Made], config: Mapping[str, Any], logger: logging.Logger | None = None
+) -> Made:
+    """A client of confluent-kafka with these properties, which logs to ``logger``.
+
+    Raises ConfigurationError if librdkafka refuses the settings.
+    """
+    try:
+        return make(dict(config), logger=ClientLog(logger))
+    except (KafkaException, ValueError, TypeError) as exc:
+        raise settings_refused(exc) from exc
+
+
+def settings_refused(cause: Exception) -> ConfigurationError:
+    """The error to raise when librdkafka refuses the settings."""
+    return ConfigurationError(f"the Kafka settings are refused: {cause}")

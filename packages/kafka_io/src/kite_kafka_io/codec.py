@@ -44,14 +44,14 @@ class Decoded:
 
 
 class AvroCodec:
-    """Encodes and decodes single records with one framing (single-object unless told)."""
+    """Encodes and decodes single records with one framing (single-object by default)."""
 
     def __init__(self, framing: Framing | None = None) -> None:
         self._framing: Framing = framing if framing is not None else SingleObjectFraming()
         self._parsed: dict[int, Any] = {}
 
     def encode(self, subject: str, record: Record, version: int | None = None) -> bytes:
-        """Frame and bytes of ``record``; the newest version unless told.
+        """Frame and bytes of ``record``; the newest version by default.
 
         Raises MalformedRecord if the record does not fit the schema, UnknownSchema if the registry
         does not hold it.

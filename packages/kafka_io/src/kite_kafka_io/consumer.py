@@ -46,7 +46,7 @@ class ReceivedRecord:
     partition: int
     offset: int
     ts_ns: int | None
-    """When it was written, as Kafka tells (whole milliseconds)."""
+    """When it was written, as Kafka has it (whole milliseconds)."""
     key: bytes | None
     value: bytes
     headers: list[tuple[str, bytes | None]]

@@ -77,7 +77,7 @@ def read_dead_letter(
 ) -> DeadLetter:
     """The inverse of ``DeadLetter.headers``; headers of others are passed over.
 
-    Of a header that is there twice the first counts: it tells of the first failure. Raises
+    Of a header that is there twice the first counts: it is of the first failure. Raises
     MalformedRecord if a required header is missing or one does not read as its field.
     """
     found: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""Drops ticks that were published twice (pure).
+"""Drops records that were published twice: ticks by their numbers, redriven ones by id (pure).
 
 After a crash or a failed producer the bridge publishes again from its journal, with the numbers
 that the ticks had the first time. Within a partition the numbers of a feed session rise, so a tick
@@ -81,6 +81,10 @@ IDS_MAX: Final = 100_000
 
 class RedriveFilter:
     """Remembers the redrive ids that were met, ``ids_max`` of them, the last ones.
+
+    A redrive is at least once: after a crash the same record is produced again, with the same id.
+    Ticks need none of this: they come under a feed session of the redrive, and ``DuplicateFilter``
+    drops the repeats.
 
     Ask it once for each record; ``dropped`` counts the repeats. It knows what it has seen itself: a
     consumer that must not take a record again after its own restart writes the id with what it

@@ -6,7 +6,7 @@
     ├── RegistryError         try again later, or fix SCHEMA_REGISTRY_URL  (75)
     ├── QueueFull             poll, then offer the same batch again; nothing was taken
     ├── RecordTooLarge        this record can never be sent; count it and go on
-    ├── RecordRefused         this record is not taken, for want of rights say; send it later
+    ├── RecordRefused         this record is not taken, as without a right to write; send it later
     ├── ProducerFatal         close the producer, make a new one, publish again from the journal
     ├── ReadError             the consumer cannot go on; its message says why
     │   └── NotAllowed        the user needs a right (exit code 78)

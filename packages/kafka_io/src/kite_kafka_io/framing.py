@@ -1,4 +1,4 @@
-"""The bytes before an Avro record that say which schema wrote it (pure).
+"""The bytes before an Avro record that name the schema that wrote it (pure).
 
 Without a registry: Avro single-object encoding, ``C3 01`` and the fingerprint of the schema. With
 one: the Confluent framing, ``00`` and the schema's number in the registry, big-endian.

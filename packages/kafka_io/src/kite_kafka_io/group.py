@@ -1,6 +1,6 @@
 """A member of a consumer group whose partitions stand for work, not for records.
 
-Kafka's group protocol shares out the partitions of a topic that nobody needs to write to, notices a
+Kafka's group protocol shares out the partitions of a topic that no one needs to write to, notices a
 member that died, and gives its partitions to others. What an owner must leave to the next one goes
 where the group keeps its offsets: a short note a partition. A note that Kafka has taken proves that
 the writer was a member when it sent it, because Kafka refuses those who are no longer.
@@ -14,11 +14,10 @@ from typing import Any, Final, Protocol
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from kite_kafka_io.client import ClientLog
+from kite_kafka_io.client import make_client, settings_refused
 from kite_kafka_io.errors import BrokerUnreachable, ReadError
 from kite_kafka_io.settings import KafkaSettings
 from kite_kafka_io.topics import explain
-from kite_runtime.errors import ConfigurationError
 
 NOTE_BYTES_MAX: Final = 4096
 """What a broker takes with an offset by default (``offset.metadata.max.bytes``)."""
@@ -27,7 +26,7 @@ Partitions = frozenset[int]
 
 
 class Membership(Protocol):
-    """Who is told of changes. The calls come from within ``poll``, in its thread."""
+    """Receives changes. The calls come from within ``poll``, in its thread."""
 
     def assigned(self, partitions: Partitions) -> None:
         """These came to the others that the member has; none, when a round changed nothing."""
@@ -36,7 +35,7 @@ class Membership(Protocol):
         """These go to another member as soon as this call returns."""
 
     def lost(self) -> None:
-        """The group was not heard for the session timeout: it may give all of them to others."""
+        """The group did not answer for the session timeout: it may give all of them to others."""
 
 
 class GroupMember:
@@ -78,9 +77,8 @@ class GroupMember:
             "error_cb": self._on_error,
             "on_commit": self._on_commit,
         }
-        log = ClientLog(logger if logger is not None else logging.getLogger(__name__))
+        self._consumer = make_client(Consumer, properties, logger)
         try:
-            self._consumer = Consumer(properties, logger=log)
             self._consumer.subscribe(
                 [topic],
                 on_assign=lambda _, places: membership.assigned(_numbers(places)),
@@ -88,7 +86,7 @@ class GroupMember:
                 on_lost=lambda _, places: membership.lost(),
             )
         except (KafkaException, ValueError, TypeError) as exc:
-            raise ConfigurationError(f"the Kafka settings are refused: {exc}") from exc
+            raise settings_refused(exc) from exc
 
     @property
     def writing(self) -> bool:
@@ -135,7 +133,7 @@ class GroupMember:
         return {each.partition: each.metadata for each in found if each.metadata}
 
     def write(self, notes: Mapping[int, str], written: Callable[[bool], None]) -> None:
-        """Send notes; ``written`` is told from within ``poll`` whether Kafka took all of them.
+        """Send notes; ``written`` is called from within ``poll``: whether Kafka took all of them.
 
         Not before the notes of the last call are answered, see ``writing``.
         """
@@ -157,7 +155,7 @@ class GroupMember:
     def close(self) -> None:
         """Leave the group; the others take over at once.
 
-        Write what they should know before: while closing, ``revoked`` is told, and cannot write.
+        Write what they should know before: while closing, ``revoked`` is called and cannot write.
         """
         self._consumer.close()
 
@@ -165,7 +163,7 @@ class GroupMember:
         for number, note in notes.items():
             if len(note.encode()) > NOTE_BYTES_MAX:
                 raise ValueError(f"the note of partition {number} is above {NOTE_BYTES_MAX} bytes")
-        # The offset is no position: nobody writes to these partitions.
+        # The offset is no position: these partitions are never written to.
         return [TopicPartition(self._topic, number, 0, note) for number, note in notes.items()]
 
     def _on_commit(self, error: KafkaError | None, places: list[TopicPartition]) -> None:

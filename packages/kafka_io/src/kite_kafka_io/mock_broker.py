@@ -27,7 +27,7 @@ class MockBroker:
     """
 
     def __init__(self, *, logger: logging.Logger | None = None) -> None:
-        log = ClientLog(logger if logger is not None else logging.getLogger(__name__))
+        log = ClientLog(logger)
         config = {
             "bootstrap.servers": "mock",
             "test.mock.num.brokers": 1,

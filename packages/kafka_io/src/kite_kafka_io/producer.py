@@ -7,8 +7,8 @@ its journal; consumers drop the repeats (``duplicates``). That keeps the ticks o
 order without waiting for acknowledgements between them.
 
 Dead letters and other single records belong to an ordinary producer (``gapless=False``): what Kafka
-refuses there is told by the record's ``Delivery``, and neither the records after it nor the ticks
-of another producer are concerned.
+refuses there is the answer in the record's ``Delivery``, and neither the records after it nor the
+ticks of another producer are concerned.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Final
 from confluent_kafka import KafkaError
 
 from kite_contracts.tick_batch import TickBatch
-from kite_kafka_io.client import ClientLog
+from kite_kafka_io.client import ClientLog, settings_refused
 from kite_kafka_io.dead_letters import DeadLetter, Headers
 from kite_kafka_io.errors import ProducerFatal, QueueFull, RecordRefused, RecordTooLarge
 from kite_kafka_io.framing import Framing, SingleObjectFraming
@@ -32,7 +32,6 @@ from kite_kafka_io.settings import KafkaSettings
 from kite_kafka_io.tick_codec import RECORD_MAX_BYTES, TickEncoder
 from kite_kafka_io.tick_codec import warm_up as warm_up_codec
 from kite_kafka_io.topics import explain
-from kite_runtime.errors import ConfigurationError
 
 _UNFIT: Final = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_RECORD)
 
@@ -131,7 +130,7 @@ def producer_config(
         "compression.type": settings.compression,
         "linger.ms": settings.linger_ms,
         **({} if batched else {"batch.num.messages": 1}),
-        # A topic that is missing is told soon; make up creates topics long before they are used.
+        # A missing topic is reported soon; make up creates topics long before they are used.
         "topic.metadata.propagation.max.ms": 5000,
         "message.max.bytes": settings.message_max_bytes,
         # Larger than what we let in, so that the queue is never full in the middle of a batch.
@@ -194,12 +193,12 @@ class RecordProducer:
         self._numbers = itertools.count(1)
         framing = framing if framing is not None else SingleObjectFraming()
         self._encoder = TickEncoder(framing.prefix(TICK_SUBJECT, TICK_VERSION))
-        self._log = ClientLog(logger if logger is not None else logging.getLogger(__name__))
+        self._log = ClientLog(logger)
         try:
             config = producer_config(settings, gapless=gapless, batched=batched)
             self._client = open_client(config, self, self._log)
         except ValueError as exc:
-            raise ConfigurationError(f"the Kafka settings are refused: {exc}") from exc
+            raise settings_refused(exc) from exc
 
     @property
     def in_flight(self) -> int:

@@ -18,8 +18,9 @@ from confluent_kafka import Message
 
 from kite_kafka_io.client import NAMES_PROBLEM, RawHeaders, message_headers
 from kite_kafka_io.settings import KafkaSettings
-from kite_kafka_io.source import Place, Source
+from kite_kafka_io.source import Source
 from kite_kafka_io.spans import Ranges, Span, find_ranges
+from kite_kafka_io.topics import Place
 
 BATCH_RECORDS: Final = 50
 """More at once cost more each, half as much again at 250: they do not stay in the cache."""
@@ -35,9 +36,9 @@ _NS_PER_MS: Final = 1_000_000
 
 
 class RawRecord(NamedTuple):
-    """One record. ``ts_ns`` is when it was written (whole milliseconds), as Kafka tells.
+    """One record. ``ts_ns`` is when it was written (whole milliseconds), as Kafka has it.
 
-    ``problems`` say what of it could not be read: a header name that is not UTF-8 hides all
+    ``problems`` are what of it could not be read: a header name that is not UTF-8 hides all
     headers.
     """
 

@@ -4,178 +4,177 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
-from kite_runtime.errors import ConfigurationError
+from kite_runtime.settings import (
+    Settings,
+    WrongValue,
+    choice,
+    group,
+    integer,
+    optional,
+    read_variables,
+    require,
+    variable,
+    variable_of,
+)
 
 PROTOCOLS: Final = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 MECHANISMS: Final = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 COMPRESSIONS: Final = ("lz4", "zstd", "snappy", "gzip", "none")
 
 _ADDRESS: Final = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9_.-]+):([0-9]{1,5})")
+_SASL_UNSET: Final = "is not set, but KAFKA_SECURITY_PROTOCOL asks for SASL"
 
 
-@dataclass(frozen=True, slots=True)
+def _brokers(text: str) -> str:
+    if not text:
+        raise WrongValue("is not set; give host:port")
+    addresses = [each.strip() for each in text.split(",")]
+    for each in addresses:
+        match = _ADDRESS.fullmatch(each)
+        if match is None or not 0 < int(match[2]) < 65_536:
+            raise WrongValue(f"has {each[:60]!r}, which is no host:port")
+    return ",".join(addresses)
+
+
+def _registry_url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https", "mock") or not parts.netloc:
+        raise WrongValue("is no http or https address")
+    if parts.username is not None:
+        raise WrongValue("holds a user name, which belongs into SCHEMA_REGISTRY_AUTH")
+    return text
+
+
+def _user_and_password(text: str) -> str:
+    if ":" not in text:
+        raise WrongValue("has no colon")
+    return text
+
+
+@dataclass(frozen=True)
 class KafkaSettings:
-    """Where the brokers are and how records travel there.
+    """Where the brokers are and how records travel there."""
 
-    ``linger_ms`` trades latency for load (the bridge gathers its ticks itself), ``max_in_flight``
-    is the number of unacknowledged records that a producer takes. Secrets are left out of ``repr``.
-    """
+    bootstrap: str = variable(
+        "KAFKA_BOOTSTRAP",
+        _brokers,
+        "",
+        "the brokers, with commas between them; `make up` starts one",
+        example="127.0.0.1:9092",
+        unset="is not set (`make up` starts one)",
+    )
+    client_id: str = variable("KAFKA_CLIENT_ID", str, "kite-ingest", "the name in broker logs")
+    security_protocol: str = variable(
+        "KAFKA_SECURITY_PROTOCOL", choice(*PROTOCOLS), "PLAINTEXT", f"of {', '.join(PROTOCOLS)}"
+    )
+    sasl_mechanism: str = variable(
+        "KAFKA_SASL_MECHANISM", choice(*MECHANISMS), "SCRAM-SHA-512", f"of {', '.join(MECHANISMS)}"
+    )
+    sasl_username: str = variable(
+        "KAFKA_SASL_USERNAME", str, "", "for SASL", example="ingest", unset=_SASL_UNSET
+    )
+    sasl_password: str = variable(
+        "KAFKA_SASL_PASSWORD", str, "", "for SASL", example="x", unset=_SASL_UNSET, secret=True
+    )
+    ssl_ca: str | None = variable(
+        "KAFKA_SSL_CA", optional(str), "", "certificates to check brokers by"
+    )
+    ssl_certificate: str | None = variable(
+        "KAFKA_SSL_CERTIFICATE", optional(str), "", "our own certificate"
+    )
+    ssl_key: str | None = variable("KAFKA_SSL_KEY", optional(str), "", "its key")
+    ssl_key_password: str | None = variable(
+        "KAFKA_SSL_KEY_PASSWORD", optional(str), "", "the password of the key", secret=True
+    )
+    compression: str = variable(
+        "KAFKA_COMPRESSION", choice(*COMPRESSIONS), "lz4", f"of {', '.join(COMPRESSIONS)}"
+    )
+    linger_ms: int = variable(
+        "KAFKA_LINGER_MS",
+        integer(0, 1000),
+        "0",
+        "how long a record waits for others; the bridge batches its ticks itself",
+    )
+    max_in_flight: int = variable(
+        "KAFKA_MAX_IN_FLIGHT",
+        integer(1_000, 1_000_000),
+        "50000",
+        "unacknowledged records",
+    )
+    message_max_bytes: int = variable(
+        "KAFKA_MESSAGE_MAX_BYTES",
+        integer(1_000_000, 100_000_000),
+        "1000000",
+        "the largest request",
+    )
+    registry_url: str | None = variable(
+        "SCHEMA_REGISTRY_URL",
+        optional(_registry_url),
+        "",
+        "the schema registry, if any",
+        example="http://127.0.0.1:8081",
+        secret=True,
+    )
+    registry_auth: str | None = variable(
+        "SCHEMA_REGISTRY_AUTH",
+        optional(_user_and_password),
+        "",
+        "its user and password",
+        example="user:password",
+        secret=True,
+    )
+    registry_ca: str | None = variable(
+        "SCHEMA_REGISTRY_CA", optional(str), "", "certificates to check it by"
+    )
 
-    bootstrap: str
-    client_id: str = "kite-ingest"
-    security_protocol: str = "PLAINTEXT"
-    sasl_mechanism: str | None = None
-    sasl_username: str | None = None
-    sasl_password: str | None = field(default=None, repr=False)
-    ssl_ca: str | None = None
-    ssl_certificate: str | None = None
-    ssl_key: str | None = None
-    ssl_key_password: str | None = field(default=None, repr=False)
-    compression: str = "lz4"
-    linger_ms: int = 0
-    max_in_flight: int = 50_000
-    message_max_bytes: int = 1_000_000
-    registry_url: str | None = field(default=None, repr=False)
-    registry_auth: str | None = field(default=None, repr=False)
-    registry_ca: str | None = None
+    def __post_init__(self) -> None:
+        for name in ("sasl_username", "sasl_password") if self._is_sasl else ():
+            require(self, name)
 
     @classmethod
-    def if_named(cls, env: Mapping[str, str]) -> KafkaSettings | None:
-        """`from_env`, or None where ``KAFKA_BOOTSTRAP`` is not set. Raises ConfigurationError."""
-        return cls.from_env(env) if env.get("KAFKA_BOOTSTRAP", "").strip() else None
+    def from_env(cls, env: Mapping[str, str], *, bootstrap: str | None = None) -> KafkaSettings:
+        """Read the ``KAFKA_*`` and ``SCHEMA_REGISTRY_*`` variables; ``bootstrap`` wins over its
+        variable.
 
-    @classmethod
-    def from_env(cls, env: Mapping[str, str]) -> KafkaSettings:
-        """Read the ``KAFKA_*`` and ``SCHEMA_REGISTRY_*`` variables.
-
-        Raises ConfigurationError, one sentence that names the variable, its problem and an example.
+        Raises SettingError, one sentence that names the variable, its problem and an example.
         """
-        protocol = _choice(env, "KAFKA_SECURITY_PROTOCOL", PROTOCOLS, "PLAINTEXT").upper()
-        sasl = _sasl(env) if protocol.startswith("SASL") else (None, None, None)
-        return cls(
-            bootstrap=_bootstrap(env),
-            client_id=_text(env, "KAFKA_CLIENT_ID") or "kite-ingest",
-            security_protocol=protocol,
-            sasl_mechanism=sasl[0],
-            sasl_username=sasl[1],
-            sasl_password=sasl[2],
-            ssl_ca=_text(env, "KAFKA_SSL_CA"),
-            ssl_certificate=_text(env, "KAFKA_SSL_CERTIFICATE"),
-            ssl_key=_text(env, "KAFKA_SSL_KEY"),
-            ssl_key_password=_text(env, "KAFKA_SSL_KEY_PASSWORD"),
-            compression=_choice(env, "KAFKA_COMPRESSION", COMPRESSIONS, "lz4"),
-            linger_ms=_integer(env, "KAFKA_LINGER_MS", 0, low=0, high=1000),
-            max_in_flight=_integer(env, "KAFKA_MAX_IN_FLIGHT", 50_000, low=1_000, high=1_000_000),
-            message_max_bytes=_integer(
-                env, "KAFKA_MESSAGE_MAX_BYTES", 1_000_000, low=1_000_000, high=100_000_000
-            ),
-            registry_url=_registry_url(env),
-            registry_auth=_registry_auth(env),
-            registry_ca=_text(env, "SCHEMA_REGISTRY_CA"),
-        )
+        return read_variables(cls, env, {"bootstrap": bootstrap})
+
+    @property
+    def _is_sasl(self) -> bool:
+        return self.security_protocol.startswith("SASL")
 
     def client_config(self) -> dict[str, object]:
         """What producer, consumer and admin client share, as librdkafka properties."""
         optional = {
-            "sasl.mechanism": self.sasl_mechanism,
-            "sasl.username": self.sasl_username,
-            "sasl.password": self.sasl_password,
             "ssl.ca.location": self.ssl_ca,
             "ssl.certificate.location": self.ssl_certificate,
             "ssl.key.location": self.ssl_key,
             "ssl.key.password": self.ssl_key_password,
         }
         config: dict[str, object] = {k: v for k, v in optional.items() if v is not None}
+        if self._is_sasl:
+            config["sasl.mechanism"] = self.sasl_mechanism
+            config["sasl.username"] = self.sasl_username
+            config["sasl.password"] = self.sasl_password
         config["bootstrap.servers"] = self.bootstrap
         config["client.id"] = self.client_id
         config["security.protocol"] = self.security_protocol
         return config
 
 
-def _text(env: Mapping[str, str], name: str) -> str | None:
-    return env.get(name, "").strip() or None
+@dataclass(frozen=True, kw_only=True)
+class KafkaUser(Settings):
+    """Settings of a program that needs Kafka."""
 
+    kafka: KafkaSettings | None = group(KafkaSettings, "bootstrap")
 
-def _bootstrap(env: Mapping[str, str]) -> str:
-    example = "for example KAFKA_BOOTSTRAP=127.0.0.1:9092"
-    text = _text(env, "KAFKA_BOOTSTRAP")
-    if text is None:
-        raise ConfigurationError(f"KAFKA_BOOTSTRAP is not set; give host:port, {example}")
-    for address in text.split(","):
-        match = _ADDRESS.fullmatch(address.strip())
-        if match is None or not 0 < int(match[2]) < 65_536:
-            raise ConfigurationError(
-                f"KAFKA_BOOTSTRAP: {address.strip()!r} is no host:port, {example}"
-            )
-    return ",".join(address.strip() for address in text.split(","))
-
-
-def _choice(env: Mapping[str, str], name: str, allowed: tuple[str, ...], default: str) -> str:
-    text = _text(env, name)
-    if text is None:
-        return default
-    for value in allowed:
-        if text.upper() == value.upper():
-            return value
-    raise ConfigurationError(
-        f"{name}: {text!r} is none of {', '.join(allowed)}, for example {name}={default}"
-    )
-
-
-def _integer(env: Mapping[str, str], name: str, default: int, *, low: int, high: int) -> int:
-    text = _text(env, name)
-    if text is None:
-        return default
-    if not re.fullmatch(r"-?[0-9]{1,18}", text) or not low <= int(text) <= high:
-        raise ConfigurationError(
-            f"{name}: {text!r} is no whole number from {low} to {high}, "
-            f"for example {name}={default}"
-        )
-    return int(text)
-
-
-def _sasl(env: Mapping[str, str]) -> tuple[str, str, str]:
-    mechanism = _choice(env, "KAFKA_SASL_MECHANISM", MECHANISMS, "SCRAM-SHA-512")
-    found = {name: _text(env, name) for name in ("KAFKA_SASL_USERNAME", "KAFKA_SASL_PASSWORD")}
-    for name, text in found.items():
-        if text is None:
-            raise ConfigurationError(
-                f"{name} is not set, but KAFKA_SECURITY_PROTOCOL asks for SASL; "
-                f"for example {name}=ingest"
-            )
-    return (
-        mechanism,
-        str(found["KAFKA_SASL_USERNAME"]),
-        str(found["KAFKA_SASL_PASSWORD"]),
-    )
-
-
-def _registry_url(env: Mapping[str, str]) -> str | None:
-    text = _text(env, "SCHEMA_REGISTRY_URL")
-    if text is None:
-        return None
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https", "mock") or not parts.netloc:
-        raise ConfigurationError(
-            "SCHEMA_REGISTRY_URL is no http or https address, "
-            "for example SCHEMA_REGISTRY_URL=http://127.0.0.1:8081"
-        )
-    if parts.username is not None:
-        raise ConfigurationError(
-            "SCHEMA_REGISTRY_URL holds a user name; put it in SCHEMA_REGISTRY_AUTH, "
-            "for example SCHEMA_REGISTRY_AUTH=user:password"
-        )
-    return text
-
-
-def _registry_auth(env: Mapping[str, str]) -> str | None:
-    text = _text(env, "SCHEMA_REGISTRY_AUTH")
-    if text is not None and ":" not in text:
-        raise ConfigurationError(
-            "SCHEMA_REGISTRY_AUTH has no colon, for example SCHEMA_REGISTRY_AUTH=user:password"
-        )
-    return text
+    def require_kafka(self) -> KafkaSettings:
+        """The Kafka settings. Raises SettingError when no broker is named."""
+        if self.kafka is None:
+            raise variable_of(KafkaSettings, "bootstrap").missing()
+        return self.kafka

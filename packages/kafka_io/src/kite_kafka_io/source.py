@@ -17,14 +17,19 @@ from confluent_kafka import (
     TopicPartition,
 )
 
-from kite_kafka_io.client import ClientLog
+from kite_kafka_io.client import NO_GROUP, make_client
 from kite_kafka_io.errors import BrokerUnreachable, ReadError
 from kite_kafka_io.settings import KafkaSettings
-from kite_kafka_io.topics import LASTING, committed_offsets, explain, watermarks
-from kite_runtime.errors import ConfigurationError
+from kite_kafka_io.topics import (
+    LASTING,
+    Place,
+    committed_offsets,
+    explain,
+    partitions_of,
+    watermarks,
+)
 
 Start = Literal["earliest", "latest"]
-Place = tuple[str, int]
 
 
 class Which(TypedDict, total=False):
@@ -60,14 +65,14 @@ _LEFT_TO_OTHERS: Final = (
 
 
 class Source:
-    """Messages of ``topics``. Three ways to say which:
+    """Messages of ``topics``. Three ways to choose:
 
-    * ``group`` alone: as a member of the consumer group, for ever, from what it has committed.
+    * ``group`` alone: as a member of the consumer group, indefinitely, from what it has committed.
     * no ``group``: all partitions, from ``start`` or ``from_offsets``.
     * with ``until_end`` or ``to_offsets`` (exclusive): all partitions, up to there. ``until_end``
       takes the ends when reading starts. With a ``group``, from what it has committed.
     * ``ranges``: exactly these partitions from their first offset to their end (exclusive; None
-      goes on for ever), whatever else is said.
+      goes on indefinitely), whatever else is given.
 
     Only committed transactions are read. ``trouble`` is librdkafka's last complaint, ``config``
     overrides librdkafka properties.
@@ -100,16 +105,12 @@ class Source:
         self._ends: dict[Place, int] = {}
         self._open: set[Place] = set()
         self._handled: dict[Place, int] = {}
-        log = ClientLog(logger if logger is not None else logging.getLogger(__name__))
         properties = {
             **_config(settings, group=group, bounded=self._bounded, start=start),
             **(config or {}),
             "error_cb": self._on_error,
         }
-        try:
-            self._consumer = Consumer(properties, logger=log)
-        except (KafkaException, ValueError, TypeError) as exc:
-            raise ConfigurationError(f"the Kafka settings are refused: {exc}") from exc
+        self._consumer = make_client(Consumer, properties, logger)
         try:
             if ranges is not None:
                 self._assign_ranges(ranges)
@@ -207,7 +208,11 @@ class Source:
         from_offsets: Mapping[int, int] | None,
         to_offsets: Mapping[int, int] | None,
     ) -> None:
-        places = [place for topic in self._topics for place in self._partitions(topic)]
+        places = [
+            place
+            for topic in self._topics
+            for place in partitions_of(self._consumer, topic, self._settings, _METADATA_TIMEOUT_S)
+        ]
         asked = from_offsets or {}
         begin = {
             (topic, number): asked.get(
@@ -244,15 +249,6 @@ class Source:
         if first < end:
             self._ends[place] = end
 
-    def _partitions(self, topic: str) -> list[Place]:
-        try:
-            found = self._consumer.list_topics(topic, timeout=_METADATA_TIMEOUT_S).topics[topic]
-        except KafkaException as exc:
-            raise explain(exc.args[0], self._settings.bootstrap) from exc
-        if found.error is not None or not found.partitions:
-            raise explain(found.error, self._settings.bootstrap, topic)
-        return [(topic, number) for number in sorted(found.partitions)]
-
     def _committed(self, places: list[Place]) -> dict[Place, int]:
         try:
             return committed_offsets(self._consumer, places, _METADATA_TIMEOUT_S)
@@ -285,7 +281,7 @@ class Source:
         return [each for each in messages if _place(each)[1] < self._ends[_place(each)[0]]]
 
     def _is_message(self, message: Message) -> bool:
-        """Whether it is no error; notes the ends, and raises what cannot be mended."""
+        """Whether it is no error; notes the ends, and raises what reading cannot recover from."""
         error = message.error()
         if error is None:
             return True
@@ -312,7 +308,7 @@ def _config(
     """What every source sets; ``bounded`` readers begin at offsets and have an end."""
     return {
         **settings.client_config(),
-        "group.id": group if group is not None else "kafka-io-no-group",
+        "group.id": group if group is not None else NO_GROUP,
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
         "partition.assignment.strategy": "cooperative-sticky",
@@ -326,7 +322,7 @@ def _config(
 
 
 def _passing_trouble(error: KafkaError, topic: str, settings: KafkaSettings) -> str:
-    """What an error that came instead of a message says, if reading goes on by itself.
+    """The text of an error that came instead of a message, if reading goes on by itself.
 
     Raises UnknownTopic, NotAllowed and ReadError where it does not.
     """

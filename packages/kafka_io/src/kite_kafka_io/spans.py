@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fnmatch
-import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,11 +10,10 @@ from typing import Final
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from kite_kafka_io.client import ClientLog
+from kite_kafka_io.client import NO_GROUP, make_client
 from kite_kafka_io.errors import UnknownTopic
 from kite_kafka_io.settings import KafkaSettings
-from kite_kafka_io.source import Place
-from kite_kafka_io.topics import committed_offsets, explain, watermarks
+from kite_kafka_io.topics import Place, committed_offsets, explain, partitions_of, watermarks
 
 _TIMEOUT_S: Final = 15.0
 _WILDCARDS: Final = frozenset("*?[")
@@ -89,12 +87,12 @@ def find_ranges(
     BrokerUnreachable and UnknownTopic.
     """
     limit_s = _TIMEOUT_S if timeout_s is None else timeout_s
-    consumer = _consumer(settings, group)
+    consumer = _consumer(settings, group or NO_GROUP)
     try:
         places = [
             place
             for topic in topics
-            for place in _partitions(consumer, topic, settings, limit_s)
+            for place in partitions_of(consumer, topic, settings, limit_s)
             if span.partitions is None or place[1] in span.partitions
         ]
         committed = committed_offsets(consumer, places, limit_s) if group is not None else {}
@@ -139,19 +137,6 @@ def _offset_at(consumer: Consumer, place: Place, from_ns: int, high: int, limit_
     return found if 0 <= found < high else high
 
 
-def _partitions(
-    consumer: Consumer, topic: str, settings: KafkaSettings, limit_s: float
-) -> list[Place]:
-    found = consumer.list_topics(topic, timeout=limit_s).topics[topic]
-    if found.error is not None or not found.partitions:
-        raise explain(found.error, settings.bootstrap, topic)
-    return [(topic, number) for number in sorted(found.partitions)]
-
-
-def _consumer(settings: KafkaSettings, group: str | None = None) -> Consumer:
-    config = {
-        **settings.client_config(),
-        "group.id": group if group is not None else "kafka-io-no-group",
-        "enable.auto.commit": False,
-    }
-    return Consumer(config, logger=ClientLog(logging.getLogger(__name__)))
+def _consumer(settings: KafkaSettings, group: str = NO_GROUP) -> Consumer:
+    config = {**settings.client_config(), "group.id": group, "enable.auto.commit": False}
+    return make_client(Consumer, config)

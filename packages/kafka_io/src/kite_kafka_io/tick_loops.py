@@ -256,7 +256,7 @@ def _take_side(data: Bytes, at: Word, end: Word, row: Ints, first: Word) -> Word
             return at
         if count == 0:
             return at if column == first + _SIDE_FIELDS else -1 - start
-        if count < 0:  # a block that says its length in bytes
+        if count < 0:  # a block with its length in bytes
             _, at = _take(data, at, end)
             if count < -DEPTH_LEVELS:
                 return -1 - start

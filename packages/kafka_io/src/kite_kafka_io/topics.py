@@ -1,10 +1,10 @@
-"""Whether Kafka is there and has the topics, before anything is sent or read."""
+"""Topics before anything is sent or read: whether they exist, and where they begin and end."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 from uuid import UUID
 
@@ -18,10 +18,9 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AclOperation, AdminClient  # type: ignore[attr-defined]
 
-from kite_kafka_io.client import ClientLog
+from kite_kafka_io.client import NO_GROUP, make_client
 from kite_kafka_io.errors import BrokerUnreachable, KafkaIoError, NotAllowed, UnknownTopic
 from kite_kafka_io.settings import KafkaSettings
-from kite_runtime.errors import ConfigurationError
 
 _64_BITS: Final = 2**64 - 1
 _MISSING: Final = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)
@@ -36,6 +35,25 @@ LASTING: Final = frozenset((*_MISSING, *_REFUSED))
 """Codes of errors that waiting does not cure."""
 
 
+_CALL_S: Final = 5.0
+_PAUSE_S: Final = 0.1
+_STARTING: Final = (
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+)
+"""What a Kafka that has just started answers those who ask for a group."""
+_PASSING: Final = (
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError._TRANSPORT,
+)
+
+Place = tuple[str, int]
+"""Topic and partition."""
+
+
 def explain(
     error: KafkaError | None,
     bootstrap: str,
@@ -46,7 +64,7 @@ def explain(
 ) -> KafkaIoError:
     """What Kafka's answer means, as an error to raise: what is wrong, where, and what to do.
 
-    ``error`` None: the topic is not in the broker's list. ``detail`` says more than the error does.
+    ``error`` None: the topic is not in the broker's list. ``detail`` is a better text than its own.
     """
     if topic is not None and (error is None or error.code() in _MISSING):
         return UnknownTopic(f"topic {topic} does not exist at {bootstrap}; create it with make up")
@@ -109,29 +127,19 @@ def write_problems(
     }
     if metadata.controller_id not in metadata.brokers:
         return missing  # librdkafka's broker for tests: none there answers an admin client
-    asked = client.describe_topics(
-        TopicCollection(topic_names=list(names)),
-        include_authorized_operations=True,
-        request_timeout=timeout_s,
-    )
     found: dict[str, str] = {}
-    for name, answer in asked.items():
+    for name, answer in _described(client, settings, names, timeout_s):
         where = f"topic {name} at {settings.bootstrap}"
-        try:
-            rights = answer.result(timeout=timeout_s).authorized_operations
-        except KafkaException as exc:
-            error = exc.args[0]
-            if error.code() in _MISSING:
-                found[name] = str(explain(error, settings.bootstrap, name))
-            elif error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
-                found[name] = f"{where} is hidden from this user; grant it the right to write"
-            else:
-                raise BrokerUnreachable(f"{where} is not described: {error.str()}") from exc
-        except TimeoutError as exc:
-            raise BrokerUnreachable(f"no Kafka broker answers at {settings.bootstrap}") from exc
-        else:
+        if not isinstance(answer, KafkaError):
+            rights = answer.authorized_operations
             if rights and AclOperation.WRITE not in rights:
                 found[name] = f"{where} may not be written by this user; grant it the right"
+        elif answer.code() in _MISSING:
+            found[name] = str(explain(answer, settings.bootstrap, name))
+        elif answer.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+            found[name] = f"{where} is hidden from this user; grant it the right to write"
+        else:
+            raise BrokerUnreachable(f"{where} is not described: {answer.str()}")
     return found
 
 
@@ -142,26 +150,37 @@ def topic_ids(
     *,
     logger: logging.Logger | None = None,
 ) -> dict[str, UUID]:
-    """The id that Kafka gave each topic when it was created; a topic made anew has another one.
+    """The id that Kafka gave each topic when it was created; one that was recreated has another.
 
-    All zero where the broker tells none. Raises what ``check_topics`` raises.
+    All zero where the broker gives none. Raises what ``check_topics`` raises.
     """
     if not names:
         return {}
-    complaints: list[str] = []
-    client = _client(settings, complaints, logger)
-    asked = client.describe_topics(
-        TopicCollection(topic_names=list(names)), request_timeout=timeout_s
-    )
+    client = _client(settings, [], logger)
     found: dict[str, UUID] = {}
+    for name, answer in _described(client, settings, names, timeout_s):
+        if isinstance(answer, KafkaError):
+            raise explain(answer, settings.bootstrap, name)
+        found[name] = _uuid(answer.topic_id)
+    return found
+
+
+def _described(
+    client: AdminClient, settings: KafkaSettings, names: Sequence[str], timeout_s: float
+) -> Iterator[tuple[str, Any]]:
+    """Each topic's description, with this user's rights, or the KafkaError that came instead."""
+    asked = client.describe_topics(
+        TopicCollection(topic_names=list(names)),
+        include_authorized_operations=True,
+        request_timeout=timeout_s,
+    )
     for name, answer in asked.items():
         try:
-            found[name] = _uuid(answer.result(timeout=timeout_s).topic_id)
+            yield name, answer.result(timeout=timeout_s)
         except KafkaException as exc:
-            raise explain(exc.args[0], settings.bootstrap, name) from exc
+            yield name, exc.args[0]
         except TimeoutError as exc:
             raise BrokerUnreachable(f"no Kafka broker answers at {settings.bootstrap}") from exc
-    return found
 
 
 def _metadata(
@@ -183,32 +202,12 @@ def _uuid(topic_id: Any) -> UUID:
 def _client(
     settings: KafkaSettings, complaints: list[str], logger: logging.Logger | None
 ) -> AdminClient:
-    log = ClientLog(logger if logger is not None else logging.getLogger(__name__))
     config: dict[str, Any] = {
         **settings.client_config(),
         "error_cb": lambda error: complaints.append(error.str()),
         "topic.metadata.refresh.interval.ms": -1,
     }
-    try:
-        return AdminClient(config, logger=log)
-    except (KafkaException, ValueError, TypeError) as exc:
-        raise ConfigurationError(f"the Kafka settings are refused: {exc}") from exc
-
-
-_CALL_S: Final = 5.0
-_PAUSE_S: Final = 0.1
-_STARTING: Final = (
-    KafkaError.NOT_COORDINATOR,
-    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
-    KafkaError.COORDINATOR_NOT_AVAILABLE,
-)
-"""What a Kafka that has just started answers those who ask for a group."""
-_PASSING: Final = (
-    KafkaError.LEADER_NOT_AVAILABLE,
-    KafkaError.NOT_LEADER_FOR_PARTITION,
-    KafkaError.UNKNOWN_TOPIC_OR_PART,
-    KafkaError._TRANSPORT,
-)
+    return make_client(AdminClient, config, logger)
 
 
 def end_offsets(settings: KafkaSettings, topic: str, timeout_s: float = 10.0) -> dict[int, int]:
@@ -219,8 +218,7 @@ def end_offsets(settings: KafkaSettings, topic: str, timeout_s: float = 10.0) ->
     """
     ends_s = time.monotonic() + timeout_s
     partitions = check_topics(settings, [topic], timeout_s)[topic]
-    config = {**settings.client_config(), "group.id": "kafka-io-no-group"}
-    consumer = Consumer(config, logger=ClientLog(logging.getLogger(__name__)))
+    consumer = make_client(Consumer, {**settings.client_config(), "group.id": NO_GROUP})
     try:
         return {
             number: watermarks(consumer, TopicPartition(topic, number), settings, ends_s)[1]
@@ -228,6 +226,19 @@ def end_offsets(settings: KafkaSettings, topic: str, timeout_s: float = 10.0) ->
         }
     finally:
         consumer.close()
+
+
+def partitions_of(
+    consumer: Consumer, topic: str, settings: KafkaSettings, timeout_s: float
+) -> list[Place]:
+    """The topic's partitions. Raises BrokerUnreachable, UnknownTopic and NotAllowed."""
+    try:
+        found = consumer.list_topics(topic, timeout=timeout_s).topics[topic]
+    except KafkaException as exc:
+        raise explain(exc.args[0], settings.bootstrap) from exc
+    if found.error is not None or not found.partitions:
+        raise explain(found.error, settings.bootstrap, topic)
+    return [(topic, number) for number in sorted(found.partitions)]
 
 
 def watermarks(
@@ -250,8 +261,8 @@ def watermarks(
 
 
 def committed_offsets(
-    consumer: Consumer, places: Sequence[tuple[str, int]], timeout_s: float
-) -> dict[tuple[str, int], int]:
+    consumer: Consumer, places: Sequence[Place], timeout_s: float
+) -> dict[Place, int]:
     """Where the consumer's group left off, of those (topic, partition) where it ever was.
 
     Asked again while Kafka is still looking for the group. ``consumer`` must have nothing assigned

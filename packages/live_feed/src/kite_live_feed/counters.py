@@ -1,7 +1,8 @@
-"""The bridge's own books: plain counters that metrics, the live view and the ledger read."""
+"""The bridge's counters, which metrics, the live view and the ledger read."""
 
 from __future__ import annotations
 
+import time
 from bisect import bisect_left
 from collections import Counter
 from dataclasses import dataclass, field
@@ -31,7 +32,7 @@ class Latency:
     sum_s: float = 0.0
 
     def observe(self, seconds: float, frames: int) -> None:
-        """So many frames took (at most) so long; one call a chunk, so it costs nothing a tick."""
+        """This many frames took this long at most; one call a chunk, so it costs nothing a tick."""
         self.counts[bisect_left(LATENCY_BOUNDS_S, seconds)] += frames
         self.sum_s += seconds * frames
 
@@ -40,6 +41,8 @@ class Latency:
 class Counters:
     """Counts since the process started; every one only rises, but for the gauges at the end."""
 
+    started_s: float = field(default_factory=time.time)
+    """When this process began, in seconds since the epoch."""
     frames_received: int = 0
     bytes_received: int = 0
     frames_journaled: int = 0
@@ -82,7 +85,7 @@ class Counters:
     journal_full: bool = False
     refused_bytes: int = 0
     gaps_open: Counter[str] = field(default_factory=Counter)
-    """Cause → silences that last now; replaced as a whole."""
+    """Cause → gaps that last now; replaced as a whole."""
     shards: dict[int, ShardView] = field(default_factory=dict)
     shards_connected: int = 0
     group_shards: tuple[int, ...] = ()
@@ -95,7 +98,7 @@ class Counters:
     """The group has not confirmed the shards of this bridge: nothing is published until it does."""
     auth_expired: bool = False
     auth_problem: str = ""
-    """What Kite, or the reader of the token file, said about it."""
+    """The reason that Kite, or the reader of the token file, gave."""
     dead_letter_alarm: bool = False
     dead_letter_share: float = 0.0
     """Of the records acknowledged in the alarm's window."""

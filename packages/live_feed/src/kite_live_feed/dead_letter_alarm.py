@@ -1,6 +1,6 @@
-"""Says when too much of the feed becomes dead letters, and when that is over.
+"""Reports when too much of the feed becomes dead letters, and when that is over.
 
-It looks at the books of what Kafka has acknowledged, once a second, and only tells: a feed event,
+It checks what Kafka has acknowledged, once a second, and only reports: a feed event,
 a line in the log, a metric and a line of ``/readyz``. Nothing is dropped or held back.
 """
 
@@ -15,17 +15,17 @@ from kite_live_feed.counters import Counters
 
 NS: Final = 1_000_000_000
 
-Tell = Callable[[bool, BreakerState, int], None]
+Report = Callable[[bool, BreakerState, int], None]
 """(on or off, how things stand, since when in epoch ns)"""
 
 
 class DeadLetterWatch:
-    """``tell`` is called once when the alarm goes on and once when it goes off."""
+    """``report`` is called once when the alarm goes on and once when it goes off."""
 
-    def __init__(self, limits: BreakerLimits, counters: Counters, tell: Tell) -> None:
+    def __init__(self, limits: BreakerLimits, counters: Counters, report: Report) -> None:
         self._breaker = Breaker(limits)
         self._counters = counters
-        self._tell = tell
+        self._report = report
         self._ticks = counters.ticks_acked
         self._dead = Counter(counters.dead_by_reason)
         self._since_ns = 0
@@ -35,7 +35,7 @@ class DeadLetterWatch:
         """A sentence while the alarm is on."""
         if not self._breaker.open:
             return None
-        return f"{self._breaker.state()}; `dlq_triage --topic ticks.dlq` tells more"
+        return f"{self._breaker.state()}; `dlq_triage --topic ticks.dlq` shows more"
 
     def look(self, now_s: float, now_ns: int) -> None:
         """Take in what was acknowledged since the last look."""
@@ -52,4 +52,4 @@ class DeadLetterWatch:
             return
         if is_open:
             self._since_ns = now_ns - int(self._breaker.limits.window_s * NS)
-        self._tell(is_open, state, self._since_ns)
+        self._report(is_open, state, self._since_ns)

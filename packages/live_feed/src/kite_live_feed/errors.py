@@ -1,4 +1,4 @@
-"""Everything that goes wrong in the bridge, split by what a person does about it.
+"""Everything that goes wrong in the bridge, by what its reader does about it.
 
     KiteError (kite_runtime.errors)        1   failed
     ├── UsageError                   2   wrong call: another argument
@@ -16,7 +16,7 @@
         ├── JournalFull                  a record was not stored: count the loss, go on
         └── RecordTooLarge               a record above the limit: a bug of the caller
 
-The numbers are the exit codes. Each message is one sentence that says what to do.
+The numbers are the exit codes. Each message is one sentence with the remedy.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The intake: everything that the socket says goes into the journal first.
+"""The intake: everything that arrives at the socket goes into the journal first.
 
 It numbers the packets of each feed session, turns session events into ``FeedEvent`` records, and
 makes a full journal an alarm and a counted, announced loss.
@@ -38,6 +38,7 @@ log = structlog.get_logger()
 
 _FRAME: Final = RecordKind.FRAME
 """A constant of the module: in Python 3.11 a member of an enum is looked up slowly."""
+_FIELDS: Final = ("feed_session", "from_ns", "to_ns", "cause", "detail", "count")
 _LEVELS: Final = {
     "AUTH_EXPIRED": logging.ERROR,
     "LOSS": logging.ERROR,
@@ -81,22 +82,22 @@ class Intake:
         return frozenset(self._connected)
 
     def announce_stop(self) -> None:
-        """Open a gap for every shard that has been heard; the next run closes it.
+        """Open a gap for every shard that has received; the next run closes it.
 
         A loss that could not be announced yet, because the journal is still full, is tried once
-        more, and said in the log in any case.
+        more, and logged in any case.
         """
         self.announce_loss()
         for shard, from_ns in sorted(self._last_frame_ns.items()):
             self._record("GAP_OPENED", shard, from_ns=from_ns, cause=GapCause.RESTART)
 
     def announce_loss(self) -> None:
-        """Try once more to tell of a loss that could not be told yet."""
+        """Try once more to announce a loss that could not be announced yet."""
         if self._losses:
             self._announce_losses(self._clock.now_ns())
 
     def hand_over(self, shard: int) -> int | None:
-        """Open the gap that the shard's next owner closes; where it begins, None if unheard of.
+        """Open the gap that the shard's next owner closes; where it begins, None without a frame.
 
         A gap that is open already is the one: the next owner goes on with it.
         """
@@ -115,14 +116,14 @@ class Intake:
 
     def yield_shard(self, shard: int) -> None:
         """The shard is no longer this bridge's: gone, or taken by another, whose gap event covers
-        the silences of this one."""
+        the gaps of this one."""
         self._last_frame_ns.pop(shard, None)
         for of, from_ns in list(self._gaps):
             if of == shard:
                 self._close(shard, from_ns)
 
     def open_uncarried(self, shard: int, from_ns: int) -> None:
-        """Tell that nobody carries the shard; the gap is the one that its next owner closes."""
+        """Report that no bridge carries the shard; its next owner closes the gap."""
         if (shard, from_ns) not in self._gaps:
             self._record("GAP_OPENED", shard, from_ns=from_ns, cause=GapCause.HANDOVER)
 
@@ -132,7 +133,7 @@ class Intake:
         self._record("GAP_CLOSED", shard, from_ns=from_ns, to_ns=now_ns, cause=cause)
 
     def on_dead_letters(self, alarm: bool, state: BreakerState, since_ns: int) -> None:
-        """Journal that too much becomes dead letters, or no longer does; told with shard 0."""
+        """Journal that too much becomes dead letters, or no longer does; reported with shard 0."""
         now_ns = self._clock.now_ns()
         self._record(
             "DEAD_LETTERS_HIGH" if alarm else "DEAD_LETTERS_NORMAL",
@@ -179,34 +180,22 @@ class Intake:
             case Disconnected():
                 self._counters.reconnects += event.shard in self._connected
                 self._connected.discard(event.shard)
+                code = None if event.code is None else str(event.code)
                 self._record(
-                    "DISCONNECTED",
-                    event.shard,
-                    ts_ns=event.ts_ns,
-                    cause=None if event.code is None else str(event.code),
-                    detail=event.reason,
+                    "DISCONNECTED", event.shard, ts_ns=event.ts_ns, cause=code, detail=event.reason
                 )
-            case GapOpened():
+            case GapOpened() | GapClosed():
                 self._record(
-                    "GAP_OPENED",
+                    "GAP_OPENED" if isinstance(event, GapOpened) else "GAP_CLOSED",
                     event.shard,
                     tokens=event.tokens,
                     from_ns=event.from_ns,
-                    cause=event.cause,
-                )
-            case GapClosed():
-                self._record(
-                    "GAP_CLOSED",
-                    event.shard,
-                    tokens=event.tokens,
-                    from_ns=event.from_ns,
-                    to_ns=event.to_ns,
+                    to_ns=None if isinstance(event, GapOpened) else event.to_ns,
                     cause=event.cause,
                 )
             case Subscribed():
-                self._record(
-                    "SUBSCRIBED", event.shard, tokens=event.tokens, detail=event.mode.name.lower()
-                )
+                mode = event.mode.name.lower()
+                self._record("SUBSCRIBED", event.shard, tokens=event.tokens, detail=mode)
             case Stale():
                 self._record("STALE", event.shard, tokens=event.tokens, from_ns=event.from_ns)
             case AuthExpired():
@@ -230,7 +219,7 @@ class Intake:
         loss.packets += packets
 
     def _announce_losses(self, now_ns: int) -> None:
-        """Tell of every loss; one that finds no room is told with the next frame that does."""
+        """Announce every loss; one without room is announced with the next frame that has it."""
         log.warning(
             "the journal has room again",
             frames_lost=sum(loss.frames for loss in self._losses.values()),
@@ -283,14 +272,14 @@ class Intake:
         self._counters.gaps_open = Counter(self._gaps.values())
 
     def _log(self, record: dict[str, Any]) -> None:
-        """One line an event; three thousand tokens are told by their number."""
-        told = {
+        """One line for each event; of the tokens only their number."""
+        shown = {
             name: value
             for name, value in record.items()
             if value is not None and name not in ("feed", "tokens", "ts_ns", "gap_id")
         }
         level = _LEVELS.get(record["type"], logging.INFO)
-        log.log(level, "feed event", tokens=len(record["tokens"]), **told)
+        log.log(level, "feed event", tokens=len(record["tokens"]), **shown)
 
 
 @dataclass
@@ -303,32 +292,18 @@ class _Loss:
 
 
 def feed_event(
-    feed: str,
-    kind: str,
-    ts_ns: int,
-    shard: int,
-    *,
-    feed_session: int | None = None,
-    tokens: tuple[int, ...] = (),
-    from_ns: int | None = None,
-    to_ns: int | None = None,
-    cause: str | None = None,
-    detail: str | None = None,
-    count: int | None = None,
+    feed: str, kind: str, ts_ns: int, shard: int, *, tokens: tuple[int, ...] = (), **fields: Any
 ) -> dict[str, Any]:
-    """One record of ``feed.events``. ``gap_id`` joins a gap's opening, closing and healing."""
+    """One record of ``feed.events``, whose fields are None where they are not given. ``gap_id``
+    joins a gap's opening, closing and healing."""
+    from_ns = fields.get("from_ns")
     in_gap = kind in ("GAP_OPENED", "GAP_CLOSED") and from_ns is not None
     return {
         "feed": feed,
         "type": kind,
         "ts_ns": ts_ns,
         "shard": shard,
-        "feed_session": feed_session,
         "tokens": list(tokens),
-        "from_ns": from_ns,
-        "to_ns": to_ns,
-        "cause": cause,
-        "detail": detail,
-        "count": count,
+        **{name: fields.get(name) for name in _FIELDS},
         "gap_id": f"{feed}-{shard}-{from_ns}" if in_gap else None,
     }

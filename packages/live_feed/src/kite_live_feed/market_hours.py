@@ -1,4 +1,4 @@
-"""When each instrument trades, for the watchdogs: silence outside these hours is no fault.
+"""When each instrument trades, for the watchdogs: no ticks outside these hours is no fault.
 
 The hours are those of :mod:`kite_contracts.sessions`. Where it is not sure that every instrument
 of a segment trades, the answer is no: a false alarm costs more than an outage that the next tick

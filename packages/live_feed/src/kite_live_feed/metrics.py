@@ -1,10 +1,11 @@
-"""Prometheus metrics: the counters under their public names, each with its one sentence."""
+"""One table of all metrics: Prometheus's pages, the JSON of ``/status`` and the table of
+docs/operating.md are made from it."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from typing import Final
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final, NamedTuple
 
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -13,58 +14,192 @@ from prometheus_client.core import (
     Metric,
 )
 
-from kite_live_feed.counters import LATENCY_BOUNDS_S, Counters
+from kite_broker_zerodha.session.session import SessionState
+from kite_live_feed.counters import LATENCY_BOUNDS_S, Counters, ShardView
 
-_COUNTERS: Final = {
-    "frames_received": "Binary frames that Kite sent, heartbeats not counted.",
-    "bytes_received": "Bytes of those frames.",
-    "frames_journaled": "Frames written to the journal.",
-    "packets_journaled": "Packets in those frames, readable or not.",
-    "frames_lost": "Frames given up because the journal was full. Page on any.",
-    "packets_lost": "Packets in the frames that were given up. Page on any.",
-    "packets_decoded": "Packets decoded, checked and acknowledged by Kafka.",
-    "ticks_published": "Ticks handed to Kafka, repeats after a restart counted again.",
-    "dead_published": "Dead letters handed to Kafka, repeats after a restart counted again.",
-    "ticks_acked": "Ticks that Kafka has acknowledged.",
-    "dead_acked": "Dead letters that Kafka has acknowledged.",
-    "side_refusals": "Times that Kafka refused a dead letter or a feed event, which is sent again.",
-    "events_journaled": "Feed events written to the journal.",
-    "events_acked": "Feed events that Kafka has acknowledged.",
-    "producer_restarts": "Times that the Kafka producer failed and started over.",
-    "journal_damage": "Damaged stretches found in the journal.",
-    "frames_superseded": "Journaled frames left unpublished: another bridge had taken the shard.",
-    "rebalances": "Times that shards came, went or were lost to the group.",
-    "reconnects": "Connections to Kite that ended.",
-    "gaps_opened": "Silences that began, each with its tokens in feed.events.",
-    "gaps_closed": "Silences that ended.",
-}
-_GAUGES: Final = {
-    "in_flight": "Records handed to Kafka and not yet acknowledged.",
-    "journal_backlog_bytes": "Journal bytes not yet acknowledged by Kafka.",
-    "journal_disk_bytes": "What the journal takes on the disk, acknowledged segments included.",
-    "journal_room_bytes": "Bytes that the journal can still take: its limit and its disk count.",
-    "journal_full": "1 while the journal refuses frames, which are lost then. Page on it.",
-    "refused_bytes": "Bytes of refused records that were put aside and not yet sent. Page on any.",
-    "shards_connected": "Connections to Kite that are up.",
-    "auth_expired": "1 while the access token is refused, by Kite or because of its file.",
-    "group_size": "Shards into which the bridges of a group share the universe; 0 without a group.",
-    "group_uncarried": "Shards that this bridge got and has no connection for. Page on any.",
-    "group_unconfirmed": "1 while the group has not confirmed this bridge's shards.",
-    "dead_letter_alarm": "1 while too much of the feed becomes dead letters. Page on it.",
-    "dead_letter_share": "Share of dead letters among the records of the alarm's window, 0 to 1.",
-}
-_LABELLED: Final = {
-    "dead_by_reason": ("dead_letters", "Dead letters acknowledged, by reason.", "reason"),
-    "refused": (
-        "records_refused",
-        "Dead letters and events that Kafka refused for good, put aside in a file, by topic.",
-        "topic",
+PREFIX: Final = "ws_bridge_"
+
+Read = Callable[[Counters, int], Any]
+"""(counters, now in epoch ns) → a number; with labels a mapping by label, nested for two; for a
+histogram its cumulative ``buckets`` and ``sum``."""
+
+
+class Row(NamedTuple):
+    """One metric; without ``read`` it is the attribute of this name among the counters."""
+
+    name: str
+    kind: str
+    help: str
+    labels: tuple[str, ...] = ()
+    read: Read | None = None
+
+    def value(self, counters: Counters, now_ns: int) -> Any:
+        """What it is now."""
+        return getattr(counters, self.name) if self.read is None else self.read(counters, now_ns)
+
+
+def _sorted(field: str) -> Read:
+    """A counter by label, copied at once: the loop may add a label meanwhile."""
+    return lambda counters, _: dict(sorted(getattr(counters, field).copy().items()))
+
+
+def _by_shard(read: Callable[[ShardView, int], Any]) -> Read:
+    """A value of each connection; those that are None are absent."""
+
+    def by_shard(counters: Counters, now_ns: int) -> dict[str, Any]:
+        values = {str(shard): read(view, now_ns) for shard, view in sorted(counters.shards.items())}
+        return {shard: value for shard, value in values.items() if value is not None}
+
+    return by_shard
+
+
+def _age_s(since_ns: int, now_ns: int) -> float:
+    return max(0, now_ns - since_ns) / 1e9
+
+
+def _backlog_age_s(counters: Counters, now_ns: int) -> float:
+    since_ns = counters.journal_backlog_since_ns
+    return _age_s(since_ns, now_ns) if since_ns else 0.0
+
+
+def _silence_s(view: ShardView, now_ns: int) -> float | None:
+    return None if view.last_tick_ns is None else _age_s(view.last_tick_ns, now_ns)
+
+
+def _latency(counters: Counters, _: int) -> dict[str, Any]:
+    """Prometheus's buckets: each counts what is at most its bound."""
+    names = [*(f"{bound:g}" for bound in LATENCY_BOUNDS_S), "+Inf"]
+    total, buckets = 0, {}
+    for name, count in zip(names, list(counters.latency.counts), strict=True):
+        total += count
+        buckets[name] = total
+    return {"buckets": buckets, "sum": counters.latency.sum_s}
+
+
+METRICS: Final = (
+    Row("frames_received", "counter", "Binary frames that Kite sent, heartbeats not counted."),
+    Row("bytes_received", "counter", "Bytes of those frames."),
+    Row("frames_journaled", "counter", "Frames written to the journal."),
+    Row("packets_journaled", "counter", "Packets in those frames, readable or not."),
+    Row("frames_lost", "counter", "Frames given up because the journal was full. Page on any."),
+    Row("packets_lost", "counter", "Packets in the frames that were given up. Page on any."),
+    Row("packets_decoded", "counter", "Packets decoded, checked and acknowledged by Kafka."),
+    Row("ticks_published", "counter", "Ticks handed to Kafka, each time they are sent."),
+    Row("dead_published", "counter", "Dead letters handed to Kafka, each time they are sent."),
+    Row("ticks_acked", "counter", "Ticks that Kafka has acknowledged."),
+    Row("dead_acked", "counter", "Dead letters that Kafka has acknowledged."),
+    Row("side_refusals", "counter", "Times that Kafka refused a dead letter or an event."),
+    Row("events_journaled", "counter", "Feed events written to the journal."),
+    Row("events_acked", "counter", "Feed events that Kafka has acknowledged."),
+    Row("producer_restarts", "counter", "Times that the Kafka producer failed and was replaced."),
+    Row("journal_damage", "counter", "Damaged stretches found in the journal."),
+    Row("frames_superseded", "counter", "Frames left to the bridge that had taken the shard."),
+    Row("rebalances", "counter", "Times that shards came, went or were lost to the group."),
+    Row("reconnects", "counter", "Connections to Kite that ended."),
+    Row("gaps_opened", "counter", "Gaps that began, each with its tokens in feed.events."),
+    Row("gaps_closed", "counter", "Gaps that ended."),
+    Row("in_flight", "gauge", "Records handed to Kafka and not yet acknowledged."),
+    Row("journal_backlog_bytes", "gauge", "Journal bytes not yet acknowledged by Kafka."),
+    Row("journal_disk_bytes", "gauge", "Size of the journal on disk, with acknowledged segments."),
+    Row("journal_room_bytes", "gauge", "Bytes that the journal can still take, by limit and disk."),
+    Row("journal_full", "gauge", "1 while the journal refuses frames, which are lost. Page on it."),
+    Row("refused_bytes", "gauge", "Bytes of refused records that were put aside. Page on any."),
+    Row("shards_connected", "gauge", "Connections to Kite that are up."),
+    Row("auth_expired", "gauge", "1 while Kite or the token file refuses the access token."),
+    Row("group_size", "gauge", "Shards that a group of bridges shares out; 0 without a group."),
+    Row("group_uncarried", "gauge", "Shards given without a connection for them. Page on any."),
+    Row("group_unconfirmed", "gauge", "1 while the group has not confirmed this bridge's shards."),
+    Row("dead_letter_alarm", "gauge", "1 while too much becomes dead letters. Page on it."),
+    Row("dead_letter_share", "gauge", "Share of dead letters in the alarm's window, 0 to 1."),
+    Row(
+        "dead_letters",
+        "counter",
+        "Dead letters acknowledged, by reason.",
+        ("reason",),
+        _sorted("dead_by_reason"),
     ),
-    "text_messages": ("text_messages", "Text messages from Kite, by kind.", "kind"),
-    "events_by_type": ("feed_events", "Feed events journaled, by type.", "type"),
-}
-STATES: Final = ("idle", "connecting", "live", "backoff", "auth_expired", "stopped")
-"""The states of a session, in the words of broker_zerodha."""
+    Row(
+        "records_refused",
+        "counter",
+        "Records that Kafka refused for good, put aside in a file.",
+        ("topic",),
+        _sorted("refused"),
+    ),
+    Row(
+        "text_messages",
+        "counter",
+        "Text messages from Kite, by kind.",
+        ("kind",),
+        _sorted("text_messages"),
+    ),
+    Row(
+        "feed_events",
+        "counter",
+        "Feed events journaled, by type.",
+        ("type",),
+        _sorted("events_by_type"),
+    ),
+    Row(
+        "start_time_seconds",
+        "gauge",
+        "When this process began, in epoch seconds (UTC).",
+        read=lambda counters, _: counters.started_s,
+    ),
+    Row(
+        "journal_backlog_age_seconds",
+        "gauge",
+        "Age of the oldest frame not yet in Kafka, or 0.",
+        read=_backlog_age_s,
+    ),
+    Row(
+        "ack_latency_seconds",
+        "gauge",
+        "Frame received to its last acknowledgement, for the newest acknowledged chunk.",
+        read=lambda counters, _: counters.last_ack_latency_ns / 1e9,
+    ),
+    Row(
+        "frame_ack_seconds",
+        "histogram",
+        "Frame received to its last acknowledgement, all frames of a chunk as its oldest.",
+        read=_latency,
+    ),
+    Row("gaps_open", "gauge", "Gaps that last now, by cause.", ("cause",), _sorted("gaps_open")),
+    Row(
+        "shard_state",
+        "gauge",
+        "1 for the state in which a connection to Kite is, 0 for the others.",
+        ("shard", "state"),
+        _by_shard(lambda view, _: {str(each): view.state == str(each) for each in SessionState}),
+    ),
+    Row(
+        "shard_instruments",
+        "gauge",
+        "Instruments that a shard subscribes to.",
+        ("shard",),
+        _by_shard(lambda view, _: view.tokens),
+    ),
+    Row(
+        "connect_attempts",
+        "counter",
+        "Attempts to connect to Kite.",
+        ("shard",),
+        _by_shard(lambda view, _: view.connect_attempts),
+    ),
+    Row(
+        "shard_silence_seconds",
+        "gauge",
+        "Time since a shard's last frame with ticks; absent before its first.",
+        ("shard",),
+        _by_shard(_silence_s),
+    ),
+    Row(
+        "group_shard",
+        "gauge",
+        "1 for each shard that this bridge carries.",
+        ("shard",),
+        lambda counters, _: {str(shard): 1 for shard in counters.group_shards},
+    ),
+)
 
 
 class BridgeMetrics:
@@ -79,91 +214,35 @@ class BridgeMetrics:
         self._counters = counters
         self._refresh = refresh
         self._now_ns = now_ns
-        self._started_s = now_ns() / 1e9
+
+    def read(self) -> dict[str, Any]:
+        """Name, without prefix and suffix, → value, ready for JSON. Called in a server's thread."""
+        self._refresh()
+        now_ns = self._now_ns()
+        return {row.name: row.value(self._counters, now_ns) for row in METRICS}
 
     def collect(self) -> Iterator[Metric]:
         """Called by Prometheus's registry at each scrape, in a thread of its own."""
-        self._refresh()
-        counters = self._counters
-        for name, text in _COUNTERS.items():
-            yield CounterMetricFamily(f"ws_bridge_{name}", text, getattr(counters, name))
-        for name, text in _GAUGES.items():
-            yield GaugeMetricFamily(f"ws_bridge_{name}", text, float(getattr(counters, name)))
-        for field, (name, text, label) in _LABELLED.items():
-            family = CounterMetricFamily(f"ws_bridge_{name}", text, labels=[label])
-            for key, count in sorted(getattr(counters, field).copy().items()):
-                family.add_metric([key], count)
-            yield family
-        yield from self._times()
-        yield from self._shards()
-
-    def _times(self) -> Iterator[Metric]:
-        counters, since_ns = self._counters, self._counters.journal_backlog_since_ns
-        yield GaugeMetricFamily(
-            "ws_bridge_start_time_seconds",
-            "When this process began, in seconds since the epoch (UTC).",
-            self._started_s,
-        )
-        yield GaugeMetricFamily(
-            "ws_bridge_journal_backlog_age_seconds",
-            "Age of the oldest frame that is on its way to Kafka, 0 when there is none.",
-            max(0, self._now_ns() - since_ns) / 1e9 if since_ns else 0.0,
-        )
-        yield GaugeMetricFamily(
-            "ws_bridge_ack_latency_seconds",
-            "Frame received to its last acknowledgement, for the newest acknowledged chunk.",
-            counters.last_ack_latency_ns / 1e9,
-        )
-        yield HistogramMetricFamily(
-            "ws_bridge_frame_ack_seconds",
-            "Frame received to its last acknowledgement, all frames of a chunk as its oldest.",
-            buckets=_cumulative(counters.latency.counts),
-            sum_value=counters.latency.sum_s,
-        )
-
-    def _shards(self) -> Iterator[Metric]:
-        now_ns = self._now_ns()
-        gaps = GaugeMetricFamily(
-            "ws_bridge_gaps_open", "Silences that last now, by cause.", labels=["cause"]
-        )
-        for cause, count in sorted(self._counters.gaps_open.items()):
-            gaps.add_metric([cause], count)
-        state = GaugeMetricFamily(
-            "ws_bridge_shard_state",
-            "1 for the state in which a connection to Kite is, 0 for the others.",
-            labels=["shard", "state"],
-        )
-        tokens = GaugeMetricFamily(
-            "ws_bridge_shard_instruments", "Instruments that a shard subscribes.", labels=["shard"]
-        )
-        attempts = CounterMetricFamily(
-            "ws_bridge_connect_attempts", "Attempts to connect to Kite.", labels=["shard"]
-        )
-        silence = GaugeMetricFamily(
-            "ws_bridge_shard_silence_seconds",
-            "Time since a shard's last frame with ticks; absent before its first.",
-            labels=["shard"],
-        )
-        for shard, view in sorted(self._counters.shards.items()):
-            for name in STATES:
-                state.add_metric([str(shard), name], float(view.state == name))
-            tokens.add_metric([str(shard)], view.tokens)
-            attempts.add_metric([str(shard)], view.connect_attempts)
-            if view.last_tick_ns is not None:
-                silence.add_metric([str(shard)], max(0, now_ns - view.last_tick_ns) / 1e9)
-        held = GaugeMetricFamily(
-            "ws_bridge_group_shard", "1 for each shard that this bridge carries.", labels=["shard"]
-        )
-        for shard in self._counters.group_shards:
-            held.add_metric([str(shard)], 1.0)
-        yield from (gaps, state, tokens, attempts, silence, held)
+        values = self.read()
+        for row in METRICS:
+            yield _family(row, values[row.name])
 
 
-def _cumulative(counts: list[int]) -> list[tuple[str, float]]:
-    """Prometheus's buckets: each counts what is at most its bound."""
-    names = [*(f"{bound:g}" for bound in LATENCY_BOUNDS_S), "+Inf"]
-    total, buckets = 0, []
-    for name, count in zip(names, list(counts), strict=True):
-        total += count
-        buckets.append((name, float(total)))
-    return buckets
+def _family(row: Row, value: Any) -> Metric:
+    name = f"{PREFIX}{row.name}"
+    if row.kind == "histogram":
+        buckets = [(bound, float(count)) for bound, count in value["buckets"].items()]
+        return HistogramMetricFamily(name, row.help, buckets=buckets, sum_value=value["sum"])
+    kind = CounterMetricFamily if row.kind == "counter" else GaugeMetricFamily
+    family = kind(name, row.help, labels=row.labels)
+    for labels, number in _samples(value):
+        family.add_metric(labels, number)
+    return family
+
+
+def _samples(value: Any, labels: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], float]]:
+    if isinstance(value, Mapping):
+        for label, each in value.items():
+            yield from _samples(each, (*labels, label))
+    else:
+        yield labels, float(value)

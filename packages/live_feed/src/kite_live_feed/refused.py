@@ -1,7 +1,7 @@
 """Dead letters and feed events that Kafka refuses for good: put aside in files, whole.
 
-A topic that is missing or may not be written must neither hold the journal's position for ever,
-until the journal is full and ticks are lost, nor swallow a record. So a record that is refused for
+A topic that is missing or may not be written must neither hold the journal's position until the
+journal is full and ticks are lost, nor swallow a record. So a record that is refused for
 a while goes into a file a topic, beside the journal, and ``ws_bridge refused --send`` sends it when
 the topic is right again. The files are bounded; when they are full the position waits after all.
 
@@ -64,12 +64,11 @@ class RefusedStore:
         """The files, by topic; those of an interrupted ``--send`` too."""
         return sorted(self.directory.glob(f"*{SUFFIX}*"))
 
-    def put(self, topic: str, content: Content, error: str, now_ns: int) -> bool:
-        """Store one record; False, and a ``problem``, when it was not stored."""
-        return self.put_all(topic, [(content, error)], now_ns)
-
     def put_all(self, topic: str, records: Iterable[tuple[Content, str]], now_ns: int) -> bool:
-        """Store all of these, each with its error, by one write to the disk, or none of them."""
+        """Store all of these, each with its error, by one write to the disk, or none of them.
+
+        False, and a ``problem``, when they were not stored.
+        """
         lines = b"".join(
             _pack(RefusedRecord(topic, each.key, each.value, each.headers, error, now_ns))
             for each, error in records

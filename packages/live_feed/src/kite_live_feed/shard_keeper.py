@@ -18,6 +18,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from collections.abc import Set as AbstractSet
 from concurrent.futures import Future
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import structlog
@@ -315,7 +316,7 @@ class ShardKeeper(Membership):
         for shard in new:
             notes[shard] = notes[shard].until(begins[shard]).taken(self._owner, now_ns)
         self._notes.update(notes)
-        self._claim(keeps)
+        self._finish(partial(self._write, keeps))
         new &= self._mine  # unless the group has decided otherwise meanwhile
         self._shards.carried = (self._shards.carried | new) & self._mine
         self._in_loop(self._shards.take({shard: begins[shard] for shard in sorted(new)}))
@@ -334,12 +335,12 @@ class ShardKeeper(Membership):
             if begins is not None:
                 self._call(self._shards.open_uncarried, shard, begins)
 
-    def _claim(self, shards: AbstractSet[int]) -> None:
-        """Write the notes of these and wait until Kafka has them, or for as long as it may take."""
+    def _finish(self, write: Callable[[], None]) -> None:
+        """Write notes and wait until Kafka has them, or for as long as it may take."""
         ends_s = self._now() + CLAIM_S
         while self._member.writing and self._now() < ends_s:
             self._member.poll(POLL_S)
-        self._write(shards)
+        write()
         while self._member.writing and self._now() < ends_s:
             self._member.poll(POLL_S / 5)
 
@@ -382,13 +383,8 @@ class ShardKeeper(Membership):
             for shard in self._shards.carried
             if shard in self._notes
         }
-        ends_s = self._now() + CLAIM_S
         if notes and self._shards.confirmed:
-            while self._member.writing and self._now() < ends_s:
-                self._member.poll(POLL_S)
-            self._member.write(_encoded(notes), lambda taken: None)
-            while self._member.writing and self._now() < ends_s:
-                self._member.poll(POLL_S / 5)
+            self._finish(lambda: self._member.write(_encoded(notes), lambda taken: None))
 
     def _read(self) -> dict[int, ShardNote]:
         found = self._member.notes(range(self._setup.shards))

@@ -31,10 +31,10 @@ from kite_contracts.tick_batch import TickMode
 from kite_live_feed.journal.recovery import LastFrame
 
 SHARDS_MAX: Final = 1 << SHARD_BITS
-"""A feed session's number has room for so many shards."""
+"""A feed session's number has room for this many shards."""
 
 TAKEOVERS_MAX: Final = 8
-"""A note remembers so many changes of hands."""
+"""A note remembers this many changes of hands."""
 
 _RECEIVED: Final = FRAME_INDEX.index("ts_recv_ns")
 _SESSION: Final = FRAME_INDEX.index("feed_session")
@@ -49,9 +49,9 @@ class GroupSetup:
     shards: int
     group: str
     timeout_s: float = 6.0
-    """A bridge that is not heard for so long loses its shards to others."""
+    """A bridge that is not heard for this long loses its shards to others."""
     connections: int = 3
-    """So many shards this bridge can carry."""
+    """How many shards this bridge can carry."""
 
 
 def shard_of(token: int, shards: int) -> int:
@@ -68,14 +68,14 @@ def shard_of(token: int, shards: int) -> int:
 
 
 def shard_plan(
-    wishes: Iterable[Subscription], shards: int, shard_tokens_max: int = SHARD_TOKENS_MAX
+    requested: Iterable[Subscription], shards: int, shard_tokens_max: int = SHARD_TOKENS_MAX
 ) -> Plan:
     """The plan of all bridges together: ``shards[i]`` is what shard i carries; it may be empty.
 
-    Raises PlanError for wishes that are none, and for a shard with more instruments than a
+    Raises PlanError for invalid subscriptions, and for a shard with more instruments than a
     connection takes: none is cut off.
     """
-    checked = make_plan(wishes, EMPTY_PLAN, shards_max=SHARDS_MAX * shards)
+    checked = make_plan(requested, EMPTY_PLAN, shards_max=SHARDS_MAX * shards)
     parts: list[dict[int, TickMode]] = [{} for _ in range(shards)]
     for part in checked.shards:
         for token, mode in part.items():
@@ -146,9 +146,9 @@ class ShardNote:
 
 
 def resume_from(note: ShardNote, last: LastFrame | None) -> int | None:
-    """Where the gap of a new owner begins; None where nobody ever carried the shard.
+    """Where the gap of a new owner begins; None where no bridge has carried the shard.
 
-    ``last`` is the shard's last frame in the new owner's own journal. It counts where nobody has
+    ``last`` is the shard's last frame in the new owner's own journal. It counts where no bridge has
     taken the shard since: then this very bridge carried it, and its journal is published first.
     """
     since_ns = note.takeovers[-1].since_ns if note.takeovers else 0
@@ -197,7 +197,7 @@ def newest_frames(frames: Frames) -> dict[int, int]:
 
 
 def lasting(notes: Mapping[int, ShardNote], shards: Sequence[int], owner: str) -> set[int]:
-    """Those of ``shards`` that nobody but ``owner`` has taken since it did."""
+    """Those of ``shards`` that only ``owner`` has taken since it did."""
     return {
         shard
         for shard in shards

@@ -43,10 +43,10 @@ log = structlog.get_logger()
 
 RETRY_S: Final = 0.5
 REFUSED_FOR_S: Final = 30.0
-"""So long the first record of a topic is tried again before all that wait are put aside."""
+"""How long the first record of a topic is retried before all that wait are put aside."""
 STORE_S: Final = 0.1
 STORE_RECORDS: Final = 1_000
-"""At most so many are written to the disk, synced, and this often: the loop waits for it."""
+"""At most this many are written to the disk, synced, and this often: the loop waits for it."""
 WINDOW: Final = 1_000
 """Records of a topic that are in Kafka's hands at once."""
 BYTES_MAX: Final = 64 * 1024 * 1024
@@ -102,7 +102,7 @@ class SideRecords:
         clock: Clock,
         refused: RefusedStore | None,
     ) -> None:
-        """Without ``refused`` a record that Kafka does not take is sent again for ever."""
+        """Without ``refused`` a record that Kafka does not take is sent again and again."""
         self._open_producer = open_producer
         self._counters = counters
         self._clock = clock
@@ -128,7 +128,7 @@ class SideRecords:
         return {lane.topic: lane.problem for lane in self._lanes.values() if lane.problem}
 
     def forgive(self, topics: Iterable[str]) -> None:
-        """These can be written to again, as Kafka says; what waits for them finds out by itself."""
+        """Kafka takes records of these again; what waits for them finds out by itself."""
         for topic in topics:
             lane = self._lanes.get(topic)
             if lane is not None and not (lane.waiting or lane.sent or lane.refused):
@@ -283,7 +283,7 @@ class SideRecords:
                 delivery.unfit = isinstance(refused, RecordTooLarge)
             lane.sent.append(lane.waiting.popleft())
             if delivery.error is not None:
-                return  # an answer already: no use in sending those behind it
+                return  # an answer already: those behind it would fail alike
 
     def _replace(self, producer: RecordProducer, reason: str) -> None:
         """A producer that ends takes with it what it had: as if each topic had refused it."""
@@ -370,7 +370,7 @@ def letter_of_damage(damage: Damage, buffer: npt.NDArray[np.uint8], found_ns: in
 
 
 def _bounded(raw: bytes, message: str) -> tuple[bytes, str]:
-    """The bytes as far as a Kafka record takes them; a cut is said in the message."""
+    """The bytes as far as a Kafka record takes them; the message mentions a cut."""
     if len(raw) <= RAW_BYTES_MAX:
         return raw, message
     return raw[:RAW_BYTES_MAX], f"{message}; the first {RAW_BYTES_MAX} of {len(raw)} bytes"

@@ -10,7 +10,7 @@ TICKS_DLQ: Final = "ticks.dlq"
 FEED_EVENTS: Final = "feed.events"
 BARS: Final = "bars"
 SHARDS: Final = "bridge.shards"
-"""Its partitions stand for shards; nobody writes records to it."""
+"""Its partitions stand for shards; it holds no records."""
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,11 @@ sources, so they carry no revision. In a checkout the VERSION files are read and
 
 from __future__ import annotations
 
-import importlib.metadata
-import importlib.util
 import platform
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -99,13 +96,14 @@ def parse(text: str) -> BuildInfo:
 
 
 def _has(place: str) -> bool:
-    return importlib.util.find_spec(f"kite_{place}") is not None
+    return find_spec(f"kite_{place}") is not None
 
 
 def _packaged() -> BuildInfo | None:
     try:
-        return parse(files(__package__).joinpath(RESOURCE).read_text())
-    except FileNotFoundError:
+        # A PEX is unpacked; importlib.resources would take as long to load as all of this.
+        return parse(Path(__file__).with_name(RESOURCE).read_text("utf-8"))
+    except OSError:
         return None
 
 
@@ -123,6 +121,8 @@ def _checkout() -> BuildInfo | None:
 
 def _ask_git(folder: Path) -> str:
     """As ./pants asks it when it packages."""
+    import subprocess
+
     command = ("describe", "--always", "--exclude=*", "--dirty=+changes")
     try:
         done = subprocess.run(
@@ -139,7 +139,9 @@ def _ask_git(folder: Path) -> str:
 
 
 def _installed() -> BuildInfo:
-    found = importlib.metadata.distributions()
+    from importlib.metadata import distributions
+
+    found = distributions()
     named = {one.name: one.version for one in found if one.name and one.name.startswith(_PREFIX)}
     versions = {
         name.removeprefix(_PREFIX).replace("-", "_"): version for name, version in named.items()

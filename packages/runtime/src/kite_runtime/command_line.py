@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import wraps
@@ -201,6 +200,8 @@ def run(
         sys.exit(complain(program, f"{_text(error)}; see --help", EXIT_USAGE))
     except Exception as error:
         if debug:
+            import traceback
+
             traceback.print_exc()
         sys.exit(complain(program, _sentence(program, error), exit_code_of(error)))
     sys.exit(code if isinstance(code, int) else EXIT_DONE)

@@ -1,9 +1,10 @@
-"""``/metrics``, ``/healthz`` and ``/readyz`` on a port of the process's own."""
+"""``/metrics``, ``/healthz``, ``/readyz`` and JSON pages on a port of the process's own."""
 
 from __future__ import annotations
 
+import json
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
@@ -41,10 +42,11 @@ class _Quiet(WSGIRequestHandler):
 
 
 class HealthServer:
-    """Serves the three pages from a thread of its own.
+    """Serves the pages from a thread of its own.
 
     ``problems`` is asked at each ``/readyz`` and returns what is wrong, empty when ready;
-    ``/healthz`` says that the process answers. ``other_port`` is the setting by which a person
+    ``/healthz`` says that the process answers. ``pages`` are further paths, each with a function
+    whose answer is served as JSON. ``other_port`` is the setting by which a person
     chooses another port, such as ``WS_BRIDGE_PORT=9465``. Raises PortTaken.
     """
 
@@ -55,9 +57,11 @@ class HealthServer:
         problems: Callable[[], list[str]],
         *,
         other_port: str,
+        pages: Mapping[str, Callable[[], Any]] | None = None,
     ) -> None:
         self._metrics = make_wsgi_app(registry)
         self._problems = problems
+        self._pages = pages or {}
         try:
             self._server: WSGIServer = make_server(
                 "127.0.0.1", port, self._answer, handler_class=_Quiet
@@ -94,9 +98,14 @@ class HealthServer:
             found = self._problems()
             status = "503 Service Unavailable" if found else "200 OK"
             return _text(start, status, "\n".join(found or ["ready"]) + "\n")
-        return _text(start, "404 Not Found", "ask for /metrics, /healthz or /readyz\n")
+        if path in self._pages:
+            return _text(start, "200 OK", json.dumps(self._pages[path]()), "application/json")
+        others = ", ".join([*self._pages, "/metrics", "/healthz"])
+        return _text(start, "404 Not Found", f"ask for {others} or /readyz\n")
 
 
-def _text(start: StartResponse, status: str, body: str) -> Iterable[bytes]:
-    start(status, [("Content-Type", "text/plain; charset=utf-8")])
+def _text(
+    start: StartResponse, status: str, body: str, kind: str = "text/plain; charset=utf-8"
+) -> Iterable[bytes]:
+    start(status, [("Content-Type", kind)])
     return [body.encode()]

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import structlog
 
-from kite_runtime.redaction import redact
+from kite_runtime.secrets import redact
 
 SAME_LOGGER_S: Final = 10.0
 _LEVELS: Final = {True: logging.ERROR, False: logging.INFO}

@@ -20,8 +20,8 @@ class LoginRefused(Exception):
 class Account:
     """A trader who logs in. At most one access token is alive; a new login ends the one before.
 
-    ``api_key`` None takes any key. ``open_until_login`` takes any access token as long as nobody
-    has logged in, which is how the WebSocket side behaves without an account.
+    ``api_key`` None takes any key. ``open_until_login`` takes any access token until the first
+    login, which is how the WebSocket side behaves without an account.
     """
 
     def __init__(

@@ -131,7 +131,7 @@ class Feed:
         self._groups = [_Group(clients, tuple(tokens)) for clients, tokens in groups.items()]
 
     def next_updates(self, packets_max: int, now_s: float) -> Updates:
-        """Up to ``packets_max`` moves of one group. Raises ValueError when nobody subscribed."""
+        """Up to ``packets_max`` moves of one group. Raises ValueError without a subscription."""
         group = min(self._groups, key=lambda each: each.sent / len(each.tokens))
         if not group.queue:
             self._prepare(group, now_s)

@@ -33,7 +33,7 @@ class FaultKind(StrEnum):
     DROP = "drop"
     """After this frame the connection ends without a closing handshake."""
     HALF_OPEN = "half-open"
-    """After this frame the connection goes silent for ever, and nothing is read from it."""
+    """After this frame the connection sends nothing more, and nothing is read from it."""
     STALL = "stall"
     """After this frame the market stands still; heartbeats go on. [seconds]"""
     SLOW = "slow"
@@ -100,9 +100,14 @@ def parse_script(text: str) -> tuple[Fault, ...]:
             Fault(_EVERY * place, kind, _NUMBER_DEFAULTS.get(kind, 0.0))
             for place, kind in enumerate(FaultKind, 1)
         )
-    lines = [part.split("#")[0].strip() for line in text.splitlines() for part in line.split(";")]
-    faults = [_parse_line(line) for line in lines if line]
+    faults = [_parse_line(line) for line in script_lines(text)]
     return tuple(sorted(faults, key=lambda fault: fault.at_frame))
+
+
+def script_lines(text: str) -> list[str]:
+    """The lines of a script: one each or separated by semicolons, without comments."""
+    lines = [part.split("#")[0].strip() for line in text.splitlines() for part in line.split(";")]
+    return [line for line in lines if line]
 
 
 def spoil(

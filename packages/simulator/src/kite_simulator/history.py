@@ -1,7 +1,7 @@
 """The market's past as minutes: the same seed and the same token give the same bars, always. Pure.
 
 Each trading day is a walk on the tick grid of its own, from the price at which the feed opens to
-the close that the feed tells of the day before. So a chart and the feed agree on any date: the
+the close that the feed sends of the day before. So a chart and the feed agree on any date: the
 first minute of a day opens where the first tick is, and the last one before it closes at the
 tick's ``close``. In between they differ: the feed's moves depend on who listens, and how long.
 
@@ -25,7 +25,7 @@ import numpy.typing as npt
 from kite_broker_zerodha.packets import Segment, segment_of
 from kite_contracts.sessions import IST, SessionCalendar
 from kite_contracts.sessions.model import midnight_ns
-from kite_simulator.faults import ScriptError
+from kite_simulator.faults import ScriptError, script_lines
 from kite_simulator.market import origin_of
 
 Int64s = npt.NDArray[np.int64]
@@ -52,7 +52,7 @@ class Lost:
 
 @dataclass(frozen=True, slots=True)
 class Restated:
-    """A corporate action: everything before ``ex_day`` is told times ``ratio``, volumes divided
+    """A corporate action: everything before ``ex_day`` is multiplied by ``ratio``, volumes divided
     by it, as after a bonus or a split. Such prices are rounded to the paisa, not to the tick."""
 
     token: int
@@ -78,13 +78,13 @@ class History:
         self._steps = lru_cache(maxsize=_DAYS_CACHED)(self._make_steps)
 
     def change(self, *, lost: Iterable[Lost] = (), restated: Iterable[Restated] = ()) -> None:
-        """From now on these minutes are missing, and these stretches are told anew."""
+        """From now on these minutes are missing, and these stretches are restated."""
         with self._lock:
             self._lost.extend(lost)
             self._restated.extend(restated)
 
     def forget_changes(self) -> None:
-        """The history is again what the seed says."""
+        """The history is again that of the seed."""
         with self._lock:
             self._lost.clear()
             self._restated.clear()
@@ -206,8 +206,7 @@ def parse_history_script(text: str) -> HistoryChanges:
 
     Times are in India, such as 2026-06-01T10:00; UNTIL is not included.
     """
-    lines = [part.split("#")[0].strip() for line in text.splitlines() for part in line.split(";")]
-    found = [_parse_line(line) for line in lines if line]
+    found = [_parse_line(line) for line in script_lines(text)]
     return HistoryChanges(
         tuple(each for each in found if isinstance(each, Lost)),
         tuple(each for each in found if isinstance(each, Restated)),
@@ -226,7 +225,7 @@ def _parse_line(line: str) -> Lost | Restated:
                 if restated.ratio > 0:
                     return restated
     except (ValueError, ZeroDivisionError):
-        pass  # told below, like a line of another form
+        pass  # reported below, like a line of another form
     raise ScriptError(
         f"history script: {line!r} is neither `lost TOKEN FROM UNTIL` nor "
         "`restated TOKEN EX_DAY RATIO`"

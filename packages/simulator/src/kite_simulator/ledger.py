@@ -12,7 +12,7 @@ from kite_simulator.faults import Fault, Outgoing
 
 @dataclass(slots=True)
 class ConnectionLedger:
-    """One connection's share; ``ended`` says how, None while it is open."""
+    """One connection's share; ``ended`` is how, None while it is open."""
 
     number: int
     frames: int = 0

@@ -78,6 +78,7 @@ _KINDS: Final = MappingProxyType(
     }
 )
 
+_DISTANCE: Final = np.arange(1, DEPTH_LEVELS + 1)
 _LARGEST: Final = TickMode.FULL
 _OI_OF_VOLUME: Final = 3
 _U32: Final = 2**32 - 1
@@ -168,12 +169,8 @@ class Market:
 
     def _quote_depth(self, state: npt.NDArray[Any], ticks: Ints, lots: Ints) -> None:
         size, draw = len(state), self._random.integers
-        distance = np.arange(1, DEPTH_LEVELS + 1)
-        last = state["last"].astype(np.int64)[:, None]
         quantity = draw(1, 200, (size, 2 * DEPTH_LEVELS)) * lots[:, None]
-        depth = state["depth"]
-        depth["price"][:, :DEPTH_LEVELS] = last - distance * ticks[:, None]
-        depth["price"][:, DEPTH_LEVELS:] = last + distance * ticks[:, None]
+        depth = _priced_depth(state, ticks)
         depth["quantity"] = quantity
         depth["orders"] = draw(1, 60, (size, 2 * DEPTH_LEVELS))
         state["buy_quantity"] = quantity[:, :DEPTH_LEVELS].sum(axis=1) * 7
@@ -212,13 +209,9 @@ class Market:
 
     def _quote_depth_at_listing(self, full: npt.NDArray[Any], ticks: Ints, lots: Ints) -> None:
         """Like any later depth, but not from the common stream: listing must not disturb it."""
-        distance = np.arange(1, DEPTH_LEVELS + 1)
-        last = full["last"].astype(np.int64)[:, None]
-        depth = full["depth"]
-        depth["price"][:, :DEPTH_LEVELS] = last - distance * ticks[:, None]
-        depth["price"][:, DEPTH_LEVELS:] = last + distance * ticks[:, None]
-        depth["quantity"] = np.tile(distance, 2) * lots[:, None]
-        depth["orders"] = np.tile(distance, 2)
+        depth, places = _priced_depth(full, ticks), np.tile(_DISTANCE, 2)
+        depth["quantity"] = places * lots[:, None]
+        depth["orders"] = places
         full["buy_quantity"] = full["sell_quantity"] = 100 * lots
 
     def _grow(self, needed: int) -> None:
@@ -230,6 +223,15 @@ class Market:
         self._tradable = _grown(self._tradable, capacity)
         self._ticks = _grown(self._ticks, capacity)
         self._lots = _grown(self._lots, capacity)
+
+
+def _priced_depth(state: npt.NDArray[Any], ticks: Ints) -> npt.NDArray[Any]:
+    """The depth of these instruments, its prices one tick apart around the last one."""
+    last, away = state["last"].astype(np.int64)[:, None], _DISTANCE * ticks[:, None]
+    depth: npt.NDArray[Any] = state["depth"]
+    depth["price"][:, :DEPTH_LEVELS] = last - away
+    depth["price"][:, DEPTH_LEVELS:] = last + away
+    return depth
 
 
 def opening_price(seed: int, token: int) -> int:

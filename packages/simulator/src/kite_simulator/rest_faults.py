@@ -16,7 +16,7 @@ from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any, Final
 
-from kite_simulator.faults import ScriptError
+from kite_simulator.faults import ScriptError, script_lines
 
 _HTML: Final = b"<html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>\r\n"
 _COUNT_MAX: Final = 10_000
@@ -146,8 +146,7 @@ def spoilt(fault: ScriptedFault, answer: RestAnswer) -> RestAnswer:
 
 def parse_rest_script(text: str) -> tuple[ScriptedFault, ...]:
     """Read a script, in the order of its requests. Raises ScriptError."""
-    lines = [part.split("#")[0].strip() for line in text.splitlines() for part in line.split(";")]
-    faults = [_parse_line(line) for line in lines if line]
+    faults = [_parse_line(line) for line in script_lines(text)]
     return tuple(sorted(faults, key=lambda fault: fault.at_request))
 
 

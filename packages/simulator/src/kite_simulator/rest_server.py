@@ -41,7 +41,7 @@ class RestOptions:
     ``day``           whose instruments are listed; None is today in India
     ``master_file``   a CSV with Kite's columns, packed or not, instead of the seeded master
     ``script``        faults, see ``rest_faults``
-    ``history``       how its candles differ from those of the seed, see ``history_script``
+    ``history``       how its candles differ from those of the seed, see ``parse_history_script``
     ``redirect_url``  where the login page sends the browser; None shows the request token
     """
 
@@ -58,7 +58,7 @@ class RestOptions:
 class RestSimulator:
     """``with RestSimulator() as kite``: answers at ``kite.root`` until the block ends.
 
-    Needs no event loop. ``price`` tells last prices; None stands still at the opening. Raises
+    Needs no event loop. ``price`` gives last prices; None stands still at the opening. Raises
     OSError when the port is taken or the master file cannot be read.
     """
 

@@ -22,7 +22,7 @@ from websockets.http11 import Request, Response
 from kite_broker_zerodha.packets import PacketKind
 from kite_broker_zerodha.subscriptions import SHARD_TOKENS_MAX, SHARDS_MAX
 from kite_broker_zerodha.wire import HEARTBEAT, encode_frame
-from kite_runtime.redaction import redacting_logger
+from kite_runtime.secrets import redacting_logger
 from kite_simulator.account import Account
 from kite_simulator.book import ClientBook, Feed, Updates
 from kite_simulator.faults import Fault, FaultKind, Outgoing, spoil
@@ -39,7 +39,7 @@ class SimulatorOptions:
     ``frame_packets``    packets in a frame, at most
     ``expected_tokens``  the market stands still while fewer instruments are subscribed, so that a
                          run with disconnects has the same frames each time; 1 runs with anyone
-    ``settle_s``         it also stands still until no client has said anything for this long
+    ``settle_s``         it also stands still until no client has sent anything for this long
     ``dead_tokens``      access tokens refused with HTTP 403; without an account every other one
                          is accepted
     """
@@ -65,7 +65,7 @@ _SLOW_PIECES: Final = 8
 _UNPACED_TICKS_A_SECOND: Final = 1000.0
 """How the market's own clock runs when no rate is set."""
 _BEHIND_S: Final = 0.5
-"""Later than this the schedule starts anew instead of catching up in a burst."""
+"""Later than this the schedule starts over instead of catching up in a burst."""
 
 
 class _Client:
@@ -294,14 +294,14 @@ class SimulatorServer:
             await self._pace(loop, len(updates.tokens))
             traders = self._traders
             if not traders:
-                continue  # somebody came or went meanwhile: these moves reach nobody
+                continue  # a client came or went meanwhile: these moves reach no one
             self._ticks += len(updates.tokens)
             for place in updates.clients:
                 await self._deliver(traders[place], updates)
         self.finished.set()
 
     async def _open_market(self) -> None:
-        """Wait until enough is subscribed and nobody is about to say more."""
+        """Wait until enough is subscribed and no client is about to change it."""
         loop = asyncio.get_running_loop()
         while True:
             self._changed.clear()

@@ -101,7 +101,7 @@ def stocks() -> Iterator[str]:
 class Underlying(NamedTuple):
     """What has futures and options. ``strikes`` on each side of the price, ``step`` apart (None:
     by the size of the price); ``weeks`` and ``months`` are expiries of options. ``token`` is that
-    of the cash instrument, 0 when the nearest future tells the price."""
+    of the cash instrument, 0 when the nearest future gives the price."""
 
     symbol: str
     segment: Segment

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 from pathlib import Path
-from types import FrameType
 from typing import Annotated
 
 import orjson
 import typer
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
-from kite_dead_letters.counters import IntakeCounters, IntakeMetrics
+from kite_dead_letters.intake import IntakeCounters, IntakeMetrics
 from kite_dead_letters.service import GROUP, IntakeService
-from kite_dlq_triage.commands.options import Bootstrap, Root, Topics, settings_of, topics_of
+from kite_dlq_triage.commands.options import (
+    Bootstrap,
+    Root,
+    Topics,
+    settings_of,
+    stop_on_signals,
+    topics_of,
+)
 from kite_runtime.console import say
 from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS
 from kite_runtime.health import BuildInfoCollector, HealthServer
@@ -46,14 +50,14 @@ def command(
     """Store dead letters in Postgres, each once, until SIGTERM or Ctrl-C.
 
     Kafka and Postgres may go and come. Offsets are committed after the rows: nothing is lost. With
-    --once it ends at the end of the topics; exit code 3 says that it stored something.
+    --once it ends at the end of the topics; exit code 3 means that it stored something.
     """
     settings = settings_of(root, bootstrap)
     kafka, dsn = settings.require_kafka(), settings.require_postgres()
     configure_logs(quiet=once)
     counters = IntakeCounters()
     service = IntakeService(kafka, dsn, topics_of(topic), group=group, once=once, counters=counters)
-    _stop_on_signals(service.stop)
+    stop_on_signals(service.stop)
     if once and port is None:
         service.run()
     else:
@@ -76,19 +80,6 @@ def _registry(counters: IntakeCounters) -> CollectorRegistry:
     PlatformCollector(registry=registry)
     GCCollector(registry=registry)
     return registry
-
-
-def _stop_on_signals(stop: threading.Event) -> None:
-    """The first SIGTERM or Ctrl-C ends it in order; a second one at once."""
-
-    def ask(number: int, frame: FrameType | None) -> None:
-        stop.set()
-        signal.signal(
-            number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
-        )
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, ask)
 
 
 def _report(counters: IntakeCounters, as_json: bool) -> None:

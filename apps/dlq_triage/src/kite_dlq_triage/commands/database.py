@@ -14,7 +14,7 @@ from typing import Annotated, Final
 import typer
 
 from kite_bars_store.database import Connection, connect
-from kite_bars_store.failures import FailureStore, Selection, Status, Summary
+from kite_bars_store.failures import Failure, FailureStore, Selection, Status, Summary
 from kite_contracts.reasons import ReasonCode
 from kite_dlq_triage.commands.options import settings_of, span_of
 from kite_runtime.errors import NotFound, UsageError
@@ -80,17 +80,17 @@ def database(root: Path) -> Iterator[Connection]:
 
 
 def user(who: str | None) -> str:
-    """Who is at work. Raises UsageError when nothing says it."""
+    """Who is at work. Raises UsageError when that is unknown."""
     if who is not None and not who.strip():
         raise UsageError("--who is empty; give a name")
     try:
         return who.strip() if who is not None else getpass.getuser()
     except (OSError, KeyError):
-        raise UsageError("nothing says who you are; give --who NAME") from None
+        raise UsageError("the user name is unknown; give --who NAME") from None
 
 
 def id_of(store: FailureStore, text: str) -> int:
-    """The id that the words of a person mean. Raises UsageError and NotFound."""
+    """The id of a failure named on the command line. Raises UsageError and NotFound."""
     if text.isascii() and text.isdigit() and len(text) <= _BIGINT_DIGITS:
         return int(text)
     place = _PLACE.fullmatch(text)
@@ -100,6 +100,15 @@ def id_of(store: FailureStore, text: str) -> int:
     if not found:
         raise NotFound(f"no failure of {text} is stored; `dlq_triage consume` stores them")
     return found[0]
+
+
+def failure_of(store: FailureStore, text: str) -> Failure:
+    """The failure named on the command line. Raises UsageError and NotFound."""
+    failure_id = id_of(store, text)
+    found = store.failure(failure_id)
+    if found is None:
+        raise NotFound(f"no failure {failure_id} is stored; `dlq_triage groups` shows some")
+    return found
 
 
 def selection(
@@ -154,7 +163,7 @@ def times(since: str | None, until: str | None) -> tuple[datetime | None, dateti
 
 
 def moment(time: datetime) -> str:
-    """A time for a person, in UTC."""
+    """A time for people, in UTC."""
     return time.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 

@@ -78,7 +78,9 @@ note = _deciding(Decision.NOTE, "Add a note to the history of failures.")
 
 
 def assign(
-    to: Annotated[str, typer.Option("--to", metavar="NAME", help="The new assignee; '' for none.")],
+    to: Annotated[
+        str, typer.Option("--to", metavar="NAME", help="The new assignee; '' for no one.")
+    ],
     ids: Ids = None,
     group: Group = None,
     note: Note = "",

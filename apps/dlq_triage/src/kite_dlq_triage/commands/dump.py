@@ -17,9 +17,7 @@ from rich.table import Table
 
 from kite_contracts.reasons import ReasonCode
 from kite_dead_letters.classify import Classifier
-from kite_dead_letters.dump.dump import Dump
-from kite_dead_letters.dump.dump_file import STDOUT, DumpFile
-from kite_dead_letters.dump.summary import Summary
+from kite_dead_letters.dump import STDOUT, Dump, DumpFile, Summary
 from kite_dlq_triage.commands.options import (
     Bootstrap,
     From,
@@ -157,7 +155,7 @@ def _print_table(console: Console, summary: Summary) -> None:
     for code in list(dict.fromkeys(row["reason"] for row in rows))[:_HINTS_MAX]:
         console.print(f"{code}: {ReasonCode(code).action}", soft_wrap=True, markup=False)
     if summary.decoded:
-        console.print(f"{summary.decoded:,} classified by decoding: no header said why")
+        console.print(f"{summary.decoded:,} classified by decoding: no header gives the reason")
     if summary.with_problems:
         console.print(
             f"{summary.with_problems:,} with headers that cannot be read as they should: "
@@ -168,7 +166,9 @@ def _print_table(console: Console, summary: Summary) -> None:
 
 def _check(dump_to: str | None, until: str | None, follow: bool, group: str | None) -> None:
     if follow and dump_to is None:
-        raise UsageError("--follow writes lines as they come: say where, --dump FILE or --dump -")
+        raise UsageError(
+            "--follow writes lines as they come: name the file, --dump FILE or --dump -"
+        )
     if follow and until is not None:
         raise UsageError("--follow has no end: leave out --until, or --follow")
     if group is None or dump_to in (None, STDOUT):
@@ -200,14 +200,14 @@ def _beginning(total: int | None, names: Sequence[str], kafka: KafkaSettings, fo
 
 def _say_stopped(out: DumpFile | None, summary: Summary) -> None:
     if out is None or out.part is None:
-        say("stopped before the end: the summary tells of what was read")
+        say("stopped before the end: the summary covers what was read")
     else:
         say(f"stopped before the end: {summary.lines:,} whole lines are in {out.part}")
 
 
 @contextmanager
 def _progress(total: int | None) -> Iterator[Callable[[int], None]]:
-    """A bar on standard error where a person looks."""
+    """A progress bar on standard error, in a terminal."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

@@ -62,36 +62,12 @@ def command(
         found = store.groups(chosen, limit=limit)
         overview = store.overview()
     if as_json:
-        print(orjson.dumps([group_object(group) for group in found]).decode())
+        print(orjson.dumps(found).decode())
     else:
         if found:
             stdout.print(_table(found))
         say(_summary(found, overview, limit))
     return EXIT_FINDINGS if any(group.open for group in found) else EXIT_DONE
-
-
-def group_object(group: Group) -> dict[str, object]:
-    """One group as machines read it."""
-    return {
-        "fingerprint": group.fingerprint,
-        "reason": group.reason,
-        "message": group.message,
-        "error_path": group.error_path,
-        "origin_topic": group.origin_topic,
-        "contract": group.contract,
-        "topics": group.topics,
-        "first_seen": group.first_seen,
-        "last_seen": group.last_seen,
-        "sample_id": group.sample_id,
-        "last_id": group.last_id,
-        "total": group.total,
-        "open": group.open,
-        "resolved": group.resolved,
-        "ignored": group.ignored,
-        "redriven": group.redriven,
-        "quarantined": group.quarantined,
-        "assignees": group.assignees,
-    }
 
 
 def _table(groups: list[Group]) -> Table:

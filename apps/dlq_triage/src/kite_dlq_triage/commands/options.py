@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import re
+import signal
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Final
 
 import typer
 
-from kite_dlq_triage.settings import TriageSettings, load_settings
+from kite_dlq_triage.settings import TriageSettings
 from kite_kafka_io.spans import Span
 from kite_runtime.errors import UsageError
 
@@ -70,7 +73,7 @@ def topics_of(topics: list[str] | None) -> list[str]:
 
 def settings_of(root: Path, bootstrap: str | None = None) -> TriageSettings:
     """The settings of the files and the environment, ``--bootstrap`` winning."""
-    return load_settings(root, os.environ, bootstrap=bootstrap)
+    return TriageSettings.load(root, os.environ, bootstrap=bootstrap)
 
 
 _NS: Final = 1_000_000_000
@@ -120,3 +123,17 @@ def _place(option: str, text: str | None, now_ns: int) -> tuple[int | None, int 
         when = when.replace(tzinfo=UTC)
     whole = int(when.replace(microsecond=0).timestamp())
     return None, max(0, whole * _NS + when.microsecond * 1000)
+
+
+def stop_on_signals(stop: threading.Event) -> None:
+    """The first SIGTERM or Ctrl-C sets ``stop``, which ends the work in order; a second one ends
+    the program at once."""
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        stop.set()
+        signal.signal(
+            number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+        )
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, ask)

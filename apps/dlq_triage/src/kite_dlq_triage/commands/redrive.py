@@ -1,13 +1,11 @@
-"""``redrive``: sends failures back where they belong, or says what it would do."""
+"""``redrive``: sends failures back where they belong, or shows what it would do."""
 
 from __future__ import annotations
 
-import signal
 import threading
 import time
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
 from typing import Annotated, Any, Final
 
 import orjson
@@ -18,14 +16,12 @@ from kite_bars_store.failures import FailureStore, RedriveLedger, Selection, Sta
 from kite_contracts.topics import load_topics
 from kite_dead_letters.json_lines import to_json
 from kite_dead_letters.redrive import Action, Planner, Redriver, Report, Rules, Step, Targets
-from kite_dead_letters.redrive.corrections import Mender
+from kite_dead_letters.redrive.corrections import Corrector
 from kite_dead_letters.redrive.outbox import Outbox
-from kite_dead_letters.redrive.pace import Pace
 from kite_dead_letters.redrive.plan import ATTEMPTS_MAX, STALE_AFTER_S
 from kite_dead_letters.redrive.transforms import (
     MISSING,
     Transform,
-    TransformInvalid,
     from_settings,
     load_function,
     load_mapping,
@@ -44,12 +40,13 @@ from kite_dlq_triage.commands.database import (
     selection,
     user,
 )
-from kite_dlq_triage.commands.options import Bootstrap, Root, settings_of
+from kite_dlq_triage.commands.options import Bootstrap, Root, settings_of, stop_on_signals
 from kite_kafka_io.registry import open_framing
 from kite_kafka_io.settings import KafkaSettings
 from kite_runtime.console import say, stdout
 from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS, EXIT_INTERRUPTED, UsageError
 from kite_runtime.logs import configure_logs
+from kite_runtime.retry import Pace
 
 RATE: Final = 1_000.0
 
@@ -116,10 +113,10 @@ def command(
     bootstrap: Bootstrap = None,
     root: Root = Path(),
 ) -> int:
-    """Say of each open failure what a redrive would do: where it goes, why it may, what changes.
+    """Show for each open failure what a redrive would do: where it goes, why it may, what changes.
 
     With --yes do it: each is held against today's contract, sent once, and settled. Stopped or
-    killed, run it again: what is in doubt is sent first, under the same ids. Exit code 3 says that
+    killed, run it again: what is in doubt is sent first, under the same ids. Exit code 3 means that
     some were refused or quarantined.
     """
     configure_logs(quiet=True)
@@ -128,14 +125,14 @@ def command(
     kafka = settings.require_kafka() if yes else settings.kafka
     framing = open_framing(kafka) if kafka is not None else None
     planner = Planner(
-        Targets(load_topics(topics_file)), Mender(framing, fix), Rules(attempts, stale_after)
+        Targets(load_topics(topics_file)), Corrector(framing, fix), Rules(attempts, stale_after)
     )
     with database(root) as connection:
         store = FailureStore(connection)
         chosen = selection(
             store, ids, group=group, reason=reason, topic=topic, since=since, until=until
         )
-        if not ids:  # of ids that are settled a person is told so
+        if not ids:  # ids that are settled are shown as skipped
             chosen = replace(chosen, status=Status.OPEN)
         redriver = Redriver(store, RedriveLedger(connection), planner)
         if not yes:
@@ -153,10 +150,7 @@ def _transform(
         return load_function(function)
     if mapping is not None:
         return load_mapping(mapping)
-    try:
-        return from_settings(settings) if settings else None
-    except TransformInvalid as exc:
-        raise UsageError(str(exc)) from exc
+    return from_settings(settings) if settings else None
 
 
 def _preview(redriver: Redriver, chosen: Selection, as_json: bool) -> int:
@@ -182,17 +176,17 @@ def _execute(
     as_json: bool,
 ) -> int:
     stop = threading.Event()
-    _stop_on_signals(stop)
+    stop_on_signals(stop)
     outbox = Outbox(kafka, Pace(rate), stop.wait)
     progress = Progress(redriver.store.count(chosen))
 
-    def heard(step: Step) -> None:
+    def on_step(step: Step) -> None:
         print_step(step, as_json, done=True)
         progress.step()
 
     try:
         report = redriver.execute(
-            chosen, outbox, who, note=note, transform=fix, heard=heard, stopped=stop.is_set
+            chosen, outbox, who, note=note, transform=fix, on_step=on_step, stopped=stop.is_set
         )
     finally:
         outbox.close()
@@ -204,17 +198,6 @@ def _exit_code(report: Report) -> int:
     if report.actions[Action.REFUSE] or report.actions[Action.QUARANTINE]:
         return EXIT_FINDINGS
     return EXIT_DONE
-
-
-def _stop_on_signals(stop: threading.Event) -> None:
-    """The first SIGTERM or Ctrl-C ends it after the record it is at."""
-
-    def ask(number: int, frame: FrameType | None) -> None:
-        stop.set()
-        signal.signal(number, signal.SIG_DFL)
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, ask)
 
 
 CHANGES_SHOWN: Final = 8

@@ -15,9 +15,8 @@ from kite_dead_letters.page import server
 from kite_dead_letters.page.access import TOKEN_LENGTH_MIN, Access, cookie_name, make_token
 from kite_dead_letters.page.app import make_app
 from kite_dead_letters.page.calls import Site
-from kite_dead_letters.page.database import Database
 from kite_dead_letters.page.guard import is_local, names_of
-from kite_dead_letters.page.redriving import Desk
+from kite_dead_letters.page.redriving import Database, Desk
 from kite_dead_letters.page.rendering import Pages
 from kite_dead_letters.page.views import Reader
 from kite_dlq_triage.commands.options import Bootstrap, Root, settings_of
@@ -120,8 +119,8 @@ def _announcement(
 
 
 def _given_token(settings: TriageSettings) -> str:
-    """The token that a person set, '' for none. Raises SettingError; it is never quoted."""
-    token = settings.env.get(TOKEN, "").strip()
+    """The configured token, '' for none. Raises SettingError; it is never quoted."""
+    token = settings.page_token
     if token and len(token) < TOKEN_LENGTH_MIN:
         example = '"$(openssl rand -hex 16)"'
         raise SettingError(TOKEN, f"has fewer than {TOKEN_LENGTH_MIN} characters", example)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -29,12 +30,11 @@ from kite_dead_letters.json_lines import LineMaker, to_json
 from kite_dead_letters.page.views import hex_page, readable, tree_lines
 from kite_dead_letters.records import Decoded
 from kite_dead_letters.stored import NEIGHBOURS, Around, read_around, to_raw
-from kite_dlq_triage.commands.database import Json, One, database, id_of, moment
+from kite_dlq_triage.commands.database import Json, One, database, failure_of, moment
 from kite_dlq_triage.commands.options import Root, settings_of
 from kite_dlq_triage.settings import TriageSettings
 from kite_kafka_io.registry import open_framing
 from kite_runtime.console import stdout
-from kite_runtime.errors import NotFound
 
 ROWS_SHOWN: Final = 32
 RECORDS_SHOWN: Final = 10
@@ -54,10 +54,8 @@ def command(
     settings = settings_of(root)
     with database(root) as connection:
         store = FailureStore(connection)
-        failure_id = id_of(store, failure)
-        found = store.failure(failure_id)
-        if found is None:
-            raise NotFound(f"no failure {failure_id} is stored; `dlq_triage groups` shows some")
+        found = failure_of(store, failure)
+        failure_id = found.failure_id
         around = store.neighbours(failure_id, count=NEIGHBOURS)
         events = store.history(failure_id)
         lines = RedriveLedger(connection).lines(failure_id)
@@ -77,8 +75,8 @@ def command(
             "neighbours": [_neighbour(each) for each in around],
             "topic_neighbours": _topic_neighbours(near, around, classifier),
             "topic_neighbours_problem": near.problem,
-            "history": [event_object(event) for event in events],
-            "redrives": [_line_object(line) for line in lines],
+            "history": [_as_json(event, without="failure_id") for event in events],
+            "redrives": [_as_json(line, without="run_id") for line in lines],
         }
         print(orjson.dumps(document, to_json).decode())
         return 0
@@ -272,7 +270,7 @@ def _topic_neighbours(
                 "failure_id": None if failure is None else failure.failure_id,
                 "offset": raw.offset,
                 "ts_ns": raw.ts_ns,
-                "reason": seen.reason,
+                "reason": seen.failure.reason,
                 "status": None if failure is None else failure.status,
                 "message": seen.message,
             }
@@ -280,32 +278,20 @@ def _topic_neighbours(
     return rows
 
 
-def _line_object(line: LedgerLine) -> dict[str, Any]:
-    return {
-        "redrive_id": line.redrive_id.hex(),
-        "attempt": line.attempt,
-        "kind": line.kind,
-        "target": line.target,
-        "status": line.status,
-        "reserved_at": line.reserved_at,
-        "settled_at": line.settled_at,
-        "who": line.who,
-        "note": line.note,
-        "transform": line.transform,
-        "transform_sha256": None if line.transform_sha256 is None else line.transform_sha256.hex(),
-    }
+def _as_json(found: Event | LedgerLine, *, without: str) -> dict[str, Any]:
+    """Its fields but one, as machines read them."""
+    fields = {name: value for name, value in asdict(found).items() if name != without}
+    return {k: v.hex() if isinstance(v, bytes) else v for k, v in fields.items()}
 
 
 def history(failure: One, as_json: Json = False, root: Root = Path()) -> int:
     """Print every decision about a failure, and every redrive, with who and when."""
     with database(root) as connection:
         store = FailureStore(connection)
-        failure_id = id_of(store, failure)
-        if store.failure(failure_id) is None:
-            raise NotFound(f"no failure {failure_id} is stored; `dlq_triage groups` shows some")
+        failure_id = failure_of(store, failure).failure_id
         events = store.history(failure_id)
     if as_json:
-        print(orjson.dumps([event_object(event) for event in events]).decode())
+        print(orjson.dumps([_as_json(event, without="failure_id") for event in events]).decode())
     elif events:
         stdout.print(event_table(events))
     else:
@@ -319,19 +305,6 @@ def event_table(events: list[Event]) -> Table:
     for column in ("when (UTC)", "who", "what", "note"):
         table.add_column(column, overflow="fold")
     for event in events:
-        what = event.kind if event.assignee is None else f"assign to {event.assignee or 'nobody'}"
+        what = event.kind if event.assignee is None else f"assign to {event.assignee or 'no one'}"
         table.add_row(moment(event.decided_at), event.who, what, event.note)
     return table
-
-
-def event_object(event: Event) -> dict[str, object]:
-    """One event as machines read it."""
-    return {
-        "event_id": event.event_id,
-        "kind": event.kind,
-        "who": event.who,
-        "note": event.note,
-        "assignee": event.assignee,
-        "redrive_id": None if event.redrive_id is None else event.redrive_id.hex(),
-        "decided_at": event.decided_at,
-    }

@@ -1,1 +1,1 @@
-"""One module a command; each is the edge between the command line and `kite_bar_history`."""
+"""One module a command: options, one call, print."""

@@ -24,7 +24,7 @@ from kite_bars_store.stores import Stores
 from kite_broker_zerodha.auth import read_token
 from kite_broker_zerodha.errors import CredentialsError
 from kite_contracts.sessions import IST
-from kite_hist_merge.settings import Settings, load_settings
+from kite_hist_merge.settings import Settings
 from kite_runtime.console import say, stderr, stdout
 from kite_runtime.errors import Interrupted
 
@@ -165,7 +165,7 @@ Intervals = Annotated[
 
 def settings_of(root: Path) -> Settings:
     """The settings of this process. Raises ConfigurationError."""
-    return load_settings(root, os.environ)
+    return Settings.load(root, os.environ)
 
 
 def open_stores(settings: Settings) -> AbstractContextManager[Stores]:

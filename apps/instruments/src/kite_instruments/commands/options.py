@@ -14,7 +14,7 @@ import typer
 from kite_bars_store.database import connect
 from kite_bars_store.instruments import InstrumentStore
 from kite_contracts.sessions import IST
-from kite_instruments.settings import Settings, load_settings
+from kite_instruments.settings import Settings
 
 
 def a_date(text: str) -> date:
@@ -56,7 +56,7 @@ AsOf = Annotated[
 
 def settings_of(root: Path) -> Settings:
     """The settings of this process. Raises ConfigurationError."""
-    return load_settings(root, os.environ)
+    return Settings.load(root, os.environ)
 
 
 @contextmanager

@@ -12,18 +12,20 @@ from typing import Annotated, Final
 
 import typer
 from rich.live import Live
+from rich.table import Table
 
 from kite_kafka_io.mock_broker import MockBroker
 from kite_kafka_io.registry import open_framing
 from kite_kafka_io.settings import KafkaSettings
 from kite_live_feed.bridge import Bridge, warm_up
+from kite_live_feed.counters import Counters
+from kite_live_feed.proof.ledger import Ledger
 from kite_live_feed.rehearsal.demo import DemoOptions, run_demo
 from kite_live_feed.topics import Topics
-from kite_runtime.console import say, stderr
+from kite_runtime.console import say, stderr, stdout
 from kite_runtime.errors import UsageError
 from kite_runtime.logs import configure_logs
-from kite_ws_bridge.commands.options import Faults, Rate, Seed, fault_script, settings_of
-from kite_ws_bridge.console import live_table, report_ledger
+from kite_simulator.cli import Faults, Rate, Seed, fault_script
 
 MOCK_TICKS_MAX: Final = 60_000
 """The embedded broker drops what is older than 5 MiB a partition: a larger demo would not balance,
@@ -82,7 +84,7 @@ def command(
 def _kafka(stack: ExitStack, bootstrap: str | None, topics: Topics, ticks: int) -> KafkaSettings:
     if bootstrap is not None:
         say(f"Kafka at {bootstrap}")
-        return settings_of({"KAFKA_BOOTSTRAP": bootstrap})
+        return KafkaSettings.from_env({}, bootstrap=bootstrap)
     if ticks > MOCK_TICKS_MAX:
         raise UsageError(
             f"--ticks {ticks} is more than the broker inside this process keeps "
@@ -122,3 +124,50 @@ def _view(stack: ExitStack, live: bool) -> Callable[[Bridge], None]:
             )
 
     return tell
+
+
+def live_table(counters: Counters, seconds: float) -> Table:
+    """The running bridge in numbers."""
+    table = Table(title=f"ws_bridge, {seconds:.0f} s", title_justify="left")
+    table.add_column("what")
+    table.add_column("count", justify="right")
+    rate = counters.ticks_acked / seconds if seconds else 0.0
+    for name, value in (
+        ("connections up", f"{counters.shards_connected}"),
+        ("frames journaled", f"{counters.frames_journaled:,}"),
+        ("packets journaled", f"{counters.packets_journaled:,}"),
+        ("ticks acknowledged by Kafka", f"{counters.ticks_acked:,}"),
+        ("ticks a second", f"{rate:,.0f}"),
+        ("dead letters", f"{counters.dead_acked:,}"),
+        ("gaps opened / closed", f"{counters.gaps_opened} / {counters.gaps_closed}"),
+        ("records in flight", f"{counters.in_flight:,}"),
+        ("frame to acknowledgement", f"{counters.last_ack_latency_ns / 1e6:.1f} ms"),
+    ):
+        table.add_row(name, value)
+    return table
+
+
+def ledger_table(title: str, ledger: Ledger) -> Table:
+    """The ledger as people read it."""
+    table = Table(title=title, title_justify="left")
+    table.add_column("ledger")
+    table.add_column("count", justify="right")
+    for name, count in ledger.lines():
+        table.add_row(name, f"{count:,}")
+    for reason, count in sorted(ledger.read_back.reasons.items()):
+        table.add_row(f"  dead letters: {reason}", f"{count:,}")
+    for kind, count in sorted(ledger.read_back.events.items()):
+        table.add_row(f"  feed events: {kind}", f"{count:,}")
+    return table
+
+
+def report_ledger(title: str, ledger: Ledger) -> int:
+    """Print the ledger and the verdict; 0 when it balances, else 1."""
+    stdout.print(ledger_table(title, ledger))
+    if ledger.balanced:
+        stdout.print("The ledger balances: lost = duplicated = reordered = 0.")
+        return 0
+    stdout.print("The ledger does NOT balance:")
+    for problem in ledger.problems() or ["nothing was sent"]:
+        stdout.print(f"  - {problem}", markup=False)
+    return 1

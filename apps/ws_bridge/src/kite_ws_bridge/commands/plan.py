@@ -14,7 +14,7 @@ from kite_broker_zerodha.subscriptions import describe
 from kite_live_feed.shards import SHARDS_MAX
 from kite_runtime.console import stdout
 from kite_ws_bridge.commands.options import Root
-from kite_ws_bridge.settings import load_settings
+from kite_ws_bridge.settings import BridgeSettings
 from kite_ws_bridge.subscription_watch import SubscriptionWatch
 
 
@@ -48,7 +48,7 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> int:
     """Show which connection carries how many instruments in which modes. Nothing is sent."""
-    settings = load_settings(root, os.environ)
+    settings = BridgeSettings.load(root, os.environ)
     files = tuple(universe) if universe else settings.universe_files
     source = tokens or settings.tokens_file
     count = shards or (settings.shards.shards if settings.shards else None)

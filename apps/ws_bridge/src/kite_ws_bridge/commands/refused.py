@@ -25,7 +25,7 @@ from kite_runtime.console import say, stdout
 from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS, ConfigurationError
 from kite_runtime.logs import configure_logs
 from kite_ws_bridge.commands.options import Bootstrap, Root
-from kite_ws_bridge.settings import load_settings
+from kite_ws_bridge.settings import BridgeSettings
 
 DEADLINE_S: Final = 30.0
 WINDOW: Final = 1_000
@@ -54,8 +54,7 @@ def command(
     stopped. A record that was sent before the command was interrupted is sent again.
     """
     configure_logs(quiet=True)
-    given = {} if bootstrap is None else {"KAFKA_BOOTSTRAP": bootstrap}
-    settings = load_settings(root, {**os.environ, **given})
+    settings = BridgeSettings.load(root, os.environ, bootstrap=bootstrap)
     store = RefusedStore(journal_dir or settings.journal_dir)
     found = [_describe(path) for path in store.files()]
     sent = 0
@@ -130,7 +129,7 @@ def _produce(producer: RecordProducer, record: RefusedRecord) -> Delivery:
 
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
-    """Nobody else sends this file meanwhile. Raises ConfigurationError."""
+    """No other process sends this file meanwhile. Raises ConfigurationError."""
     with path.open("rb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -51,7 +51,7 @@ def command(
     """
     configure_logs(quiet=True)
     for path in files:
-        next(read_file(path), None)  # a wrong file is said before anything is sent
+        next(read_file(path), None)  # a wrong file is reported before anything is sent
     kafka = kafka_settings(bootstrap, root)
     topics = Topics(ticks=topic)
     if topic.endswith((".dlq", "_dlq")):
@@ -77,7 +77,7 @@ def _publish(
 ) -> int:
     reader = ReplayReader(files, speed, SystemClock())
     pump = make_pump(reader, ReplayCursor(), kafka, framing, topics, counters)
-    told_s = progress_s = time.monotonic()
+    shown_s = progress_s = time.monotonic()
     acked = 0
     while not (reader.finished and pump.idle):
         if not pump.step():
@@ -91,8 +91,8 @@ def _publish(
                 f"Kafka at {kafka.bootstrap} has acknowledged nothing for {UNACKED_S:.0f} s; "
                 "run the same replay again when it answers (consumers drop the repeats)"
             )
-        if now_s - told_s > PROGRESS_S:
-            told_s = now_s
+        if now_s - shown_s > PROGRESS_S:
+            shown_s = now_s
             say(f"{reader.frames:,} frames read, {acked:,} ticks acknowledged")
     pump.close()
     return reader.frames

@@ -28,7 +28,7 @@ from kite_runtime.errors import EXIT_FINDINGS, EXIT_TRY_LATER
 from kite_runtime.logs import configure_logs
 from kite_ws_bridge.commands.options import Bootstrap, Root
 from kite_ws_bridge.service import Outcome, serve
-from kite_ws_bridge.settings import load_settings
+from kite_ws_bridge.settings import BridgeSettings
 from kite_ws_bridge.subscription_watch import SubscriptionWatch
 
 _SECRETS: Final = ("KITE_API_KEY", "KITE_API_SECRET", "KITE_ACCESS_TOKEN")
@@ -91,10 +91,18 @@ def command(
 
     Needs Kite credentials (.env, the environment or token.json), a Kafka with the topics, and
     configs/tokens.csv. Try `demo` or `smoke` without credentials. After SIGTERM it publishes what
-    is journaled, for WS_BRIDGE_DRAIN at most; exit code 75 says that some is left in the journal.
+    is journaled, for WS_BRIDGE_DRAIN at most; with exit code 75 some is left in the journal.
     """
-    given = _given(bootstrap, endpoint, port, tokens, shards, shard_group)
-    settings = load_settings(root, {**os.environ, **given})
+    settings = BridgeSettings.load(
+        root,
+        os.environ,
+        bootstrap=bootstrap,
+        endpoint=endpoint,
+        port=port,
+        tokens_file=None if tokens is None else tokens.resolve(),
+        shard_count=shards,
+        shard_group=shard_group,
+    )
     credentials = settings.require_credentials()
     kafka = settings.require_kafka()
     setup = settings.shards
@@ -124,26 +132,6 @@ def command(
     return _report(outcome, settings.journal_dir)
 
 
-def _given(
-    bootstrap: str | None,
-    endpoint: str | None,
-    port: int | None,
-    tokens: Path | None,
-    shards: int | None,
-    shard_group: str | None,
-) -> dict[str, str]:
-    """The options as the variables that they stand for."""
-    options = {
-        "KAFKA_BOOTSTRAP": bootstrap,
-        "KITE_WS_URL": endpoint,
-        "WS_BRIDGE_PORT": None if port is None else str(port),
-        "WS_BRIDGE_TOKENS": None if tokens is None else str(tokens.resolve()),
-        "WS_BRIDGE_SHARDS": None if shards is None else str(shards),
-        "WS_BRIDGE_SHARD_GROUP": shard_group,
-    }
-    return {name: value for name, value in options.items() if value is not None}
-
-
 def _check_kafka(
     kafka: KafkaSettings, topics: Topics, shards: int | None, store_and_forward: bool
 ) -> dict[str, str]:
@@ -168,7 +156,7 @@ def _check_kafka(
 
 def _is_open(root: Path) -> IsOpen:
     if not (root / SESSIONS).exists():
-        say(f"{root / SESSIONS} is not there: the session hours are those of the delivered file")
+        say(f"{root / SESSIONS} is not there: using the session hours of the packaged file")
     return load_market_hours(root)
 
 

@@ -16,8 +16,9 @@ from kite_live_feed.topics import Topics
 from kite_runtime.console import say, stderr, stdout
 from kite_runtime.errors import EXIT_FAILED, UsageError
 from kite_runtime.logs import configure_logs
-from kite_ws_bridge.commands.options import Bootstrap, Root, Seed, fault_script, kafka_settings
-from kite_ws_bridge.console import report_ledger
+from kite_simulator.cli import Seed, fault_script
+from kite_ws_bridge.commands.demo import report_ledger
+from kite_ws_bridge.commands.options import Bootstrap, Root, kafka_settings
 
 
 def command(

@@ -1,4 +1,4 @@
-"""``status``: a running bridge, read from its own pages and told to a person."""
+"""``status``: a running bridge, as its own page shows it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from http.client import HTTPException
 from math import inf
@@ -18,7 +16,6 @@ from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 
 import typer
-from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.table import Table
@@ -27,56 +24,18 @@ from rich.text import Text
 from kite_runtime.console import stdout
 from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS, TryAgainLater, UsageError
 from kite_ws_bridge.commands.options import Root
-from kite_ws_bridge.settings import load_settings
+from kite_ws_bridge.settings import BridgeSettings
 
 TIMEOUT_S: Final = 5.0
 MIB: Final = 1024 * 1024
-PREFIX: Final = "ws_bridge_"
-ACK_HISTOGRAM: Final = "frame_ack_seconds_bucket"
 COUNTS: Final = (
     *("frames_received", "packets_journaled", "ticks_acked", "dead_acked", "events_acked"),
     *("frames_lost", "journal_damage", "producer_restarts", "reconnects"),
     *("side_refusals", "gaps_opened", "gaps_closed"),
 )
 
-Labels = tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True)
-class Scrape:
-    """One reading of ``/metrics``: (name without prefix, labels) → value."""
-
-    samples: dict[tuple[str, Labels], float]
-
-    @classmethod
-    def parse(cls, text: str) -> Scrape:
-        """Read Prometheus's text form. Raises ValueError where it is none."""
-        samples = {
-            (sample.name.removeprefix(PREFIX), tuple(sorted(sample.labels.items()))): sample.value
-            for family in text_string_to_metric_families(text)
-            for sample in family.samples
-            if sample.name.startswith(PREFIX)
-        }
-        if not samples:
-            raise ValueError("no metric of ws_bridge")
-        return cls(samples)
-
-    def value(self, name: str, **labels: str) -> float:
-        """One sample; 0 where the bridge does not tell it (an older one may not)."""
-        return self.samples.get((name, tuple(sorted(labels.items()))), 0.0)
-
-    def total(self, name: str) -> int:
-        """A counter without labels."""
-        return int(self.value(f"{name}_total"))
-
-    def by(self, name: str, label: str) -> dict[str, float]:
-        """The samples of a name by one label, in the order of the label."""
-        found = {
-            dict(labels)[label]: value
-            for (each, labels), value in self.samples.items()
-            if each == name and label in dict(labels)
-        }
-        return dict(sorted(found.items()))
+Metrics = dict[str, Any]
+"""Name → value as ``kite_live_feed.metrics`` makes them."""
 
 
 @dataclass(frozen=True)
@@ -144,9 +103,7 @@ def command(
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    watch: Annotated[
-        bool, typer.Option("--watch", help="Show it anew all the time, until Ctrl-C.")
-    ] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Refresh it until Ctrl-C.")] = False,
     interval: Annotated[
         float,
         typer.Option(
@@ -157,62 +114,50 @@ def command(
 ) -> int:
     """Show what a running bridge does: connections, rates, journal, gaps, dead letters, latency.
 
-    Exit code 0 when it is ready, 3 when something is wrong (it says what), 75 when no bridge
+    Exit code 0 when it is ready, 3 when something is wrong (it shows what), 75 when no bridge
     answers.
     """
-    site = _Site(_address(url, root))
-    before, began_s = site.scrape(), time.monotonic()
+    address = _address(url, root)
+    before, began_s = _read(address)["metrics"], time.monotonic()
     pause = threading.Event()
-    if not watch:
+
+    def measure() -> Status:
+        nonlocal before, began_s
         pause.wait(interval)
-        return _print(site.status(before, time.monotonic() - began_s), as_json)
+        now, now_s = _read(address), time.monotonic()
+        status = make_status(address, now, before, now_s - began_s, time.time())
+        before, began_s = now["metrics"], now_s
+        return status
+
+    if not watch:
+        return _print(measure(), as_json)
     with Live(console=stdout, auto_refresh=False, transient=False) as live:
         while True:
-            pause.wait(interval)
-            now_s = time.monotonic()
-            status = site.status(before, now_s - began_s)
-            before, began_s = site.last, now_s
+            status = measure()
             if as_json:
                 print(json.dumps(status.to_dict()), flush=True)
             else:
                 live.update(render(status), refresh=True)
 
 
-class _Site:
-    """A bridge's pages."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self.last = Scrape({})
-
-    def scrape(self) -> Scrape:
-        """Raises TryAgainLater and UsageError."""
-        text = self._get("/metrics")
-        try:
-            self.last = Scrape.parse(text)
-        except ValueError as error:
-            raise UsageError(
-                f"{self.url} is not the metrics address of a ws_bridge; "
-                "give --url http://HOST:PORT, the port of WS_BRIDGE_PORT"
-            ) from error
-        return self.last
-
-    def status(self, before: Scrape, interval_s: float) -> Status:
-        problems = [line for line in self._get("/readyz").splitlines() if line != "ready"]
-        return make_status(self.url, problems, before, self.scrape(), interval_s, time.time())
-
-    def _get(self, path: str) -> str:
-        try:
-            with _OPENER.open(self.url + path, timeout=TIMEOUT_S) as answer:
-                body: bytes = answer.read()
-        except urllib.error.HTTPError as error:
-            body = error.read()  # /readyz tells its reasons with a 503
-        except (OSError, HTTPException) as error:
-            raise TryAgainLater(
-                f"no bridge answers at {self.url}: start it with `ws_bridge run`, "
-                "or name another with --url"
-            ) from error
-        return body.decode("utf-8", errors="replace")
+def _read(url: str) -> dict[str, Any]:
+    """The page ``/status``. Raises TryAgainLater and UsageError."""
+    try:
+        with _OPENER.open(f"{url}/status", timeout=TIMEOUT_S) as answer:
+            found = json.loads(answer.read())
+        if "metrics" not in found:
+            raise ValueError("another program's page")
+    except (urllib.error.HTTPError, ValueError, TypeError) as error:
+        raise UsageError(
+            f"{url} is not the metrics address of a ws_bridge of this release; "
+            "give --url http://HOST:PORT, the port of WS_BRIDGE_PORT"
+        ) from error
+    except (OSError, HTTPException) as error:
+        raise TryAgainLater(
+            f"no bridge answers at {url}: start it with `ws_bridge run`, "
+            "or name another with --url"
+        ) from error
+    return dict(found)
 
 
 # The bridge is on this machine or a neighbour; a proxy of the environment would be in the way.
@@ -221,7 +166,7 @@ _OPENER: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 def _address(url: str | None, root: Path) -> str:
     if url is None:
-        return f"http://127.0.0.1:{load_settings(root, os.environ).port}"
+        return f"http://127.0.0.1:{BridgeSettings.load(root, os.environ).port}"
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.netloc:
         raise UsageError(f"--url {url} is no address, for example --url http://127.0.0.1:9464")
@@ -237,45 +182,45 @@ def _print(status: Status, as_json: bool) -> int:
 
 
 def make_status(
-    url: str, problems: Iterable[str], before: Scrape, now: Scrape, interval_s: float, now_s: float
+    url: str, page: dict[str, Any], before: Metrics, interval_s: float, now_s: float
 ) -> Status:
-    """The facts of two readings of the same process, ``interval_s`` seconds apart.
+    """The facts of the page ``/status``, and the rates since ``before``, ``interval_s`` earlier.
 
-    ``now_s`` is the time of the second one, in seconds since the epoch.
+    ``now_s`` is the time of the page, in seconds since the epoch.
     """
-    found = list(problems)
+    problems, now = list(page["problems"]), page["metrics"]
 
     def rate(name: str) -> float:
         # A bridge that restarted in between begins at 0 again.
-        return max(0, now.total(name) - before.total(name)) / interval_s if interval_s else 0.0
+        return max(0, now[name] - before[name]) / interval_s if interval_s else 0.0
 
     return Status(
         url=url,
-        ready=not found,
-        problems=found,
-        uptime_s=max(0.0, now_s - now.value("start_time_seconds")),
+        ready=not problems,
+        problems=problems,
+        uptime_s=max(0.0, now_s - now["start_time_seconds"]),
         interval_s=interval_s,
         ticks_per_s=rate("packets_journaled"),
         acked_per_s=rate("ticks_acked"),
         connections=_connections(now),
-        counts={name: now.total(name) for name in COUNTS},
-        backlog_bytes=int(now.value("journal_backlog_bytes")),
-        backlog_age_s=now.value("journal_backlog_age_seconds"),
-        room_bytes=int(now.value("journal_room_bytes")),
-        journal_full=bool(now.value("journal_full")),
-        in_flight=int(now.value("in_flight")),
-        auth_expired=bool(now.value("auth_expired")),
-        last_ack_s=now.value("ack_latency_seconds"),
-        ack_p99_s=quantile(now.by(ACK_HISTOGRAM, "le"), 0.99),
-        gaps_open=_whole(now.by("gaps_open", "cause")),
-        dead_letters=_whole(now.by("dead_letters_total", "reason")),
-        refused=_whole(now.by("records_refused_total", "topic")),
-        dead_letter_alarm=bool(now.value("dead_letter_alarm")),
-        dead_letter_share=now.value("dead_letter_share"),
-        group_size=int(now.value("group_size")),
-        group_shards=tuple(sorted(map(int, now.by("group_shard", "shard")))),
-        group_uncarried=int(now.value("group_uncarried")),
-        rebalances=now.total("rebalances"),
+        counts={name: now[name] for name in COUNTS},
+        backlog_bytes=now["journal_backlog_bytes"],
+        backlog_age_s=now["journal_backlog_age_seconds"],
+        room_bytes=now["journal_room_bytes"],
+        journal_full=now["journal_full"],
+        in_flight=now["in_flight"],
+        auth_expired=now["auth_expired"],
+        last_ack_s=now["ack_latency_seconds"],
+        ack_p99_s=quantile(now["frame_ack_seconds"]["buckets"], 0.99),
+        gaps_open=now["gaps_open"],
+        dead_letters=now["dead_letters"],
+        refused=now["records_refused"],
+        dead_letter_alarm=now["dead_letter_alarm"],
+        dead_letter_share=now["dead_letter_share"],
+        group_size=now["group_size"],
+        group_shards=tuple(map(int, now["group_shard"])),
+        group_uncarried=now["group_uncarried"],
+        rebalances=now["rebalances"],
     )
 
 
@@ -288,27 +233,17 @@ def quantile(buckets: dict[str, float], share: float) -> float | None:
     return next(bound for bound, count in counted if count >= wanted)
 
 
-def _connections(now: Scrape) -> list[Connection]:
-    states: dict[str, str] = {}
-    for (name, labels), value in now.samples.items():
-        if name == "shard_state" and value:
-            told = dict(labels)
-            states[told["shard"]] = told["state"]
-    silence = now.by("shard_silence_seconds", "shard")
+def _connections(now: Metrics) -> list[Connection]:
     return [
         Connection(
             int(shard),
-            state,
-            int(now.value("shard_instruments", shard=shard)),
-            int(now.value("connect_attempts_total", shard=shard)),
-            silence.get(shard),
+            next(state for state, is_in in states.items() if is_in),
+            now["shard_instruments"][shard],
+            now["connect_attempts"][shard],
+            now["shard_silence_seconds"].get(shard),
         )
-        for shard, state in sorted(states.items(), key=lambda item: int(item[0]))
+        for shard, states in now["shard_state"].items()
     ]
-
-
-def _whole(values: dict[str, float]) -> dict[str, int]:
-    return dict(Counter({name: int(value) for name, value in values.items() if value}))
 
 
 def render(status: Status) -> RenderableType:
@@ -359,14 +294,14 @@ def _facts(status: Status) -> Table:
 def _token(status: Status) -> str:
     if not status.auth_expired:
         return "accepted"
-    told = (each.partition(": ")[2] for each in status.problems if "auth_expired" in each)
-    return ": ".join(["REFUSED", *filter(None, list(told)[:1])])
+    reasons = (each.partition(": ")[2] for each in status.problems if "auth_expired" in each)
+    return ": ".join(["REFUSED", *filter(None, list(reasons)[:1])])
 
 
 def _shards(status: Status) -> str:
     held = ", ".join(map(str, status.group_shards)) or "none"
-    lack = f", {status.group_uncarried} MORE WITHOUT A CONNECTION" * bool(status.group_uncarried)
-    return f"{held} of {status.group_size}{lack}; {status.rebalances:,} changes"
+    missing = f", {status.group_uncarried} MORE WITHOUT A CONNECTION" * bool(status.group_uncarried)
+    return f"{held} of {status.group_size}{missing}; {status.rebalances:,} changes"
 
 
 def _pairs(counts: dict[str, int]) -> str:

@@ -44,7 +44,9 @@ def command(
     until_end: Annotated[
         bool, typer.Option("--until-end", help="Stop where the topic ends now.")
     ] = False,
-    count: Annotated[int, typer.Option("--count", min=0, help="Stop after so many; 0 never.")] = 0,
+    count: Annotated[
+        int, typer.Option("--count", min=0, help="Stop after this many; 0 never.")
+    ] = 0,
     bootstrap: Bootstrap = None,
     root: Root = Path(),
 ) -> int:

@@ -22,8 +22,7 @@ from kite_broker_zerodha.rest.limits import CallKind, Pace
 from kite_broker_zerodha.rest.retries import Retries, surely_undone, worth_another_try
 from kite_broker_zerodha.rest.transport import KiteHttp, checked_root
 from kite_broker_zerodha.spans import DAYS_A_CALL
-from kite_runtime.redaction import redact
-from kite_runtime.secrets import Secret
+from kite_runtime.secrets import Secret, redact
 
 KITE_ROOT: Final = "https://api.kite.trade"
 LTP_KEYS_MAX: Final = 1000

@@ -17,7 +17,7 @@ from requests import exceptions as failures
 
 from kite_broker_zerodha.errors import BadAnswer, EndpointError, KiteUnavailable
 from kite_broker_zerodha.rest.answers import Answer, Hide, error_of, too_large, unpacked
-from kite_runtime.redaction import redacting_logger
+from kite_runtime.secrets import redacting_logger
 
 CSV_BYTES_MAX: Final = 64 << 20
 """Unpacked; the master of all exchanges is 10 to 12 MB."""

@@ -9,7 +9,7 @@ from typing import Final
 from kite_broker_zerodha.session.events import GapCause
 from kite_broker_zerodha.session.liveness import IsOpen, always_open
 from kite_broker_zerodha.session.messages import CHUNK_TOKENS
-from kite_runtime.backoff import Backoff
+from kite_runtime.retry import Backoff
 
 KITE_ENDPOINT: Final = "wss://ws.kite.trade"
 

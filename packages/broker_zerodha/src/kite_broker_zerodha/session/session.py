@@ -44,7 +44,7 @@ from kite_broker_zerodha.session.transport import (
 )
 from kite_broker_zerodha.subscriptions import ShardPlan, diff_shard
 from kite_runtime.clock import Clock, SystemClock
-from kite_runtime.redaction import redact
+from kite_runtime.secrets import redact
 
 CLOCK_JUMP_NS: Final = 1_000_000_000
 """Wall and monotonic clock apart by more than this between two looks: the clock was set."""

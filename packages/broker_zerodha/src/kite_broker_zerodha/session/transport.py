@@ -21,7 +21,7 @@ from kite_broker_zerodha.session.credentials import Credentials
 from kite_broker_zerodha.session.messages import connect_url
 from kite_broker_zerodha.session.options import SessionOptions
 from kite_runtime.clock import Clock
-from kite_runtime.redaction import redact, redacting_logger
+from kite_runtime.secrets import redact, redacting_logger
 
 ABNORMAL_CLOSURE: Final = 1006
 """RFC 6455: the connection ended without a closing handshake."""

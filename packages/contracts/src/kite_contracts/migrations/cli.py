@@ -13,8 +13,8 @@ import typer
 from kite_contracts.errors import UnknownRevisionError
 from kite_contracts.migrations import chain, runner
 from kite_runtime.command_line import make_app, run
-from kite_runtime.env_files import read_env
 from kite_runtime.errors import ConfigurationError
+from kite_runtime.settings import read_env
 
 PROGRAM: Final = "migrate"
 VARIABLE: Final = "POSTGRES_DSN"

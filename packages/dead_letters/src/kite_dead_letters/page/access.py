@@ -89,6 +89,6 @@ class Access:
 
 
 def _same(right: str, given: str) -> bool:
-    """Whether they are equal; how long it takes tells nothing of where they differ."""
+    """Whether they are equal; the time does not depend on where they differ."""
     both = (hashlib.sha256(each.encode(errors="replace")).digest() for each in (right, given))
     return hmac.compare_digest(*both)

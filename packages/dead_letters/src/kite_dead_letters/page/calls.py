@@ -16,7 +16,6 @@ from starlette.responses import RedirectResponse, Response
 
 from kite_bars_store.errors import StoreError, TryAgain
 from kite_dead_letters.page.access import Access, Session
-from kite_dead_letters.page.database import Database
 from kite_dead_letters.page.errors import (
     BadRequest,
     ForeignForm,
@@ -26,7 +25,7 @@ from kite_dead_letters.page.errors import (
     PageRefusal,
 )
 from kite_dead_letters.page.guard import BODY_BYTES_MAX
-from kite_dead_letters.page.redriving import Desk
+from kite_dead_letters.page.redriving import Database, Desk
 from kite_dead_letters.page.rendering import Pages
 from kite_dead_letters.page.views import Reader
 
@@ -40,7 +39,7 @@ SEE_OTHER: Final = 303
 class Site:
     """Everything that the answers are made from. ``desk`` does the redrives.
 
-    ``open_to_read``: reading needs no token, because nobody but this machine gets here.
+    ``open_to_read``: reading needs no token, because only this machine gets here.
     """
 
     database: Database

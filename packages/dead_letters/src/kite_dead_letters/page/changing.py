@@ -95,8 +95,8 @@ def decide(call: Call) -> Response:
         done = store.decide(chosen, decision, who, note, assignee=assignee)
     changed = f"{done.changed:,} {_DONE[decision]}"
     if decision is Decision.ASSIGN:
-        changed += f" to {assignee}" if assignee else " to nobody"
-    same = f"; {done.unchanged:,} stood so already" if done.unchanged else ""
+        changed += f" to {assignee}" if assignee else " to no one"
+    same = f"; {done.unchanged:,} unchanged" if done.unchanged else ""
     return call.done(back, f"{changed}{same}.")
 
 
@@ -176,7 +176,7 @@ def _who_and_note(call: Call) -> tuple[str, str]:
     """Who decides, which the session remembers, and the note. Raises BadRequest."""
     who, note = call.form.get("who", "").strip(), call.form.get("note", "").strip()
     if not 0 < len(who) <= WHO_CHARS_MAX:
-        raise BadRequest(f"say who decides, in up to {WHO_CHARS_MAX} characters")
+        raise BadRequest(f"name who decides, in up to {WHO_CHARS_MAX} characters")
     if len(note) > NOTE_CHARS_MAX:
         raise BadRequest(f"a note may have {NOTE_CHARS_MAX} characters")
     call.member().who = who

@@ -1,4 +1,4 @@
-"""What the page refuses, with the HTTP status that says so.
+"""What the page refuses, with its HTTP status.
 
 PageRefusal                      a sentence for the person at the browser
 ├── BadRequest             400       a filter or a form that makes no sense
@@ -44,7 +44,7 @@ class NotThere(PageRefusal):
 
 
 class Changed(PageRefusal):
-    """In between, somebody changed what the decision was about."""
+    """What the decision was about has changed in between."""
 
     status = 409
 

@@ -54,7 +54,7 @@ def group(call: Call) -> Response:
         found = group_of(store, call.request.path_params["fingerprint"])
         status = status_of(call.query.get("status", ""))
         chosen = Selection(fingerprint=found.fingerprint, status=status)
-        # The group's counts tell that there is none; the database would read all to find out.
+        # By the group's counts there is none; the database would read all to find out.
         none = status is not None and not getattr(found, status)
         shown, before = ([], None) if none else _latest(call, store, chosen)
         history = store.history(found.sample_id)

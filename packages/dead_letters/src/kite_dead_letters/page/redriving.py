@@ -1,7 +1,8 @@
-"""Redrives from the page: what would be done, and doing exactly that."""
+"""The database behind the page, and redrives: what would be done, and doing exactly that."""
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -9,19 +10,56 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
 
-from kite_bars_store.database import Connection
+from kite_bars_store.database import Connection, connect
+from kite_bars_store.errors import DatabaseBusy
 from kite_bars_store.failures import FailureStore, RedriveLedger, Selection
 from kite_contracts.topics import load_topics
-from kite_dead_letters.page.database import Database
 from kite_dead_letters.page.errors import NotPossibleHere
 from kite_dead_letters.redrive import Action, Planner, Redriver, Report, Step, Targets
-from kite_dead_letters.redrive.corrections import Mender
+from kite_dead_letters.redrive.corrections import Corrector
 from kite_dead_letters.redrive.outbox import Outbox
-from kite_dead_letters.redrive.pace import Pace
 from kite_kafka_io.errors import KafkaIoError
 from kite_kafka_io.framing import Framing
 from kite_kafka_io.settings import KafkaSettings
 from kite_runtime.errors import TryAgainLater
+from kite_runtime.retry import Pace
+
+CONNECTIONS_MAX: Final = 8
+WAIT_S: Final = 20.0
+CONNECT_TIMEOUT_S: Final = 5
+
+
+class Database:
+    """The store of dead letters at ``dsn``. A connection for each request, few at a time: a page
+    that is left open holds none. Thread-safe."""
+
+    def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
+        self._room = threading.BoundedSemaphore(CONNECTIONS_MAX)
+
+    @contextlib.contextmanager
+    def connection(self) -> Iterator[Connection]:
+        """A connection until the end of the block. Raises TryAgain and NotConfigured."""
+        if not self._room.acquire(timeout=WAIT_S):
+            raise DatabaseBusy("Too many people look at this page at once; try again.")
+        try:
+            with contextlib.closing(
+                connect(
+                    self._dsn,
+                    application_name="dlq_triage serve",
+                    connect_timeout_s=CONNECT_TIMEOUT_S,
+                )
+            ) as opened:
+                yield opened
+        finally:
+            self._room.release()
+
+    @contextlib.contextmanager
+    def failures(self) -> Iterator[FailureStore]:
+        """The store, over a connection of its own. Raises TryAgain and NotConfigured."""
+        with self.connection() as opened:
+            yield FailureStore(opened)
+
 
 RECORDS_MAX: Final = 1000
 """Records of one dry run or redrive: a person at a browser waits for it."""
@@ -98,7 +136,7 @@ class Desk:
             outbox.close()
 
     def _redriver(self, opened: Connection) -> Redriver:
-        planner = Planner(self.targets, Mender(self.framing))
+        planner = Planner(self.targets, Corrector(self.framing))
         return Redriver(FailureStore(opened), RedriveLedger(opened), planner)
 
 

@@ -1,4 +1,4 @@
-"""Serves the page until somebody ends it."""
+"""Serves the page until it is stopped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A decoded record as lines, one a field, the field at fault marked (pure)."""
+"""Stored failures for people: decoded, as a tree with the field at fault marked, and as bytes."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""Sends dead letters back where they belong, once each, or says why not.
+"""Sends dead letters back where they belong, once each, or gives the reason why not.
 
-Pure: ``targets`` (where to), ``transforms`` and ``pointers`` (a known fix), ``mending`` (is it good
-now), ``plan`` (all of that for one failure), ``pace``. Edge: ``transform_files``, ``outbox`` (into
-Kafka), ``redriver`` (the whole).
+``targets`` (where to), ``transforms`` (a known fix), ``corrections`` (is it good now), ``plan``
+(all of that for one failure), ``outbox`` (into Kafka), ``redriver`` (the whole).
 """
 
 from kite_dead_letters.redrive.corrections import Change

@@ -27,7 +27,7 @@ _PIECES: Final = {
 
 
 class Unfit(Exception):
-    """The dead letter is not good by today's contract; the text says why, for a person."""
+    """The dead letter is not good by today's contract; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Mended:
+class Corrected:
     """A record that today's contract takes."""
 
     subject: str
@@ -48,7 +48,7 @@ class Mended:
     changes: tuple[Change, ...] = ()
 
 
-class Mender:
+class Corrector:
     """Decodes, transforms and validates; ``framing`` is what the targets are written in."""
 
     def __init__(self, framing: Framing | None = None, transform: Transform | None = None) -> None:
@@ -56,7 +56,7 @@ class Mender:
         self._codec = AvroCodec(framing)
         self._single_object = AvroCodec()
 
-    def mend(self, failed: FailureRecord, subject: str) -> Mended:
+    def correct(self, failed: FailureRecord, subject: str) -> Corrected:
         """The dead letter as a record of ``subject``. Raises Unfit."""
         value = failed.value
         if not value:
@@ -76,7 +76,7 @@ class Mender:
 
     def _transformed(
         self, transform: Transform, failed: FailureRecord, value: bytes, subject: str
-    ) -> Mended:
+    ) -> Corrected:
         before: dict[str, Any] | bytes
         try:
             before = self._decode(failed, value, subject)
@@ -123,12 +123,14 @@ class Mender:
             raise Unfit(f"it is a {found.subject or 'record of another kind'}, not a {subject}")
         return found.record
 
-    def _checked(self, subject: str, record: dict[str, Any], changes: tuple[Change, ...]) -> Mended:
+    def _checked(
+        self, subject: str, record: dict[str, Any], changes: tuple[Change, ...]
+    ) -> Corrected:
         version = schemas.latest(subject)
         violation = violation_of(subject, version, json_form(record))
         if violation is not None:
             raise Unfit(f"{subject}.v{version} refuses it: {violation}")
-        return Mended(subject, completed(record, schemas.avro_schema(subject, version)), changes)
+        return Corrected(subject, completed(record, schemas.avro_schema(subject, version)), changes)
 
 
 def key_of(subject: str, record: dict[str, Any], key: bytes | None) -> bytes | None:
@@ -152,7 +154,11 @@ Schema = Any
 
 
 def completed(record: dict[str, Any], schema: Schema) -> dict[str, Any]:
-    """The record with every field that has a default; what has none, and what is more, stays."""
+    """The record with the defaults of its Avro schema in place of fields that are missing.
+
+    A JSON record keeps the contract without its optional fields; the bytes of Avro have a place for
+    each. What the schema does not name stays.
+    """
     found: dict[str, Any] = _filled(record, schema, {})
     return found
 

@@ -1,4 +1,4 @@
-"""Reserved records into Kafka, in their order, under a pace; says what became of each."""
+"""Reserved records into Kafka, in their order, under a pace; reports what became of each."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from kite_bars_store.failures import Entry, Outcome
-from kite_dead_letters.redrive.pace import Pace
 from kite_kafka_io.errors import ProducerFatal, QueueFull, RecordRefused, RecordTooLarge
 from kite_kafka_io.producer import Delivery, RecordProducer
 from kite_kafka_io.settings import KafkaSettings
 from kite_kafka_io.topics import check_topics
 from kite_runtime.errors import TryAgainLater
+from kite_runtime.retry import Pace
 
 ACK_TIMEOUT_S: Final = 60.0
 PRODUCERS_MAX: Final = 4

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from kite_bars_store.failures import Entry, Failure, FailureRecord, Headers, Run, Status
 from kite_bars_store.failures.ledger import redrive_id
-from kite_dead_letters.redrive.corrections import TICK, Change, Mended, Mender, Unfit, key_of
+from kite_dead_letters.redrive.corrections import TICK, Change, Corrected, Corrector, Unfit, key_of
 from kite_dead_letters.redrive.targets import Target, Targets
 from kite_kafka_io.duplicates import ATTEMPT, FIRST_FAILURE_NS, REDRIVE_ID, REDRIVEN_FROM
 
@@ -54,12 +54,12 @@ class Step:
     why: str
     target: str | None = None
     attempt: int = 0
-    mended: Mended | None = None
+    corrected: Corrected | None = None
 
     @property
     def changes(self) -> tuple[Change, ...]:
         """What the transform changes."""
-        return self.mended.changes if self.mended is not None else ()
+        return self.corrected.changes if self.corrected is not None else ()
 
 
 @dataclass(frozen=True)
@@ -67,11 +67,11 @@ class Planner:
     """Decides for each failure by allow-list, attempts, contract and age."""
 
     targets: Targets
-    mender: Mender = field(default_factory=Mender)
+    corrector: Corrector = field(default_factory=Corrector)
     rules: Rules = field(default_factory=Rules)
 
     def step(self, failure: Failure, sent: int, now_ns: int) -> Step:
-        """``sent`` is how often the ledger says it was sent already; the time is epoch ns."""
+        """``sent`` is how often it was sent already, by the ledger; the time is epoch ns."""
         record = failure.record
         attempt = record.attempt + sent + 1
         if failure.status is not Status.OPEN:
@@ -83,31 +83,31 @@ class Planner:
         if attempt > self.rules.attempts_max:
             return self._quarantined(failure, target, attempt)
         try:
-            mended = self.mender.mend(record, target.subject)
+            corrected = self.corrector.correct(record, target.subject)
         except Unfit as exc:
             return Step(failure, Action.REFUSE, str(exc))
-        age_s = _age_s(mended, now_ns)
+        age_s = _age_s(corrected, now_ns)
         if age_s is None or age_s <= self.rules.stale_after_s:
-            return Step(failure, Action.REDRIVE, target.why, target.topic, attempt, mended)
+            return Step(failure, Action.REDRIVE, target.why, target.topic, attempt, corrected)
         old = f"it is {age_s:,.0f} s old, and {target.topic} takes what is at most "
         old += f"{self.rules.stale_after_s:g} s old"
         if target.repair is None:
             return Step(failure, Action.REFUSE, f"{old}; there is no repair topic")
-        return Step(failure, Action.REPAIR, old, target.repair, attempt, mended)
+        return Step(failure, Action.REPAIR, old, target.repair, attempt, corrected)
 
     def entry(self, step: Step, run: Run, position: int) -> Entry:
         """The record to produce for a step that has a target. Raises Unfit."""
         assert step.target is not None
-        record, mended = step.failure.record, step.mended
+        record, corrected = step.failure.record, step.corrected
         identity = redrive_id(
             record.topic, record.topic_id, record.partition, record.offset, step.attempt
         )
         kind, key, value = "quarantined", record.key, record.value
         headers = list(record.headers)
-        if mended is not None:
+        if corrected is not None:
             kind = "redriven"
-            key = key_of(mended.subject, mended.record, record.key)
-            value = self.mender.encode(mended.subject, _numbered(mended, run, position))
+            key = key_of(corrected.subject, corrected.record, record.key)
+            value = self.corrector.encode(corrected.subject, _numbered(corrected, run, position))
             headers = [each for each in headers if not each[0].startswith(_ERROR_PREFIXES)]
         return Entry(
             redrive_id=identity,
@@ -119,7 +119,7 @@ class Planner:
             target=step.target,
             key=key,
             value=value,
-            headers=headers + _headers(record, identity, step.attempt, mended is not None),
+            headers=headers + _headers(record, identity, step.attempt, corrected is not None),
         )
 
     def _quarantined(self, failure: Failure, target: Target, attempt: int) -> Step:
@@ -131,22 +131,22 @@ class Planner:
         return Step(failure, Action.QUARANTINE, why, target.quarantine, attempt)
 
 
-def _age_s(mended: Mended, now_ns: int) -> float | None:
+def _age_s(corrected: Corrected, now_ns: int) -> float | None:
     """How old a tick is, by when it was received; other records have no age."""
-    if mended.subject != TICK:
+    if corrected.subject != TICK:
         return None
-    received_ns: int = mended.record["ts_recv_ns"]
+    received_ns: int = corrected.record["ts_recv_ns"]
     return (now_ns - received_ns) / _NS_PER_S
 
 
-def _numbered(mended: Mended, run: Run, position: int) -> dict[str, Any]:
+def _numbered(corrected: Corrected, run: Run, position: int) -> dict[str, Any]:
     """A tick comes under the run's feed session, where its number is above all before it.
 
     With its own number readers would drop it, because they have seen higher ones.
     """
-    if mended.subject != TICK:
-        return mended.record
-    return {**mended.record, "feed_session": run.feed_session, "feed_seq": position}
+    if corrected.subject != TICK:
+        return corrected.record
+    return {**corrected.record, "feed_session": run.feed_session, "feed_seq": position}
 
 
 def _headers(record: FailureRecord, identity: bytes, attempt: int, redriven: bool) -> Headers:

@@ -41,9 +41,9 @@ class Report:
 
 @dataclass
 class Redriver:
-    """``preview`` says what would be done; ``execute`` does it, at least once and with one effect.
+    """``preview`` shows what would be done; ``execute`` does it, at least once and with one effect.
 
-    ``now_ns`` tells the time that ages are told by.
+    ``now_ns`` is the clock that ages are measured by.
     """
 
     store: FailureStore
@@ -64,14 +64,14 @@ class Redriver:
         *,
         note: str = "",
         transform: Transform | None = None,
-        heard: Callable[[Step], None] = lambda step: None,
+        on_step: Callable[[Step], None] = lambda step: None,
         stopped: Callable[[], bool] = lambda: False,
     ) -> Report:
         """Send back what is fit, quarantine what was tried too often, note why the rest is refused.
 
-        ``heard`` is called with each step when it is done. First it sends what an earlier run left
-        in doubt. Raises TryAgainLater and the errors of
-        store and Kafka; called again it goes on where it was. One redrive at a time: raises
+        ``on_step`` is called with each step when it is done. First it sends what an earlier run
+        left in doubt. Raises TryAgainLater and the errors of store and Kafka; called again it goes
+        on where it was. One redrive at a time: raises
         DatabaseBusy when another is at work.
         """
         report = Report()
@@ -89,7 +89,7 @@ class Redriver:
             )
             position = 0
             for steps in self._pages(self._frozen(chosen)):
-                position = self._page(steps, run, position, outbox, who, report, heard)
+                position = self._page(steps, run, position, outbox, who, report, on_step)
                 if stopped():
                     report.stopped = True
                     break
@@ -116,7 +116,7 @@ class Redriver:
         outbox: Outbox,
         who: str,
         report: Report,
-        heard: Callable[[Step], None],
+        on_step: Callable[[Step], None],
     ) -> int:
         entries: list[Entry] = []
         refusals: dict[int, str] = {}
@@ -141,7 +141,7 @@ class Redriver:
                 outcomes[entry.failure_id] = _refused(step, outcome.refused[entry.redrive_id])
         for each in outcomes.values():
             report.add(each)
-            heard(each)
+            on_step(each)
         return position
 
     def _send(
@@ -154,7 +154,7 @@ class Redriver:
         for entry in entries:
             if entry.redrive_id not in taken:
                 step = outcomes[entry.failure_id]
-                why = "somebody has settled it in the meantime"
+                why = "it was settled in the meantime"
                 outcomes[entry.failure_id] = replace(step, action=Action.SKIP, why=why)
         outcome = outbox.send([entry for entry in entries if entry.redrive_id in taken])
         self.ledger.settle(outcome, who)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from kite_bars_store.failures import FailureRecord
@@ -22,8 +22,8 @@ class Target:
     dlq: str
     quarantine: str | None
     repair: str | None
-    why: str
-    """Why this failure may go there, for a person."""
+    why: str = ""
+    """Why this failure may go there, in one sentence."""
 
 
 class Targets:
@@ -47,7 +47,6 @@ class Targets:
                 dlq=spec.dlq,
                 quarantine=_known(f"{base}{QUARANTINE}", names),
                 repair=_known(f"{base}{REPAIR}", names),
-                why="",
             )
 
     @property
@@ -68,10 +67,10 @@ class Targets:
                     f"its origin {record.origin_topic} is not on the allow-list "
                     f"({', '.join(self._targets)})"
                 )
-            return _because(found, f"{found.topic} is its origin and on the allow-list")
+            return replace(found, why=f"{found.topic} is its origin and on the allow-list")
         for found in self._targets.values():
             if record.topic in (found.dlq, found.quarantine) and _fits(record, found):
-                return _because(found, f"{record.topic} holds the dead letters of {found.topic}")
+                return replace(found, why=f"{record.topic} holds the dead letters of {found.topic}")
         return f"it names no origin, and {record.topic} is the dead-letter topic of none"
 
 
@@ -83,7 +82,3 @@ def _fits(record: FailureRecord, target: Target) -> bool:
     """Whether the contract that the record was held against is the target's, as far as is known."""
     subject = (record.contract or "").partition(".")[0]
     return not subject or subject == target.subject
-
-
-def _because(target: Target, why: str) -> Target:
-    return Target(target.topic, target.subject, target.dlq, target.quarantine, target.repair, why)

@@ -1,4 +1,5 @@
-"""A known fix, applied to each record before it is checked: changes by path (pure)."""
+"""A known fix, applied to each record before it is checked: ``--set``, ``FILE.toml``, or
+``FILE.py:function``, which runs in this process. Changes are by JSON Pointer."""
 
 from __future__ import annotations
 
@@ -100,12 +101,12 @@ Subject = dict[str, Any] | bytes
 _KEYS: Final = {"path", "value", "copy", "remove", "when"}
 
 
-class TransformInvalid(ValueError):
+class TransformInvalid(UsageError):
     """A mapping or ``--set`` is wrong: one sentence that says where and how."""
 
 
 class TransformFailed(Exception):
-    """The transform does not do with this record; the text says why."""
+    """The transform fails on this record; the text says why."""
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ EVENT_LOG: Final = 0x4
 EVENT_ERROR: Final = 0x8
 
 TEXT_BYTES: Final = 512
-"""Room for what librdkafka has to say."""
+"""Room for librdkafka's texts."""
 
 
 class Message(ctypes.Structure):
@@ -133,12 +133,12 @@ def open_handle(config: Mapping[str, object], events: int) -> int:
 
 
 def log_line(event: int) -> tuple[int, str, str]:
-    """What an ``EVENT_LOG`` says: the level, which is syslog's, the facility and the text."""
+    """The line of an ``EVENT_LOG``: the level, which is syslog's, the facility and the text."""
     facility, text, level = ctypes.c_char_p(), ctypes.c_char_p(), ctypes.c_int()
     LIBRARY.event_log(event, *map(ctypes.byref, (facility, text, level)))
     return level.value, text_of(facility.value), text_of(text.value)
 
 
 def text_of(raw: bytes | None) -> str:
-    """What librdkafka says, as text."""
+    """librdkafka's text."""
     return (raw or b"").decode(errors="replace")

@@ -125,7 +125,7 @@ class PlainClient:
 
 
 def _wake(descriptor: int, ended: threading.Event) -> None:
-    """confluent-kafka tells nothing when an answer comes, so it is looked for all the time."""
+    """confluent-kafka gives no signal when an answer comes, so it is polled for."""
     with suppress(OSError), os.fdopen(descriptor, "wb", buffering=0) as pipe:
         while not ended.wait(WAKE_INTERVAL_S):
             pipe.write(b"\n")  # None where it is full of bytes that were not read yet

@@ -36,7 +36,7 @@ _MS: Final = 1000
 
 
 class Listener(Protocol):
-    """Who is told what ``poll`` finds."""
+    """Receives what ``poll`` finds."""
 
     def answered(self, opaque: int, count: int, error: KafkaError | None) -> None:
         """``count`` records that were produced with this number have their answer."""
@@ -65,7 +65,7 @@ class Client(Protocol):
         """Enqueue one record; returns None, or why it was not taken."""
 
     def poll(self, timeout_s: float) -> int:
-        """Tell the listener everything that waits, after waiting up to ``timeout_s`` for some.
+        """Give the listener everything that waits, after waiting up to ``timeout_s`` for some.
 
         Returns how many answers there were.
         """
@@ -74,7 +74,7 @@ class Client(Protocol):
         """Give up all records; their answers come with the next ``poll``."""
 
     def wake_by(self, descriptor: int) -> None:
-        """Write a byte to this file descriptor whenever ``poll`` has something to tell again."""
+        """Write a byte to this file descriptor whenever ``poll`` has something again."""
 
     def close(self) -> object:
         """End it."""
@@ -90,7 +90,7 @@ class ProducerClient:
         LIBRARY.set_log_queue(self._handle, self._queue)
         self._topics: dict[str, int] = {}
         self._reserve(256)
-        # A client that nobody closed must not outlive its owner.
+        # A client that was not closed must not outlive its owner.
         self.close = weakref.finalize(self, _close, self._handle, self._queue, self._topics)
 
     def _reserve(self, rows: int) -> None:
@@ -150,7 +150,7 @@ class ProducerClient:
     def wake_by(self, descriptor: int) -> None:
         """See ``Client``."""
         LIBRARY.queue_io_event_enable(self._queue, descriptor, b"\n", 1)
-        # It tells of a queue that is no longer empty; something may be in it already.
+        # It signals a queue that is no longer empty; something may be in it already.
         os.write(descriptor, b"\n")
 
     def _tell(self, event: int) -> int:

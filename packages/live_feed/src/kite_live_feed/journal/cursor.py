@@ -26,7 +26,7 @@ class AckCursor:
     """Monotonic position on disk. ``advance`` costs one pwrite (about 2 µs), no fsync.
 
     The process may be killed at any moment; after a power failure the position may be an older
-    one. ``found`` says whether the file held a position, ``damaged`` that it held only rubbish
+    one. ``found``: the file held a position; ``damaged``: it held only rubbish
     (the journal is then read from its oldest segment). ``problem`` is the last failure to write,
     None when the last write went well: the position in memory stays right meanwhile.
     """

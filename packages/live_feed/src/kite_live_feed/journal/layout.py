@@ -93,25 +93,6 @@ def pack_record(record: Record, stamp: int) -> bytes:
     return prefix + HEADER_CRC.pack(zlib.crc32(prefix)) + payload
 
 
-def unpack_record(data: bytes, offset: int, stamp: int = ANY_STAMP) -> Record | None:
-    """The record at ``offset``, or None unless a complete, undamaged one lies there.
-
-    The reference for the compiled scan: one record, no search.
-    """
-    start = offset + HEADER_BYTES
-    if len(data) < start:
-        return None
-    prefix = data[offset : start - HEADER_CRC.size]
-    magic, kind, shard, _, length, crc, ts_ns, session, seq, found = PREFIX.unpack(prefix)
-    (header_crc,) = HEADER_CRC.unpack_from(data, start - HEADER_CRC.size)
-    if magic != MAGIC or header_crc != zlib.crc32(prefix) or length > PAYLOAD_BYTES_MAX:
-        return None
-    payload = data[start : start + length]
-    if stamp not in (ANY_STAMP, found) or len(payload) < length or zlib.crc32(payload) != crc:
-        return None
-    return Record(kind, shard, payload, ts_ns, session, seq)
-
-
 def too_large(size: int) -> RecordTooLarge:
     """The error for a payload of ``size`` bytes."""
     return RecordTooLarge(f"a payload of {size} bytes is above the journal's {PAYLOAD_BYTES_MAX}")

@@ -6,6 +6,7 @@ import os
 import sys
 import zlib
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
@@ -49,7 +50,7 @@ class Extent(NamedTuple):
     limit: int
     """Records begin before this; from here to ``size`` there are only zeros."""
     final: bool
-    """Nobody appends to it any more."""
+    """Nothing is appended to it any more."""
 
 
 class SegmentReader:
@@ -188,7 +189,7 @@ class JournalReader:
     def read_chunk(self, max_bytes: int = CHUNK_BYTES) -> Chunk | None:
         """The next records, about ``max_bytes`` and at most 4096 of them; None when there is none.
 
-        A record larger than ``max_bytes`` comes whole. Damage is told in the chunk, never raised;
+        A record larger than ``max_bytes`` comes whole. Damage is part of the chunk, never raised;
         OSError when the disk fails.
         """
         while self._live is None or self._position < self._live.end:
@@ -209,7 +210,7 @@ class JournalReader:
         return None
 
     def close(self) -> None:
-        """Close the open segment file; the next read opens it again."""
+        """Close the open segment file; the next read reopens it."""
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -263,27 +264,19 @@ def read_file(path: Path, max_bytes: int = CHUNK_BYTES) -> Iterator[Chunk]:
 
     Raises NotAJournalFile when it cannot be read or holds no journal record.
     """
-    try:
-        file = SegmentReader(segment_at(path))
-    except OSError as exc:
-        raise NotAJournalFile(
-            f"{path} cannot be read: {(exc.strerror or 'failed').lower()}"
-        ) from exc
     offset, found = 0, False
     try:
-        while offset < file.extent.limit:
-            chunk = file.read(offset, max_bytes, file.extent)
-            if not found and len(chunk.records) == 0 and not _only_damaged(chunk):
-                raise NotAJournalFile(f"{path} is no journal segment: give a *.journal file")
-            found = True
-            offset = chunk.position_after.offset
-            yield chunk
+        with closing(SegmentReader(segment_at(path))) as file:
+            while offset < file.extent.limit:
+                chunk = file.read(offset, max_bytes, file.extent)
+                if not found and len(chunk.records) == 0 and not _only_damaged(chunk):
+                    raise NotAJournalFile(f"{path} is no journal segment: give a *.journal file")
+                found = True
+                offset = chunk.position_after.offset
+                yield chunk
     except OSError as exc:
-        raise NotAJournalFile(
-            f"{path} cannot be read: {(exc.strerror or 'failed').lower()}"
-        ) from exc
-    finally:
-        file.close()
+        reason = (exc.strerror or "failed").lower()
+        raise NotAJournalFile(f"{path} cannot be read: {reason}") from exc
 
 
 def _only_damaged(chunk: Chunk) -> bool:

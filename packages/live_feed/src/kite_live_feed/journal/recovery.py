@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -69,17 +70,17 @@ class Recovery:
     last_ns: int | None = None
     """Receive time of the last record of any kind."""
     last_session: int | None = None
-    """The highest feed_session seen; a new one must be above it, whatever the clock says."""
+    """The highest feed_session seen; a new one must be above it, whatever the clock shows."""
     torn_bytes: int = 0
     """Bytes of a record that the crash cut off before its append returned."""
     note_damaged: bool = False
-    """The note of last frames is unreadable: a connection that was silent for long is unknown."""
+    """The note of last frames is unreadable: a connection without recent frames is unknown."""
 
 
 def recover(
     segments: Sequence[Segment], before: Mapping[int, LastFrame] | None
 ) -> tuple[Recovery, int]:
-    """Look at the newest segments: (what they tell, the true end of the last one in bytes).
+    """Look at the newest segments: (what they hold, the true end of the last one in bytes).
 
     ``before`` is by shard the last frame of older segments, None where that is not readable any
     more. Raises OSError.
@@ -105,8 +106,7 @@ def _survey(segment: Segment) -> tuple[dict[int, LastFrame], int | None, int, in
     frames: dict[int, LastFrame] = {}
     last_ns: int | None = None
     torn = offset = 0
-    file = SegmentReader(segment)
-    try:
+    with closing(SegmentReader(segment)) as file:
         while offset < file.extent.limit:
             chunk = file.read(offset, _CHUNK_BYTES, file.extent)
             offset = chunk.position_after.offset
@@ -116,6 +116,4 @@ def _survey(segment: Segment) -> tuple[dict[int, LastFrame], int | None, int, in
             own = chunk.records[chunk.records[:, KIND] == RecordKind.FRAME]
             for row in own[:, (SHARD, FEED_SESSION, TS_RECV_NS, FIRST_SEQ)].tolist():
                 frames[row[0]] = LastFrame(*row[1:])
-    finally:
-        file.close()
     return frames, last_ns, torn, offset

@@ -93,7 +93,7 @@ def scan(
     """Index the records of ``buffer[start:size]`` into ``rows``; (rows used, where to go on).
 
     Records begin before ``limit``; what lies between it and ``size`` is unused space. ``final``
-    says that nothing follows ``size``. The scan stops before a record that is not complete and
+    means that nothing follows ``size``. The scan stops before a record that is not complete and
     when ``rows`` is full. A range without a valid header becomes one row of kind ``LOST``, or
     several when it is larger than the buffer.
     """
@@ -182,10 +182,6 @@ class Chunk:
         start, end = self.records[row, :2].tolist()
         return self.buffer[start:end].tobytes()
 
-    def position_behind(self, row: int) -> Position:
-        """The position right behind ``records[row]``."""
-        return Position(self.position.segment, self.position.offset + int(self.records[row, END]))
-
 
 def make_chunk(
     buffer: Bytes,
@@ -209,7 +205,7 @@ def make_chunk(
 
 
 def missing_chunk(first: int, last: int, position: Position, after: Position) -> Chunk:
-    """A chunk that only says that somebody took the segments ``first`` to ``last`` away."""
+    """A chunk that only reports that the segments ``first`` to ``last`` are missing."""
     which = f"segment {first} is" if first == last else f"segments {first} to {last} are"
     return make_chunk(
         np.empty(0, np.uint8),

@@ -20,7 +20,7 @@ Sync = float | Literal["never", "always"]
 
 @dataclass(frozen=True, slots=True)
 class JournalOptions:
-    """Bounds of a journal; unacknowledged data are kept whatever ``retain_s`` says.
+    """Bounds of a journal; unacknowledged data are kept whatever ``retain_s`` is.
 
     ``sync`` is the number of seconds between two fdatasync calls, made by a thread of their own;
     a killed process loses nothing in any case, a power failure at most that long. ``"always"``
@@ -81,7 +81,7 @@ def list_segments(directory: Path) -> list[Segment]:
 def used_bytes(fd: int, size: int) -> int:
     """Where the trailing zeros of a file of ``size`` bytes begin.
 
-    A preallocated file ends in zeros that nobody wrote. A record may end in zeros too, so the
+    A preallocated file ends in zeros that were never written. A record may end in zeros too, so the
     true end is here or behind.
     """
     end = size

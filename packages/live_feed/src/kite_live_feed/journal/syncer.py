@@ -79,11 +79,11 @@ class Syncer:
         self.problem = problem
 
     def _sync_note(self) -> str | None:
-        """The note of last frames is written anew with each segment."""
+        """The note of last frames is replaced with each segment."""
         try:
             fd = os.open(self._directory / FILE_NAME, os.O_RDONLY)
         except OSError:
-            return None  # the writer tells of it
+            return None  # the writer reports it
         try:
             return _sync(fd)
         finally:

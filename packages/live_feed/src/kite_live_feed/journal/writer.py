@@ -60,8 +60,8 @@ _CRC_AT: Final = HEADER_BYTES - HEADER_CRC.size
 class JournalWriter:
     """The one writer of a journal folder. Not thread-safe.
 
-    ``full`` says why appends are refused, None when they are stored. ``cursor`` is the acknowledged
-    position; the pump advances it. ``recovery`` tells what the last run left.
+    ``full`` is why appends are refused, None when they are stored. ``cursor`` is the acknowledged
+    position; the pump advances it. ``recovery`` is what the last run left.
     """
 
     def __init__(
@@ -207,16 +207,14 @@ class JournalWriter:
         except struct.error as exc:
             raise RecordTooLarge(f"a journal header field is out of range: {exc}") from exc
         HEADER_CRC.pack_into(self._header, _CRC_AT, zlib.crc32(self._prefix))
+        cause = None
         try:
             written = os.writev(self._fd, (self._header, payload))
         except OSError as exc:
-            return self._append_elsewhere(
-                Record(kind, shard, payload, ts_recv_ns, feed_session, first_seq), exc
-            )
+            written, cause = -1, exc
         if written != size:
-            return self._append_elsewhere(
-                Record(kind, shard, payload, ts_recv_ns, feed_session, first_seq), None
-            )
+            record = Record(kind, shard, payload, ts_recv_ns, feed_session, first_seq)
+            return self._append_elsewhere(record, cause)
         if kind == _FRAME:
             self._last_frames[shard] = (feed_session, ts_recv_ns, first_seq)
         return self._wrote(size)
@@ -360,7 +358,7 @@ class JournalWriter:
         except OSError as exc:
             self._notes_problem = (
                 f"the last frames of the connections cannot be noted ({exc.strerror}); after a "
-                "restart the gap of one that is silent may be told wrongly"
+                "restart the gap of one without recent frames may be wrong"
             )
         else:
             self._notes_problem = None
@@ -374,7 +372,7 @@ class JournalWriter:
         try:
             os.ftruncate(fd, self._offset)
         except OSError as exc:
-            # What is torn stays; its CRC tells the next run's reader.
+            # What is torn stays; the next run's reader sees it by its CRC.
             self.full = f"the journal cannot be cut back: {exc.strerror}"
         self._syncer.retire(fd)
 

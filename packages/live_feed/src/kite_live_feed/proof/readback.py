@@ -48,7 +48,7 @@ def read_back(
     """Read ticks, dead letters and events since ``mark``, through the duplicate filter.
 
     ``sessions``: feed_session → packets numbered; only these and only events of ``feed`` count.
-    Dead letters that somebody else wrote meanwhile are passed over and told of.
+    Dead letters of other writers are passed over and logged.
     """
     back = ReadBack(sessions)
     with TickReader(

@@ -55,15 +55,15 @@ class DemoOptions:
 
 def demo_plan(instruments: int) -> Plan:
     """A subscription with all packet kinds: two indices and instruments of six segments."""
-    wishes = [Subscription(token, TickMode.FULL) for token in _INDICES[:instruments]]
-    wishes += [
+    requested = [Subscription(token, TickMode.FULL) for token in _INDICES[:instruments]]
+    requested += [
         Subscription(
             (1000 + number) << 8 | _SEGMENTS[number % len(_SEGMENTS)],
             _MODES[number % len(_MODES)],
         )
-        for number in range(instruments - len(wishes))
+        for number in range(instruments - len(requested))
     ]
-    return make_plan(wishes)
+    return make_plan(requested)
 
 
 async def run_demo(

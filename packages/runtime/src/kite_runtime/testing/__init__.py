@@ -20,6 +20,7 @@ from kite_runtime.testing.canary import (
     write_token_file,
 )
 from kite_runtime.testing.programs import PATIENCE_S, import_path, leaf_commands
+from kite_runtime.testing.starts import heavy_interface, heavy_starts
 
 __all__ = [
     "CANARY",
@@ -33,6 +34,8 @@ __all__ = [
     "ProcessWatch",
     "Running",
     "call",
+    "heavy_interface",
+    "heavy_starts",
     "import_path",
     "leaf_commands",
     "postgres_dsn",

@@ -97,7 +97,7 @@ class Expected:
 
 
 class SmokeClock:
-    """Virtual time: it moves when the script says so."""
+    """Virtual time: only the script moves it."""
 
     def __init__(self, start_ns: int) -> None:
         self.ns = start_ns

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -86,7 +87,7 @@ def run_smoke(
     journal_dir: Path,
     progress: Callable[[int], None],
 ) -> SmokeResult:
-    """Send and read back. ``progress`` is told the packets journaled so far.
+    """Send and read back. ``progress`` is called with the packets journaled so far.
 
     Raises BrokerUnreachable, UnknownTopic and KafkaUnreachable.
     """
@@ -161,18 +162,10 @@ def _send_bars(
 ) -> None:
     codec = AvroCodec(framing)
     producer = RecordProducer(kafka, framing=framing)
-    delivery = Delivery()
-    try:
+    with _delivered("bars", kafka, producer) as delivery:
         for bar in bars:
             key = str(bar["instrument_token"]).encode()
             producer.produce_record(topic, key, codec.encode("bar", bar), delivery)
-        producer.flush(DEADLINE_S)
-    finally:
-        producer.close()
-    if not delivery.ok:
-        raise KafkaUnreachable(
-            f"Kafka at {kafka.bootstrap} has not taken the bars: {delivery.error or 'no answer'}"
-        )
 
 
 def _send_stages(
@@ -181,19 +174,26 @@ def _send_stages(
     """Write what other stages would; each letter with the reason intended for it."""
     letters = stage_letters(feed.last_tick(), feed.clock.ns)
     producer = RecordProducer(kafka, framing=framing, dead_topic=topic)
-    delivery = Delivery()
-    try:
+    with _delivered("dead letters", kafka, producer) as delivery:
         for _, letter in letters:
             producer.produce_dead(letter, delivery)
+    return {identity(letter): code for code, letter in letters}
+
+
+@contextmanager
+def _delivered(what: str, kafka: KafkaSettings, producer: RecordProducer) -> Iterator[Delivery]:
+    """The delivery of all that the block sends; closes the producer. Raises KafkaUnreachable where
+    Kafka has not taken it at the end."""
+    delivery = Delivery()
+    try:
+        yield delivery
         producer.flush(DEADLINE_S)
     finally:
         producer.close()
     if not delivery.ok:
         raise KafkaUnreachable(
-            f"Kafka at {kafka.bootstrap} has not taken the dead letters: "
-            f"{delivery.error or 'no answer'}"
+            f"Kafka at {kafka.bootstrap} has not taken the {what}: {delivery.error or 'no answer'}"
         )
-    return {identity(letter): code for code, letter in letters}
 
 
 def _digest(
@@ -224,7 +224,7 @@ Identity = tuple[str | None, int | None, int | None]
 
 @dataclass(frozen=True, slots=True)
 class SmokeLetter:
-    """One dead letter in its topic; ``found`` is what its header says."""
+    """One dead letter in its topic; ``found`` is the reason in its header."""
 
     topic: str
     partition: int
@@ -240,7 +240,7 @@ class SmokeLetter:
 
 
 def identity(letter: DeadLetter) -> Identity:
-    """What tells the letter from the others of a run, wherever it lies."""
+    """What distinguishes the letter from the others of a run, wherever it lies."""
     if letter.origin_topic is not None:
         return letter.origin_topic, letter.origin_offset, None
     return None, letter.feed_session, letter.feed_seq
@@ -313,7 +313,7 @@ _MESSAGES: Final = {
 def stage_letters(tick: dict[str, Any], failed_ns: int) -> list[tuple[ReasonCode, DeadLetter]]:
     """One dead letter of each code that a stage behind the feed gives, about this Tick record.
 
-    Each is told from the others by its ``origin_offset``. ``failed_ns`` is when it failed.
+    They differ in ``origin_offset``. ``failed_ns`` is when it failed.
     """
     good = AvroCodec().encode("tick", tick, 1)
     raw = {

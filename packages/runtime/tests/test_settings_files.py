@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kite_runtime.env_files import parse_env, read_env
 from kite_runtime.errors import ConfigurationError
+from kite_runtime.settings import parse_env, read_env
 
 
 def write(root: Path, name: str, text: str) -> None:

@@ -1,30 +1,50 @@
-"""``simulate``: serves the Kite simulator, so that any Kite client can connect."""
+"""``kite-simulator``: serves a simulated Kite, so that any Kite client can connect.
+
+``ws_bridge simulate`` is the same command; the options of the market are those of its demos, too.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import signal
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, NoReturn, TypeVar
 
 import typer
 
 from kite_broker_zerodha.auth import login_url
 from kite_broker_zerodha.errors import ListenFailed
+from kite_runtime.command_line import make_app, run, with_any_reader
 from kite_runtime.console import say
 from kite_runtime.errors import PortTaken, UsageError
-from kite_simulator import Account, RestOptions, SimulatedKite, SimulatorOptions
-from kite_ws_bridge.commands.options import (
-    Faults,
-    Rate,
-    Seed,
-    fault_script,
-    history_script,
-    rest_fault_script,
-)
+from kite_simulator.account import Account
+from kite_simulator.faults import Fault, parse_script
+from kite_simulator.history import parse_history_script
+from kite_simulator.kite import SimulatedKite
+from kite_simulator.rest_faults import parse_rest_script
+from kite_simulator.rest_server import RestOptions
+from kite_simulator.server import SimulatorOptions
 
 API_SECRET: Final = "dummy"
+
+Script = TypeVar("Script")
+
+Seed = Annotated[
+    int, typer.Option("--seed", min=0, help="Seed of the market: the same seed, the same data.")
+]
+Faults = Annotated[
+    str,
+    typer.Option(
+        "--faults",
+        metavar="none|all|FILE",
+        help="Fault script: none, every fault once, or a file of lines FRAME KIND [NUMBER].",
+    ),
+]
+Rate = Annotated[
+    float, typer.Option("--rate", min=0, help="Ticks a second; 0 is as fast as possible.")
+]
 
 
 def command(
@@ -96,8 +116,8 @@ def command(
 ) -> int:
     """Serve Kite's WebSocket and REST protocols on this machine until Ctrl-C.
 
-    Any api_key and access token are accepted (dummy, for example), but for those declared dead;
-    once somebody logged in over REST (the API secret is dummy), only the token of that login is.
+    Any api_key and access token are accepted (dummy, for example), except those declared dead;
+    after a login over REST (the API secret is dummy), only the token of that login is.
     Point a client at the printed addresses: KiteTicker("dummy", "dummy",
     root="ws://127.0.0.1:8765"), KiteConnect("dummy", "dummy", root="http://127.0.0.1:8766").
     At the end the counts of what was sent are printed as JSON.
@@ -111,12 +131,13 @@ def command(
         script=fault_script(faults),
         dead_tokens=frozenset(dead_token or ()),
     )
+    text = "none or a text file"
     following = port + 1 if 0 < port < 65_535 else 0
     rest = RestOptions(
         port=following if rest_port is None else rest_port,
         master_file=instruments,
-        script=rest_fault_script(rest_faults),
-        history=history_script(history),
+        script=_script_of("--rest-faults", rest_faults, parse_rest_script, text),
+        history=_script_of("--history", history, parse_history_script, text),
         redirect_url=redirect_url,
     )
     account = Account(None, API_SECRET, open_until_login=True, dead_tokens=dead_token or ())
@@ -144,6 +165,39 @@ async def _serve(kite: SimulatedKite) -> None:
             print(json.dumps(kite.feed.ledger.to_dict()))
     except ListenFailed as error:
         cause = error.__cause__
-        assert isinstance(cause, OSError)  # ListenFailed says so
+        assert isinstance(cause, OSError)  # so ListenFailed is made
         option = "--port" if error.port == kite.feed.options.port else "--rest-port"
         raise PortTaken(error.port, cause, f"{option} 8775") from error
+
+
+def fault_script(faults: str) -> tuple[Fault, ...]:
+    """The script that ``--faults`` names. Raises UsageError and ScriptError."""
+    if faults == "all":
+        return parse_script(faults)
+    return _script_of("--faults", faults, parse_script, "none, all or a text file")
+
+
+def _script_of(option: str, name: str, parse: Callable[[str], Script], choices: str) -> Script:
+    """The script in a file, an empty one for none. Raises UsageError and ScriptError."""
+    if name == "none":
+        return parse("")
+    try:
+        return parse(Path(name).read_text("utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{option} {name}: no such script can be read; give {choices}") from error
+
+
+def main() -> NoReturn:
+    """Entry point; without a command it serves."""
+    app = make_app(
+        "kite-simulator",
+        "A Zerodha Kite that trades a seeded market on this machine, with faults on purpose.",
+        away="a service",
+        place="simulator",
+    )
+    app.command("serve")(with_any_reader(command))
+    run(app, default="serve")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,4 +1,7 @@
-"""How long to wait before the next attempt to connect. Pure: time and chance are arguments."""
+"""How long to wait: before the next attempt to connect, and before the next record of a pace.
+
+Pure: time and chance are arguments.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,16 @@ from random import random
 from typing import Final
 
 _EXPONENT_MAX: Final = 64
-"""Far above any cap; keeps the power from growing for ever."""
+"""Far above any cap; keeps the power from growing without end."""
 
 
 class Backoff:
     """Exponential waiting times with jitter, unlimited, capped at ``cap_s`` seconds.
 
     Half of each wait is fixed and half is chance, so that many clients do not return together and
-    yet nobody hammers. The series starts again only after a connection that lasted ``stable_s``:
+    yet none hammers the server. The series restarts after a connection that lasted ``stable_s``:
     a flapping link keeps its long waits (the official client resets at each handshake and then
-    retries every second for ever).
+    retries every second without end).
     """
 
     def __init__(
@@ -51,3 +54,19 @@ class Backoff:
         self._failures += 1
         wait_s = min(self._cap_s, self._first_s * self._factor**exponent)
         return wait_s * (0.5 + 0.5 * self._chance())
+
+
+class Pace:
+    """At most so many records a second; 0 is no limit. Times are seconds of any rising clock."""
+
+    def __init__(self, rate: float) -> None:
+        if rate < 0:
+            raise ValueError(f"a rate of {rate:g} records a second")
+        self._gap_s = 1.0 / rate if rate else 0.0
+        self._next_s = 0.0
+
+    def wait_s(self, now_s: float) -> float:
+        """How long the next record has to wait; it then counts as sent."""
+        start_s = max(now_s, self._next_s)
+        self._next_s = start_s + self._gap_s
+        return start_s - now_s

@@ -1,1 +1,0 @@
-"""Dead letters as JSON lines, with a summary."""
