@@ -81,7 +81,7 @@ def test_what_was_known_then(merged: Place) -> None:
     now = shown(merged, "NSE:SBIN", "2026-06-01T09:15")
     assert [each["status"] for each in now["observations"]] == ["replaced", "compared", "golden"]
     assert now["golden"]["close"] == "100.00"
-    assert now["why"][1].startswith("kite said otherwise before")
+    assert now["why"][1].startswith("kite had other values before")
     then = shown(merged, "NSE:SBIN", "2026-06-01T09:15", "--as-of", row[0].isoformat())
     assert then["golden"]["close"] == "100.05"
     assert len(then["observations"]) == 2
