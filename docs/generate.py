@@ -114,7 +114,7 @@ def environment_page() -> str:
         "A program reads the environment, then `.infra/.env` (endpoints, retention, ports), then",
         "`.env` (secrets), then `.infra/local.env`, which `make up` writes; the first one that has",
         "the variable counts, and an option of the command line wins over all. An empty value is",
-        "none. Relative paths start at `--root`. A wrong value is exit code 78, one sentence. Times",
+        "none. Relative paths start at `--root`. A wrong value is exit code 78, a sentence. Times",
         "are written `10s`, `500ms`, `24h`, sizes `64MiB`, `8GiB`; `<state>` is the user's state",
         "folder, `~/.local/state/kite-ingest`.",
     )
