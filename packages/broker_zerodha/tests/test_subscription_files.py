@@ -253,7 +253,7 @@ def test_all_of_the_tokens_or_what_a_universe_names(tokens: Path, universe: Path
     )
     chosen = load_subscriptions(tokens, [universe])
     assert chosen == (Instrument(519937, LTP, "NSE", "M&M"), INFY)
-    assert make_plan(each.wish for each in chosen).shards == ({408065: FULL, 519937: LTP},)
+    assert make_plan(each.subscription for each in chosen).shards == ({408065: FULL, 519937: LTP},)
 
 
 def test_universes_may_overlap_but_not_contradict(tokens: Path, universe: Path) -> None:
@@ -355,5 +355,5 @@ def test_the_examples_of_the_repository() -> None:
     )
     everything = load_subscriptions(folder / "tokens.csv")
     chosen = load_subscriptions(folder / "tokens.csv", [folder / "universe_example.csv"])
-    assert {each.wish for each in chosen} < {each.wish for each in everything}
+    assert {each.subscription for each in chosen} < {each.subscription for each in everything}
     assert "M&M" in {each.tradingsymbol for each in chosen}

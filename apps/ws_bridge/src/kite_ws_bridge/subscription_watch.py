@@ -84,7 +84,7 @@ class SubscriptionWatch:
                 "remove some, name a universe file in WS_BRIDGE_UNIVERSE, or share them out among "
                 "several bridges (WS_BRIDGE_SHARDS)",
             )
-        return [each.wish for each in found]
+        return [each.subscription for each in found]
 
     def _look(self) -> Stamp:
         """What distinguishes a file from its next version; empty where there is none.

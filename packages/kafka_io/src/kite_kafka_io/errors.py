@@ -13,7 +13,8 @@
     └── MalformedRecord       a value that is no record: dead-letter it, read on
         └── UnknownSchema     written with a schema this release does not know
 
-Exceptions of confluent-kafka and fastavro never leave this package.
+What Kafka refuses is put into words by ``topics.explain``. Exceptions of confluent-kafka and
+fastavro never leave this package.
 """
 
 from __future__ import annotations

@@ -24,8 +24,8 @@ class Backoff:
 
     def __init__(
         self,
-        first_s: float = 0.5,
-        cap_s: float = 30.0,
+        first_s: float,
+        cap_s: float,
         factor: float = 2.0,
         stable_s: float = 30.0,
         chance: Callable[[], float] = random,

@@ -1,6 +1,6 @@
 """One Kite WebSocket connection that stays alive: pure parts, and one asyncio edge.
 
-Reading order: ``messages``, ``credentials``, ``backoff``, ``liveness``, ``events``,
+Reading order: ``messages``, ``credentials``, ``liveness``, ``events``,
 ``options``, ``transport``, ``session``.
 """
 

@@ -56,7 +56,12 @@ class Instrument(NamedTuple):
     tradingsymbol: str
 
     @property
-    def wish(self) -> Subscription:
+    def name(self) -> tuple[str, str]:
+        """Exchange and symbol."""
+        return self.exchange, self.tradingsymbol
+
+    @property
+    def subscription(self) -> Subscription:
         """For ``make_plan``."""
         return Subscription(self.token, self.mode)
 
@@ -105,7 +110,7 @@ def parse_tokens(path: Path, data: bytes, *, named: bool = False) -> dict[int, I
                 f"token {each.token} stands on line {lines[each.token]} too",
                 "remove one: duplicates count for Kite's limit",
             )
-        other = tokens.setdefault(each[2:], each.token) if each.tradingsymbol else each.token
+        other = tokens.setdefault(each.name, each.token) if each.tradingsymbol else each.token
         if other != each.token:
             raise SubscriptionFileError(
                 path,
@@ -155,7 +160,7 @@ def choose(
 
     Raises SubscriptionFileError for a symbol that is not known, or in two modes.
     """
-    tokens = {each[2:]: each.token for each in known if each.tradingsymbol}
+    tokens = {each.name: each.token for each in known if each.tradingsymbol}
     chosen: dict[int, tuple[Instrument, Path, int]] = {}
     for path, members in universes.items():
         for line, (exchange, symbol, mode) in members.items():
@@ -179,7 +184,7 @@ def tokens_csv(instruments: Sequence[Instrument], comment: str = "") -> bytes:
 
     Raises SubscriptionFileError for rows that the reader would refuse or read otherwise.
     """
-    rows = [(each.token, each.mode.name.lower(), *each[2:]) for each in instruments]
+    rows = [(each.token, each.mode.name.lower(), *each.name) for each in instruments]
     data = _csv(comment, TOKEN_COLUMNS, rows)
     path = Path("tokens.csv")
     _check_written(path, instruments, parse_tokens(path, data).values())
