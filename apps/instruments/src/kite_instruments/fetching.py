@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from kite_broker_zerodha.auth import StoredToken, read_token
 from kite_broker_zerodha.errors import AuthRefused, CredentialsError
-from kite_broker_zerodha.instrument_dump import DUMP_BYTES_MAX
 from kite_instruments.errors import LoginDead
 from kite_instruments.settings import Settings
 from kite_runtime.console import say
@@ -38,6 +37,8 @@ class Fetched:
 
 def read_file(path: Path, exchanges: Sequence[str] = ()) -> Fetched:
     """The bytes of a file, up to the size of any dump. Raises InputUnusable."""
+    from kite_broker_zerodha.instrument_dump import DUMP_BYTES_MAX
+
     try:
         with path.open("rb") as file:
             data = file.read(DUMP_BYTES_MAX + 1)

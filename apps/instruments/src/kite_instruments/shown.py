@@ -8,20 +8,23 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from rich.table import Table
 
-from kite_bars_store.instruments import price
-from kite_instruments.publishing import Published
-from kite_instruments.syncing import Outcome
 from kite_runtime.console import say, stdout
+
+if TYPE_CHECKING:
+    from kite_instruments.publishing import Published
+    from kite_instruments.syncing import Outcome
 
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
 def shortest(value: int | None, scale: int) -> Decimal | None:
     """A scaled integer as the exact decimal, without zeros at its end: 460.75, 24350."""
+    from kite_bars_store.instruments import price
+
     if value is None:
         return None
     exact = price(value, scale)

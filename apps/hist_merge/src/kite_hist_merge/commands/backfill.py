@@ -5,20 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from kite_bar_history.backfill import (
-    Plan,
-    Work,
-    carry_out,
-    new_work,
-    plan_of,
-    unfinished_work,
-)
-from kite_bar_history.run import Order, Resources, Run
-from kite_bar_history.summary import RunSummary, print_summary
 from kite_hist_merge.commands.options import (
     AsJson,
     Root,
@@ -33,9 +23,13 @@ from kite_hist_merge.commands.options import (
     show_table,
     time_of_calls,
 )
-from kite_runtime.checkpoint import Checkpoint
 from kite_runtime.console import say
 from kite_runtime.errors import EXIT_DONE, Interrupted, UsageError
+
+if TYPE_CHECKING:
+    from kite_bar_history.backfill import Plan, Work
+    from kite_bar_history.run import Resources
+    from kite_runtime.checkpoint import Checkpoint
 
 DAYS_MAX: Final = 4000
 """Kite's minutes begin in 2015."""
@@ -86,6 +80,8 @@ def command(
     It comes from Kite, or from a vendor's files. The plan is shown first: calls, time, expected
     bars. After an interruption the same command resumes; no chunk that was done is fetched again.
     """
+    from kite_bar_history.backfill import new_work, plan_of, unfinished_work
+
     names = _names(symbols)
     only_new = new if new is not None else names is None
     with open_resources(settings_of(root)) as resources:
@@ -112,6 +108,9 @@ def _from_files(
     resources: Resources, work: Work, vendor: Sequence[Path], dry_run: bool, as_json: bool
 ) -> int:
     """Files cost no calls, and what of them is merged is known by the store: no plan is needed."""
+    from kite_bar_history.run import Order, Run
+    from kite_bar_history.summary import print_summary
+
     if not work.symbols:
         say("there is nothing to fetch")
         return EXIT_DONE
@@ -130,6 +129,9 @@ def _from_files(
 
 
 def _from_kite(resources: Resources, plan: Plan, checkpoint: Checkpoint, as_json: bool) -> int:
+    from kite_bar_history.backfill import carry_out
+    from kite_bar_history.summary import RunSummary, print_summary
+
     summary = RunSummary()
     try:
         carry_out(resources, plan, checkpoint, summary)

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kite_bar_history.run import INTERVALS, Order, Run
-from kite_bar_history.summary import print_summary
-from kite_bars_store.stores import days_of
 from kite_hist_merge.commands.options import (
     AcceptAdjusted,
     AsJson,
@@ -48,6 +45,10 @@ def command(
     again writes nothing; after Ctrl-C it goes on where it was. Lines that are no bars are listed
     by reason and put into a file to be fixed and given as --vendor again.
     """
+    from kite_bar_history.run import INTERVALS, Order, Run
+    from kite_bar_history.summary import print_summary
+    from kite_bars_store.stores import days_of
+
     order = Order(
         days_of(first, last),
         tuple(vendor or ()),

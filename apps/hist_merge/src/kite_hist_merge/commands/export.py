@@ -6,14 +6,11 @@ from collections import Counter
 from datetime import date
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import orjson
 import typer
 
-from kite_bars_store.bars import BarSurvey
-from kite_bars_store.bars.export import Done, Request, State, export, pieces
-from kite_bars_store.stores import Stores
 from kite_hist_merge.commands.options import (
     AsJson,
     AsOf,
@@ -25,6 +22,10 @@ from kite_hist_merge.commands.options import (
 )
 from kite_runtime.console import say, stdout
 from kite_runtime.errors import NotFound, UsageError
+
+if TYPE_CHECKING:
+    from kite_bars_store.bars.export import Done
+    from kite_bars_store.stores import Stores
 
 _MIB: Final = 1 << 20
 
@@ -78,6 +79,9 @@ def command(
     Whole months always. The same bars give the same bytes, and a file that would not change is not
     touched. After Ctrl-C run it again.
     """
+    from kite_bars_store.bars import BarSurvey
+    from kite_bars_store.bars.export import Request, export, pieces
+
     settings = settings_of(root)
     folder = root / "parquet" if out is None else out
     total: Counter[str] = Counter()
@@ -129,6 +133,8 @@ def _object(done: Done, folder: Path) -> dict[str, object]:
 
 
 def _summarize(total: Counter[str], folder: Path, dry_run: bool) -> None:
+    from kite_bars_store.bars.export import State
+
     states = ", ".join(f"{total[str(state)]:,} {state}" for state in State)
     size = total["bytes"] / _MIB
     stdout.print(f"{folder}: {total['rows']:,} bars in {size:,.1f} MiB; files: {states}")

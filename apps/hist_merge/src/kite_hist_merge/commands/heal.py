@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kite_bar_history.healing import Healing, healing
-from kite_bar_history.summary import print_summary
 from kite_hist_merge.commands.options import (
     AsJson,
     Root,
@@ -20,6 +18,9 @@ from kite_hist_merge.commands.options import (
 )
 from kite_runtime.console import say
 from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS, Interrupted
+
+if TYPE_CHECKING:
+    from kite_bar_history.healing import Healing
 
 PlanOnly = Annotated[
     bool,
@@ -34,6 +35,8 @@ def command(dry_run: PlanOnly = False, as_json: AsJson = False, root: Root = Pat
     as healed when Kite has been asked for each of its minutes. After an interruption the same
     command resumes.
     """
+    from kite_bar_history.healing import healing
+
     with (
         open_resources(settings_of(root)) as resources,
         healing(resources, dry_run=dry_run) as work,
@@ -53,6 +56,8 @@ def command(dry_run: PlanOnly = False, as_json: AsJson = False, root: Root = Pat
 
 
 def _print(work: Healing, as_json: bool) -> None:
+    from kite_bar_history.summary import print_summary
+
     summary, needs, healed = work.summary, work.needs, len(work.healed)
     left, waiting = len(needs.gaps) - healed, len(needs.waiting)
     if needs.unknown:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from datetime import date, datetime
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -16,11 +17,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 from rich.table import Table
 
-from kite_bar_history.backfill import CALLS_A_SECOND_MAX
-from kite_bar_history.run import INTERVALS, Resources
-from kite_bar_history.summary import RunSummary
-from kite_bars_store import stores
-from kite_bars_store.stores import Stores
 from kite_broker_zerodha.auth import read_token
 from kite_broker_zerodha.errors import CredentialsError
 from kite_contracts.sessions import IST
@@ -29,10 +25,20 @@ from kite_runtime.console import say, stderr, stdout
 from kite_runtime.errors import Interrupted
 
 if TYPE_CHECKING:
+    from kite_bar_history.run import Resources
+    from kite_bar_history.summary import RunSummary
+    from kite_bars_store.stores import Stores
     from kite_broker_zerodha.rest import KiteRest
 
 _COMPACT: Final = re.compile(r"[0-9]{8}")
 _SYMBOL: Final = re.compile(r"[A-Za-z]{1,10}:.{1,60}")
+
+
+class Recorded(StrEnum):
+    """The intervals that sources have; the others are made from them."""
+
+    MINUTES = "m1"
+    DAYS = "d1"
 
 
 def a_date(text: str) -> date:
@@ -66,7 +72,7 @@ def a_symbol(text: str) -> str:
 
 def an_interval(text: str) -> str:
     """A length of recorded bars. Raises BadParameter."""
-    if text not in INTERVALS:
+    if text not in tuple(Recorded):
         raise typer.BadParameter(f"{text!r} is not recorded: take m1 or d1")
     return text
 
@@ -170,6 +176,8 @@ def settings_of(root: Path) -> Settings:
 
 def open_stores(settings: Settings) -> AbstractContextManager[Stores]:
     """The database, checked. Raises SettingError, RulesFaulty, TryAgain and NotConfigured."""
+    from kite_bars_store import stores
+
     dsn = settings.require_postgres()
     return stores.open_stores(dsn, settings.rules_file, application="hist_merge")
 
@@ -177,6 +185,8 @@ def open_stores(settings: Settings) -> AbstractContextManager[Stores]:
 @contextmanager
 def open_resources(settings: Settings) -> Iterator[Resources]:
     """What runs need besides options; Kite is asked when they log in. Raises as `open_stores`."""
+    from kite_bar_history.run import Resources
+
     with open_stores(settings) as opened:
         yield Resources(
             opened,
@@ -237,6 +247,8 @@ def print_facts(facts: Mapping[str, Any]) -> None:
 
 def time_of_calls(calls: int) -> str:
     """How long so many calls of history take at Kite's pace."""
+    from kite_bar_history.backfill import CALLS_A_SECOND_MAX
+
     if not calls:
         return "none"
     whole = max(1, round(calls / CALLS_A_SECOND_MAX))

@@ -6,18 +6,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import orjson
 import typer
 
-from kite_bars_store.bars import GoldenCount
-from kite_bars_store.database import transaction
-from kite_bars_store.stores import Stores
-from kite_hist_merge.commands.options import AsJson, Root, open_stores, settings_of
-from kite_hist_merge.commands.show import Recorded
+from kite_hist_merge.commands.options import AsJson, Recorded, Root, open_stores, settings_of
 from kite_runtime.console import say, stdout
 from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS, NotFound
+
+if TYPE_CHECKING:
+    from kite_bars_store.bars import GoldenCount
+    from kite_bars_store.stores import Stores
 
 
 def a_month(text: str) -> date:
@@ -54,6 +54,8 @@ def command(
     sessions.toml, a repair by hand, or to be certain. With --dry-run exit code 3 means that some
     differ. A reader sees the old bars of a month until all of its new ones are there.
     """
+    from kite_bars_store.bars import GoldenCount
+
     total = GoldenCount()
     with open_stores(settings_of(root)) as stores:
         pieces = [
@@ -86,6 +88,8 @@ def _rebuilt(stores: Stores, interval: str, month: date, dry_run: bool) -> Golde
 @contextmanager
 def _undone(stores: Stores) -> Iterator[None]:
     """Rolls back what the block writes."""
+    from kite_bars_store.database import transaction
+
     try:
         with transaction(stores.connection, "comparing golden bars"):
             yield

@@ -6,18 +6,10 @@ from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kite_bar_history.protocol import Window
-from kite_bar_history.reconcile import compare_files, write_results
-from kite_bar_history.run import INTERVALS, Order, Run
-from kite_bar_history.summary import RunSummary, comparison_lines, finding_lines, print_summary
-from kite_bar_history.vendor_files.layouts import chosen_layouts
-from kite_bars_store.bars import SourceBars, load_rules
-from kite_bars_store.bars.comparing import Comparison, compare
-from kite_bars_store.stores import days_of
 from kite_hist_merge.commands.options import (
     AcceptAdjusted,
     AsJson,
@@ -37,6 +29,12 @@ from kite_hist_merge.commands.options import (
 )
 from kite_runtime.console import stdout
 from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS, UsageError
+
+if TYPE_CHECKING:
+    from kite_bar_history.protocol import Window
+    from kite_bar_history.summary import RunSummary
+    from kite_bars_store.bars import SourceBars
+    from kite_bars_store.bars.comparing import Comparison
 
 
 def a_tick(text: str) -> Decimal:
@@ -107,6 +105,13 @@ def command(
     golden bars as Parquet and a page of HTML on what differed, what is missing and why. With
     --files it compares one or two files by the same rules: nothing else is asked or written.
     """
+    from kite_bar_history.reconcile import compare_files, write_results
+    from kite_bar_history.run import INTERVALS, Order, Run
+    from kite_bar_history.vendor_files.layouts import chosen_layouts
+    from kite_bars_store.bars import load_rules
+    from kite_bars_store.bars.comparing import Comparison, compare
+    from kite_bars_store.stores import days_of
+
     settings = settings_of(root)
     if alone:
         if first or last or vendor or symbols or out:
@@ -156,6 +161,8 @@ def command(
 
 
 def _print(found: dict[str, Comparison], summary: RunSummary, as_json: bool) -> None:
+    from kite_bar_history.summary import comparison_lines, print_summary
+
     if as_json:
         both = {name: each.as_dict() for name, each in found.items()}
         print_facts({**summary.as_dict(), "comparison": both})
@@ -169,6 +176,8 @@ def _print(found: dict[str, Comparison], summary: RunSummary, as_json: bool) -> 
 
 
 def _files_alone(found: dict[str, Comparison], summary: RunSummary, as_json: bool) -> int:
+    from kite_bar_history.summary import comparison_lines, finding_lines
+
     conflicts = any(
         name.startswith("CONFLICT") for each in found.values() for name in each.verdicts
     )

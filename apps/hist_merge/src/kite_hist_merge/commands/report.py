@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kite_bar_history.universe import symbol_of
-from kite_bars_store.bars import BarSurvey
-from kite_bars_store.database import snapshot
-from kite_bars_store.report import Report, render
-from kite_bars_store.report.gather import gather
-from kite_bars_store.stores import Days, Stores, days_of
 from kite_hist_merge.commands.options import (
     From,
     Root,
@@ -24,6 +18,10 @@ from kite_hist_merge.commands.options import (
 from kite_runtime.console import progress_bar, stdout
 from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS, NotFound
 from kite_runtime.files import write_whole
+
+if TYPE_CHECKING:
+    from kite_bars_store.report import Report
+    from kite_bars_store.stores import Days, Stores
 
 
 def command(
@@ -42,6 +40,11 @@ def command(
     The page needs nothing but itself. Exit code 3 when there are conflicts, unexplained minutes or
     revisions to decide on.
     """
+    from kite_bars_store.database import snapshot
+    from kite_bars_store.report import render
+    from kite_bars_store.report.gather import gather
+    from kite_bars_store.stores import days_of
+
     days = days_of(first, last)
     path = root / "report.html" if out is None else out
     with (
@@ -59,6 +62,9 @@ def command(
 
 def _symbols(stores: Stores, days: Days, symbols: list[str] | None) -> list[str]:
     """What is reported on, sorted."""
+    from kite_bar_history.universe import symbol_of
+    from kite_bars_store.bars import BarSurvey
+
     survey = BarSurvey(stores.connection)
     if symbols is not None:
         names = survey.names()

@@ -5,19 +5,20 @@ from __future__ import annotations
 import getpass
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import orjson
 import typer
 from rich.markup import escape
 from rich.table import Table
 
-from kite_bar_history.universe import symbol_of
-from kite_bars_store.bars import BarSurvey, GoldenCount, RestatedStretch
 from kite_contracts.sessions import IST
 from kite_hist_merge.commands.options import AsJson, Root, open_stores, settings_of
 from kite_runtime.console import stdout
 from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS, NotFound, UsageError
+
+if TYPE_CHECKING:
+    from kite_bars_store.bars import GoldenCount, RestatedStretch
 
 _INTERVALS: Final = {1: "m1", 1440: "d1"}
 
@@ -116,6 +117,9 @@ def _decide(
     as_json: bool,
     root: Path,
 ) -> int:
+    from kite_bar_history.universe import symbol_of
+    from kite_bars_store.bars import BarSurvey
+
     name = user(who)
     with open_stores(settings_of(root)) as stores:
         chosen = symbol_of(symbol, BarSurvey(stores.connection).names())

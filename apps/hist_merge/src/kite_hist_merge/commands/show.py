@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import orjson
 import typer
@@ -14,26 +13,25 @@ from rich.console import Group as Stack
 from rich.markup import escape
 from rich.table import Table
 
-from kite_bar_history.universe import symbol_of
-from kite_bars_store.bars import INTERVALS, BarSurvey
-from kite_bars_store.bars.explain import Asked, tell
-from kite_bars_store.bars.sql import nanoseconds
-from kite_bars_store.database import snapshot
 from kite_contracts.errors import UnknownContractError
 from kite_contracts.sessions import IST, SessionCalendar
-from kite_hist_merge.commands.options import AsJson, AsOf, Root, a_time, open_stores, settings_of
+from kite_hist_merge.commands.options import (
+    AsJson,
+    AsOf,
+    Recorded,
+    Root,
+    a_time,
+    open_stores,
+    settings_of,
+)
 from kite_runtime.console import stdout
+
+if TYPE_CHECKING:
+    from kite_bars_store.bars.explain import Asked
 
 AROUND: Final = 2
 """Bars shown on each side."""
 _PRICES: Final = ("open", "high", "low", "close", "volume", "oi")
-
-
-class Recorded(StrEnum):
-    """The intervals that sources have; the others are made from them."""
-
-    MINUTES = "m1"
-    DAYS = "d1"
 
 
 def command(
@@ -61,6 +59,11 @@ def command(
     root: Root = Path(),
 ) -> int:
     """Show one bar: what every source had of it and when, the golden bar, and why it is so."""
+    from kite_bar_history.universe import symbol_of
+    from kite_bars_store.bars import INTERVALS, BarSurvey
+    from kite_bars_store.bars.explain import Asked, tell
+    from kite_bars_store.database import snapshot
+
     with (
         open_stores(settings_of(root)) as stores,
         snapshot(stores.connection, "reading a bar"),
@@ -97,6 +100,8 @@ def _opening(time: datetime, interval: str) -> datetime:
 
 def _absent(calendar: SessionCalendar, asked: Asked) -> str:
     """Why the calendar expects no bar; empty where it does, or does not know the exchange."""
+    from kite_bars_store.bars.sql import nanoseconds
+
     try:
         if asked.interval == Recorded.DAYS:
             day = calendar.day(asked.exchange, asked.ts_open.date())

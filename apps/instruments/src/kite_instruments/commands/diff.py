@@ -7,27 +7,21 @@ import sys
 from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
-import pyarrow.compute as pc  # type: ignore[import-untyped]
 import typer
 from rich.table import Table
 
 from kite_bars_store.errors import DumpRefused
-from kite_bars_store.instruments.changes import (
-    Changes,
-    Compared,
-    compare_days,
-    compare_masters,
-    last_two_days,
-)
 from kite_broker_zerodha.errors import NotADump
-from kite_broker_zerodha.instrument_dump import parse
 from kite_instruments.commands.options import Exchanges, Root, open_store, settings_of, today
 from kite_instruments.fetching import read_file
 from kite_instruments.shown import as_csv, as_json, instrument, text_of
 from kite_runtime.console import say, stdout
 from kite_runtime.errors import UsageError
+
+if TYPE_CHECKING:
+    from kite_bars_store.instruments.changes import Changes, Compared
 
 KINDS: Final = ("added", "expired", "removed", "renamed", "moved", "reused", "changed")
 _PAIRS: Final = frozenset({"renamed", "moved", "reused", "changed"})
@@ -111,6 +105,8 @@ def command(
 
 
 def _compare(first: str | None, second: str | None, exchanges: list[str], root: Path) -> Compared:
+    from kite_bars_store.instruments.changes import compare_days, last_two_days
+
     if first is not None and second is None:
         raise UsageError(f"{first} alone is no comparison: give two days, two files, or nothing")
     days = [_day_in(text) for text in (first, second) if text is not None]
@@ -143,6 +139,11 @@ def _compare_files(
     The later dump has no day. It holds no contract that had expired by then, so what is
     gone and ended before its earliest expiry counts as expired. Raises DumpRefused, InputUnusable.
     """
+    import pyarrow.compute as pc  # type: ignore[import-untyped]
+
+    from kite_bars_store.instruments.changes import compare_masters
+    from kite_broker_zerodha.instrument_dump import parse
+
     dumps = []
     for path in (first, second):
         try:

@@ -6,22 +6,23 @@ from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from kite_bars_store.errors import UniverseError
-from kite_bars_store.instruments import InstrumentStore
-from kite_bars_store.instruments.universes import Universe, parse
 from kite_broker_zerodha.errors import AuthRefused, BrokerError, CredentialsError, KiteUnavailable
 from kite_instruments import fetching
 from kite_instruments.commands.options import Root, open_store, settings_of, today
 from kite_instruments.errors import ExportFailed, LoginDead
 from kite_instruments.settings import Settings
-from kite_instruments.universe_files import TOKENS_FILE, difference, make
 from kite_runtime.console import say
 from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS, NotFound, OutputUnusable, UsageError
 from kite_runtime.files import read_if_there, write_whole
+
+if TYPE_CHECKING:
+    from kite_bars_store.instruments import InstrumentStore
+    from kite_bars_store.instruments.universes import Universe
 
 
 def a_spot(text: str) -> tuple[str, Decimal]:
@@ -65,6 +66,8 @@ def command(
     The order is stable and a file that stays the same is not touched, so git shows what changed. A
     universe that cannot be made keeps its file, the others are written, and the exit code is 1.
     """
+    from kite_instruments.universe_files import TOKENS_FILE, difference, make
+
     settings = settings_of(root)
     given = dict(map(a_spot_of_option, spot or ()))
     universes = _universes(settings)
@@ -107,6 +110,8 @@ def a_spot_of_option(text: str) -> tuple[str, Decimal]:
 
 
 def _universes(settings: Settings) -> list[Universe]:
+    from kite_bars_store.instruments.universes import parse
+
     path = settings.universes_file
     try:
         data = path.read_bytes()

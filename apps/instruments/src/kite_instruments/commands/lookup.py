@@ -7,15 +7,11 @@ import sys
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
-import pyarrow as pa  # type: ignore[import-untyped]
 import typer
 from rich.table import Table
 
-from kite_bars_store.instruments import Validity
-from kite_bars_store.instruments.lookups import Ranges, find
-from kite_bars_store.instruments.selection import TYPES, Query, an_expiry, strikes
 from kite_instruments.commands.options import (
     AsJson,
     AsOf,
@@ -29,6 +25,13 @@ from kite_instruments.shown import as_json as json_form
 from kite_instruments.shown import instrument, text_of
 from kite_runtime.console import say, stdout
 from kite_runtime.errors import UsageError
+
+if TYPE_CHECKING:
+    import pyarrow as pa  # type: ignore[import-untyped]
+
+    from kite_bars_store.instruments import Validity
+    from kite_bars_store.instruments.lookups import Ranges
+    from kite_bars_store.instruments.selection import Query
 
 _COLUMNS: Final = {
     "exchange": "exchange",
@@ -68,7 +71,7 @@ def command(
         str | None, typer.Option("--strike", metavar="A:B", help="Strikes from A to B, or one.")
     ] = None,
     kind: Annotated[
-        str | None, typer.Option("--type", metavar="TYPE", help=f"One of {' '.join(TYPES)}.")
+        str | None, typer.Option("--type", metavar="TYPE", help="One of CE PE FUT EQ.")
     ] = None,
     exchange: Exchanges = None,
     as_of: AsOf = None,
@@ -83,6 +86,9 @@ def command(
     A symbol or token is shown with the days on which it held, because tokens are given to new
     contracts. An expression is answered for today, or for --as-of. Nothing found: exit code 1.
     """
+    from kite_bars_store.instruments.lookups import Ranges, find
+    from kite_bars_store.instruments.selection import Query
+
     words = [word for term in terms or () for word in term.split()]
     flags = _query(underlying, expiry, strike, kind, exchange)
     if not words and flags == Query():
@@ -105,6 +111,8 @@ def _query(
     kind: str | None,
     exchanges: list[str] | None,
 ) -> Query:
+    from kite_bars_store.instruments.selection import Query, an_expiry, strikes
+
     low, high = strikes(strike) if strike is not None else (None, None)
     return Query(
         exchanges=tuple(exchanges or ()),

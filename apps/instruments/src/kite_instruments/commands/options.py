@@ -7,14 +7,15 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kite_bars_store.database import connect
-from kite_bars_store.instruments import InstrumentStore
 from kite_contracts.sessions import IST
 from kite_instruments.settings import Settings
+
+if TYPE_CHECKING:
+    from kite_bars_store.instruments import InstrumentStore
 
 
 def a_date(text: str) -> date:
@@ -62,6 +63,9 @@ def settings_of(root: Path) -> Settings:
 @contextmanager
 def open_store(settings: Settings) -> Iterator[InstrumentStore]:
     """The instrument history. Raises SettingError, TryAgain and NotConfigured."""
+    from kite_bars_store.database import connect
+    from kite_bars_store.instruments import InstrumentStore
+
     dsn = settings.require_postgres()
     with closing(connect(dsn, application_name="instruments")) as connection:
         store = InstrumentStore(connection)

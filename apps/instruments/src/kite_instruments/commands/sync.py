@@ -12,13 +12,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
-import pyarrow as pa  # type: ignore[import-untyped]
 import typer
 
 from kite_bars_store.errors import DumpRefused
-from kite_bars_store.instruments import InstrumentStore
 from kite_instruments.commands.options import (
     AsJson,
     Exchanges,
@@ -30,10 +28,8 @@ from kite_instruments.commands.options import (
 )
 from kite_instruments.errors import NotPublished
 from kite_instruments.fetching import Fetched, fetch, read_file
-from kite_instruments.publishing import Message, as_lines, letter_messages, publish
 from kite_instruments.settings import Settings
 from kite_instruments.shown import show, tell_published
-from kite_instruments.syncing import Outcome, check, record
 from kite_kafka_io.errors import BrokerUnreachable, KafkaIoError, RegistryError, UnknownTopic
 from kite_runtime.console import progress_bar, say
 from kite_runtime.errors import (
@@ -45,6 +41,11 @@ from kite_runtime.errors import (
 )
 from kite_runtime.files import write_whole
 from kite_runtime.logs import configure_logs
+
+if TYPE_CHECKING:
+    from kite_bars_store.instruments import InstrumentStore
+    from kite_instruments.publishing import Message
+    from kite_instruments.syncing import Outcome
 
 DEFAULT_EXCHANGES: Final = ("NFO",)
 _PERCENT: Final = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,4})?)%?")
@@ -113,6 +114,8 @@ def command(
     their instruments stay as they were. A dump that looks wrong as a whole is refused, and the last
     good master stays. The same dump again writes nothing. Needs no login.
     """
+    import pyarrow as pa  # type: ignore[import-untyped]
+
     if exchange and everything:
         raise UsageError("--all and --exchange exclude each other: give one of them")
     configure_logs(quiet=True)
@@ -154,6 +157,8 @@ def _day(day: date | None) -> date:
 def _one(
     store: InstrumentStore, fetched: Fetched, day: date, max_drop: float, dry_run: bool
 ) -> Outcome:
+    from kite_instruments.syncing import check, record
+
     began_s = time.monotonic()
     checked = check(store, fetched, day, max_drop)
     if checked.ended:
@@ -173,6 +178,8 @@ def _write_letters(
     settings: Settings, outcomes: Sequence[Outcome], path: Path | None, dry_run: bool
 ) -> int:
     """Refused rows into the file; returns how many there are."""
+    from kite_instruments.publishing import as_lines
+
     bad = [each for each in outcomes if each.refused]
     count = sum(len(each.refused) for each in bad)
     if not bad:
@@ -202,6 +209,8 @@ def _publish(
     outcomes: Sequence[Outcome],
     no_publish: bool,
 ) -> None:
+    from kite_instruments.publishing import letter_messages, publish
+
     if no_publish or settings.kafka is None:
         why = "--no-publish" if no_publish else "KAFKA_BOOTSTRAP is not set"
         waiting = len(store.unpublished())
@@ -248,6 +257,8 @@ def publish_command(
     The topic is compacted: the key is EXCHANGE:TRADINGSYMBOL, a record without a value means that
     the instrument is no longer listed. --all fills a new topic.
     """
+    from kite_instruments.publishing import publish
+
     configure_logs(quiet=True)
     settings = settings_of(root)
     kafka = settings.require_kafka()
