@@ -25,9 +25,10 @@ from kite_kafka_io.framing import SingleObjectFraming
 from kite_kafka_io.settings import KafkaSettings
 from kite_live_feed.counters import Counters
 from kite_live_feed.intake import Intake
-from kite_live_feed.journal import Chunk, Journal, JournalOptions, Position
+from kite_live_feed.journal import Chunk, Journal, Position
 from kite_live_feed.journal.layout import RecordKind
 from kite_live_feed.journal.scan import COLUMNS, FRAME_COLUMNS, KIND, make_chunk
+from kite_live_feed.options import JournalOptions
 from kite_live_feed.pump import make_pump
 from kite_live_feed.topics import Topics
 from kite_runtime.clock import SystemClock

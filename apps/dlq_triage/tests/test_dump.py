@@ -215,8 +215,8 @@ def test_ctrl_c_leaves_whole_lines_and_says_where(
 STOPPED_WHILE_IT_PREPARES = """
 import os, signal
 from kite_dlq_triage.cli import main
-from kite_dlq_triage.commands import dump
-dump.open_framing = lambda settings: os.kill(os.getpid(), signal.{name})
+from kite_kafka_io import registry
+registry.open_framing = lambda settings: os.kill(os.getpid(), signal.{name})
 main()
 """
 

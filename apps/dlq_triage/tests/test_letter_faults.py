@@ -30,9 +30,9 @@ from kite_devstack.databases import database
 from kite_devstack.kafka import KafkaServer, private_kafka
 from kite_devstack.postgres import PostgresServer, private_postgres
 from kite_dlq_triage.cli import main
-from kite_dlq_triage.commands import dump as dump_command
 from kite_kafka_io import raw_reader
 from kite_kafka_io.settings import KafkaSettings
+from kite_runtime import logs
 
 COUNT = 600
 TOPIC = "x.dead"
@@ -111,7 +111,7 @@ def test_the_broker_goes_while_a_dump_runs(
     kafka = own_servers[0]
     monkeypatch.setattr(dumping, "SILENCE_S", 2.0)
     # The log is the whole process's, and would stay with this test's standard error.
-    monkeypatch.setattr(dump_command, "configure_logs", lambda quiet: None)
+    monkeypatch.setattr(logs, "configure_logs", lambda quiet: None)
     # Most of the topic is still the broker's when the first lines are written.
     monkeypatch.setattr(raw_reader, "PREFETCH_KIB", 256)
     monkeypatch.setattr(raw_reader, "FETCH_BYTES", 64 * 1024)

@@ -12,11 +12,10 @@ def load() -> Callable[[], object]:
     """The entry point, with the compiled loops in memory."""
     from kite_contracts.bounds import tick_bounds
     from kite_live_feed import bridge, journal
-    from kite_ws_bridge import cli
-    from kite_ws_bridge.commands import decode
+    from kite_ws_bridge import cli, tick_json
 
     bridge.warm_up()
     journal.warm_up()
-    list(decode.decode_objects(b"\0\0", tick_bounds(), decode.DecodeSummary()))
+    list(tick_json.decode_objects(b"\0\0", tick_bounds(), tick_json.DecodeSummary()))
     cli.PROGRAM.app()  # imports every command
     return cli.main

@@ -9,8 +9,7 @@ import pytest
 
 from kite_broker_zerodha.session.credentials import CredentialsError
 from kite_live_feed.errors import JournalFull, MissingCredentials
-from kite_live_feed.journal import JournalOptions
-from kite_live_feed.shards import GroupSetup
+from kite_live_feed.options import GroupSetup, JournalOptions
 from kite_runtime.errors import ConfigurationError, PortTaken, SettingError, exit_code_of
 from kite_ws_bridge.settings import BridgeSettings
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kite_contracts.tick_batch import ABSENT, FIELDS, Group, TickBatch, TickMode, Verdict
-from kite_ws_bridge.commands.decode import fault_object, price_text, tick_object, time_text
+from kite_ws_bridge.tick_json import fault_object, price_text, tick_object, time_text
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,9 @@ from kite_broker_zerodha.session.events import Connected
 from kite_broker_zerodha.wire import encode_frame, encode_packet
 from kite_live_feed.counters import Counters
 from kite_live_feed.intake import Intake
-from kite_live_feed.journal import Chunk, Journal, JournalOptions
+from kite_live_feed.journal import Chunk, Journal
 from kite_live_feed.journal.scan import SHARD
+from kite_live_feed.options import JournalOptions
 
 START_NS = 1_795_000_000_000_000_000
 SESSION = START_NS & ~15

@@ -19,8 +19,8 @@ from kite_kafka_io.settings import KafkaSettings
 from kite_live_feed.bridge import Bridge
 from kite_live_feed.connections import BridgeParts
 from kite_live_feed.journal import Journal
+from kite_live_feed.options import GroupSetup
 from kite_live_feed.rehearsal.demo import SESSION_OPTIONS
-from kite_live_feed.shards import GroupSetup
 from kite_live_feed.topics import Topics
 from kite_runtime.clock import SystemClock
 from kite_simulator import SimulatorOptions, SimulatorServer

@@ -28,7 +28,7 @@ from kite_broker_zerodha.session.events import (
 from kite_contracts.tick_batch import TickMode
 from kite_contracts.validate import explain
 from kite_kafka_io.codec import AvroCodec
-from kite_live_feed.journal import JournalOptions
+from kite_live_feed.options import JournalOptions
 
 TINY = JournalOptions(segment_bytes=4096, max_bytes=8192, retain_s=0.0, sync="never")
 SMALL = JournalOptions(segment_bytes=65_536, max_bytes=1 << 20, sync="never")

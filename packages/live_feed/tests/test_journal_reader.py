@@ -13,7 +13,6 @@ from kite_live_feed.errors import NotAJournalFile
 from kite_live_feed.journal import (
     START,
     Journal,
-    JournalOptions,
     JournalReader,
     JournalWriter,
     LastFrame,
@@ -23,6 +22,7 @@ from kite_live_feed.journal import (
     list_segments,
     read_file,
 )
+from kite_live_feed.options import JournalOptions
 
 SMALL = JournalOptions(segment_bytes=4096, max_bytes=10**6, sync="never")
 

@@ -15,7 +15,6 @@ from journal_cases import found_in
 
 from kite_live_feed.journal import (
     Journal,
-    JournalOptions,
     LastFrame,
     Position,
     Record,
@@ -23,6 +22,7 @@ from kite_live_feed.journal import (
     list_segments,
 )
 from kite_live_feed.journal.recovery import read_last_frames
+from kite_live_feed.options import JournalOptions
 from kite_live_feed.replay import ReplayReader
 from kite_runtime.clock import SystemClock
 

@@ -16,7 +16,6 @@ from kite_live_feed.journal import (
     Journal,
     JournalFull,
     JournalLocked,
-    JournalOptions,
     JournalReader,
     JournalUnusable,
     JournalWriter,
@@ -26,6 +25,7 @@ from kite_live_feed.journal import (
 )
 from kite_live_feed.journal.layout import PAYLOAD_BYTES_MAX
 from kite_live_feed.journal.writer import RETRY_NS
+from kite_live_feed.options import JournalOptions
 from kite_runtime.testing import import_path
 
 SMALL = JournalOptions(segment_bytes=4096, max_bytes=5 * 4096, retain_s=3600.0, sync="never")
@@ -300,7 +300,8 @@ def test_a_real_file_size_limit(tmp_path: Path) -> None:
     code = """
 import resource, sys
 from pathlib import Path
-from kite_live_feed.journal import Journal, JournalFull, JournalOptions
+from kite_live_feed.journal import Journal, JournalFull
+from kite_live_feed.options import JournalOptions
 time = [10**18]
 journal = Journal(Path(sys.argv[1]), JournalOptions(65536, 10**6, sync="never"), lambda: time[0])
 writer = journal.writer

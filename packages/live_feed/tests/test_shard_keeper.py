@@ -12,8 +12,9 @@ import pytest
 
 from kite_kafka_io.group import Membership
 from kite_live_feed.counters import Counters
+from kite_live_feed.options import GroupSetup
 from kite_live_feed.shard_keeper import GroupShards, ShardKeeper, check_partitions
-from kite_live_feed.shards import Fence, GroupSetup, ShardNote, Takeover
+from kite_live_feed.shards import Fence, ShardNote, Takeover
 from kite_runtime.clock import SystemClock
 from kite_runtime.errors import SettingError
 

@@ -10,12 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kite_broker_zerodha.frames import frame_index
+from kite_broker_zerodha.session.events import SHARD_BITS
 from kite_broker_zerodha.subscriptions import PlanError, Subscription
 from kite_contracts.tick_batch import TickMode
 from kite_kafka_io.group import NOTE_BYTES_MAX
 from kite_live_feed.journal.recovery import LastFrame
+from kite_live_feed.options import SHARDS_MAX
 from kite_live_feed.shards import (
-    SHARDS_MAX,
     TAKEOVERS_MAX,
     Fence,
     ShardNote,
@@ -44,6 +45,10 @@ def test_tokens_that_count_up_fall_evenly(shards: int, segment: int) -> None:
         sizes[shard_of((100_000 + number) << 8 | segment, shards)] += 1
     mean = count / shards
     assert max(abs(size - mean) for size in sizes) <= 4 * sqrt(mean)
+
+
+def test_a_feed_session_has_room_for_every_shard() -> None:
+    assert SHARDS_MAX == 1 << SHARD_BITS
 
 
 @given(st.integers(1, 2**32 - 1), st.integers(1, SHARDS_MAX))

@@ -17,8 +17,7 @@ from kite_broker_zerodha.settings import KiteUser
 from kite_kafka_io.breaker import BreakerLimits
 from kite_kafka_io.settings import KafkaUser
 from kite_live_feed.errors import MissingCredentials
-from kite_live_feed.journal.segments import GIB, MIB, JournalOptions, Sync
-from kite_live_feed.shards import SHARDS_MAX, GroupSetup
+from kite_live_feed.options import GIB, MIB, SHARDS_MAX, GroupSetup, JournalOptions, Sync
 from kite_runtime.errors import SettingError
 from kite_runtime.settings import (
     address,

@@ -17,6 +17,7 @@ from kite_bars_store.database import connect
 from kite_bars_store.errors import TryAgain
 from kite_bars_store.failures import FailureStore
 from kite_dead_letters.classify import Classifier
+from kite_dead_letters.defaults import GROUP
 from kite_dead_letters.intake import Intake, IntakeCounters
 from kite_kafka_io.errors import BrokerUnreachable, ReadError, RegistryError, UnknownTopic
 from kite_kafka_io.raw_reader import RawReader
@@ -25,7 +26,6 @@ from kite_kafka_io.settings import KafkaSettings
 from kite_kafka_io.spans import match_topics
 from kite_kafka_io.topics import topic_ids
 
-GROUP: Final = "dlq-triage"
 BACKOFF_FIRST_S: Final = 0.2
 BACKOFF_MAX_S: Final = 30.0
 ONCE_PATIENCE_S: Final = 60.0

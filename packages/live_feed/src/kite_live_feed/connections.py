@@ -20,7 +20,7 @@ from kite_kafka_io.settings import KafkaSettings
 from kite_live_feed.counters import Counters, ShardView
 from kite_live_feed.intake import Intake
 from kite_live_feed.journal import Journal
-from kite_live_feed.shards import GroupSetup
+from kite_live_feed.options import GroupSetup
 from kite_live_feed.topics import Topics
 from kite_runtime.clock import Clock
 

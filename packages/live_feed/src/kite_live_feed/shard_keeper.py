@@ -29,10 +29,10 @@ from kite_live_feed.connections import Connections
 from kite_live_feed.counters import Counters
 from kite_live_feed.journal import Journal, Position
 from kite_live_feed.journal.recovery import LastFrame
+from kite_live_feed.options import GroupSetup
 from kite_live_feed.pump import Pump
 from kite_live_feed.shards import (
     Fence,
-    GroupSetup,
     ShardNote,
     carried,
     fences_of,

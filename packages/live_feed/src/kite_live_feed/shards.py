@@ -18,7 +18,6 @@ import numpy as np
 import numpy.typing as npt
 
 from kite_broker_zerodha.frames import FRAME_INDEX
-from kite_broker_zerodha.session.events import SHARD_BITS
 from kite_broker_zerodha.subscriptions import (
     EMPTY_PLAN,
     SHARD_TOKENS_MAX,
@@ -29,9 +28,7 @@ from kite_broker_zerodha.subscriptions import (
 )
 from kite_contracts.tick_batch import TickMode
 from kite_live_feed.journal.recovery import LastFrame
-
-SHARDS_MAX: Final = 1 << SHARD_BITS
-"""A feed session's number has room for this many shards."""
+from kite_live_feed.options import SHARDS_MAX
 
 TAKEOVERS_MAX: Final = 8
 """A note remembers this many changes of hands."""
@@ -40,18 +37,6 @@ _RECEIVED: Final = FRAME_INDEX.index("ts_recv_ns")
 _SESSION: Final = FRAME_INDEX.index("feed_session")
 
 Frames = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class GroupSetup:
-    """How the universe is shared out."""
-
-    shards: int
-    group: str
-    timeout_s: float = 6.0
-    """A bridge that is not heard for this long loses its shards to others."""
-    connections: int = 3
-    """How many shards this bridge can carry."""
 
 
 def shard_of(token: int, shards: int) -> int:

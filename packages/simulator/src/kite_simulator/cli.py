@@ -10,7 +10,7 @@ import json
 import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Final, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, Final, NoReturn, TypeVar
 
 import typer
 
@@ -20,12 +20,10 @@ from kite_runtime.command_line import make_app, run, with_any_reader
 from kite_runtime.console import say
 from kite_runtime.errors import PortTaken, UsageError
 from kite_simulator.account import Account
-from kite_simulator.faults import Fault, parse_script
-from kite_simulator.history import parse_history_script
-from kite_simulator.kite import SimulatedKite
-from kite_simulator.rest_faults import parse_rest_script
-from kite_simulator.rest_server import RestOptions
-from kite_simulator.server import SimulatorOptions
+
+if TYPE_CHECKING:
+    from kite_simulator.faults import Fault
+    from kite_simulator.kite import SimulatedKite
 
 API_SECRET: Final = "dummy"
 
@@ -122,6 +120,12 @@ def command(
     root="ws://127.0.0.1:8765"), KiteConnect("dummy", "dummy", root="http://127.0.0.1:8766").
     At the end the counts of what was sent are printed as JSON.
     """
+    from kite_simulator.history import parse_history_script
+    from kite_simulator.kite import SimulatedKite
+    from kite_simulator.rest_faults import parse_rest_script
+    from kite_simulator.rest_server import RestOptions
+    from kite_simulator.server import SimulatorOptions
+
     options = SimulatorOptions(
         port=port,
         rate_per_s=rate or None,
@@ -172,6 +176,8 @@ async def _serve(kite: SimulatedKite) -> None:
 
 def fault_script(faults: str) -> tuple[Fault, ...]:
     """The script that ``--faults`` names. Raises UsageError and ScriptError."""
+    from kite_simulator.faults import parse_script
+
     if faults == "all":
         return parse_script(faults)
     return _script_of("--faults", faults, parse_script, "none, all or a text file")

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import orjson
 import typer
-from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
-from kite_dead_letters.intake import IntakeCounters, IntakeMetrics
-from kite_dead_letters.service import GROUP, IntakeService
+from kite_dead_letters.defaults import GROUP
 from kite_dlq_triage.commands.options import (
     Bootstrap,
     Root,
@@ -21,8 +19,11 @@ from kite_dlq_triage.commands.options import (
 )
 from kite_runtime.console import say
 from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS
-from kite_runtime.health import BuildInfoCollector, HealthServer
-from kite_runtime.logs import configure_logs
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+    from kite_dead_letters.intake import IntakeCounters
 
 
 def command(
@@ -52,6 +53,11 @@ def command(
     Kafka and Postgres may go and come. Offsets are committed after the rows: nothing is lost. With
     --once it ends at the end of the topics; exit code 3 means that it stored something.
     """
+    from kite_dead_letters.intake import IntakeCounters
+    from kite_dead_letters.service import IntakeService
+    from kite_runtime.health import HealthServer
+    from kite_runtime.logs import configure_logs
+
     settings = settings_of(root, bootstrap)
     kafka, dsn = settings.require_kafka(), settings.require_postgres()
     configure_logs(quiet=once)
@@ -73,6 +79,16 @@ def command(
 
 
 def _registry(counters: IntakeCounters) -> CollectorRegistry:
+    from prometheus_client import (
+        CollectorRegistry,
+        GCCollector,
+        PlatformCollector,
+        ProcessCollector,
+    )
+
+    from kite_dead_letters.intake import IntakeMetrics
+    from kite_runtime.health import BuildInfoCollector
+
     registry = CollectorRegistry()
     registry.register(BuildInfoCollector("dlq_triage"))
     registry.register(IntakeMetrics(counters))

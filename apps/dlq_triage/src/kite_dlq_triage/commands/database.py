@@ -9,15 +9,17 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from kite_bars_store.database import Connection, connect
-from kite_bars_store.failures import Failure, FailureStore, Selection, Status, Summary
-from kite_contracts.reasons import ReasonCode
+from kite_bars_store.failures import Failure, Selection, Status, Summary
 from kite_dlq_triage.commands.options import settings_of, span_of
 from kite_runtime.errors import NotFound, UsageError
+
+if TYPE_CHECKING:
+    from kite_bars_store.database import Connection
+    from kite_bars_store.failures import FailureStore
 
 APPLICATION: Final = "dlq_triage"
 IDS_MAX: Final = 10_000
@@ -73,6 +75,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 @contextmanager
 def database(root: Path) -> Iterator[Connection]:
     """A connection to the database of the settings, with tables of this version."""
+    from kite_bars_store.database import connect
+    from kite_bars_store.failures import FailureStore
+
     dsn = settings_of(root).require_postgres()
     with closing(connect(dsn, application_name=APPLICATION)) as connection:
         FailureStore(connection).check()
@@ -148,6 +153,8 @@ def selection(
 
 def code(reason: str) -> str:
     """The reason code. Raises UsageError."""
+    from kite_contracts.reasons import ReasonCode
+
     if reason not in ReasonCode.__members__:
         raise UsageError(
             f"--reason {reason[:60]} is no reason code; `dlq_triage reasons` lists them"

@@ -10,8 +10,8 @@ from typing import Annotated
 import orjson
 import typer
 
-from kite_bars_store.failures import Decision, FailureStore
-from kite_bars_store.failures.store import ASSIGNEE_LENGTH_MAX
+from kite_bars_store.failures import Decision
+from kite_bars_store.failures.records import ASSIGNEE_LENGTH_MAX
 from kite_dlq_triage.commands.database import Group, Ids, Json, Note, Who, database, selection, user
 from kite_dlq_triage.commands.options import Root
 from kite_runtime.console import say, stdout
@@ -38,6 +38,8 @@ def decide(
     assignee: str | None = None,
 ) -> int:
     """Append the decision for the failures named, and print how many it changed."""
+    from kite_bars_store.failures import FailureStore
+
     with database(root) as connection:
         store = FailureStore(connection)
         chosen = selection(store, ids, group=group)
@@ -101,6 +103,8 @@ def rebuild(root: Root = Path()) -> int:
 
     They are kept up to date by themselves; this is for after a repair by hand. `consume` waits.
     """
+    from kite_bars_store.failures import FailureStore
+
     with database(root) as connection:
         say("rebuilding")
         count = FailureStore(connection).rebuild()

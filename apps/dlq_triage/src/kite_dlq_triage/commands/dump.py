@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import orjson
 import typer
@@ -15,9 +15,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from kite_contracts.reasons import ReasonCode
-from kite_dead_letters.classify import Classifier
-from kite_dead_letters.dump import STDOUT, Dump, DumpFile, Summary
 from kite_dlq_triage.commands.options import (
     Bootstrap,
     From,
@@ -29,14 +26,13 @@ from kite_dlq_triage.commands.options import (
     span_of,
     topics_of,
 )
-from kite_kafka_io.raw_reader import RawReader
-from kite_kafka_io.registry import open_framing
 from kite_kafka_io.settings import KafkaSettings
-from kite_kafka_io.spans import match_topics
 from kite_runtime.console import say, stderr, stdout
 from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS, EXIT_INTERRUPTED, UsageError
-from kite_runtime.logs import configure_logs
 from kite_runtime.stopping import stop_on_signals
+
+if TYPE_CHECKING:
+    from kite_dead_letters.dump import DumpFile, Summary
 
 _HINTS_MAX: Final = 5
 _TIMES: Final = ("first", "last")
@@ -85,6 +81,13 @@ def command(
 
     Then a summary by reason and topic. Exit code 3 when there was something, 0 when there was not.
     """
+    from kite_dead_letters.classify import Classifier
+    from kite_dead_letters.dump import STDOUT, Dump, DumpFile
+    from kite_kafka_io.raw_reader import RawReader
+    from kite_kafka_io.registry import open_framing
+    from kite_kafka_io.spans import match_topics
+    from kite_runtime.logs import configure_logs
+
     configure_logs(quiet=True)
     reasons = _reasons(reason)
     _check(dump_to, until, follow, group)
@@ -140,6 +143,8 @@ def _report(summary: Summary, topics: list[str], *, as_json: bool, to_stderr: bo
 
 
 def _print_table(console: Console, summary: Summary) -> None:
+    from kite_contracts.reasons import ReasonCode
+
     table = Table(title=f"{summary.count:,} dead letters", title_justify="left")
     table.add_column("reason", no_wrap=True)
     table.add_column("topic", overflow="fold")
@@ -165,6 +170,8 @@ def _print_table(console: Console, summary: Summary) -> None:
 
 
 def _check(dump_to: str | None, until: str | None, follow: bool, group: str | None) -> None:
+    from kite_dead_letters.dump import STDOUT
+
     if follow and dump_to is None:
         raise UsageError(
             "--follow writes lines as they come: name the file, --dump FILE or --dump -"
@@ -182,6 +189,8 @@ def _check(dump_to: str | None, until: str | None, follow: bool, group: str | No
 
 
 def _reasons(codes: list[str] | None) -> frozenset[str]:
+    from kite_contracts.reasons import ReasonCode
+
     chosen = frozenset(code.upper() for code in codes or ())
     unknown = sorted(chosen - set(map(str, ReasonCode)))
     if unknown:

@@ -9,8 +9,8 @@ import orjson
 import typer
 from rich.table import Table
 
-from kite_bars_store.failures import FailureStore, Group, GroupFilter, Overview
-from kite_bars_store.failures.store import GROUPS_MAX
+from kite_bars_store.failures import Group, GroupFilter, Overview
+from kite_bars_store.failures.records import GROUPS_MAX
 from kite_dlq_triage.commands.database import (
     Before,
     Json,
@@ -48,6 +48,8 @@ def command(
 
     Exit code 3 when a group listed has open failures.
     """
+    from kite_bars_store.failures import FailureStore
+
     first, last = times(since, until)
     chosen = GroupFilter(
         reason=None if reason is None else code(reason),

@@ -9,13 +9,15 @@ import threading
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from kite_dlq_triage.settings import TriageSettings
-from kite_kafka_io.spans import Span
 from kite_runtime.errors import UsageError
+
+if TYPE_CHECKING:
+    from kite_kafka_io.spans import Span
 
 Bootstrap = Annotated[
     str | None,
@@ -89,6 +91,8 @@ def span_of(
     partitions: list[int] | None, start: str | None, end: str | None, *, topics: int, now_ns: int
 ) -> Span:
     """The span that the options mean, for so many topics. Raises UsageError."""
+    from kite_kafka_io.spans import Span
+
     from_offset, from_ns = _place("--from", start, now_ns)
     until_offset, until_ns = _place("--until", end, now_ns)
     if topics > 1 and (from_offset is not None or until_offset is not None):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import orjson
 import typer
 from rich.table import Table
 
-from kite_contracts.reasons import ReasonCode
 from kite_runtime.console import stdout
+
+if TYPE_CHECKING:
+    from kite_contracts.reasons import ReasonCode
 
 _HEAD: Final = """\
 # Reason codes
@@ -33,6 +35,8 @@ def command(
     ] = False,
 ) -> int:
     """Print the reason codes: meaning, whether a retry can help, owner, what to do."""
+    from kite_contracts.reasons import ReasonCode
+
     if as_json:
         print(orjson.dumps([reason_object(code) for code in ReasonCode]).decode())
         return 0
@@ -52,6 +56,8 @@ def command(
 
 def page() -> str:
     """The codes as docs/reasons.md has them."""
+    from kite_contracts.reasons import ReasonCode
+
     rows = [
         f"| `{code}` | {code.meaning} | {'yes' if code.retryable else 'no'} | {code.owner} "
         f"| {code.action} |"

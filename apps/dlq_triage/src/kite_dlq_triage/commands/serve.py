@@ -13,18 +13,11 @@ import typer
 
 from kite_dead_letters.page import server
 from kite_dead_letters.page.access import TOKEN_LENGTH_MIN, Access, cookie_name, make_token
-from kite_dead_letters.page.app import make_app
-from kite_dead_letters.page.calls import Site
 from kite_dead_letters.page.guard import is_local, names_of
-from kite_dead_letters.page.redriving import Database, Desk
-from kite_dead_letters.page.rendering import Pages
-from kite_dead_letters.page.views import Reader
 from kite_dlq_triage.commands.options import Bootstrap, Root, settings_of
 from kite_dlq_triage.settings import TriageSettings
-from kite_kafka_io.registry import open_framing
 from kite_runtime.console import say
 from kite_runtime.errors import SettingError
-from kite_runtime.logs import configure_logs
 
 DEFAULT_PORT: Final = 9480
 TOKEN: Final = "DLQ_TRIAGE_TOKEN"
@@ -66,6 +59,14 @@ def command(
     least 20 characters) instead of a new one at each start, and then it is not printed. Without
     KAFKA_BOOTSTRAP the page can do all but send records back. Ctrl-C and SIGTERM end it.
     """
+    from kite_dead_letters.page.app import make_app
+    from kite_dead_letters.page.calls import Site
+    from kite_dead_letters.page.redriving import Database, Desk
+    from kite_dead_letters.page.rendering import Pages
+    from kite_dead_letters.page.views import Reader
+    from kite_kafka_io.registry import open_framing
+    from kite_runtime.logs import configure_logs
+
     settings = settings_of(root, bootstrap)
     given = _given_token(settings)
     token = given or make_token()

@@ -2,43 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated
 
 import orjson
 import typer
 from rich.console import Group as Stack
-from rich.markup import escape
-from rich.table import Table
-from rich.text import Text
 
-from kite_bars_store.failures import (
-    Event,
-    Failure,
-    FailureRecord,
-    FailureStore,
-    LedgerLine,
-    RedriveLedger,
-    Summary,
-)
-from kite_contracts.reasons import ReasonCode
-from kite_dead_letters.classify import Classifier
-from kite_dead_letters.json_lines import LineMaker, to_json
-from kite_dead_letters.page.views import hex_page, readable, tree_lines
-from kite_dead_letters.records import Decoded
-from kite_dead_letters.stored import NEIGHBOURS, Around, read_around, to_raw
-from kite_dlq_triage.commands.database import Json, One, database, failure_of, moment
+from kite_dlq_triage.commands.database import Json, One, database, failure_of
 from kite_dlq_triage.commands.options import Root, settings_of
-from kite_dlq_triage.settings import TriageSettings
-from kite_kafka_io.registry import open_framing
 from kite_runtime.console import stdout
-
-ROWS_SHOWN: Final = 32
-RECORDS_SHOWN: Final = 10
-_NS: Final = 10**9
 
 
 def command(
@@ -51,6 +24,18 @@ def command(
 ) -> int:
     """Show a failure: its bytes beside what they decode to, the field at fault marked, its origin,
     the records around it in the topic, and what was decided."""
+    from kite_bars_store.failures import FailureStore, RedriveLedger
+    from kite_dead_letters.json_lines import LineMaker, to_json
+    from kite_dead_letters.stored import NEIGHBOURS, read_around, to_raw
+    from kite_dlq_triage.failure_view import (
+        around_view,
+        fields_of,
+        make_classifier,
+        neighbour_object,
+        topic_neighbours,
+        view,
+    )
+
     settings = settings_of(root)
     with database(root) as connection:
         store = FailureStore(connection)
@@ -59,7 +44,7 @@ def command(
         around = store.neighbours(failure_id, count=NEIGHBOURS)
         events = store.history(failure_id)
         lines = RedriveLedger(connection).lines(failure_id)
-    classifier = _classifier(settings)
+    classifier = make_classifier(settings)
     record = found.record
     near = read_around(
         settings.kafka, record.topic, record.topic_id, record.partition, record.offset
@@ -72,239 +57,32 @@ def command(
             "status": found.status,
             "assignee": found.assignee,
             "record": orjson.Fragment(LineMaker(classifier).line(seen).rstrip()),
-            "neighbours": [_neighbour(each) for each in around],
-            "topic_neighbours": _topic_neighbours(near, around, classifier),
+            "neighbours": [neighbour_object(each) for each in around],
+            "topic_neighbours": topic_neighbours(near, around, classifier),
             "topic_neighbours_problem": near.problem,
-            "history": [_as_json(event, without="failure_id") for event in events],
-            "redrives": [_as_json(line, without="run_id") for line in lines],
+            "history": [fields_of(event, without="failure_id") for event in events],
+            "redrives": [fields_of(line, without="run_id") for line in lines],
         }
         print(orjson.dumps(document, to_json).decode())
         return 0
-    neighbours = _around(near, around, classifier)
-    stdout.print(Stack(*_view(found, decoded, neighbours, events, lines, whole)))
+    neighbours = around_view(near, around, classifier)
+    stdout.print(Stack(*view(found, decoded, neighbours, events, lines, whole)))
     return 0
-
-
-def _classifier(settings: TriageSettings) -> Classifier:
-    """With the registry's framing where one is set; decoding needs no broker otherwise."""
-    if settings.kafka is None or settings.kafka.registry_url is None:
-        return Classifier()
-    return Classifier(open_framing(settings.kafka))
-
-
-def _view(
-    found: Failure,
-    decoded: Decoded | None,
-    neighbours: Table | Text,
-    events: list[Event],
-    lines: list[LedgerLine],
-    whole: bool,
-) -> Iterator[Any]:
-    yield _facts(found)
-    if found.record.headers:
-        yield _headers(found.record)
-    yield _side_by_side(found.record, decoded, whole)
-    yield neighbours
-    if lines:
-        yield _redrives(lines)
-    if events:
-        yield event_table(events)
-
-
-def _facts(found: Failure) -> Table:
-    record = found.record
-    code = ReasonCode.__members__.get(record.reason)
-    whose = f", assigned to {found.assignee}" if found.assignee else ""
-    facts: dict[str, str | None] = {
-        "failure": f"{found.failure_id} ({found.status}{whose})",
-        "place": f"{record.topic}/{record.partition}/{record.offset}",
-        "reason": f"{record.reason} ({record.reason_source})",
-        "meaning": code.meaning if code else None,
-        "to do": code.action if code else None,
-        "message": record.message or None,
-        "field at fault": record.error_path,
-        "exception": record.exception,
-        "given up by": record.component,
-        "origin": _origin(record),
-        "feed": None if record.feed_session is None else f"{record.feed_session}/{record.feed_seq}",
-        "contract": record.contract,
-        "bytes are": record.unit,
-        "attempt": str(record.attempt),
-        "first failed": _time(record.first_failure_ns),
-        "seen": f"{moment(found.seen_at)} UTC",
-        "key": readable(record.key),
-        "group": record.fingerprint,
-        "problems": "; ".join(record.problems) or None,
-    }
-    table = Table.grid(padding=(0, 2))
-    for name, value in facts.items():
-        if value is not None:
-            table.add_row(f"[bold]{name}[/bold]", escape(value))
-    return table
-
-
-def _origin(record: FailureRecord) -> str | None:
-    if record.origin_topic is None:
-        return None
-    numbers = (record.origin_partition, record.origin_offset)
-    return "/".join([record.origin_topic, *("?" if n is None else str(n) for n in numbers)])
-
-
-def _time(time_ns: int | None) -> str | None:
-    if time_ns is None:
-        return None
-    return f"{moment(datetime.fromtimestamp(time_ns // _NS, UTC))} UTC"
-
-
-def _headers(record: FailureRecord) -> Table:
-    table = Table(title="headers", title_justify="left")
-    table.add_column("name", overflow="fold")
-    table.add_column("value", overflow="fold")
-    for name, content in record.headers:
-        table.add_row(escape(readable(name)), escape(readable(content)))
-    return table
-
-
-def _side_by_side(record: FailureRecord, decoded: Decoded | None, whole: bool) -> Table:
-    form = "not decoded" if decoded is None else decoded.form
-    contract = f" {decoded.contract}" if decoded is not None and decoded.contract else ""
-    size = "null" if record.value is None else f"{len(record.value):,} bytes"
-    table = Table()
-    table.add_column(f"value: {size}", no_wrap=True)
-    table.add_column(f"decoded: {form}{contract}", overflow="fold")
-    table.add_row(_hex(record.value, whole), _tree(decoded, record.error_path))
-    return table
-
-
-def _hex(value: bytes | None, whole: bool) -> Text:
-    if not value:
-        return Text("(null)" if value is None else "(empty)")
-    page = hex_page(value, 0)
-    rows = page.rows if whole else page.rows[:ROWS_SHOWN]
-    text = Text()
-    for row in rows:
-        text.append(f"{row.at}  ", "dim").append(f"{row.left:<23}  {row.right:<23}  {row.text}\n")
-    left = len(value) - len(rows) * 16
-    if left > 0:
-        text.append(f"… {left:,} more bytes", "dim")
-    return text
-
-
-def _tree(decoded: Decoded | None, error_path: str | None) -> Text:
-    text = Text()
-    if decoded is None:
-        return text
-    for number, record in enumerate(decoded.records[:RECORDS_SHOWN]):
-        if number:
-            text.append("────\n", "dim")
-        for line in tree_lines(record, error_path)[0]:
-            style = "bold red" if line.marked else ""
-            mark = "  ◀ here" if line.marked else ""
-            name = f"{line.name}: " if line.name else ""
-            text.append(f"{'  ' * line.depth}{name}{line.text}{mark}\n", style)
-    return text
-
-
-def _around(near: Around, stored: list[Summary], classifier: Classifier) -> Table | Text:
-    """The records around it that Kafka has or that are stored: Kafka keeps them for a while."""
-    if not near.records and not stored:
-        why = f"Kafka has nothing within {NEIGHBOURS} offsets"
-        if near.problem is not None:
-            why = f"its topic cannot be read: {near.problem}"
-        return Text(f"around it nothing is stored, and {why}")
-    title = "around it in the topic"
-    if near.problem is not None:
-        title = f"stored failures around it (its topic cannot be read: {near.problem})"
-    rows = {each.offset: {**_neighbour(each), "found in": "Postgres"} for each in stored}
-    for row in _topic_neighbours(near, stored, classifier):
-        row["found in"] = "both" if row["offset"] in rows else "Kafka"
-        rows[row["offset"]] = row
-    table = Table(title=escape(title), title_justify="left")
-    columns = ("offset", "found in", "failure_id", "status", "reason", "message")
-    for column in columns:
-        table.add_column(column.removesuffix("_id"), overflow="fold")
-    for _, row in sorted(rows.items()):
-        cells = ["not stored" if row[column] is None else str(row[column]) for column in columns]
-        table.add_row(*map(escape, cells))
-    return table
-
-
-def _redrives(lines: list[LedgerLine]) -> Table:
-    table = Table(title="sent back", title_justify="left")
-    for column in ("when (UTC)", "who", "try", "into", "state", "transform", "redrive id"):
-        table.add_column(column, overflow="fold")
-    for line in lines:
-        table.add_row(
-            moment(line.reserved_at),
-            escape(line.who),
-            str(line.attempt),
-            line.target,
-            line.status,
-            escape(line.transform or ""),
-            line.redrive_id.hex()[:16],
-        )
-    return table
-
-
-def _neighbour(each: Summary) -> dict[str, Any]:
-    return {
-        "failure_id": each.failure_id,
-        "offset": each.offset,
-        "reason": each.reason,
-        "status": each.status,
-        "message": each.message,
-    }
-
-
-def _topic_neighbours(
-    near: Around, stored: list[Summary], classifier: Classifier
-) -> list[dict[str, Any]]:
-    """What Kafka has, each with what is stored of it."""
-    known = {each.offset: each for each in stored}
-    rows: list[dict[str, Any]] = []
-    for raw in near.records:
-        seen = classifier.classify(raw)
-        failure = known.get(raw.offset)
-        rows.append(
-            {
-                "failure_id": None if failure is None else failure.failure_id,
-                "offset": raw.offset,
-                "ts_ns": raw.ts_ns,
-                "reason": seen.failure.reason,
-                "status": None if failure is None else failure.status,
-                "message": seen.message,
-            }
-        )
-    return rows
-
-
-def _as_json(found: Event | LedgerLine, *, without: str) -> dict[str, Any]:
-    """Its fields but one, as machines read them."""
-    fields = {name: value for name, value in asdict(found).items() if name != without}
-    return {k: v.hex() if isinstance(v, bytes) else v for k, v in fields.items()}
 
 
 def history(failure: One, as_json: Json = False, root: Root = Path()) -> int:
     """Print every decision about a failure, and every redrive, with who and when."""
+    from kite_bars_store.failures import FailureStore
+    from kite_dlq_triage.failure_view import event_table, fields_of
+
     with database(root) as connection:
         store = FailureStore(connection)
         failure_id = failure_of(store, failure).failure_id
         events = store.history(failure_id)
     if as_json:
-        print(orjson.dumps([_as_json(event, without="failure_id") for event in events]).decode())
+        print(orjson.dumps([fields_of(event, without="failure_id") for event in events]).decode())
     elif events:
         stdout.print(event_table(events))
     else:
         stdout.print(f"failure {failure_id}: nothing was decided yet")
     return 0
-
-
-def event_table(events: list[Event]) -> Table:
-    """The events as a table."""
-    table = Table(title="history", title_justify="left")
-    for column in ("when (UTC)", "who", "what", "note"):
-        table.add_column(column, overflow="fold")
-    for event in events:
-        what = event.kind if event.assignee is None else f"assign to {event.assignee or 'no one'}"
-        table.add_row(moment(event.decided_at), event.who, what, event.note)
-    return table

@@ -8,24 +8,22 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from rich.live import Live
 from rich.table import Table
 
-from kite_kafka_io.mock_broker import MockBroker
-from kite_kafka_io.registry import open_framing
 from kite_kafka_io.settings import KafkaSettings
-from kite_live_feed.bridge import Bridge, warm_up
 from kite_live_feed.counters import Counters
-from kite_live_feed.proof.ledger import Ledger
-from kite_live_feed.rehearsal.demo import DemoOptions, run_demo
 from kite_live_feed.topics import Topics
 from kite_runtime.console import say, stderr, stdout
 from kite_runtime.errors import UsageError
-from kite_runtime.logs import configure_logs
 from kite_simulator.cli import Faults, Rate, Seed, fault_script
+
+if TYPE_CHECKING:
+    from kite_live_feed.bridge import Bridge
+    from kite_live_feed.proof.ledger import Ledger
 
 MOCK_TICKS_MAX: Final = 60_000
 """The embedded broker drops what is older than 5 MiB a partition: a larger demo would not balance,
@@ -60,6 +58,11 @@ def command(
     checks and publishes it; a consumer reads it back. Exit code 0 only when the books agree: sent =
     journaled = decoded = published + dead-lettered = read back.
     """
+    from kite_kafka_io.registry import open_framing
+    from kite_live_feed.bridge import warm_up
+    from kite_live_feed.rehearsal.demo import DemoOptions, run_demo
+    from kite_runtime.logs import configure_logs
+
     configure_logs(quiet=True)
     options = DemoOptions(
         ticks=ticks,
@@ -82,6 +85,8 @@ def command(
 
 
 def _kafka(stack: ExitStack, bootstrap: str | None, topics: Topics, ticks: int) -> KafkaSettings:
+    from kite_kafka_io.mock_broker import MockBroker
+
     if bootstrap is not None:
         say(f"Kafka at {bootstrap}")
         return KafkaSettings.from_env({}, bootstrap=bootstrap)

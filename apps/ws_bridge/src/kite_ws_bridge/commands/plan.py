@@ -10,12 +10,10 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from kite_broker_zerodha.subscriptions import describe
-from kite_live_feed.shards import SHARDS_MAX
+from kite_live_feed.options import SHARDS_MAX
 from kite_runtime.console import stdout
 from kite_ws_bridge.commands.options import Root
 from kite_ws_bridge.settings import BridgeSettings
-from kite_ws_bridge.subscription_watch import SubscriptionWatch
 
 
 def command(
@@ -48,6 +46,9 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> int:
     """Show which connection carries how many instruments in which modes. Nothing is sent."""
+    from kite_broker_zerodha.subscriptions import describe
+    from kite_ws_bridge.subscription_watch import SubscriptionWatch
+
     settings = BridgeSettings.load(root, os.environ)
     files = tuple(universe) if universe else settings.universe_files
     source = tokens or settings.tokens_file

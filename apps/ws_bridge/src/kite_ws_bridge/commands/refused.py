@@ -11,21 +11,21 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from rich.table import Table
 
 from kite_kafka_io.errors import QueueFull, RecordTooLarge
-from kite_kafka_io.producer import Delivery, RecordProducer
-from kite_kafka_io.topics import check_topics
 from kite_live_feed.errors import KafkaUnreachable
-from kite_live_feed.refused import RefusedRecord, RefusedStore, read_refused
 from kite_runtime.console import say, stdout
 from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS, ConfigurationError
-from kite_runtime.logs import configure_logs
 from kite_ws_bridge.commands.options import Bootstrap, Root
 from kite_ws_bridge.settings import BridgeSettings
+
+if TYPE_CHECKING:
+    from kite_kafka_io.producer import Delivery, RecordProducer
+    from kite_live_feed.refused import RefusedRecord, RefusedStore
 
 DEADLINE_S: Final = 30.0
 WINDOW: Final = 1_000
@@ -53,6 +53,11 @@ def command(
     Exit code 0: there are none, or all were sent; 3: some are there. A running bridge need not be
     stopped. A record that was sent before the command was interrupted is sent again.
     """
+    from kite_kafka_io.producer import RecordProducer
+    from kite_kafka_io.topics import check_topics
+    from kite_live_feed.refused import RefusedStore
+    from kite_runtime.logs import configure_logs
+
     configure_logs(quiet=True)
     settings = BridgeSettings.load(root, os.environ, bootstrap=bootstrap)
     store = RefusedStore(journal_dir or settings.journal_dir)
@@ -76,6 +81,8 @@ def command(
 
 
 def _describe(path: Path) -> dict[str, Any]:
+    from kite_live_feed.refused import read_refused
+
     records = list(read_refused(path))
     errors = Counter(record.error for record in records)
     return {
@@ -91,6 +98,8 @@ def _describe(path: Path) -> dict[str, Any]:
 
 def _send_file(path: Path, producer: RecordProducer) -> int:
     """Send one file and remove it; how many records it held. The bridge begins a new file."""
+    from kite_live_feed.refused import read_refused
+
     taken = path if path.suffix == SENDING else path.with_name(path.name + SENDING)
     if taken != path:
         path.rename(taken)
@@ -114,6 +123,8 @@ def _send_file(path: Path, producer: RecordProducer) -> int:
 
 
 def _produce(producer: RecordProducer, record: RefusedRecord) -> Delivery:
+    from kite_kafka_io.producer import Delivery
+
     delivery = Delivery()
     arguments = (record.topic, record.key, record.value, delivery)
     try:

@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from kite_kafka_io.framing import Framing
-from kite_kafka_io.registry import open_framing
 from kite_kafka_io.settings import KafkaSettings
-from kite_kafka_io.topics import check_topics
-from kite_live_feed.bridge import warm_up
 from kite_live_feed.counters import Counters
 from kite_live_feed.errors import KafkaUnreachable
-from kite_live_feed.journal import read_file
-from kite_live_feed.pump import make_pump
-from kite_live_feed.replay import ReplayCursor, ReplayReader
 from kite_live_feed.topics import TICKS, Topics
 from kite_runtime.clock import SystemClock
 from kite_runtime.console import say
 from kite_runtime.errors import EXIT_FINDINGS, UsageError
-from kite_runtime.logs import configure_logs
 from kite_ws_bridge.commands.options import Bootstrap, Root, kafka_settings
+
+if TYPE_CHECKING:
+    from kite_kafka_io.framing import Framing
 
 PROGRESS_S: Final = 2.0
 UNACKED_S: Final = 60.0
@@ -49,6 +44,12 @@ def command(
     Ticks keep their feed_session and feed_seq, so a consumer with the duplicate filter drops those
     that it has had. Feed events in the segments are not sent again.
     """
+    from kite_kafka_io.registry import open_framing
+    from kite_kafka_io.topics import check_topics
+    from kite_live_feed.bridge import warm_up
+    from kite_live_feed.journal import read_file
+    from kite_runtime.logs import configure_logs
+
     configure_logs(quiet=True)
     for path in files:
         next(read_file(path), None)  # a wrong file is reported before anything is sent
@@ -75,6 +76,9 @@ def _publish(
     topics: Topics,
     counters: Counters,
 ) -> int:
+    from kite_live_feed.pump import make_pump
+    from kite_live_feed.replay import ReplayCursor, ReplayReader
+
     reader = ReplayReader(files, speed, SystemClock())
     pump = make_pump(reader, ReplayCursor(), kafka, framing, topics, counters)
     shown_s = progress_s = time.monotonic()

@@ -5,31 +5,23 @@ from __future__ import annotations
 import asyncio
 import os
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from kite_broker_zerodha.session.liveness import IsOpen
-from kite_broker_zerodha.session.options import SessionOptions
 from kite_kafka_io.errors import BrokerUnreachable
-from kite_kafka_io.registry import open_framing
 from kite_kafka_io.settings import KafkaSettings
-from kite_kafka_io.topics import check_topics, write_problems
-from kite_live_feed.connections import BridgeParts
-from kite_live_feed.journal import Journal
-from kite_live_feed.market_hours import SESSIONS, load_market_hours
-from kite_live_feed.refused import FOLDER
-from kite_live_feed.shard_keeper import check_partitions
-from kite_live_feed.shards import SHARDS_MAX
+from kite_live_feed.options import SHARDS_MAX
 from kite_live_feed.topics import SHARDS, Topics
 from kite_runtime.clock import SystemClock
 from kite_runtime.console import say
 from kite_runtime.errors import EXIT_FINDINGS, EXIT_TRY_LATER
-from kite_runtime.logs import configure_logs
 from kite_ws_bridge.commands.options import Bootstrap, Root
-from kite_ws_bridge.service import Outcome, serve
 from kite_ws_bridge.settings import BridgeSettings
-from kite_ws_bridge.subscription_watch import SubscriptionWatch
+
+if TYPE_CHECKING:
+    from kite_broker_zerodha.session.liveness import IsOpen
+    from kite_ws_bridge.service import Outcome
 
 _SECRETS: Final = ("KITE_API_KEY", "KITE_API_SECRET", "KITE_ACCESS_TOKEN")
 
@@ -93,6 +85,14 @@ def command(
     configs/tokens.csv. Try `demo` or `smoke` without credentials. After SIGTERM it publishes what
     is journaled, for WS_BRIDGE_DRAIN at most; with exit code 75 some is left in the journal.
     """
+    from kite_broker_zerodha.session.options import SessionOptions
+    from kite_kafka_io.registry import open_framing
+    from kite_live_feed.connections import BridgeParts
+    from kite_live_feed.journal import Journal
+    from kite_runtime.logs import configure_logs
+    from kite_ws_bridge.service import serve
+    from kite_ws_bridge.subscription_watch import SubscriptionWatch
+
     settings = BridgeSettings.load(
         root,
         os.environ,
@@ -139,6 +139,9 @@ def _check_kafka(
 
     Raises UnknownTopic where there is no place for ticks, and BrokerUnreachable.
     """
+    from kite_kafka_io.topics import check_topics, write_problems
+    from kite_live_feed.shard_keeper import check_partitions
+
     try:
         found = check_topics(kafka, (topics.ticks,) if shards is None else (topics.ticks, SHARDS))
         if shards is not None:
@@ -155,12 +158,16 @@ def _check_kafka(
 
 
 def _is_open(root: Path) -> IsOpen:
+    from kite_live_feed.market_hours import SESSIONS, load_market_hours
+
     if not (root / SESSIONS).exists():
         say(f"{root / SESSIONS} is not there: using the session hours of the packaged file")
     return load_market_hours(root)
 
 
 def _report(outcome: Outcome, journal_dir: Path) -> int:
+    from kite_live_feed.refused import FOLDER
+
     say(
         f"stopped: {outcome.ticks:,} ticks and {outcome.dead_letters:,} dead letters "
         f"acknowledged, {outcome.frames_lost:,} frames lost, "

@@ -5,20 +5,20 @@ from __future__ import annotations
 import json
 import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from kite_kafka_io.registry import open_framing
-from kite_live_feed.rehearsal.smoke.run import SmokeOptions, SmokeResult, run_smoke
 from kite_live_feed.topics import Topics
 from kite_runtime.console import say, stderr, stdout
 from kite_runtime.errors import EXIT_FAILED, UsageError
-from kite_runtime.logs import configure_logs
 from kite_simulator.cli import Seed, fault_script
 from kite_ws_bridge.commands.demo import report_ledger
 from kite_ws_bridge.commands.options import Bootstrap, Root, kafka_settings
+
+if TYPE_CHECKING:
+    from kite_live_feed.rehearsal.smoke.run import SmokeResult
 
 
 def command(
@@ -58,6 +58,10 @@ def command(
     The same seed sends the same bytes. Everything is read back and compared with what the fault
     script must cause: exit code 0 only when the ledger balances.
     """
+    from kite_kafka_io.registry import open_framing
+    from kite_live_feed.rehearsal.smoke.run import SmokeOptions, run_smoke
+    from kite_runtime.logs import configure_logs
+
     configure_logs(quiet=True)
     chosen = str(script) if script is not None else ("all" if faults else "none")
     options = SmokeOptions(

@@ -6,22 +6,21 @@ import base64
 import sys
 from collections import OrderedDict
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import orjson
 import typer
 from rich.live import Live
 from rich.table import Table
 
-from kite_kafka_io.consumer import ReceivedRecord, RecordReader, TickReader
 from kite_kafka_io.errors import MalformedRecord
-from kite_kafka_io.registry import open_framing
-from kite_kafka_io.source import Start
 from kite_live_feed.topics import TICKS
 from kite_runtime.console import stdout
-from kite_runtime.logs import configure_logs
-from kite_ws_bridge.commands.decode import tick_object
 from kite_ws_bridge.commands.options import Bootstrap, Root, kafka_settings
+
+if TYPE_CHECKING:
+    from kite_kafka_io.consumer import ReceivedRecord, RecordReader, TickReader
+    from kite_kafka_io.source import Start
 
 ROWS_SHOWN: Final = 30
 _COLUMNS: Final = {
@@ -55,6 +54,10 @@ def command(
     In a terminal: a table with the last tick of each instrument. In a pipe: one JSON object a line,
     ticks as `decode` prints them, dead letters with reason and bytes, other records as they are.
     """
+    from kite_kafka_io.consumer import RecordReader, TickReader
+    from kite_kafka_io.registry import open_framing
+    from kite_runtime.logs import configure_logs
+
     configure_logs(quiet=True)
     kafka = kafka_settings(bootstrap, root)
     framing = open_framing(kafka)
@@ -78,6 +81,8 @@ def _print_records(records: RecordReader, count: int) -> None:
 
 
 def _print_ticks(ticks: TickReader, count: int) -> None:
+    from kite_ws_bridge.tick_json import tick_object
+
     number = 0
     for columns in ticks:
         for row in range(len(columns)):
@@ -94,6 +99,8 @@ def _print_ticks(ticks: TickReader, count: int) -> None:
 
 
 def _show_table(ticks: TickReader, count: int) -> None:
+    from kite_ws_bridge.tick_json import tick_object
+
     last: OrderedDict[int, dict[str, Any]] = OrderedDict()
     number = 0
     with Live(console=stdout, refresh_per_second=4) as display:

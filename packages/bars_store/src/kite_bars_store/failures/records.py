@@ -14,6 +14,8 @@ Headers = list[tuple[bytes, bytes | None]]
 NO_TOPIC_ID: Final = UUID(int=0)
 """For a broker that has no topic ids."""
 NEIGHBOURS: Final = 3
+GROUPS_MAX: Final = 1000
+ASSIGNEE_LENGTH_MAX: Final = 200
 
 
 class Status(StrEnum):

@@ -16,6 +16,8 @@ from kite_bars_store.database import (
 )
 from kite_bars_store.failures import rows
 from kite_bars_store.failures.records import (
+    ASSIGNEE_LENGTH_MAX,
+    GROUPS_MAX,
     NEIGHBOURS,
     Decided,
     Decision,
@@ -37,8 +39,6 @@ REVISION: Final = "0002"
 """The migration that brings the tables."""
 PAGE_ROWS: Final = 500
 PAGE_BYTES: Final = 16 * 1024 * 1024
-GROUPS_MAX: Final = 1000
-ASSIGNEE_LENGTH_MAX: Final = 200
 DECISIONS: Final = "decisions about dead letters"
 """The lock of whoever appends events."""
 

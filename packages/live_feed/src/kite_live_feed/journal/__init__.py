@@ -18,8 +18,9 @@ from kite_live_feed.journal.layout import START, Position, Record, RecordKind
 from kite_live_feed.journal.reader import JournalReader, read_file
 from kite_live_feed.journal.recovery import LastFrame, Recovery
 from kite_live_feed.journal.scan import Chunk, Damage, warm_up
-from kite_live_feed.journal.segments import JournalOptions, Segment, list_segments
+from kite_live_feed.journal.segments import Segment, list_segments
 from kite_live_feed.journal.writer import JournalWriter
+from kite_live_feed.options import JournalOptions
 
 __all__ = [
     "START",
@@ -29,7 +30,6 @@ __all__ = [
     "Journal",
     "JournalFull",
     "JournalLocked",
-    "JournalOptions",
     "JournalReader",
     "JournalUnusable",
     "JournalWriter",

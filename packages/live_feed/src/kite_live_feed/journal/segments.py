@@ -5,47 +5,11 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
 from kite_live_feed.errors import JournalLocked, JournalUnusable
 from kite_live_feed.journal.layout import ANY_STAMP
-
-MIB: Final = 1024 * 1024
-GIB: Final = 1024 * MIB
-
-Sync = float | Literal["never", "always"]
-
-
-@dataclass(frozen=True, slots=True)
-class JournalOptions:
-    """Bounds of a journal; unacknowledged data are kept whatever ``retain_s`` is.
-
-    ``sync`` is the number of seconds between two fdatasync calls, made by a thread of their own;
-    a killed process loses nothing in any case, a power failure at most that long. ``"always"``
-    syncs within each append and blocks the event loop meanwhile; ``"never"`` leaves it to the
-    kernel.
-    """
-
-    segment_bytes: int = 64 * MIB
-    """Each segment is allocated at this size, so that a full disk shows before it is needed."""
-    max_bytes: int = 8 * GIB
-    """All segments together; the oldest acknowledged ones make room."""
-    retain_s: float = 24 * 3600.0
-    """Acknowledged segments older than this are removed."""
-    sync: Sync = 1.0
-
-    def __post_init__(self) -> None:
-        if self.segment_bytes < 4096:
-            raise ValueError(f"segment_bytes must be at least 4096, not {self.segment_bytes}")
-        if self.max_bytes < 2 * self.segment_bytes:
-            raise ValueError("max_bytes must be at least two segments")
-        if self.retain_s < 0:
-            raise ValueError("retain_s must not be negative")
-        if not isinstance(self.sync, str) and self.sync <= 0:
-            raise ValueError("sync must be a positive number of seconds, 'never' or 'always'")
-
 
 _NAME: Final = re.compile(r"([0-9]{12})-([0-9a-f]{8})\.journal")
 _BLOCK_BYTES: Final = 1024 * 1024

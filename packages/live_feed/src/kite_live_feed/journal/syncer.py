@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 
 from kite_live_feed.journal.recovery import FILE_NAME
-from kite_live_feed.journal.segments import Sync
+from kite_live_feed.options import Sync
 
 
 class Syncer:

@@ -35,13 +35,13 @@ from kite_live_feed.journal.layout import (
 )
 from kite_live_feed.journal.recovery import LastFrame, read_last_frames, recover, write_last_frames
 from kite_live_feed.journal.segments import (
-    JournalOptions,
     Segment,
     list_segments,
     lock_directory,
     segment_path,
 )
 from kite_live_feed.journal.syncer import Syncer
+from kite_live_feed.options import JournalOptions
 
 NS_PER_SECOND: Final = 1_000_000_000
 

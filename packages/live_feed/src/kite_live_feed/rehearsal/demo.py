@@ -18,8 +18,8 @@ from kite_kafka_io.framing import Framing
 from kite_kafka_io.settings import KafkaSettings
 from kite_live_feed.bridge import Bridge
 from kite_live_feed.connections import BridgeParts
-from kite_live_feed.journal import Journal, JournalOptions
-from kite_live_feed.journal.segments import MIB
+from kite_live_feed.journal import Journal
+from kite_live_feed.options import MIB, JournalOptions
 from kite_live_feed.proof.ledger import Ledger
 from kite_live_feed.proof.readback import mark_topics, read_back
 from kite_live_feed.topics import Topics

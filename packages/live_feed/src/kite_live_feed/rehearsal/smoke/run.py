@@ -28,8 +28,8 @@ from kite_live_feed.bridge import warm_up
 from kite_live_feed.counters import Counters
 from kite_live_feed.errors import KafkaUnreachable
 from kite_live_feed.intake import Intake
-from kite_live_feed.journal import Journal, JournalOptions
-from kite_live_feed.journal.segments import MIB
+from kite_live_feed.journal import Journal
+from kite_live_feed.options import MIB, JournalOptions
 from kite_live_feed.proof.ledger import Ledger
 from kite_live_feed.proof.readback import Mark, mark_topics, read_back
 from kite_live_feed.pump import Pump, make_pump
