@@ -113,7 +113,7 @@ def test_the_schemas_are_found_inside_a_zip(tmp_path: Path) -> None:
     # Without compilation: a compiled function's cache needs a source file, which a PEX unpacks.
     environ = {
         **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(archive), *libraries]),
+        "PYTHONPATH": os.pathsep.join([str(archive), *map(os.path.abspath, libraries)]),
         "NUMBA_DISABLE_JIT": "1",
     }
     result = subprocess.run(
