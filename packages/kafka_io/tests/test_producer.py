@@ -223,7 +223,13 @@ def frozen_broker() -> Iterator[tuple[str, Callable[[], None]]]:
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     ) as child:
         assert child.stdout is not None
-        yield child.stdout.readline().strip(), lambda: child.send_signal(signal.SIGSTOP)
+        bootstrap = child.stdout.readline().strip()
+
+        def freeze() -> None:
+            child.send_signal(signal.SIGSTOP)
+            os.waitid(os.P_PID, child.pid, os.WSTOPPED)  # until then it may go on to answer
+
+        yield bootstrap, freeze
         child.kill()
 
 

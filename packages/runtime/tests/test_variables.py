@@ -49,11 +49,11 @@ class Outer(PostgresUser):
 
 
 def test_defaults_may_name_earlier_fields_and_paths_start_at_the_root() -> None:
-    made = Outer.from_env(Path("/root"), {})
+    made = Outer.from_env(Path("/srv"), {})
     assert (made.name, made.port, made.pair, made.inner) == ("first", 7, None, None)
-    assert (made.own, made.more) == (Path("/root/fir/own"), ())
-    made = Outer.from_env(Path("/root"), {"OUTER_NAME": "b", "OUTER_MORE": "x, /y"})
-    assert (made.own, made.more) == (Path("/root/b/own"), (Path("/root/x"), Path("/y")))
+    assert (made.own, made.more) == (Path("/srv/fir/own"), ())
+    made = Outer.from_env(Path("/srv"), {"OUTER_NAME": "b", "OUTER_MORE": "x, /y"})
+    assert (made.own, made.more) == (Path("/srv/b/own"), (Path("/srv/x"), Path("/y")))
 
 
 def test_what_is_given_wins_and_is_checked_alike() -> None:

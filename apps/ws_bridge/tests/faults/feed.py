@@ -246,8 +246,8 @@ def _closed_more(proxy: WireProxy, times: int) -> bool:
 
 
 def _serves(watcher: Watcher, kite: SimulatorServer, count: int) -> bool:
-    told = int(watcher.newest["shard_instruments"]["0"])
-    return kite.subscribed_tokens == told == count
+    shards = watcher.newest["shard_instruments"]  # 0 before the first answer
+    return bool(shards) and kite.subscribed_tokens == int(shards["0"]) == count
 
 
 def _plan(wishes: dict[int, TickMode]) -> Plan:
