@@ -49,7 +49,7 @@ def test_only_a_stable_connection_starts_the_series_again() -> None:
 @pytest.mark.parametrize("bad", [{"first_s": 0}, {"first_s": 9, "cap_s": 1}, {"factor": 0.5}])
 def test_a_backoff_without_sense_is_refused(bad: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="backoff"):
-        Backoff(**{"first_s": 1.0, "cap_s": 30.0, **bad})
+        Backoff(**{"first_s": 1.0, "cap_s": 30.0, **bad})  # type: ignore[arg-type]
 
 
 def test_inbound_silence() -> None:

@@ -18,6 +18,7 @@ import pytest
 from kite_devstack import leases
 from kite_devstack.errors import StartError
 from kite_devstack.layout import Layout
+from kite_devstack.reporter import Reporter
 from kite_devstack.service import Command, Service, command_of, thread_states
 
 SLEEP = "import time; time.sleep(600)"
@@ -70,9 +71,16 @@ def ended(process: subprocess.Popen[bytes]) -> Iterator[None]:
         process.kill()
 
 
+class Idle(Service):
+    """A service whose process a test launches itself."""
+
+    def start(self, report: Reporter | None = None) -> str:
+        raise AssertionError("not started in these tests")
+
+
 @pytest.fixture()
 def service(folder: Path) -> Iterator[Service]:
-    made = Service("idle", Layout(folder), grace_s=0.2)
+    made = Idle("idle", Layout(folder), grace_s=0.2)
     made.files.folder.mkdir()
     yield made
     made.stop()
