@@ -85,15 +85,19 @@ def make(uv: str, python: str, wheels: list[Path], folder: Path) -> Environment:
 
 
 def lay_helpers(environment: Environment, places: list[Path]) -> None:
-    """Put the test helpers that no wheel carries, ``testing.py``, beside the installed code."""
+    """Put what tests use and no wheel carries beside the installed code: test helpers, and the
+    bridge's rehearsals."""
     site = Path(
         environment.call(
             "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"
         ).stdout.strip()
     )
     for place in places:
-        for source in (place / "src").rglob("testing.py"):
-            shutil.copy(source, site / source.relative_to(place / "src"))
+        for pattern in ("testing.py", "testing/*.py", "rehearsal/**/*.py"):
+            for source in (place / "src").rglob(pattern):
+                target = site / source.relative_to(place / "src")
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(source, target)
 
 
 def test(environment: Environment, place: Path) -> dict[str, int]:

@@ -141,8 +141,10 @@ def _ask_git(folder: Path) -> str:
 def _installed() -> BuildInfo:
     from importlib.metadata import distributions
 
-    found = distributions()
-    named = {one.name: one.version for one in found if one.name and one.name.startswith(_PREFIX)}
+    named: dict[str, str] = {}
+    for one in distributions():
+        if one.name and one.name.startswith(_PREFIX):
+            named.setdefault(one.name, one.version)  # the first on the path is the one imported
     versions = {
         name.removeprefix(_PREFIX).replace("-", "_"): version for name, version in named.items()
     }
