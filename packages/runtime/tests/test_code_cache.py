@@ -46,6 +46,8 @@ class Sources:
         path = os.pathsep.join([str(self.folder), *sys.path])
         environ = {**os.environ, "PYTHONPATH": path, "NUMBA_CACHE_DIR": str(self.cache)}
         environ.pop("NUMBA_DISABLE_JIT", None)
+        # Python's own cache takes a file of the same size, changed in the same second, for the old.
+        environ["PYTHONDONTWRITEBYTECODE"] = "1"
         command = [sys.executable, "-c", PROGRAM]
         done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
