@@ -122,7 +122,7 @@ def test_a_pair_shows_both_rows_and_the_terms_that_differ() -> None:
     ("rows", "message"),
     [
         (table([Row("A", 1), Row("A", 2)]), "NFO:A occurs twice"),
-        (table([Row("A", 1)]).drop_columns(["segment"]), "lack the column segment"),
+        (table([Row("A", 1)]).drop_columns(["segment"]), "are missing the column segment"),
         (
             table([Row("A", 1)]).set_column(9, "lot_size", pa.array([None], pa.int32())),
             "no lot_size",

@@ -66,7 +66,7 @@ WRONG = [
     ("[universe.u", "is no TOML"),
     ("\xff", "selects"),
     ('[universe.U]\nexchange = "NFO"\ntypes = ["FUT"]', "small letters"),
-    ('[universe.u]\ntypes = ["FUT"]', "lacks exchange"),
+    ('[universe.u]\ntypes = ["FUT"]', "is missing exchange"),
     (U, "give symbols, or what selects them"),
     (U + 'symbols = ["A"]\ntypes = ["FUT"]', "not both"),
     (U + "symbols = []", "symbols must be a list of texts"),

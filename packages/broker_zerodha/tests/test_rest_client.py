@@ -342,7 +342,7 @@ def test_what_no_header_can_carry_is_refused_without_being_quoted(bad: str) -> N
         lambda: KiteRest(KEY).exchange("CANARY" + bad, SECRET),
         lambda: KiteRest(KEY).exchange("token", "CANARY" + bad),
     ):
-        with pytest.raises(CredentialsError, match="copy it anew") as caught:
+        with pytest.raises(CredentialsError, match="copy it again") as caught:
             make()
         assert "CANARY" not in str(caught.value)
     with pytest.raises(CredentialsError, match="KITE_API_SECRET"):

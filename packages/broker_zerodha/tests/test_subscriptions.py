@@ -27,7 +27,7 @@ TOKENS = st.integers(1, 60)
 WISHES = st.dictionaries(TOKENS, MODES, max_size=12)
 
 
-def wishes(modes: Mapping[int, TickMode]) -> list[Subscription]:
+def requested(modes: Mapping[int, TickMode]) -> list[Subscription]:
     return [Subscription(token, mode) for token, mode in modes.items()]
 
 
@@ -39,8 +39,8 @@ def full(count: int, first: int = 1) -> list[Subscription]:
 def test_a_plan_holds_each_wish_once_and_keeps_places(
     before: dict[int, TickMode], after: dict[int, TickMode]
 ) -> None:
-    old = make_plan(wishes(before), shards_max=3, shard_tokens_max=4)
-    new = make_plan(wishes(after), old, shards_max=3, shard_tokens_max=4)
+    old = make_plan(requested(before), shards_max=3, shard_tokens_max=4)
+    new = make_plan(requested(after), old, shards_max=3, shard_tokens_max=4)
     placed = [token for shard in new.shards for token in shard]
     assert sorted(placed) == sorted(after)
     assert {t: m for shard in new.shards for t, m in shard.items()} == after
@@ -54,14 +54,14 @@ def test_a_plan_holds_each_wish_once_and_keeps_places(
 def test_a_token_that_comes_back_goes_home_where_there_is_room(
     before: dict[int, TickMode], between: dict[int, TickMode]
 ) -> None:
-    old = make_plan(wishes(before), shards_max=3, shard_tokens_max=4)
+    old = make_plan(requested(before), shards_max=3, shard_tokens_max=4)
     homes = {token: number for number, shard in enumerate(old.shards) for token in shard}
     fewer = {token: mode for token, mode in before.items() if token not in between}
-    less = make_plan(wishes(fewer), old, homes, shards_max=3, shard_tokens_max=4)
-    again = make_plan(wishes(before), less, homes, shards_max=3, shard_tokens_max=4)
+    less = make_plan(requested(fewer), old, homes, shards_max=3, shard_tokens_max=4)
+    again = make_plan(requested(before), less, homes, shards_max=3, shard_tokens_max=4)
     assert again == old
-    full = make_plan(wishes(between), shards_max=3, shard_tokens_max=4)
-    mixed = make_plan(wishes(between), full, homes, shards_max=3, shard_tokens_max=4)
+    full = make_plan(requested(between), shards_max=3, shard_tokens_max=4)
+    mixed = make_plan(requested(between), full, homes, shards_max=3, shard_tokens_max=4)
     assert mixed == full, "who has a place keeps it, whatever its home"
 
 
@@ -69,8 +69,8 @@ def test_a_token_that_comes_back_goes_home_where_there_is_room(
 def test_the_difference_turns_the_old_plan_into_the_new_and_is_minimal(
     before: dict[int, TickMode], after: dict[int, TickMode]
 ) -> None:
-    old = make_plan(wishes(before), shards_max=3, shard_tokens_max=4)
-    new = make_plan(wishes(after), old, shards_max=3, shard_tokens_max=4)
+    old = make_plan(requested(before), shards_max=3, shard_tokens_max=4)
+    new = make_plan(requested(after), old, shards_max=3, shard_tokens_max=4)
     state = {number: dict(shard) for number, shard in enumerate(old.shards)}
     touched: list[int] = []
     for change in diff(old, new):

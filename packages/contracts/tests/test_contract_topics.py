@@ -95,7 +95,7 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "what"),
     [
-        (GOOD.replace('owner = "me"', ""), "lacks owner"),
+        (GOOD.replace('owner = "me"', ""), "is missing owner"),
         (GOOD + "colour = 1", "unknown key 'colour'"),
         (GOOD.replace("= 2", '= "2"'), "partitions must be int"),
         (GOOD.replace("= 2", "= true"), "partitions must be int"),

@@ -21,7 +21,7 @@ class Owner:
     def __init__(self, bootstrap: str, topic: str, group: str) -> None:
         self.name = uuid.uuid4().hex[:6]
         self.mine: set[int] = set()
-        self.told: list[bool] = []
+        self.committed: list[bool] = []
         self.closing = False
         self.member = GroupMember(KafkaSettings(bootstrap=bootstrap), topic, group, self)
 
@@ -54,9 +54,9 @@ def test_partitions_are_shared_out_with_notes_for_the_next_owner(
     drive(lambda: first.mine == {0, 1, 2}, first)
     assert first.member.partitions() == 3
     assert first.member.notes(range(3)) == {}
-    first.member.write({0: "zero", 2: "two"}, first.told.append)
+    first.member.write({0: "zero", 2: "two"}, first.committed.append)
     drive(lambda: not first.member.writing, first)
-    assert first.told == [True]
+    assert first.committed == [True]
     assert first.member.notes(range(3)) == {0: "zero", 2: "two"}
 
     second = Owner(kafka_bootstrap, topic, group)
@@ -66,7 +66,7 @@ def test_partitions_are_shared_out_with_notes_for_the_next_owner(
     moved = min(second.mine)
     assert second.member.notes([moved]) == {moved: f"left by {first.name}"}
 
-    first.member.write({each: "the end" for each in first.mine}, first.told.append)
+    first.member.write({each: "the end" for each in first.mine}, first.committed.append)
     drive(lambda: not first.member.writing, first)
     left, first.closing = set(first.mine), True
     first.member.close()  # nobody waits for a timeout
@@ -80,7 +80,7 @@ def test_partitions_are_shared_out_with_notes_for_the_next_owner(
 def test_a_note_has_a_limit_and_nobody_answers_without_a_broker() -> None:
     owner = Owner("127.0.0.1:9", "nowhere", "group")
     with pytest.raises(ValueError, match="above 4096 bytes"):
-        owner.member.write({0: "x" * (NOTE_BYTES_MAX + 1)}, owner.told.append)
+        owner.member.write({0: "x" * (NOTE_BYTES_MAX + 1)}, owner.committed.append)
     with pytest.raises(BrokerUnreachable):
         owner.member.notes([0], timeout_s=0.2)
     with pytest.raises(BrokerUnreachable):

@@ -62,25 +62,25 @@ def test_where_tokens_are_is_the_same_in_every_release() -> None:
     assert [shard_of(token, 16) for token in tokens] == [1, 4, 3, 8]
 
 
-def wishes(count: int) -> list[Subscription]:
+def requested(count: int) -> list[Subscription]:
     return [Subscription(number << 8 | 1, TickMode.FULL) for number in range(1, count + 1)]
 
 
 def test_the_plan_holds_every_wish_once_and_changes_only_where_it_must() -> None:
-    plan = shard_plan(wishes(900), 3)
+    plan = shard_plan(requested(900), 3)
     assert (len(plan.shards), plan.tokens) == (3, 900)
-    more = shard_plan(wishes(901), 3)
+    more = shard_plan(requested(901), 3)
     for before, after in zip(plan.shards, more.shards, strict=True):
         assert before.items() <= after.items()
-    assert shard_plan(wishes(1), 3).tokens == 1, "shards without instruments are no fault"
+    assert shard_plan(requested(1), 3).tokens == 1, "shards without instruments are no fault"
 
 
 def test_a_shard_that_is_too_large_is_said_and_not_cut() -> None:
     with pytest.raises(PlanError, match="would have 3085 instruments, .*WS_BRIDGE_SHARDS"):
-        shard_plan(wishes(9_000), 3)
-    assert shard_plan(wishes(9_000), 4).tokens == 9_000
+        shard_plan(requested(9_000), 3)
+    assert shard_plan(requested(9_000), 4).tokens == 9_000
     with pytest.raises(PlanError, match="twice"):
-        shard_plan([*wishes(2), *wishes(1)], 3)
+        shard_plan([*requested(2), *requested(1)], 3)
 
 
 def test_a_bridge_carries_what_it_has_connections_for_and_keeps_what_it_carries() -> None:

@@ -62,15 +62,15 @@ class SubscriptionWatch:
         return new if diff(plan, new) else None
 
     def _plan(self, previous: Plan) -> Plan:
-        wishes = self._wishes()
+        requested = self._requested()
         if self._shards is not None:
-            return shard_plan(wishes, self._shards)
-        plan = make_plan(wishes, previous, self._homes)
+            return shard_plan(requested, self._shards)
+        plan = make_plan(requested, previous, self._homes)
         for number, shard in enumerate(plan.shards):
             self._homes.update(dict.fromkeys(shard, number))
         return plan
 
-    def _wishes(self) -> list[Subscription]:
+    def _requested(self) -> list[Subscription]:
         """What the files ask for, if that many connections can carry it."""
         found = load_subscriptions(self._tokens_file, self._universe_files)
         connections = SHARDS_MAX if self._shards is None else self._shards

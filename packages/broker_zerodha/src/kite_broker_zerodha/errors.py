@@ -14,7 +14,7 @@
     ├── InputRefused          Kite refuses what was asked: ask for something else
     ├── EndpointError         an address of Kite that cannot be used: fix the setting
     ├── ListenFailed          a port of this machine that cannot be opened: take another
-    ├── LoginNotFinished      nobody finished the login: begin it again
+    ├── LoginNotFinished      the login was not finished: start it again
     └── (PlanError, ScriptError and ConnectFailed stand beside the code that raises them)
 
 Each message is one sentence that is safe to show. Errors of the drivers are not chained: they quote
@@ -109,4 +109,4 @@ class ListenFailed(BrokerError, ConfigurationError):
 
 
 class LoginNotFinished(BrokerError):
-    """The login was cancelled, or nobody finished it in time."""
+    """The login was cancelled, or not finished in time."""

@@ -60,7 +60,7 @@ class _Reason:
 
 _REASONS: Final[dict[ReasonCode, _Reason]] = {
     ReasonCode.UNCLASSIFIED: _Reason(
-        "Nobody has said why yet, or the reader is older than the code.",
+        "No reason was given yet, or the reader is older than the code.",
         False,
         "apps/dlq_triage",
         "Classify it again with a current dlq_triage; what stays unclear needs a code of its own.",

@@ -88,7 +88,7 @@ def load_topics(
 def _topic(entry: dict[str, Any], source: str) -> TopicSpec:
     name = entry.get("name", "?")
     for key in sorted(set(_TYPES) - _OPTIONAL - set(entry)):
-        raise SchemaError(f"{source}: topic {name!r} lacks {key}.")
+        raise SchemaError(f"{source}: topic {name!r} is missing {key}.")
     for key, value in entry.items():
         if key not in _TYPES:
             raise SchemaError(f"{source}: topic {name!r} has an unknown key {key!r}.")

@@ -192,9 +192,9 @@ def layout_of(names: Sequence[str]) -> Layout:
     Ours wins over the others, because it has most fields; then the order of ``Dialect``. What a
     redrive has left on a record does not show who dead-lettered it again.
     """
-    told = [name for name in names if name not in _OF_A_REDRIVE]
+    given = [name for name in names if name not in _OF_A_REDRIVE]
     for dialect, known in FIELDS.items():
-        if any(name in known for name in told):
+        if any(name in known for name in given):
             return _layout(dialect, known, names)
     return Layout(Dialect.NONE, (), None, (None, None, None), tuple(range(len(names))), ())
 

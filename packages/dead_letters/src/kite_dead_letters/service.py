@@ -124,7 +124,7 @@ class IntakeService:
             topic for topic, id in ids.items() if store.last_topic_id(topic) not in (None, id)
         ]
         if recreated:
-            log.info("topics made anew are read from the beginning", topics=recreated)
+            log.info("recreated topics are read from the beginning", topics=recreated)
             with RawReader(self.kafka, recreated) as reader:
                 Intake(reader, store, classifier, self.counters, ids, self.stop.is_set).run()
 

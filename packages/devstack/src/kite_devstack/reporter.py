@@ -47,14 +47,14 @@ class ConsoleReporter:
                 yield lambda count: progress.advance(task, count)
             return
         self.say(text)
-        started, done, told = time.monotonic(), 0, 0
+        started, done, shown = time.monotonic(), 0, 0
 
         def advance(count: int) -> None:
-            nonlocal done, told
+            nonlocal done, shown
             done += count
             quarter = 4 * done // size_bytes
-            if told < quarter < 4:
-                told = quarter
+            if shown < quarter < 4:
+                shown = quarter
                 self.say(f"  {25 * quarter} %")
 
         yield advance

@@ -70,8 +70,8 @@ def _serve(spec: dict[str, Any], server: subprocess.Popen[bytes], wake: int) -> 
     idle_since: float | None = None
     while server.poll() is None:
         if select.select([wake], [], [], TICK_S)[0]:
-            told = set(os.read(wake, 64)) & {signal.SIGTERM, signal.SIGINT}
-            if told:
+            signals = set(os.read(wake, 64)) & {signal.SIGTERM, signal.SIGINT}
+            if signals:
                 return True
         if in_use(spec, server.pid):
             idle_since = None

@@ -139,7 +139,7 @@ class Bridge:
         if self._journal.recovery.note_damaged:
             log.warning(
                 "the note of the connections' last frames is unreadable; the gap of one that was "
-                "silent for long may not be told"
+                "silent for long may not be reported"
             )
         await self.apply(self.plan)
         # The first tick must not wait for the compiler; connecting takes longer than loading.

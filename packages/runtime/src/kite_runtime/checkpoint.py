@@ -92,7 +92,7 @@ class Checkpoint:
                 self.work = entries[0]["work"]
                 self.done = {entry["done"]: entry["value"] for entry in entries[1:]}
         except (ValueError, KeyError, TypeError):
-            self.work, self.done = None, {}  # nobody's file: it is begun anew
+            self.work, self.done = None, {}  # not one of ours: start over
 
     def _append(self, entry: Mapping[str, Any]) -> None:
         file = self._open_file()

@@ -55,7 +55,7 @@ class ContentLocator(_CacheLocator):
         return str(self._folder)
 
     def ensure_cache_path(self) -> None:
-        """Make the folder, and drop those of older sources that nobody has used for a month."""
+        """Make the folder, and drop those of older sources not used for a month."""
         if not self._folder.exists():
             _prune(self._folder.parent)
         self._folder.mkdir(parents=True, exist_ok=True)

@@ -214,7 +214,7 @@ def _text(error: TyperException) -> str:
 
 
 def _sentence(program: str, error: Exception) -> str:
-    """What to tell the user; an error that nobody foresaw is a defect and says so."""
+    """The sentence for the user; an unforeseen error is a defect and is called one."""
     if is_foreseen(error):
         return str(error)
     return (

@@ -131,8 +131,14 @@ def _decide(
             ) from None
     done = "accepted" if accepted else "rejected"
     if as_json:
-        told = {"batch_id": batch, "symbol": chosen, "decision": done, "who": name, "note": note}
-        print(orjson.dumps({**told, "golden_written": count.written}).decode())
+        decision = {
+            "batch_id": batch,
+            "symbol": chosen,
+            "decision": done,
+            "who": name,
+            "note": note,
+        }
+        print(orjson.dumps({**decision, "golden_written": count.written}).decode())
     else:
         stdout.print(f"{done} by {name}: batch {batch}, {chosen}; {_written(count)}", markup=False)
     return EXIT_DONE

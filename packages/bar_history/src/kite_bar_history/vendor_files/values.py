@@ -32,8 +32,7 @@ class Fault(NamedTuple):
 class Roster:
     """The instruments asked for, numbered; and which others exist.
 
-    ``is_known`` (exchange, symbol) tells an instrument that was not asked for from one that nobody
-    knows.
+    ``is_known`` (exchange, symbol) is true of an instrument that exists and was not asked for.
     """
 
     def __init__(self, asked: Sequence[Listed], is_known: Callable[[str, str], bool]) -> None:

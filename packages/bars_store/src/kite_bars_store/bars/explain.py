@@ -163,16 +163,16 @@ def _together(
     if not apart:
         return f"{won.source} and {other.source} say the same"
     beyond = [each for each in apart if each.is_beyond]
-    told = "; ".join(map(str, beyond or apart))
+    found = "; ".join(map(str, beyond or apart))
     allowed = ", ".join(_allowed(beyond or apart, limits))
     order = ", ".join(rules.sources)
     if beyond:
         return (
-            f"{won.source} differs from {other.source} in {told}, which is more than {allowed}; "
+            f"{won.source} differs from {other.source} in {found}, which is more than {allowed}; "
             f"{won.source} won, because precedence is {order}"
         )
     return (
-        f"{won.source} differs from {other.source} in {told}, which is within {allowed}; "
+        f"{won.source} differs from {other.source} in {found}, which is within {allowed}; "
         f"{won.source} counts, because precedence is {order}"
     )
 

@@ -197,7 +197,7 @@ class _Reader:
         assert isinstance(given, dict)
         missing = sorted(keys - set(given))
         if missing:
-            raise self._wrong(f"[{name}]", f"lacks {missing[0]}")
+            raise self._wrong(f"[{name}]", f"is missing {missing[0]}")
         return given
 
     def _only(self, name: str, given: object, keys: set[str]) -> None:

@@ -90,8 +90,8 @@ def record(cursor: Cursor, writer: Writer, chunk: Chunk) -> tuple[list[BatchResu
         results = [_repeated(chunk, part) for part in chunk.parts]
         golden = rebuild_month(cursor, writer, chunk.grid) if stale else GoldenCount()
     else:
-        anew = stale and cursor.execute(statement("has_batches"), month).fetchone() == (True,)
-        results, golden = _extend(cursor, writer, chunk, anew)
+        rebuild = stale and cursor.execute(statement("has_batches"), month).fetchone() == (True,)
+        results, golden = _extend(cursor, writer, chunk, rebuild)
     if stale:
         params = {**month, "rules_sha256": writer.rules.sha256}
         cursor.execute(statement("set_projection"), params)
@@ -99,9 +99,9 @@ def record(cursor: Cursor, writer: Writer, chunk: Chunk) -> tuple[list[BatchResu
 
 
 def _extend(
-    cursor: Cursor, writer: Writer, chunk: Chunk, anew: bool
+    cursor: Cursor, writer: Writer, chunk: Chunk, rebuild: bool
 ) -> tuple[list[BatchResult], GoldenCount]:
-    """Appends what differs; ``anew``: the whole month's golden bars are made, not those days'."""
+    """Appends what differs; ``rebuild``: all golden bars of the month, not only those days'."""
     scope = _span(chunk)
     observed = load_observations(cursor, scope, writer.names, writer.rules)
     latest = latest_of(observed)
@@ -111,7 +111,7 @@ def _extend(
         _append(cursor, chunk, writer, fresh)
     _note(cursor, writer, chunk, steps)
     golden = GoldenCount()
-    if anew:
+    if rebuild:
         golden = rebuild_month(cursor, writer, chunk.grid)
     elif len(fresh["cell"]):
         everything = concat([observed, fresh]) if len(observed["cell"]) else fresh

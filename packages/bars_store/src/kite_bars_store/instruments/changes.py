@@ -70,8 +70,8 @@ def diff(before: pa.Table, after: pa.Table, *, day: date | None = None) -> Chang
     """The changes from one master to another; columns as in `SCHEMA`, in any order.
 
     ``day`` is that of the later master; without it no contract counts as expired. Compare the same
-    exchanges: an exchange that one of them lacks is added or removed whole. Raises ValueError as
-    `records.conform` does.
+    exchanges: an exchange that only one of them has is added or removed whole. Raises ValueError
+    as `records.conform` does.
     """
     before, after = conform(before), conform(after)
     old, new = _join(before, after, "instrument_token")

@@ -1,4 +1,4 @@
-"""Writing a dump: what it says otherwise is appended, and the ranges of those symbols made anew.
+"""Writing a dump: what differs is appended, and the ranges of those symbols are rebuilt.
 
 All of it happens inside one transaction of the caller, under the lock of the source.
 """

@@ -47,7 +47,7 @@ def conform(table: pa.Table) -> pa.Table:
     """
     missing = [name for name in SCHEMA.names if name not in table.column_names]
     if missing:
-        raise ValueError(f"instruments lack the column {missing[0]}")
+        raise ValueError(f"the instruments are missing the column {missing[0]}")
     for column in SCHEMA:
         if not column.nullable and table[column.name].null_count:
             raise ValueError(f"an instrument has no {column.name}")

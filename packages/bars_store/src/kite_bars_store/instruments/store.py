@@ -153,7 +153,7 @@ class InstrumentStore:
         return [_batch(row) for row in rows]
 
     def pending(self, as_of: date) -> Pending:
-        """What the compacted topic lacks of the state of ``as_of``, which is the present day.
+        """What the compacted topic is missing of the state of ``as_of``, the present day.
 
         Publish ``rows``, a tombstone for each key in ``gone``, and then call `mark_published`. When
         that call is lost, the same comes again, which a compacted topic bears.

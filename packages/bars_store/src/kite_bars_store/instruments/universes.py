@@ -93,7 +93,7 @@ def _universe(path: Path, name: str, entry: Any) -> Universe:
         raise fault("must be a table [universe.NAME]")
     _check_types(entry, fault)
     if not entry.get("exchange"):
-        raise fault('lacks exchange, for example exchange = "NFO"')
+        raise fault('is missing exchange, for example exchange = "NFO"')
     if entry.get("mode", "full") not in MODES:
         raise fault(f"mode {entry['mode']!r} is none of {', '.join(MODES)}")
     if ("symbols" in entry) == bool(_SELECTORS & set(entry)):

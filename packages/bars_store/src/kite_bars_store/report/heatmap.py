@@ -30,11 +30,11 @@ LEGEND: Final = (
 
 @dataclass(frozen=True)
 class Cell:
-    """``colour`` is a class; ``told`` the counts, empty where there are none."""
+    """``colour`` is a class; ``counts`` the counts, empty where there are none."""
 
     colour: str
     number: str
-    told: str
+    counts: str
 
 
 @dataclass(frozen=True)
@@ -111,12 +111,12 @@ def _row(report: Report, row: int, shown: Sequence[int], absent: Counts, causes:
 def _cell(expected: int, present: int, absent: int, conflicts: int, causes: Counts) -> Cell:
     if not expected:
         return Cell("gx", "", "")
-    told = []
+    counts = []
     if present < expected or conflicts:
-        told = [f"{present} of {expected} minutes"]
-        told += [f"{causes[at]} {cause}" for at, cause in enumerate(CAUSES) if causes[at]]
-        told += [f"{conflicts} conflicts"] if conflicts else []
-    return Cell(_colour(expected, absent), percent(present, expected), ", ".join(told))
+        counts = [f"{present} of {expected} minutes"]
+        counts += [f"{causes[at]} {cause}" for at, cause in enumerate(CAUSES) if causes[at]]
+        counts += [f"{conflicts} conflicts"] if conflicts else []
+    return Cell(_colour(expected, absent), percent(present, expected), ", ".join(counts))
 
 
 def _colour(expected: int, absent: int) -> str:

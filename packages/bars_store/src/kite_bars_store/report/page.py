@@ -65,7 +65,7 @@ class ConflictLine:
 
     symbol: str
     when: str
-    told: str
+    details: str
     verdict: str
     command: str
 
@@ -136,8 +136,10 @@ def _exact(part: int, whole: int) -> str:
 def _shares(rows: list[tuple[str, int, str, str]], whole: int) -> list[Share]:
     most = max((row[1] for row in rows), default=0)
     return [
-        Share(name, count, _exact(count, whole), round(100 * count / most, 1) if most else 0, *told)
-        for name, count, *told in rows
+        Share(
+            name, count, _exact(count, whole), round(100 * count / most, 1) if most else 0, *details
+        )
+        for name, count, *details in rows
     ]
 
 
@@ -217,9 +219,9 @@ def _conflict(report: Report, each: Conflict) -> ConflictLine:
     limits = report.rules.limits_of(symbol.partition(":")[0])
     apart = differences(each.won, each.other, each.tick, limits)
     when = f"{each.ts_open.astimezone(IST):%Y-%m-%dT%H:%M}"
-    told = "; ".join(str(one) for one in apart if one.is_beyond)
+    details = "; ".join(str(one) for one in apart if one.is_beyond)
     command = f"hist_merge show {shlex.quote(symbol)} {when}"
-    who = f"{each.won.source} against {each.other.source}: {told}"
+    who = f"{each.won.source} against {each.other.source}: {details}"
     return ConflictLine(symbol, when.replace("T", " "), who, each.verdict.name, command)
 
 

@@ -21,7 +21,7 @@ EXPIRY_IST: Final = time(6, 0)
 """Source: Kite Connect's documentation of the session: a token dies at 6 AM the next day."""
 
 CERTAIN_IST: Final = time(7, 35)
-"""Source: staff in Kite's forum, who told of a clean-up between 07:00 and 07:30. Which of the two
+"""Source: staff in Kite's forum, who mention a clean-up between 07:00 and 07:30. Which of the two
 holds cannot be seen from outside; a token minted from now on satisfies both."""
 
 

@@ -74,10 +74,10 @@ class RedirectListener:
             reply = self._replies.get(timeout=timeout_s)
         except Empty:
             raise LoginNotFinished(
-                f"nobody finished the login within {timeout_s:g} s: begin it again"
+                f"the login was not finished within {timeout_s:g} s: start it again"
             ) from None
         if reply.request_token is None:
-            raise LoginNotFinished(f"the login was not finished ({reply.refusal}): begin it again")
+            raise LoginNotFinished(f"the login was not finished ({reply.refusal}): start it again")
         return reply.request_token.reveal()
 
 
@@ -98,7 +98,7 @@ class _Server(ThreadingHTTPServer):
     block_on_close = False
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A browser that hangs up concerns nobody, and a traceback would quote its request."""
+        """A browser that hangs up is harmless, and a traceback would quote its request."""
 
 
 def _handler(

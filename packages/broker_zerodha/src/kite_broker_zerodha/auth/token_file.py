@@ -2,7 +2,7 @@
 
 A JSON object: ``access_token``, ``api_key``, ``user_id``, ``user_name``, ``login_time`` and
 ``expires_at`` (both ISO 8601, UTC). A file made by hand needs the first alone, where the key comes
-from elsewhere. The API secret is never in it. Kite's sessions read the same file anew for each
+from elsewhere. The API secret is never in it. Kite's sessions read the same file again for each
 attempt to connect, so a new token reaches a program that runs.
 """
 

@@ -30,7 +30,7 @@ class Dump:
 
     ``table`` has the rows that keep the contract, in the dump's order, in the columns of
     ``columns.SCHEMA``; ``refused`` the others, by line. ``content_sha256`` (32 bytes) is of the
-    unpacked bytes, ``ignored`` names the columns that nobody reads.
+    unpacked bytes, ``ignored`` names the columns that are not used.
     """
 
     table: pa.Table

@@ -73,7 +73,7 @@ class Text:
 
     @property
     def ignored(self) -> tuple[str, ...]:
-        """Columns that nobody reads."""
+        """Columns that are not used."""
         return tuple(name for name in self.header if name not in COLUMNS and name not in UNUSED)
 
     def blocks(self) -> Iterator[Block]:

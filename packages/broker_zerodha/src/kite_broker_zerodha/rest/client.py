@@ -33,7 +33,7 @@ _COMMODITIES: Final = (Segment.MCX, Segment.MCXSX, Segment.NCO)
 Result = TypeVar("Result")
 
 OnRetry = Callable[[Exception, float], None]
-"""Told before each wait: what failed, and the seconds until the next attempt."""
+"""Called before each wait: what failed, and the seconds until the next attempt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +241,8 @@ class KiteRest:
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             # The answer passed as Kite's, but the official client did not find in it what it takes.
             raise BadAnswer(
-                f"Kite's answer lacks what belongs in it ({type(error).__name__}): try again later",
+                f"Kite's answer is missing required fields ({type(error).__name__}): "
+                "try again later",
                 again=False,
             ) from None
 
@@ -282,7 +283,7 @@ def _error_of(state: RetryCallState) -> BaseException | None:
 def _plain(what: str, value: str) -> str:
     """A value that a header can carry. The error does not quote it."""
     if not value.isascii() or not value.isprintable() or " " in value:
-        raise CredentialsError(f"{what} has characters that none of Kite's has: copy it anew")
+        raise CredentialsError(f"{what} has characters that none of Kite's has: copy it again")
     return value
 
 

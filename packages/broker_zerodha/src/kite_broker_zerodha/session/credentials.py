@@ -1,4 +1,4 @@
-"""The api_key and the access token of the day, read anew for each attempt to connect.
+"""The api_key and the access token of the day, read again at each attempt to connect.
 
 Kite's token dies every morning, so where it comes from is asked again each time: a token file that
 some other program replaces, or the environment. The secrets show in no repr and no error.
@@ -70,7 +70,7 @@ class FixedCredentials:
 
 
 class EnvironmentCredentials:
-    """``KITE_API_KEY`` and ``KITE_ACCESS_TOKEN`` of a mapping, looked up anew each time."""
+    """``KITE_API_KEY`` and ``KITE_ACCESS_TOKEN`` of a mapping, looked up each time."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ

@@ -42,7 +42,7 @@ class Connected:
 class Disconnected:
     """A connection ended (``code`` is its close code), or an attempt failed (``code`` is None).
 
-    Attempts that fail for the same reason as the one before are not told again.
+    Attempts that fail for the same reason as the one before are not reported again.
     """
 
     shard: int
@@ -63,7 +63,7 @@ class GapOpened:
 
 @dataclass(frozen=True, slots=True)
 class GapClosed:
-    """The gap that ``GapOpened`` told of ended with the frame received at ``to_ns``."""
+    """The gap that ``GapOpened`` reported ended with the frame received at ``to_ns``."""
 
     shard: int
     tokens: tuple[int, ...]
@@ -92,7 +92,7 @@ class Stale:
 
 @dataclass(frozen=True, slots=True)
 class AuthExpired:
-    """Kite refuses the credentials, or there are none. Told once until they work again."""
+    """Kite refuses the credentials, or there are none. Reported once until they work again."""
 
     shard: int
     ts_ns: int

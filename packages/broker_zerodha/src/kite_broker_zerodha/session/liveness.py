@@ -166,7 +166,7 @@ class SymbolWatchdog:
     def stale(self, now_ns: int) -> StaleChange | None:
         """The instruments that became stale since the last call, or None.
 
-        One that is silent because its market is closed starts anew, as if watched from now.
+        One that is silent because its market is closed starts over, as if watched from now.
         """
         np.minimum(self._last_ns, now_ns, out=self._last_ns)  # a frame from before a jump back
         known = self._ticks >= self.TICKS_KNOWN

@@ -149,7 +149,7 @@ class KiteSession:
     def saw(self, tokens: npt.NDArray[np.int64], ts_recv_ns: npt.NDArray[np.int64]) -> None:
         """Tell which instruments ticked when (two columns of a decoded batch), for level 3.
 
-        Tokens of other shards are ignored, so a batch of several shards can be told to each.
+        Tokens of other shards are ignored, so a batch of several shards can be sent to each.
         """
         self._symbols.saw(tokens, ts_recv_ns)
 
@@ -245,7 +245,7 @@ class KiteSession:
         return True
 
     async def _send_difference(self, connection: KiteConnection) -> None:
-        """Bring the connection from what it was told to what is wished."""
+        """Send the difference between what the connection has and what is requested."""
         async with self._sending:
             wished = self._wished
             if connection is not self._connection:
@@ -255,7 +255,7 @@ class KiteSession:
                 for message in messages_of(change, self._options.chunk_tokens):
                     await connection.send(message)
             except ConnectionClosed:
-                return  # ``_receive`` sees it too, and the next connection is told everything
+                return  # ``_receive`` sees it too, and the next connection subscribes to everything
             self._told = wished
         for mode, tokens in change.modes.items():
             self._listener.on_event(Subscribed(self.shard, tokens, mode))

@@ -172,9 +172,9 @@ def choose(
                     f"unknown instrument {exchange}:{symbol}",
                     f"add it to {tokens_file} or correct its spelling",
                 )
-            wish = Instrument(token, mode, exchange, symbol)
-            earlier = chosen.setdefault(token, (wish, path, line))
-            if earlier[0] != wish:
+            requested = Instrument(token, mode, exchange, symbol)
+            earlier = chosen.setdefault(token, (requested, path, line))
+            if earlier[0] != requested:
                 raise _twice(path, line, exchange, symbol, earlier[1], earlier[2])
     return tuple(instrument for instrument, _, _ in chosen.values())
 

@@ -49,7 +49,7 @@ class PlanError(BrokerError, ConfigurationError):
 
 
 class Subscription(NamedTuple):
-    """One wish: an instrument and its mode."""
+    """One request: an instrument and its mode."""
 
     token: int
     mode: TickMode
@@ -91,25 +91,25 @@ class ShardDiff:
 
 
 def make_plan(
-    wishes: Iterable[Subscription],
+    requested: Iterable[Subscription],
     previous: Plan = EMPTY_PLAN,
     homes: Mapping[int, int] = MappingProxyType({}),
     *,
     shards_max: int = SHARDS_MAX,
     shard_tokens_max: int = SHARD_TOKENS_MAX,
 ) -> Plan:
-    """Place every wish; tokens of ``previous`` stay where they are.
+    """Place every request; tokens of ``previous`` stay where they are.
 
     A token that comes back goes to the shard that ``homes`` names, where that has room, even if
     that shard had gone: its ticks then carry a feed session that is not older than that of its
     last ones.
 
     A new plan uses as few connections as hold all tokens, each with about the same bytes to carry
-    (a full packet weighs 184, ltp 8). The result does not depend on the order of the wishes.
+    (a full packet weighs 184, ltp 8). The result does not depend on the order of the requests.
 
     Raises PlanError for a token that is no u32 above 0, a duplicate, or more tokens than fit.
     """
-    modes = _checked(wishes, shards_max * shard_tokens_max, shards_max, shard_tokens_max)
+    modes = _checked(requested, shards_max * shard_tokens_max, shards_max, shard_tokens_max)
     shards: list[dict[int, TickMode]] = [{} for _ in previous.shards[:shards_max]]
     placed: set[int] = set()
     for shard, old in zip(shards, previous.shards, strict=False):
@@ -191,10 +191,10 @@ def describe(plan: Plan, shard_tokens_max: int = SHARD_TOKENS_MAX) -> dict[str, 
 
 
 def _checked(
-    wishes: Iterable[Subscription], tokens_max: int, shards_max: int, shard_tokens_max: int
+    requested: Iterable[Subscription], tokens_max: int, shards_max: int, shard_tokens_max: int
 ) -> dict[int, TickMode]:
     modes: dict[int, TickMode] = {}
-    for token, mode in wishes:
+    for token, mode in requested:
         if isinstance(token, bool) or not isinstance(token, int) or not 1 <= token <= TOKEN_MAX:
             raise PlanError(f"{token!r} is no instrument token: expected 1 to {TOKEN_MAX}")
         if not isinstance(mode, TickMode):

@@ -1,7 +1,7 @@
 """The calendar: what a day is, whether a segment trades, which bars to expect, and why not.
 
 Order of the answers: an entry for the day in ``sessions.toml``; weekend; holiday of the equities;
-a weekday that nobody knows better (assumed to trade). Pure but for ``load``.
+a weekday of which nothing else is known (assumed to trade). Pure but for ``load``.
 """
 
 from __future__ import annotations

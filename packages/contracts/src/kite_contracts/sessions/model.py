@@ -85,7 +85,7 @@ class Cause(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """One phase, ``[opens_ns, closes_ns)``. ``is_sure`` is False where nobody verified it."""
+    """One phase, ``[opens_ns, closes_ns)``. ``is_sure`` is False where it was not verified."""
 
     name: PhaseName
     opens_ns: int

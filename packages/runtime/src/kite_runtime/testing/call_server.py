@@ -36,8 +36,8 @@ def serve(module: str, load: str) -> None:
         _answer(pid=pid)
 
 
-def _answer(**told: int | None) -> None:
-    print(json.dumps(told), flush=True)
+def _answer(**answer: int | None) -> None:
+    print(json.dumps(answer), flush=True)
 
 
 def _run(main: Callable[[], object], request: dict[str, Any]) -> None:

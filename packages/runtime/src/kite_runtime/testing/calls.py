@@ -206,9 +206,9 @@ class CommandLine:
         assert self._server.stdout is not None
         self._server.stdin.write(json.dumps(request) + "\n")
         self._server.stdin.flush()
-        told = self._server.stdout.readline()
-        assert told, f"{self.program} could not be loaded: see the standard error of the tests"
-        answer: dict[str, Any] = json.loads(told)
+        line = self._server.stdout.readline()
+        assert line, f"{self.program} could not be loaded: see the standard error of the tests"
+        answer: dict[str, Any] = json.loads(line)
         return answer
 
 

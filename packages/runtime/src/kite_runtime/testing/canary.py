@@ -44,7 +44,7 @@ _PROCESSES: Final = Path("/proc")
 
 
 def postgres_dsn(address: str = "127.0.0.1:9", database: str = "kite") -> str:
-    """A connection string with the planted password; nobody listens at the default address."""
+    """A connection string with the planted password; nothing listens at the default address."""
     return f"postgresql://kite:{SECRETS['POSTGRES_PASSWORD']}@{address}/{database}"
 
 

@@ -89,7 +89,7 @@ def watch(
     """What is expected of an instrument. Pure.
 
     It is known to be unlisted before its first dump only where an earlier dump of the exchange
-    lacks it.
+    does not have it.
     """
     exchange, symbol = key
     name = f"{exchange}:{symbol}"

@@ -1,5 +1,5 @@
 """One day of several instruments as a sheet: a row each, a column a minute, and what is missing in
-it. Pure; what the causes mean is told in ``missing``."""
+it. Pure; what the causes mean is in ``missing``."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ Causes, the first that holds:
 NO_TRADE is a judgement: if a share q of the day's other minutes is without a trade, one expects
 n·q^k runs of k such minutes among n. Of one source's bars 1 % is enough to take a silence for one
 without a trade, of two that agree a millionth. So a liquid stock may miss one minute, or three that
-both sources lack, and an option that trades ten times a day may be silent for hours. A day without
+neither source has, and an option that trades ten times a day may be silent for hours. A day without
 any bar is judged by the instrument's other days in the same way. A minute that a source pads flat
 is there and not missing.
 """
