@@ -187,6 +187,30 @@ async def test_a_stall_is_stale_and_a_gap_and_at_last_another_connection() -> No
         assert len(heard.all(GapOpened)) == 1
 
 
+async def test_a_connection_that_is_mute_from_the_start_is_a_gap_and_is_given_up() -> None:
+    options = SessionOptions(inbound_silence_s=1e6)
+    async with (
+        SimulatorServer(replace(SILENT, mute_connections=1)) as simulator,
+        running(simulator.url, options=options) as rig,
+    ):
+        heard = rig.heard
+        await heard.event(Subscribed, 2)
+        await rig.clock.advance(29.5)
+        assert not rig.session.is_mute
+        assert heard.all(GapOpened) == []
+        await rig.clock.advance(1.0)
+        opened = await heard.event(GapOpened)
+        assert (opened.cause, opened.tokens) == (GapCause.STALLED, tuple(sorted(PLAN)))
+        assert rig.session.is_mute
+        assert heard.all(Disconnected) == []
+        await rig.clock.advance(30)
+        assert "no tick for 60 s" in (await heard.event(Disconnected)).reason
+        await rig.clock.advance(FIRST_WAIT_S)
+        await heard.event(Connected, 2)
+        assert not rig.session.is_mute
+        assert len(heard.all(GapOpened)) == 1
+
+
 async def test_a_market_that_is_closed_does_not_stall() -> None:
     options = SessionOptions(inbound_silence_s=1e6, is_open=lambda _token, _now_ns: False)
     async with (

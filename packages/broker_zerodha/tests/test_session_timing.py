@@ -64,13 +64,26 @@ def test_inbound_silence() -> None:
 def test_flow_is_mute_after_a_silence_far_longer_than_usual() -> None:
     dog = FlowWatchdog(floor_s=10, factor=20)
     dog.restart(0, 0.0)
-    assert not dog.sample(0, 1e6)  # nothing ever came: nothing is usual
-    dog.restart(0, 0.0)
     for second in range(1, 11):
         assert not dog.sample(second, second)  # one frame a second: 20 s are unusual
     assert not dog.sample(10, 29.9)
     assert dog.sample(10, 30.0)
     assert not dog.sample(11, 31.0)
+
+
+def test_a_connection_without_a_first_frame_is_mute_whatever_was_usual() -> None:
+    dog = FlowWatchdog(floor_s=10, factor=20, first_s=30)
+    dog.restart(0, 0.0)
+    assert not dog.sample(0, 29.9)
+    assert dog.sample(0, 30.0)
+    assert not dog.sample(1, 31.0)
+    assert not dog.sample(2, 91.0)  # a frame a minute: 20 minutes are unusual
+    assert not dog.sample(2, 1200.0)
+    dog.restart(2, 1200.0)
+    assert not dog.sample(2, 1229.9)
+    assert dog.sample(2, 1230.0)
+    dog.rest(1230.0)  # the market is closed
+    assert not dog.sample(2, 1259.9)
 
 
 def test_flow_keeps_the_floor_when_frames_are_frequent_and_rests_when_closed() -> None:

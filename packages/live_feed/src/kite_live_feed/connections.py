@@ -118,12 +118,14 @@ class Connections:
             session.saw(tokens, seen_ns)
 
     def problems(self) -> list[str]:
-        """The shards that are not live, one sentence each."""
-        return [
-            f"shard {shard} is {session.state}{self._reason(session.state)}"
-            for shard, session in sorted(self._sessions.items())
-            if session.state is not SessionState.LIVE
-        ]
+        """The shards that are not live, or live without ticks, one sentence each."""
+        found = []
+        for shard, session in sorted(self._sessions.items()):
+            if session.state is not SessionState.LIVE:
+                found.append(f"shard {shard} is {session.state}{self._reason(session.state)}")
+            elif session.is_mute:
+                found.append(f"shard {shard} is connected, but Kite sends no ticks")
+        return found
 
     def views(self) -> dict[int, ShardView]:
         """Each connection as it is now."""

@@ -1,7 +1,8 @@
 """Three watchdogs over a feed that can die without saying so. Pure: time is an argument.
 
     level 1   InboundWatchdog   any inbound byte: the connection itself
-    level 2   FlowWatchdog      frames with ticks: connected, heartbeats arrive, and yet mute
+    level 2   FlowWatchdog      frames with ticks: connected, heartbeats arrive, and yet mute,
+                                later or from the first moment
     level 3   SymbolWatchdog    each instrument: its own silence, while its market is open
 
 Kite sends a heartbeat about every second, so five seconds without a byte are a dead connection
@@ -12,6 +13,7 @@ interval; there a silence is called one when it is far longer than what was usua
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import inf
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -47,14 +49,25 @@ class InboundWatchdog:
 
 
 class FlowWatchdog:
-    """Level 2: learns the usual rate of tick frames and says when they stopped.
+    """Level 2: learns the usual rate of tick frames and reports when they stopped.
 
     Mute means: no frame for ``floor_s``, and for ``factor`` times the usual distance between two
     frames. With frames at random that happens by chance once in e**20. The rate is an exponential
     mean over ``memory_s`` and is not taught by the silence itself.
+
+    A connection without any frame is mute after ``first_s``, whatever was usual before: Kite sends
+    the last packet of each token as soon as it is subscribed to.
     """
 
-    def __init__(self, floor_s: float, factor: float = 20.0, memory_s: float = 60.0) -> None:
+    def __init__(
+        self,
+        floor_s: float,
+        factor: float = 20.0,
+        memory_s: float = 60.0,
+        first_s: float = 30.0,
+    ) -> None:
+        self._first_s = first_s
+        self._has_frames = False
         self._floor_s = floor_s
         self._factor = factor
         self._memory_s = memory_s
@@ -66,9 +79,10 @@ class FlowWatchdog:
     def restart(self, frames: int, now_s: float) -> None:
         """A connection begins; ``frames`` is the running count of frames so far."""
         self._frames, self._sampled_s, self._moved_s = frames, now_s, now_s
+        self._has_frames = False
 
     def sample(self, frames: int, now_s: float) -> bool:
-        """Tell the running count of frames; returns whether the feed is mute now."""
+        """Take the running count of frames; returns whether the feed is mute now."""
         if frames == self._frames:
             return self.is_mute(now_s)
         elapsed_s = now_s - self._sampled_s
@@ -77,6 +91,7 @@ class FlowWatchdog:
             share = min(1.0, elapsed_s / self._memory_s)
             self._rate = rate if self._rate is None else self._rate + share * (rate - self._rate)
         self._frames, self._sampled_s, self._moved_s = frames, now_s, now_s
+        self._has_frames = True
         return False
 
     def rest(self, now_s: float) -> None:
@@ -84,9 +99,10 @@ class FlowWatchdog:
         self._moved_s = now_s
 
     def is_mute(self, now_s: float) -> bool:
-        if not self._rate:
-            return False  # nothing ever came: level 3 knows which instruments should trade
-        return self.silent_s(now_s) >= max(self._floor_s, self._factor / self._rate)
+        limit_s = max(self._floor_s, self._factor / self._rate) if self._rate else inf
+        if not self._has_frames:
+            limit_s = min(limit_s, self._first_s)
+        return self.silent_s(now_s) >= limit_s
 
     def silent_s(self, now_s: float) -> float:
         return now_s - self._moved_s

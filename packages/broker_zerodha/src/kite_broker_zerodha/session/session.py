@@ -87,6 +87,8 @@ class KiteSession:
         """Handshakes begun, those that failed included; without credentials none is."""
         self.last_data_ns: int | None = None
         """Receive time of the last tick frame."""
+        self.is_mute = False
+        """Connected, the market is open, and yet no tick arrives."""
         self._endpoint = checked_endpoint(endpoint)
         self._source = credentials
         self._listener = listener
@@ -94,7 +96,7 @@ class KiteSession:
         self._options = options or SessionOptions()
         self._feed_sessions = feed_sessions or FeedSessions()
         self._backoff = self._options.backoff()
-        self._flow = FlowWatchdog(self._options.stall_s)
+        self._flow = FlowWatchdog(self._options.stall_s, first_s=self._options.first_tick_s)
         self._symbols = SymbolWatchdog(
             self._options.symbol_floor_s, self._options.symbol_cap_s, is_open=self._options.is_open
         )
@@ -177,7 +179,7 @@ class KiteSession:
         except ConnectionClosed as error:
             self._ended(error)
         finally:
-            self._connection = None
+            self._connection, self.is_mute = None, False
             self._told = {}
             for helper in helpers:
                 helper.cancel()
@@ -223,18 +225,22 @@ class KiteSession:
                     connection, GapCause.SILENT, f"no byte for {inbound.silent_s(now_s):.1f} s"
                 )
                 return
-            if self._flow.sample(self.frames, now_s) and self._mute(connection, now_s, now_ns):
+            self.is_mute = self._flow.sample(self.frames, now_s) and self._is_open(now_s, now_ns)
+            if self.is_mute and self._give_up_mute(connection, now_s):
                 return
             stale = self._symbols.stale(now_ns)
             if stale is not None and self._gap is None:
                 self._listener.on_event(Stale(self.shard, stale.tokens, stale.from_ns))
 
-    def _mute(self, connection: KiteConnection, now_s: float, now_ns: int) -> bool:
+    def _is_open(self, now_s: float, now_ns: int) -> bool:
+        """Whether any subscribed instrument trades now; silence while none does is not counted."""
+        if any(self._options.is_open(token, now_ns) for token in self._told):
+            return True
+        self._flow.rest(now_s)
+        return False
+
+    def _give_up_mute(self, connection: KiteConnection, now_s: float) -> bool:
         """Heartbeats without ticks; returns whether the connection was given up for it."""
-        is_open = self._options.is_open
-        if not any(is_open(token, now_ns) for token in self._told):
-            self._flow.rest(now_s)
-            return False
         if self._gap is None:
             gap = self._open_gap(GapCause.STALLED)
             if gap is not None:
