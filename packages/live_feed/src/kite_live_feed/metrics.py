@@ -133,6 +133,13 @@ METRICS: Final = (
         _sorted("text_messages"),
     ),
     Row(
+        "broker_errors",
+        "counter",
+        "Errors that Kite sent as a text message, by their text.",
+        ("cause",),
+        _sorted("broker_errors"),
+    ),
+    Row(
         "feed_events",
         "counter",
         "Feed events journaled, by type.",

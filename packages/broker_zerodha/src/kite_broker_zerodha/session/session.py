@@ -349,10 +349,10 @@ class KiteSession:
         self._listener.on_event(GapClosed(self.shard, gap.tokens, gap.from_ns, to_ns, gap.cause))
 
     def _text(self, text: str) -> None:
-        kind, data = parse_text(text)
-        if isinstance(data, str) and self._credentials is not None:
-            data = redact(data, self._credentials.secrets)
-        self._listener.on_event(TextMessage(self.shard, kind, data))
+        kind, plain = parse_text(text)
+        if plain is not None and self._credentials is not None:
+            plain = redact(plain, self._credentials.secrets)
+        self._listener.on_event(TextMessage(self.shard, kind, plain))
 
 
 def _abort_if_failed(connection: KiteConnection, task: asyncio.Task[None]) -> None:
