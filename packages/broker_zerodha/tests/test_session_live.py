@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from kite_broker_zerodha.session import (
@@ -224,20 +223,18 @@ async def test_a_market_that_is_closed_does_not_stall() -> None:
         ] == []
 
 
-async def test_symbols_the_bridge_tells_of_become_stale() -> None:
-    options = SessionOptions(inbound_silence_s=1e6, stall_s=1e6)
+async def test_instruments_that_fall_silent_become_stale_in_one_event() -> None:
+    options = SessionOptions(inbound_silence_s=1e6, stall_s=1e6, symbol_cap_s=61)
     async with (
         SimulatorServer(SILENT) as simulator,
         running(simulator.url, options=options) as rig,
     ):
-        await rig.heard.event(Connected)
-        for _ in range(8):
-            await rig.clock.advance(1)
-            now_ns = rig.clock.now_ns()
-            rig.session.saw(np.array([257, 99999]), np.array([now_ns, now_ns]))
-        await rig.clock.advance(61)
+        await rig.heard.until(lambda: len(rig.heard.frames) == CACHED_FRAMES)
+        await rig.clock.advance(60)
+        assert rig.heard.all(Stale) == []
+        await rig.clock.advance(2)
         stale = await rig.heard.event(Stale)
-        assert (stale.tokens, stale.from_ns) == ((257,), START_NS + 8 * 10**9)
+        assert (stale.tokens, stale.from_ns) == (tuple(sorted(PLAN)), START_NS)
 
 
 async def test_an_expired_token_is_one_alarm_and_a_new_one_is_picked_up(tmp_path: Path) -> None:

@@ -108,7 +108,7 @@ _SCALE_OF_SEGMENT: Final = np.array([price_scale_of(segment) for segment in rang
 
 
 @compiled
-def _u16(data: Bytes, at: int) -> int:
+def u16(data: Bytes, at: int) -> int:
     return int((np.int64(data[at]) << 8) | np.int64(data[at + 1]))
 
 
@@ -121,11 +121,11 @@ def _u32(data: Buffer, at: int) -> int:
 
 
 @compiled
-def _packet_end(data: Bytes, at: int, end: int) -> int:
+def packet_end_of(data: Bytes, at: int, end: int) -> int:
     """Where the packet ends whose length prefix is at ``at``; -1 when that is beyond ``end``."""
     if end - at < 2:
         return -1
-    packet_end = at + 2 + _u16(data, at)
+    packet_end = at + 2 + u16(data, at)
     return packet_end if packet_end <= end else -1
 
 
@@ -134,10 +134,10 @@ def count_slots(data: Bytes, start: int, end: int) -> int:
     """How many rows the frame in ``data[start:end]`` takes; see ``frames.count_slots``."""
     if end - start < 2:
         return 1
-    announced = _u16(data, start)
+    announced = u16(data, start)
     at = start + 2
     for slot in range(announced):
-        packet_end = _packet_end(data, at, end)
+        packet_end = packet_end_of(data, at, end)
         if packet_end < 0:
             return slot + 1
         at = packet_end
@@ -207,10 +207,10 @@ def _decode_frame(
         _stamp(rows, row, index, frame, 0, start, end)
         _fault(rows, row, _TRUNCATED)
         return
-    announced = _u16(data, start)
+    announced = u16(data, start)
     at = start + 2
     for slot in range(announced):
-        packet_end = _packet_end(data, at, end)
+        packet_end = packet_end_of(data, at, end)
         if packet_end < 0:
             _stamp(rows, row + slot, index, frame, slot, at, end)
             _fault(rows, row + slot, _TRUNCATED)

@@ -13,7 +13,6 @@ from kite_broker_zerodha.session.events import FeedSessions, GapCause
 from kite_broker_zerodha.session.options import SessionOptions
 from kite_broker_zerodha.session.session import KiteSession, SessionState
 from kite_broker_zerodha.subscriptions import Plan
-from kite_contracts.tick_batch import INSTRUMENT_TOKEN, TS_RECV_NS, TickBatch
 from kite_kafka_io.breaker import BreakerLimits
 from kite_kafka_io.framing import Framing
 from kite_kafka_io.settings import KafkaSettings
@@ -109,13 +108,6 @@ class Connections:
         """Close all; the tasks that ran them are the bridge's to end."""
         for session in self._sessions.values():
             await session.stop()
-
-    def saw(self, batch: TickBatch) -> None:
-        """These ticks arrived: liveness per instrument."""
-        tokens = batch.values[: batch.size, INSTRUMENT_TOKEN]
-        seen_ns = batch.values[: batch.size, TS_RECV_NS]
-        for session in self._sessions.values():
-            session.saw(tokens, seen_ns)
 
     def problems(self) -> list[str]:
         """The shards that are not live, or live without ticks, one sentence each."""

@@ -217,7 +217,7 @@ class Intake:
                 self._text(event)
 
     def _text(self, event: TextMessage) -> None:
-        """Count it; an error is an event, and other texts are logged, some a minute of each kind."""
+        """Count it; an error is an event, a message is logged: some of each kind a minute."""
         counters = self._counters
         counters.text_messages[event.kind] += 1
         text = event.text or "(not a plain text)"

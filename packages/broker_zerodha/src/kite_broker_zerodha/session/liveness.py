@@ -19,7 +19,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from kite_broker_zerodha.session.liveness_loop import note_ticks
+from kite_broker_zerodha.session.liveness_loop import note_frame
 
 IsOpen = Callable[[int, int], bool]
 """``is_open(instrument_token, now_ns)``: whether this instrument trades at that time."""
@@ -120,8 +120,9 @@ class SymbolWatchdog:
 
     An instrument is stale when it was silent, during open hours, for longer than ``factor`` times
     its mean distance between ticks, but at least ``floor_s`` and at most ``cap_s``. It is reported
-    once, and again only after it ticked in between. Until its usual distance is known, the cap
-    counts. Times are receive times, ns since the epoch.
+    once, and again only after it ticked in between; what becomes stale within ``every_s`` of a
+    report is in the next one. Until its usual distance is known, the cap counts. Times are receive
+    times, ns since the epoch.
     """
 
     TICKS_KNOWN: Final = 5
@@ -133,8 +134,11 @@ class SymbolWatchdog:
         floor_s: float = 60.0,
         cap_s: float = 900.0,
         factor: float = 20.0,
+        every_s: float = 60.0,
         is_open: IsOpen = always_open,
     ) -> None:
+        self._every_ns = int(every_s * NS_PER_S)
+        self._next_ns = 0
         self._floor_ns = int(floor_s * NS_PER_S)
         self._cap_ns = int(cap_s * NS_PER_S)
         self._factor = factor
@@ -162,9 +166,9 @@ class SymbolWatchdog:
         self._tokens, self._first_ns, self._last_ns = wanted, first_ns, last_ns
         self._ticks, self._reported = ticks, reported
 
-    def saw(self, tokens: npt.NDArray[np.int64], ts_recv_ns: npt.NDArray[np.int64]) -> None:
-        """Ticks arrived: two columns of equal length. Tokens not watched are ignored."""
-        note_ticks(self._tokens, self._last_ns, self._ticks, self._reported, tokens, ts_recv_ns)
+    def saw(self, frame: bytes, ts_recv_ns: int) -> None:
+        """A frame arrived, of any bytes. Tokens not watched are ignored."""
+        note_frame(self._tokens, self._last_ns, self._ticks, self._reported, frame, ts_recv_ns)
 
     def resume(self, now_ns: int) -> None:
         """A gap ended: its silence is known already and is not held against any instrument."""
@@ -178,9 +182,10 @@ class SymbolWatchdog:
         before = (self._last_ns < now_ns - by_ns // 2) == (by_ns > 0)
         self._first_ns[before] += by_ns
         self._last_ns[before] += by_ns
+        self._next_ns += by_ns
 
     def stale(self, now_ns: int) -> StaleChange | None:
-        """The instruments that became stale since the last call, or None.
+        """The instruments that became stale since the last report, or None; at most ``every_s``.
 
         One that is silent because its market is closed starts over, as if watched from now.
         """
@@ -199,8 +204,9 @@ class SymbolWatchdog:
         self._first_ns[closed] = self._last_ns[closed] = now_ns
         self._ticks[closed], self._reported[closed] = 0, False
         rows = candidates[(silent_ns >= limit_ns)[candidates] & ~self._reported[candidates]]
-        if not len(rows):
+        if not len(rows) or now_ns < self._next_ns:
             return None
+        self._next_ns = now_ns + self._every_ns
         self._reported[rows] = True
         tokens = tuple(int(token) for token in self._tokens[rows])
         return StaleChange(tokens, int(self._last_ns[rows].min()))

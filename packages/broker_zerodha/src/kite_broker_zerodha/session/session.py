@@ -12,8 +12,6 @@ from enum import StrEnum
 from functools import partial
 from typing import Final
 
-import numpy as np
-import numpy.typing as npt
 from websockets.exceptions import ConnectionClosed
 
 from kite_broker_zerodha.errors import AuthRefused, CredentialsError
@@ -148,13 +146,6 @@ class KiteSession:
         if self._connection is not None:
             await self._connection.close()
 
-    def saw(self, tokens: npt.NDArray[np.int64], ts_recv_ns: npt.NDArray[np.int64]) -> None:
-        """Tell which instruments ticked when (two columns of a decoded batch), for level 3.
-
-        Tokens of other shards are ignored, so a batch of several shards can be sent to each.
-        """
-        self._symbols.saw(tokens, ts_recv_ns)
-
     async def _connect(self) -> KiteConnection:
         self._credentials = None
         self._credentials = self._source.load()
@@ -192,7 +183,7 @@ class KiteSession:
     async def _receive(self, connection: KiteConnection) -> None:
         """The hot loop: ``recv`` does not yield while messages are queued."""
         recv, now_ns, shard = connection.recv, self._clock.now_ns, self.shard
-        on_frame = self._listener.on_frame
+        on_frame, saw = self._listener.on_frame, self._symbols.saw
         while True:
             payload = await recv()
             if isinstance(payload, str):
@@ -206,6 +197,7 @@ class KiteSession:
                 if self._gap is not None:
                     self._close_gap(ts_recv_ns)
                 on_frame(shard, payload, ts_recv_ns)
+                saw(payload, ts_recv_ns)
 
     async def _watch(self, connection: KiteConnection) -> None:
         """The watchdogs; a dead connection is aborted, which ends ``_receive``."""
