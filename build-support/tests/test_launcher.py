@@ -138,7 +138,8 @@ def test_the_versions_of_the_launcher_are_those_of_the_locks(
     stated = re.search(rf"^readonly {variable}=(\S+)$", (ROOT / "pants").read_text(), re.MULTILINE)
     text = (ROOT / "3rdparty" / "python" / f"{lock}-lock.txt").read_text()
     locked = re.search(rf"^{name}==(\S+)", text, re.MULTILINE)
-    assert stated is not None and locked is not None
+    assert stated is not None
+    assert locked is not None
     assert stated[1] == locked[1]
     for requirement in re.split(r"\n(?=\S)", text):
         assert requirement.startswith("    #") or "--hash=sha256:" in requirement
