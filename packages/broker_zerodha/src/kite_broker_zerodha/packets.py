@@ -47,7 +47,7 @@ class Segment(IntEnum):
 
 
 PRICE_SCALES: Final[Mapping[int, int]] = MappingProxyType(
-    {segment: 2 for segment in Segment} | {Segment.CDS: 7, Segment.BCD: 4, Segment.NCO: 4}
+    {int(segment): 2 for segment in Segment} | {Segment.CDS: 7, Segment.BCD: 4, Segment.NCO: 4}
 )
 """Decimals of a price on the wire (divisors 100, 1e7 and 1e4)."""
 UNKNOWN_PRICE_SCALE: Final = -1
