@@ -7,9 +7,11 @@ import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from http import HTTPStatus
 from pathlib import Path
 
 import pytest
+from websockets.asyncio.server import Request, Response, ServerConnection, serve
 
 from kite_broker_zerodha.session import (
     AuthExpired,
@@ -249,18 +251,22 @@ async def test_an_expired_token_is_one_alarm_and_a_new_one_is_picked_up(tmp_path
     async with SimulatorServer(replace(SILENT, dead_tokens=dead)) as simulator:
         async with running(simulator.url, TokenFile(path)) as rig:
             heard, ledger = rig.heard, simulator.ledger
+            await settled(simulator, lambda: ledger.refused == 1)
+            await rig.clock.advance(1.9)
+            assert heard.events == []  # a token that was just made may be refused once
+            await rig.clock.advance(0.2)
             alarm = await heard.event(AuthExpired)
             assert alarm.detail.startswith("HTTP 403")
             opened = await heard.event(GapOpened)
             assert (opened.cause, opened.from_ns) == (GapCause.AUTH_EXPIRED, START_NS)
             assert rig.session.state is SessionState.AUTH_EXPIRED
             await rig.clock.advance(59)
-            assert ledger.refused == 1  # no storm
+            assert ledger.refused == 2  # no storm
             await rig.clock.advance(2)
-            await settled(simulator, lambda: ledger.refused == 2)  # the rare retry
+            await settled(simulator, lambda: ledger.refused == 3)  # the rare retry
             put("wrong")
             await rig.clock.advance(1)
-            await settled(simulator, lambda: ledger.refused == 3)
+            await settled(simulator, lambda: ledger.refused == 4)
             path.unlink()
             await rig.clock.advance(5)
             put("today")
@@ -270,7 +276,48 @@ async def test_an_expired_token_is_one_alarm_and_a_new_one_is_picked_up(tmp_path
         assert kinds[:2] == [AuthExpired, GapOpened]
         assert kinds.index(AuthRestored) + 1 == kinds.index(Connected)
         assert kinds.count(AuthExpired) == kinds.count(AuthRestored) == 1
-        assert ledger.refused == 3
+        assert ledger.refused == 4
+
+
+async def test_a_token_that_is_refused_once_is_no_alarm() -> None:
+    script = parse_script("2 403 1")
+    async with (
+        SimulatorServer(replace(SILENT, ticks=40, script=script)) as simulator,
+        running(simulator.url) as rig,
+    ):
+        await rig.heard.event(Disconnected)
+        await rig.clock.advance(FIRST_WAIT_S)
+        await settled(simulator, lambda: simulator.ledger.refused == 1)
+        await rig.clock.advance(2)
+        await rig.heard.event(Connected, 2)
+        assert rig.heard.all(AuthExpired) == []
+
+
+async def test_kites_retry_after_is_obeyed() -> None:
+    times: list[float] = []
+
+    def refuse(connection: ServerConnection, _: Request) -> Response:
+        times.append(rig.clock.monotonic_s())
+        answer = connection.respond(HTTPStatus.TOO_MANY_REQUESTS, "too many connections")
+        answer.headers["Retry-After"] = "20"
+        return answer
+
+    async with (
+        serve(_nothing, "127.0.0.1", 0, process_request=refuse) as server,
+        running(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}") as rig,
+    ):
+        gone = await rig.heard.event(Disconnected)
+        assert gone.reason == "HTTP 429 Too Many Requests: too many connections"
+        await rig.clock.advance(19.9)
+        assert len(times) == 1
+        await rig.clock.advance(0.2)
+        async with asyncio.timeout(PATIENCE_S):
+            while len(times) < 2:
+                await asyncio.sleep(0.01)
+
+
+async def _nothing(_: ServerConnection) -> None:
+    """Never called: every handshake is refused."""
 
 
 async def test_a_token_that_dies_while_connected_is_an_alarm_too() -> None:
@@ -281,6 +328,8 @@ async def test_a_token_that_dies_while_connected_is_an_alarm_too() -> None:
         await rig.heard.until(lambda: len(rig.heard.frames) > CACHED_FRAMES)
         simulator.declare_dead("mortal")
         await rig.heard.event(Disconnected)
+        await rig.clock.advance(2)
+        await settled(simulator, lambda: simulator.ledger.refused == 1)
         await rig.clock.advance(2)
         await rig.heard.event(AuthExpired)
         causes = [event.cause for event in rig.heard.all(GapOpened)]

@@ -12,6 +12,7 @@ import json
 import os
 import secrets
 import stat
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -110,6 +111,11 @@ def read_token(path: str | os.PathLike[str], api_key: str | None = None) -> Stor
     key = found.get("api_key") or api_key
     if not isinstance(token, str) or not token:
         raise CredentialsError(f'the token file {place} has no "access_token" string')
+    if not token.isascii() or not token.isprintable():
+        raise CredentialsError(
+            f"the token file {place} has characters in its access_token that none "
+            "of Kite's has: log in again"
+        )
     if not isinstance(key, str) or not key:
         raise CredentialsError(
             f'the token file {place} has no "api_key": add it or set KITE_API_KEY'
@@ -128,14 +134,16 @@ def read_token(path: str | os.PathLike[str], api_key: str | None = None) -> Stor
 
 def _read_private(path: Path) -> dict[str, Any]:
     try:
-        with path.open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            data = file.read(TOKEN_FILE_BYTES_MAX + 1)
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+            status = os.fstat(file.fileno())
+            data = file.read(TOKEN_FILE_BYTES_MAX + 1) if stat.S_ISREG(status.st_mode) else None
     except OSError as error:
         raise CredentialsError(f"the token file {path} cannot be read: {error.strerror}") from error
-    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+    if data is None:  # such as a FIFO, which would be waited for
+        raise CredentialsError(f"the token file {path} is no regular file")
+    if not is_private(status, {os.getegid(), *os.getgroups()}):
         raise CredentialsError(
-            f"the token file {path} is open to others (mode {stat.S_IMODE(mode):04o}): "
+            f"the token file {path} is open to others (mode {stat.S_IMODE(status.st_mode):04o}): "
             f"chmod 600 {path}"
         )
     try:
@@ -145,6 +153,15 @@ def _read_private(path: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise CredentialsError(f'the token file {path} is no JSON object with "access_token"')
     return found
+
+
+def is_private(status: os.stat_result, groups: Collection[int]) -> bool:
+    """Only its owner can use it; or it is mode 0440, root's and of one of these groups, as
+    Kubernetes mounts a secret."""
+    mounted = status.st_uid == 0 and status.st_gid in groups
+    return not status.st_mode & (stat.S_IRWXG | stat.S_IRWXO) or (
+        mounted and stat.S_IMODE(status.st_mode) == stat.S_IRUSR | stat.S_IRGRP
+    )
 
 
 def _text(found: dict[str, Any], name: str) -> str:

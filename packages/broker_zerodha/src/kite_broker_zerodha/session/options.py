@@ -28,6 +28,7 @@ class SessionOptions:
     ``symbol_floor_s``, ``symbol_cap_s``  bounds of the silence of one instrument (level 3)
     ``is_open``             calendar of levels 2 and 3
     ``watch_s``             how often the watchdogs look
+    ``auth_again_s``        how soon credentials are tried a second time after their first refusal
     ``auth_poll_s``         how often changed credentials are looked for after a refusal
     ``auth_retry_s``        how often the refused ones are tried again nevertheless
     ``open_timeout_s``, ``close_timeout_s``  limits of the two handshakes
@@ -48,6 +49,7 @@ class SessionOptions:
     symbol_cap_s: float = 900.0
     is_open: IsOpen = always_open
     watch_s: float = 0.5
+    auth_again_s: float = 2.0
     auth_poll_s: float = 1.0
     auth_retry_s: float = 60.0
     open_timeout_s: float = 10.0

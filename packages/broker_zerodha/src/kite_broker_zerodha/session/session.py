@@ -104,6 +104,8 @@ class KiteSession:
         self._stopping = asyncio.Event()
         self._connection: KiteConnection | None = None
         self._credentials: Credentials | None = None
+        self._refused: Credentials | None = None
+        """Those that Kite refused last; None again once a connection is made."""
         self._gap: GapOpened | None = None
         self._cause = GapCause.CONNECT_FAILED
         self._end_reason: str | None = None
@@ -121,14 +123,17 @@ class KiteSession:
                 self.state = SessionState.CONNECTING
                 try:
                     connection = await self._connect()
-                except (AuthRefused, CredentialsError) as error:
+                except AuthRefused as error:
+                    if not await self._try_once_more():
+                        await self._auth_refused(str(error))
+                except CredentialsError as error:
                     await self._auth_refused(str(error))
-                    continue
                 except ConnectFailed as error:
                     self._attempt_failed(str(error))
+                    await self._back_off(error.retry_after_s)
                 else:
                     await self._serve(connection)
-                await self._back_off()
+                    await self._back_off()
         finally:
             self.state = SessionState.STOPPED
 
@@ -264,7 +269,7 @@ class KiteSession:
         self.feed_session = self._feed_sessions.allocate(self.shard, now_ns)
         self._backoff.connected(self._clock.monotonic_s())
         self._cause, self._end_reason = GapCause.DISCONNECTED, None
-        self._failure_told = None
+        self._failure_told = self._refused = None
         if self._auth_alarm:
             self._auth_alarm = False
             self._listener.on_event(AuthRestored(self.shard, now_ns))
@@ -300,11 +305,22 @@ class KiteSession:
                 if self._source.load() != self._credentials:
                     return
 
-    async def _back_off(self) -> None:
+    async def _try_once_more(self) -> bool:
+        """Whether the same credentials are to be tried again soon: a good token that was just made
+        is refused now and then, so the first refusal is no alarm yet."""
+        if self._auth_alarm or self._credentials == self._refused:
+            return False
+        self._refused = self._credentials
+        self.state = SessionState.BACKOFF
+        await self._pause(self._options.auth_again_s)
+        return True
+
+    async def _back_off(self, at_least_s: float = 0.0) -> None:
         if self._stopping.is_set():
             return
         self.state = SessionState.BACKOFF
-        await self._pause(self._backoff.next_wait_s(self._clock.monotonic_s()))
+        wait_s = self._backoff.next_wait_s(self._clock.monotonic_s())
+        await self._pause(max(at_least_s, wait_s))
 
     async def _pause(self, seconds: float) -> None:
         """Wait, but not beyond ``stop``."""
