@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     stdout: Console
     stderr: Console
 
+_OBEYED: Final = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
+)
 PIPE_COLUMNS: Final = 200
 """The width of a table that goes into a file or a pipe: a cell cut to fit no screen is lost."""
 
@@ -28,15 +32,29 @@ def __getattr__(name: str) -> Any:
     if name not in ("stdout", "stderr"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from rich.console import Console
+    from rich.segment import Segment
 
-    made = Console(stderr=name == "stderr", highlight=False, width=_width(getattr(sys, name)))
+    class CleanConsole(Console):
+        """Prints what comes from outside as text, whatever it holds."""
+
+        def render(self, renderable: Any, options: Any = None) -> Iterator[Segment]:
+            for part in super().render(renderable, options):
+                yield part if part.control else Segment(clean(part.text), part.style)
+
+    made = CleanConsole(stderr=name == "stderr", highlight=False, width=_width(getattr(sys, name)))
     globals()[name] = made
     return made
 
 
+def clean(text: str) -> str:
+    """The text without what a terminal obeys rather than shows: C0 and C1 control characters but
+    for tab and line feed, and marks that turn the direction of writing."""
+    return _OBEYED.sub("", text)
+
+
 def complain(program: str, problem: object, code: int) -> int:
     """Print one sentence to stderr and give the exit code back."""
-    print(f"{program}: {problem}", file=sys.stderr)
+    print(clean(f"{program}: {problem}"), file=sys.stderr)
     return code
 
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from typing import Any, Final
 
 import structlog
 
+from kite_runtime.console import clean
 from kite_runtime.secrets import redact
 
 SAME_LOGGER_S: Final = 10.0
+DEPTH_MAX: Final = 8
 _LEVELS: Final = {True: logging.ERROR, False: logging.INFO}
 
 
@@ -25,9 +27,13 @@ def configure_logs(*, quiet: bool = False, secrets: Iterable[str] = ()) -> None:
     struck = tuple(secret for secret in secrets if secret)
 
     def strike(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
-        return {key: _clean(value, struck) for key, value in event.items()}
+        return {key: _safe(value, shown) for key, value in event.items()}
 
     terminal = sys.stderr.isatty()
+
+    def shown(text: str) -> str:
+        return redact(clean(text) if terminal else text, struck)  # JSON escapes all of it
+
     renderer: Any = (
         structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer()
     )
@@ -71,11 +77,14 @@ class _Seldom(logging.Filter):
         return True
 
 
-def _clean(value: Any, secrets: tuple[str, ...]) -> Any:
+def _safe(value: Any, shown: Callable[[str], str], depth: int = 0) -> Any:
+    """What a log line may hold of a value; nothing is nested deeper than DEPTH_MAX."""
     if isinstance(value, str):
-        return redact(value, secrets)
+        return shown(value)
+    if isinstance(value, Mapping | list | tuple) and depth == DEPTH_MAX:
+        return "…"
     if isinstance(value, Mapping):
-        return {key: _clean(each, secrets) for key, each in value.items()}
+        return {key: _safe(each, shown, depth + 1) for key, each in value.items()}
     if isinstance(value, list | tuple):
-        return [_clean(each, secrets) for each in value]
+        return [_safe(each, shown, depth + 1) for each in value]
     return value
