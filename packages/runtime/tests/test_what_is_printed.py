@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import subprocess
 import sys
 
 import pytest
@@ -14,7 +16,7 @@ from rich.table import Table
 
 from kite_runtime import console
 from kite_runtime.console import clean
-from kite_runtime.logs import configure_logs
+from kite_runtime.logs import configure_logs, lines_dropped
 
 HOSTILE = (
     "\x1b]52;c;ZWNobyBoaQ==\x07",  # writes into the clipboard
@@ -92,3 +94,56 @@ def test_a_nested_value_ends_no_log(monkeypatch: pytest.MonkeyPatch) -> None:
         nested = [nested]
     structlog.get_logger().warning("message", value=nested)
     assert json.loads(log.getvalue())["value"] == [[[[[[[["…"]]]]]]]]
+
+
+LOGGER = """
+import sys, threading
+import structlog
+from kite_runtime.console import complain
+from kite_runtime.logs import configure_logs, lines_dropped, lines_dropped
+configure_logs()
+log = structlog.get_logger()
+sys.stdin.read(1)  # the stage is set
+for number in range(2_000):
+    log.warning("x" * 500)
+print(lines_dropped(), flush=True)
+sys.exit(complain("program", "the end", 7))
+"""
+
+
+@pytest.mark.parametrize("stage", ["full pipe", "reader gone", "full disk"])
+def test_a_log_that_nobody_takes_neither_stops_nor_ends_the_program(stage: str) -> None:
+    reads, writes = os.pipe()
+    if stage == "full disk":
+        os.close(writes)
+        writes = os.open("/dev/full", os.O_WRONLY)
+    with subprocess.Popen(
+        [sys.executable, "-c", LOGGER],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=writes,
+    ) as process:
+        os.close(writes)
+        if stage == "reader gone":
+            os.close(reads)
+        dropped, _ = process.communicate(b".", timeout=60)
+    if stage != "reader gone":
+        os.close(reads)
+    assert process.returncode == 7
+    assert 1_000 < int(dropped) <= 2_000
+
+
+def test_every_line_that_is_taken_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    reads, writes = os.pipe()
+    before = lines_dropped()
+    with os.fdopen(writes, "w") as stream, os.fdopen(reads) as reader:
+        monkeypatch.setattr(sys, "stderr", stream)
+        configure_logs()
+        for number in range(1_000):
+            structlog.get_logger().warning("message", number=number, pad="x" * 1_000)
+        lost = lines_dropped() - before
+        stream.close()
+        lines = [json.loads(line) for line in reader]
+    assert 0 < lost < 1_000
+    assert [line["number"] for line in lines] == list(range(1_000 - lost))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from io import UnsupportedOperation
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 if TYPE_CHECKING:
@@ -54,14 +56,41 @@ def clean(text: str) -> str:
 
 def complain(program: str, problem: object, code: int) -> int:
     """Print one sentence to stderr and give the exit code back."""
-    print(clean(f"{program}: {problem}"), file=sys.stderr)
+    write_line(sys.stderr, clean(f"{program}: {problem}"), patience_s=1.0)
     return code
 
 
 def say(text: str) -> None:
     """One line of progress, on stderr, so that stdout stays the result."""
     console = sys.modules[__name__]
-    console.stderr.print(text, markup=False, soft_wrap=True)
+    with suppress(OSError):
+        console.stderr.print(text, markup=False, soft_wrap=True)
+
+
+def write_line(stream: TextIO, text: str, *, patience_s: float = 0.0) -> bool:
+    """Write a line without ever blocking for longer or failing; whether it was written whole.
+
+    A pipe that nobody reads, one whose reader has gone and a full disk must not end or stop the
+    program that reports something there. A line longer than a pipe takes at once may be cut.
+    """
+    data = f"{text}\n".encode("utf-8", "replace")
+    try:
+        stream.flush()
+        descriptor = stream.fileno()
+    except UnsupportedOperation:  # it is no file
+        return stream.write(f"{text}\n") > 0
+    except (OSError, ValueError):
+        return False
+    ready = select.poll()
+    ready.register(descriptor, select.POLLOUT)
+    try:
+        while data:
+            if not ready.poll(patience_s * 1000):
+                return False
+            data = data[os.write(descriptor, data[: select.PIPE_BUF]) :]
+    except OSError:
+        return False
+    return True
 
 
 def progress_bar() -> Progress:
