@@ -11,7 +11,7 @@ from kite_ws_bridge import service
 from kite_ws_bridge.service import Pulse
 
 
-@pytest.mark.asyncio
+@pytest.mark.asyncio()
 async def test_a_loop_that_stands_still_has_no_pulse_until_it_turns_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -21,7 +21,7 @@ async def test_a_loop_that_stands_still_has_no_pulse_until_it_turns_again(
     beating = asyncio.create_task(pulse.beat())
     await asyncio.sleep(0)
     assert pulse.is_felt()
-    time.sleep(1.1)  # noqa: ASYNC251 - the loop is to stand still
+    time.sleep(1.1)  # - the loop is to stand still
     assert not pulse.is_felt()
     async with asyncio.timeout(10):
         while not pulse.is_felt():
