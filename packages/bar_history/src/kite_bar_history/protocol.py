@@ -55,6 +55,8 @@ class Reading:
     refused: Sequence[RefusedLine] = ()
     repeated: int = 0
     """Bars that were there more than once with the same values; one of them is in ``bars``."""
+    not_asked: int = 0
+    """Bars of other times than those of the window, which were left out."""
 
 
 class BarSource(Protocol):

@@ -348,6 +348,7 @@ def merge_windows(
         total.outside.add(judge.outside(bars))
         total.refuse(refused)
         total.repeated += sum(reading.repeated for reading in readings)
+        total.not_asked += sum(reading.not_asked for reading in readings)
         if keep is not None and refused:
             keep(refused)
         for each in bars:

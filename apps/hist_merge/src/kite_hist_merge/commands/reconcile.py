@@ -178,9 +178,7 @@ def _print(found: dict[str, Comparison], summary: RunSummary, as_json: bool) -> 
 def _files_alone(found: dict[str, Comparison], summary: RunSummary, as_json: bool) -> int:
     from kite_bar_history.summary import comparison_lines, finding_lines
 
-    conflicts = any(
-        name.startswith("CONFLICT") for each in found.values() for name in each.verdicts
-    )
+    compared = any(each.has_findings for each in found.values())
     if as_json:
         print_facts(
             {
@@ -197,4 +195,4 @@ def _files_alone(found: dict[str, Comparison], summary: RunSummary, as_json: boo
         lines = [line for one in found.values() for line in comparison_lines(one)]
         for line in [*lines, *finding_lines(summary)]:
             stdout.print(line, markup=False, soft_wrap=True)
-    return EXIT_FINDINGS if conflicts or summary.has_findings else EXIT_DONE
+    return EXIT_FINDINGS if compared or summary.has_findings else EXIT_DONE
