@@ -69,7 +69,7 @@ class Work:
 
 @dataclass(frozen=True)
 class Chunk:
-    """One call, or none for an instrument without a token."""
+    """One call, or none for an instrument that Kite cannot be asked for."""
 
     key: str
     window: Window
@@ -82,7 +82,7 @@ class Chunk:
 
     @property
     def is_hopeless(self) -> bool:
-        return self.listed.token is None
+        return self.listed.token is None or bool(self.listed.problem)
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,7 @@ class Need:
     gap: Gap
     minutes: dict[str, Int64s] = field(default_factory=dict)
     unknown: set[int] = field(default_factory=set)
-    """Tokens that are in no master of their day."""
+    """Tokens that are in no master of their day, or whose contract Kite has no more."""
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,7 @@ def _add(
     token: int,
 ) -> None:
     found = find(token, day)
-    if found is None:
+    if found is None or found.problem:
         need.unknown.add(token)
         return
     assert need.gap.to_ts is not None  # it has ended
@@ -404,7 +404,8 @@ def _finder(resources: Resources) -> tuple[Find, list[int]]:
 
     @cache
     def find(token: int, day: date) -> Listed | None:
-        found = resolve(Named("", "", token), day, resources.stores.instruments)
+        master, today = resources.stores.instruments, resources.today()
+        found = resolve(Named("", "", token), day, master, today)
         if found is None and token in named:
             found = resolve(named[token], day, None)
         return found

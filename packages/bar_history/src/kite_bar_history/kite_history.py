@@ -37,6 +37,7 @@ INTERVALS: Final = {"m1": "minute", "d1": "day"}
 NO_TOKEN: Final = "NO_TOKEN"
 REQUEST_REFUSED: Final = "REQUEST_REFUSED"
 WRONG_INTERVAL: Final = "WRONG_INTERVAL"
+NOT_LISTED: Final = "NOT_LISTED"
 
 _WITHOUT_OI: Final = ("NSE", "BSE", "INDICES")
 _COLUMNS: Final = ("ts_open_ns", "open", "high", "low", "close", "volume", "oi")
@@ -78,8 +79,8 @@ class KiteHistory:
         until = min(window.until, self._now())
         if window.since < until:
             for each in window.listed:
-                if each.token is None:
-                    refused.append(_no_token(each))
+                if each.token is None or each.problem:
+                    refused.append(_not_to_be_asked(each))
                     continue
                 tokens[each.instrument.name] = each.token
                 own = []
@@ -184,13 +185,13 @@ def _too_wide(each: Listed, window: Window, width: int) -> RefusedLine:
     )
 
 
-def _no_token(listed: Listed) -> RefusedLine:
-    name = listed.instrument.name
-    return RefusedLine(
-        *(SOURCE, 0, NO_TOKEN),
-        f"Kite's token of {name} is not known: run `instruments sync`",
-        name,
-    )
+def _not_to_be_asked(each: Listed) -> RefusedLine:
+    name = each.instrument.name
+    if each.problem:
+        message = f"Kite was not asked for {name}: it {each.problem}"
+        return RefusedLine(SOURCE, 0, NOT_LISTED, message, name)
+    message = f"Kite's token of {name} is not known: run `instruments sync`"
+    return RefusedLine(SOURCE, 0, NO_TOKEN, message, name)
 
 
 def _plain(listed: Listed, raw: str) -> str:

@@ -188,7 +188,7 @@ def _show_plan(plan: Plan, work: Work, as_json: bool) -> None:
     }
     if plan.without_token:
         names = ", ".join(plan.without_token)
-        rows["without a token"] = f"{names} (`instruments sync` records tokens)"
+        rows["not asked for"] = f"{names}: no token, or expired (`instruments sync` records tokens)"
     show_table("Plan of the backfill", rows)
     if not plan.chunks:
         say("there is nothing to fetch")

@@ -63,8 +63,8 @@ def _print(work: Healing, as_json: bool) -> None:
     if needs.unknown:
         some = ", ".join(map(str, sorted(needs.unknown)[:5]))
         summary.notes.append(
-            f"{len(needs.unknown):,} tokens are in no master of their day ({some}): run "
-            "`instruments sync` for it, then heal again"
+            f"{len(needs.unknown):,} tokens are in no master of their day, or their contracts have "
+            f"expired since ({some}): `instruments sync` of that day helps the former"
         )
     if as_json:
         counts = {"healed": healed, "left": left, "waiting": waiting}

@@ -29,8 +29,8 @@ n·q^k runs of k such minutes among n. Of one source's bars 1 % is enough to tak
 without a trade, of two that agree a millionth. So a liquid stock may miss one minute, or three that
 neither source has, and an option that trades ten times a day may be silent for hours. A day without
 any bar is judged by the instrument's other days in the same way. A minute that a source pads flat
-is there and not missing. An index has no volume at any time, so it has no minute without a trade: what
-is missing of it is UNEXPLAINED.
+is there and not missing. An index has no volume at any time, so it has no minute without a trade:
+what is missing of it is UNEXPLAINED.
 """
 
 from __future__ import annotations
