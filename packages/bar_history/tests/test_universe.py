@@ -150,8 +150,8 @@ class ReusedTokens(FakeMaster):
         # name and token disagree
         (
             "13622530,quote,NFO,NIFTY26DECFUT",
-            "has the token 19714 in the instrument history, and not 13622530: its token 13622530 now "
-            "names NFO:BANKNIFTY26DEC45000PE",
+            "has the token 19714 in the instrument history, and not 13622530: its token 13622530 "
+            "now names NFO:BANKNIFTY26DEC45000PE",
             date(2026, 12, 30),
         ),
         (
