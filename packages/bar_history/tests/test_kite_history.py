@@ -14,7 +14,8 @@ from kite_bars_store.bars import NO_OI, BarInstrument
 from kite_broker_zerodha.errors import AuthRefused
 from kite_broker_zerodha.rest import KiteRest, Pace, Retries
 from kite_broker_zerodha.rest.limits import CallKind
-from kite_contracts.sessions import IST, SessionCalendar
+from kite_contracts.sessions import SessionCalendar
+from kite_runtime.clock import IST
 from kite_simulator import Account, RestFault, RestOptions, RestSimulator
 
 OPENS = datetime(2026, 1, 5, 9, 15, tzinfo=IST)

@@ -21,9 +21,9 @@ from kite_broker_zerodha.auth import (
     remove_token,
     write_token,
 )
-from kite_broker_zerodha.auth.grant import IST
 from kite_broker_zerodha.errors import CredentialsError
 from kite_broker_zerodha.session import Credentials, TokenFile
+from kite_runtime.clock import IST
 from kite_runtime.secrets import Secret
 
 MINTED = datetime(2026, 1, 5, 3, 0, tzinfo=UTC)
