@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kite_broker_zerodha.auth import StoredToken
+from kite_broker_zerodha.auth.token_file import StoredToken
 from kite_broker_zerodha.errors import AuthRefused, CredentialsError, NotLoggedIn
 from kite_instruments.errors import LoginDead
 from kite_instruments.settings import Settings

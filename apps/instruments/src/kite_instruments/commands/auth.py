@@ -12,16 +12,10 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from kite_broker_zerodha.auth import (
-    Grant,
-    RedirectListener,
-    StoredToken,
-    login_url,
-    may_die_early,
-    remove_token,
-    request_token_of,
-    write_token,
-)
+from kite_broker_zerodha.auth.grant import Grant, login_url, may_die_early
+from kite_broker_zerodha.auth.listener import RedirectListener
+from kite_broker_zerodha.auth.redirect import request_token_of
+from kite_broker_zerodha.auth.token_file import StoredToken, remove_token, write_token
 from kite_broker_zerodha.errors import AuthRefused, KiteUnavailable, LoginNotFinished
 from kite_instruments import fetching
 from kite_instruments.commands.options import settings_of
