@@ -16,7 +16,8 @@ from kite_bars_store.bars.sql import nanoseconds
 from kite_broker_zerodha.errors import AuthRefused
 from kite_broker_zerodha.rest import Candles, KiteRest, Pace, Retries
 from kite_broker_zerodha.rest.limits import CallKind
-from kite_contracts.sessions import IST, SessionCalendar
+from kite_contracts.sessions import SessionCalendar
+from kite_runtime.clock import IST
 from kite_simulator import Account, RestFault, RestOptions, RestSimulator
 
 OPENS = datetime(2026, 1, 5, 9, 15, tzinfo=IST)

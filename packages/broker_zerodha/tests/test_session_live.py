@@ -13,26 +13,27 @@ from pathlib import Path
 import pytest
 from websockets.asyncio.server import Request, Response, ServerConnection, serve
 
-from kite_broker_zerodha.session import (
+from kite_broker_zerodha.errors import CredentialsError
+from kite_broker_zerodha.session.credentials import (
+    CredentialSource,
+    FixedCredentials,
+    TokenFile,
+)
+from kite_broker_zerodha.session.events import (
     AuthExpired,
     AuthRestored,
     Connected,
-    CredentialsError,
-    CredentialSource,
     Disconnected,
     FeedSessions,
-    FixedCredentials,
     GapCause,
     GapClosed,
     GapOpened,
-    KiteSession,
-    SessionOptions,
-    SessionState,
     Stale,
     Subscribed,
     TextMessage,
-    TokenFile,
 )
+from kite_broker_zerodha.session.options import SessionOptions
+from kite_broker_zerodha.session.session import KiteSession, SessionState
 from kite_broker_zerodha.session.testing import PATIENCE_S, START_NS, ManualClock, Recorder
 from kite_broker_zerodha.testing.reference import decode_frame
 from kite_contracts.tick_batch import TickMode

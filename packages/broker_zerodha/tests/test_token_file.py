@@ -13,18 +13,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kite_broker_zerodha.auth import (
-    Grant,
-    expires_at,
-    may_die_early,
+from kite_broker_zerodha.auth.grant import Grant, expires_at, may_die_early
+from kite_broker_zerodha.auth.token_file import (
+    is_private,
     read_token,
     remove_token,
     write_token,
 )
-from kite_broker_zerodha.auth.grant import IST
-from kite_broker_zerodha.auth.token_file import is_private
 from kite_broker_zerodha.errors import CredentialsError
-from kite_broker_zerodha.session import Credentials, TokenFile
+from kite_broker_zerodha.session.credentials import Credentials, TokenFile
+from kite_runtime.clock import IST
 from kite_runtime.secrets import Secret
 
 MINTED = datetime(2026, 1, 5, 3, 0, tzinfo=UTC)

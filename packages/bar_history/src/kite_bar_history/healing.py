@@ -27,7 +27,7 @@ from kite_bars_store.bars import BarColumns, Gap, GapLedger, MergeResult, Source
 from kite_bars_store.bars.columns import Int64s, take
 from kite_bars_store.bars.sql import nanoseconds, utc
 from kite_broker_zerodha.spans import spans
-from kite_contracts.sessions import IST, SessionCalendar
+from kite_contracts.sessions import SessionCalendar
 from kite_contracts.sessions.model import MINUTE_NS
 from kite_kafka_io.codec import AvroCodec
 from kite_kafka_io.errors import MalformedRecord, UnknownSchema
@@ -35,6 +35,7 @@ from kite_kafka_io.raw_reader import RawReader
 from kite_kafka_io.registry import open_framing
 from kite_kafka_io.settings import KafkaSettings
 from kite_runtime.checkpoint import Checkpoint
+from kite_runtime.clock import IST
 from kite_runtime.console import progress_bar, say
 
 Find = Callable[[int, date], Listed | None]

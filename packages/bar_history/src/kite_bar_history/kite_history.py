@@ -24,8 +24,9 @@ from kite_bars_store.bars.quality import Bools
 from kite_bars_store.bars.sql import nanoseconds
 from kite_broker_zerodha.errors import InputRefused
 from kite_broker_zerodha.spans import spans
-from kite_contracts.sessions import IST, SessionCalendar
+from kite_contracts.sessions import SessionCalendar
 from kite_contracts.sessions.model import midnight_ns
+from kite_runtime.clock import IST
 
 if TYPE_CHECKING:
     from kite_broker_zerodha.rest import Candles, KiteRest

@@ -14,7 +14,7 @@ from typing import Final, Protocol
 
 from kite_bar_history.universe import Listed
 from kite_bars_store.bars import SourceBars
-from kite_contracts.sessions import IST
+from kite_runtime.clock import IST
 
 INSTRUMENTS_MAX: Final = 25
 """Of one window: a month of minutes of so many is about the 250,000 bars of one transaction."""

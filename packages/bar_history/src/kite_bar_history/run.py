@@ -34,10 +34,11 @@ from kite_bars_store.bars.missing.coverage import missing_minutes
 from kite_bars_store.bars.out_of_session import SessionJudge
 from kite_bars_store.database import transaction
 from kite_bars_store.stores import Days, Stores
-from kite_contracts.sessions import IST, SessionCalendar
+from kite_contracts.sessions import SessionCalendar
 from kite_contracts.sessions.model import midnight_ns
 from kite_kafka_io.settings import KafkaSettings
 from kite_runtime.checkpoint import Checkpoint, checkpoint_path
+from kite_runtime.clock import IST
 from kite_runtime.console import progress_bar, say
 from kite_runtime.errors import TryAgainLater, UsageError
 from kite_runtime.stopping import Stop, stop_on_signals

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from kite_hist_merge.commands.options import (
-    AsJson,
-    Root,
     Symbols,
     Vendor,
     a_symbol,
@@ -25,6 +23,7 @@ from kite_hist_merge.commands.options import (
 )
 from kite_runtime.console import say
 from kite_runtime.errors import EXIT_DONE, Interrupted, UsageError
+from kite_runtime.options import AsJson, Root
 
 if TYPE_CHECKING:
     from kite_bar_history.backfill import Plan, Work

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kite_hist_merge.commands.options import (
-    AsJson,
-    Root,
     open_resources,
     print_facts,
     settings_of,
@@ -18,6 +16,7 @@ from kite_hist_merge.commands.options import (
 )
 from kite_runtime.console import say
 from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS, Interrupted
+from kite_runtime.options import AsJson, Root
 
 if TYPE_CHECKING:
     from kite_bar_history.healing import Healing

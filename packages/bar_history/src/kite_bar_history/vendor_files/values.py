@@ -12,8 +12,8 @@ from kite_bar_history.universe import Listed
 from kite_bar_history.vendor_files.layouts import END, EPOCH, ISO, Layout
 from kite_bars_store.bars import BarInstrument
 from kite_bars_store.bars.sql import nanoseconds
-from kite_contracts.sessions import IST
 from kite_contracts.sessions.model import MINUTE_NS, day_of, midnight_ns
+from kite_runtime.clock import IST
 
 UNKNOWN: Final = -1
 ASIDE: Final = -2

@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 
 from kite_bars_store.bars import Field, Flag, Limits, MergeRules, Observation, Verdict
 from kite_bars_store.instruments import price
-from kite_contracts.sessions import IST
+from kite_runtime.clock import IST
 
 _POINTS: Final = 10_000
 _PRICES: Final = ("open", "high", "low", "close")

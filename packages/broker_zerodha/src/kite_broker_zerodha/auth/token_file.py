@@ -19,8 +19,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from kite_broker_zerodha.auth.grant import IST, Grant, expires_at
+from kite_broker_zerodha.auth.grant import Grant, expires_at
 from kite_broker_zerodha.errors import CredentialsError
+from kite_runtime.clock import IST
 from kite_runtime.secrets import Secret
 
 TOKEN_FILE_BYTES_MAX: Final = 64 * 1024
@@ -28,18 +29,18 @@ TOKEN_FILE_BYTES_MAX: Final = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class StoredToken:
-    """What a token file says; ``repr`` shows no secret.
+    """The access token of a day; ``repr`` shows no secret.
 
-    Times are aware, UTC. In a file made by hand they may be missing: they are None then, and the
-    names empty.
+    Times are aware, UTC. In a file made by hand they may be missing, and KITE_ACCESS_TOKEN has
+    none: they are None then, and the names empty.
     """
 
     api_key: str = field(repr=False)
     access_token: Secret
-    user_id: str
-    user_name: str
-    minted_at: datetime | None
-    expires_at: datetime | None
+    user_id: str = ""
+    user_name: str = ""
+    minted_at: datetime | None = None
+    expires_at: datetime | None = None
 
 
 def write_token(path: str | os.PathLike[str], grant: Grant) -> None:
