@@ -121,10 +121,11 @@ def test_a_killed_backfill_loses_what_was_under_way_at_most(
 
 
 def test_kite_away_is_a_75_and_the_rest_comes_later(here: Place, kite: RestSimulator) -> None:
-    kite.service.fail_next(RestFault.HTML)
+    kite.service.fail_next(RestFault.HTML, 50)
     away = here("backfill", "--yes")
     assert away.code == 75
-    assert "try again later" in away.sentence
+    assert "try again later" in away.stderr + away.stdout
+    kite.service.recover()
     kite.service.fail_next(RestFault.TOO_MANY, 2)
     assert here("backfill", "--yes").code == 0
     kite.account.expire()

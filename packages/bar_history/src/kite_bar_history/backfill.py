@@ -17,7 +17,7 @@ from kite_bar_history.kite_history import INTERVALS, SETTLED_S, KiteHistory
 from kite_bar_history.protocol import Window
 from kite_bar_history.read_ahead import ReadAhead
 from kite_bar_history.run import Resources, merge_windows, stopping_after
-from kite_bar_history.summary import RunSummary
+from kite_bar_history.summary import NO_ANSWER, RunSummary
 from kite_bar_history.universe import Listed
 from kite_bars_store.bars.survey import BarSurvey
 from kite_bars_store.stores import Days
@@ -230,13 +230,14 @@ def carry_out(
                     break
                 bar.update(task, description=chunk.listed.instrument.name)
                 merge_windows(
-                    *(resources.stores.bars, [source], [chunk.window], summary, judge), keep=keep
+                    *(resources.stores.bars, [source], [chunk.window], summary, judge),
+                    keep=keep,
+                    done=lambda _, key=chunk.key: checkpoint.note(key),  # type: ignore[misc]
                 )
-                checkpoint.note(chunk.key)
                 bar.advance(task)
     finally:
         summary.refused_folder = keep.folder
-    if summary.windows == len(plan.chunks):
+    if summary.windows == len(plan.chunks) and not summary.refused[NO_ANSWER]:
         checkpoint.finish()
 
 

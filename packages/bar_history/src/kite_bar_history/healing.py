@@ -316,12 +316,17 @@ class Healing:
         summary = self.summary
         before = summary.read[source.name]
         exactly = _Exactly(source, call.minutes)
-        merge_windows(store, [exactly], [call.window], summary, self._judge, keep=self._keep)
-        absent = len(call.minutes) - summary.read[source.name] + before
-        if absent:
-            summary.missing["no bar at Kite"] += absent
         key = f"{call.listed.instrument.name} {call.window.since.isoformat()} {len(call.minutes)}"
-        self._checkpoint.note(key, call.as_json(store.batches))
+
+        def done(_: Window) -> None:
+            absent = len(call.minutes) - summary.read[source.name] + before
+            if absent:
+                summary.missing["no bar at Kite"] += absent
+            self._checkpoint.note(key, call.as_json(store.batches))
+
+        merge_windows(
+            *(store, [exactly], [call.window], summary, self._judge), keep=self._keep, done=done
+        )
 
     def _close_gaps(self) -> None:
         ledger, now = GapLedger(self._resources.stores.connection), self._resources.now()

@@ -8,7 +8,7 @@ stocks and indices Kite tells 0, which is not the same as none.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -16,13 +16,14 @@ import numpy as np
 
 from kite_bar_history.protocol import Reading, RefusedLine, Window
 from kite_bar_history.refused import PLAIN_HEADER
+from kite_bar_history.summary import NO_ANSWER
 from kite_bar_history.timing import WidthCheck
 from kite_bar_history.universe import Listed
 from kite_bars_store.bars import BarColumns, SourceBars
 from kite_bars_store.bars.columns import Int64s
 from kite_bars_store.bars.quality import Bools
 from kite_bars_store.bars.sql import nanoseconds
-from kite_broker_zerodha.errors import InputRefused
+from kite_broker_zerodha.errors import InputRefused, KiteUnavailable, RateLimited
 from kite_broker_zerodha.spans import spans
 from kite_contracts.sessions import SessionCalendar
 from kite_contracts.sessions.model import midnight_ns
@@ -49,7 +50,9 @@ class KiteHistory:
     """Kite's candles, one call for each instrument and ``rest.spans`` of its window.
 
     ``purpose`` goes with the bars: history or heal. ``calls`` counts the calls. `read` raises
-    AuthRefused and KiteUnavailable; what Kite refuses of one instrument is a refused line.
+    AuthRefused and KiteUnavailable; what Kite refuses of one instrument is a refused line. So is an
+    instrument to which it gives no usable answer, time and again, while others have theirs: it is
+    put aside for the rest of the run.
     """
 
     def __init__(
@@ -65,6 +68,10 @@ class KiteHistory:
         self._now = now
         self._purpose = purpose
         self.calls = 0
+        self._aside: dict[str, str] = {}
+        """Instruments without an answer, and why."""
+        self._fails = False
+        """Whether the last instrument that was asked for had none."""
 
     @property
     def name(self) -> str:
@@ -84,8 +91,9 @@ class KiteHistory:
                     refused.append(_not_to_be_asked(each))
                     continue
                 tokens[each.instrument.name] = each.token
+                answers = self._answers(each, each.token, window, until, refused)
                 own = []
-                for candles in self._candles(each, each.token, window, until, refused):
+                for candles in answers:
                     asked = _within(candles, window)
                     not_asked += len(asked) - int(asked.sum())
                     own.append(self._whole(candles, each, window.interval, asked, len(found)))
@@ -114,6 +122,33 @@ class KiteHistory:
             },
         )
         return Reading((bars,), refused, not_asked=not_asked)
+
+    def _answers(
+        self,
+        each: Listed,
+        token: int,
+        window: Window,
+        until: datetime,
+        refused: list[RefusedLine],
+    ) -> Sequence[Candles]:
+        """All candles of an instrument; none of one that is put aside. Raises KiteUnavailable where
+        the instrument before had no answer either: then Kite is away."""
+        name = each.instrument.name
+        if name not in self._aside:
+            try:
+                answers = list(self._candles(each, token, window, until, refused))
+            except RateLimited:
+                raise
+            except KiteUnavailable as error:
+                if self._fails:
+                    raise
+                self._fails, self._aside[name] = True, str(error)
+            else:
+                self._fails = False
+                return answers
+        message = f"{name} is put aside, others go on: {self._aside[name]}"
+        refused.append(RefusedLine(SOURCE, 0, NO_ANSWER, message, name))
+        return ()
 
     def _candles(
         self,

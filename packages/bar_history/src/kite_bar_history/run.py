@@ -20,7 +20,7 @@ from kite_bar_history.kite_history import NOT_LISTED, KiteHistory
 from kite_bar_history.live_bars import SOURCE, LiveBars
 from kite_bar_history.protocol import BarSource, RefusedLine, Window, windows_of
 from kite_bar_history.refused import PLAIN_HEADER, RefusedFiles, not_kept, plain
-from kite_bar_history.summary import RunSummary, remarks, remarks_on_missing
+from kite_bar_history.summary import NO_ANSWER, RunSummary, remarks, remarks_on_missing
 from kite_bar_history.universe import Listed, is_known_by, universe
 from kite_bar_history.vendor_files.files import Asked, VendorFiles
 from kite_bar_history.vendor_files.input import files_of
@@ -336,7 +336,8 @@ def merge_windows(
 
     ``judge`` counts bars outside the session; ``keep`` gets the refused lines of each window,
     ``progress`` how many are done before each, ``look`` all its bars, ``done`` the window when it
-    is merged. After ``stop`` no further window is begun. Raises what store and sources raise.
+    is merged and need not be read again. After ``stop`` no further window is begun. Raises what
+    store and sources raise.
     """
     for window in windows:
         if stop:
@@ -362,7 +363,8 @@ def merge_windows(
         for each in bars:
             total.read[each.source] += len(each.bars)
         total.windows += 1
-        done(window)
+        if not any(line.reason == NO_ANSWER for line in refused):
+            done(window)
 
 
 def while_listed(

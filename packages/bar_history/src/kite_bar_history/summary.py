@@ -18,9 +18,11 @@ from kite_bars_store.bars.missing.missing import Cause
 from kite_bars_store.bars.out_of_session import OutsideBars
 from kite_contracts.sessions import SessionCalendar
 from kite_runtime.console import stdout
-from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS
+from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS, EXIT_TRY_LATER
 
 EXAMPLES_MAX: Final = 5
+NO_ANSWER: Final = "NO_ANSWER"
+"""The reason of an instrument that Kite keeps answering with an error; it is put aside."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,9 @@ class RunSummary:
 
     @property
     def exit_code(self) -> int:
+        """That of trying again later only where nothing was possible."""
+        if self.refused[NO_ANSWER] and not self.read.total():
+            return EXIT_TRY_LATER
         return EXIT_FINDINGS if self.has_findings else EXIT_DONE
 
     def as_dict(self) -> dict[str, Any]:
