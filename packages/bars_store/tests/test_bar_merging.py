@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import date
 
 import pytest
 from bar_samples import (
@@ -286,3 +287,25 @@ def test_the_merge_of_any_day_is_explained_whole(
             assert name.startswith("CONFLICT") == (not within)
         else:
             assert name.endswith("_ONLY") or (name == "AGREED_NO_TRADE" and won[4] == 0)
+
+
+@pytest.mark.parametrize(
+    ("day", "minute", "flags"),
+    [
+        (date(2015, 11, 11), 8 * 60 + 30, 32),  # 17:45, Muhurat, in no calendar here
+        (date(2014, 3, 22), 0, 32),  # a Saturday
+        (date(2015, 12, 31), 0, 0),  # a usual minute of an old day
+        (date(2015, 12, 31), -60, 32),
+        (date(2016, 1, 1), 0, 0),
+        (date(2016, 1, 1), -60, None),  # 08:15 is outside, and that is certain
+        (date(2016, 1, 2), 0, None),  # so is a Saturday
+    ],
+)
+def test_bars_of_unverified_days_are_golden_with_a_flag(
+    day: date, minute: int, flags: int | None
+) -> None:
+    bars = source("kite", {minute: BASE}, day=day)
+    found = merged([bars])
+    assert [int(bar["flags"]) for bar in found.values()] == ([] if flags is None else [flags])
+    if flags is not None:
+        assert [bar["session_minute"] for bar in found.values()] == [minute]

@@ -39,6 +39,16 @@ def test_causes(bars: SourceBars, causes: dict[str, int], calendar: SessionCalen
     assert len(found.examples) == sum(causes.values())
 
 
+def test_bars_with_a_volume_within_a_halt_are_counted(calendar: SessionCalendar) -> None:
+    judge = SessionJudge(calendar, load_rules().phases)
+    times = ("2021-02-24T11:42", "2021-02-24T11:43", "2021-02-24T12:00", "2021-02-24T17:05")
+    found = judge.outside([said(*times), said(*times[:3], source="kite")])
+    assert (found.causes["halt"], found.traded_in_halt) == (2, 2)
+    flat = said(*times)
+    flat.bars.volume[:] = 0  # padded: no trade contradicts the calendar
+    assert judge.outside([flat]).traded_in_halt == 0
+
+
 def test_a_bar_of_two_sources_counts_once(calendar: SessionCalendar) -> None:
     judge = SessionJudge(calendar, load_rules().phases)
     both = [said("2024-01-26T10:00", source=each) for each in ("kite", "vendor")]

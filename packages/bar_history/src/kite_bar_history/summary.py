@@ -102,7 +102,7 @@ class RunSummary:
         """Whether anything needs attention: conflicts, refused lines or files, revisions, gaps."""
         bad_files = any(each.reason for each in self.files)
         refused = self.refused.total()
-        waiting = self.revisions or self.unexplained or self.doubts
+        waiting = self.revisions or self.unexplained or self.doubts or self.outside.traded_in_halt
         return bool(self.conflicts or refused or bad_files or waiting)
 
     @property
@@ -137,6 +137,7 @@ class RunSummary:
             "refused": _sorted(self.refused),
             "refused_folder": None if self.refused_folder is None else str(self.refused_folder),
             "outside": _sorted(self.outside.causes),
+            "traded_in_halt": self.outside.traded_in_halt,
             "missing": _sorted(self.missing),
             "unexplained": self.unexplained,
             "files": [each.as_dict() for each in self.files],
@@ -180,6 +181,11 @@ def finding_lines(summary: RunSummary) -> list[str]:
     lines: list[str] = []
     lines += _parts("outside", summary.outside.causes, " (kept as observations, never golden)")
     lines += [f"               {each}" for each in summary.outside.examples]
+    if summary.outside.traded_in_halt:
+        lines.append(
+            f"in doubt       {summary.outside.traded_in_halt:,} bars with a volume within a halt: "
+            "it may have begun or ended at another time in this segment (sessions.toml)"
+        )
     lines += _parts("missing", summary.missing)
     lines += _parts("refused", summary.refused)
     lines += [

@@ -93,6 +93,8 @@ def command(
         _print_day(day, as_json)
     else:
         _print_days(calendar.days(segment, *span, stock_class), as_json)
+    if warning := calendar.ends_soon(segment, today()):
+        say(f"warning: {warning}")
     return 0
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kite_bars_store.bars.columns import NO_OI, PRICES, VALUES, Columns, Int64s, run_starts, take
-from kite_bars_store.bars.grid import CLOSED, Grid
+from kite_bars_store.bars.grid import CLOSED, DAY_MINUTES, UNVERIFIED, Grid
 from kite_bars_store.bars.quality import (
     Bools,
     Quality,
@@ -40,7 +40,8 @@ _CONFLICT: Final = int(Verdict.CONFLICT_BROKER_WON)
 class Setting:
     """What observations are judged by: the slots, and of each instrument its limits and hours.
 
-    ``session`` has a row an instrument: the session minute of each slot, or CLOSED.
+    ``session`` has a row an instrument: the session minute of each slot, which may be UNVERIFIED,
+    or CLOSED.
     """
 
     grid: Grid
@@ -73,6 +74,8 @@ def merge(latest: Columns, setting: Setting, rules: MergeRules) -> Golden:
     paired[:-1] = np.diff(cells) > 1
     if len(cells):
         paired[-1] = cells[-1] < len(latest["cell"]) - 1
+    unverified = minutes >= UNVERIFIED - DAY_MINUTES
+    minutes = np.where(unverified, minutes - UNVERIFIED, minutes).astype(np.int16)
     won = take(latest, cells)
     # A bar without a counterpart is compared with itself, which costs less than leaving it out.
     second = np.where(paired, cells + 1, cells)
@@ -84,6 +87,7 @@ def merge(latest: Columns, setting: Setting, rules: MergeRules) -> Golden:
     replaced = cumulative & (bars["from_other"] & int(Field.VOLUME) != 0)
     bars["verdict"] = np.where(replaced, _REPLACED, bars["verdict"]).astype(np.int16)
     bars["flags"] = quality.flags[cells] | quality.flags[second] | _held(latest, cells)
+    bars["flags"] |= np.where(unverified[cells], Flag.UNVERIFIED_HOURS, 0).astype(np.int32)
     bars["differs"] = differs
     bars["other_batch"] = np.where(paired, other["batch"], 0)
     bars["session_minute"] = minutes[cells]

@@ -49,6 +49,7 @@ class Flag(IntFlag):
     CUMULATIVE_VOLUME = 4
     FLAT = 8
     REVISION_RATIO = 16
+    UNVERIFIED_HOURS = 32
 
 
 class Field(IntFlag):

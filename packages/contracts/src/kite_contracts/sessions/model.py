@@ -123,6 +123,8 @@ class TradingDay:
     reason: str
     source: str
     note: str = ""
+    is_unverified: bool = False
+    """A special session of this day may be missing here: a bar at any time of it may be right."""
 
     @property
     def is_irregular(self) -> bool:
@@ -151,6 +153,7 @@ class TradingDay:
             "class": self.stock_class,
             "is_trading": self.is_trading,
             "is_assumed": self.is_assumed,
+            "is_unverified": self.is_unverified,
             "kind": str(self.kind),
             "phases": [
                 {
