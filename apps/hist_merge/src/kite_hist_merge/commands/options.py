@@ -8,7 +8,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ from rich.table import Table
 from kite_hist_merge.settings import Settings
 from kite_runtime.clock import IST
 from kite_runtime.console import say, stderr, stdout
-from kite_runtime.errors import Interrupted
+from kite_runtime.errors import Interrupted, NotFound
 
 if TYPE_CHECKING:
     from kite_bar_history.run import Resources
@@ -148,6 +148,30 @@ def open_stores(settings: Settings) -> AbstractContextManager[Stores]:
 
     dsn = settings.require_postgres()
     return stores.open_stores(dsn, settings.rules_file, application="hist_merge")
+
+
+def names_with_bars(
+    stores: Stores, settings: Settings, first: date, last: date, symbols: list[str] | None
+) -> list[str]:
+    """``symbols``, or else all with golden minutes on these days and those of tokens.csv; sorted.
+    Raises NotFound for one that never had a bar, or where there is none at all."""
+    from kite_bar_history.universe import read_tokens, symbol_of
+    from kite_bars_store.bars import BarSurvey
+    from kite_bars_store.stores import days_of
+
+    survey, days = BarSurvey(stores.connection), days_of(first, last)
+    if symbols is not None:
+        names = survey.names()
+        return sorted({symbol_of(each, names) for each in symbols})
+    found = {each.name for each in survey.instruments(days.since, days.until)}
+    if not found:
+        raise NotFound(
+            f"there are no golden minutes from {days.first} to {days.last}: `daily` merges some"
+        )
+    if settings.universe_file.exists():
+        named = read_tokens(settings.universe_file)
+        found |= {f"{each.exchange}:{each.tradingsymbol}" for each in named if each.tradingsymbol}
+    return sorted(found)
 
 
 @contextmanager
