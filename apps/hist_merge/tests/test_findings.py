@@ -19,7 +19,7 @@ SPAN = ("--from", "2026-06-01", "--to", "2026-06-02")
 def test_every_flag_and_conflict_is_a_kind() -> None:
     assert {str(flag.name) for flag in Flag} <= set(KINDS)
     assert {verdict.name for verdict in Verdict if verdict.is_conflict} <= set(KINDS)
-    assert USUAL < set(KINDS)
+    assert set(KINDS) > USUAL
 
 
 def test_findings_are_summed_by_kind_and_instrument() -> None:
@@ -53,7 +53,7 @@ def merged(place: Place) -> Place:
 def test_flags_lead_to_their_instrument_and_minutes(merged: Place) -> None:
     shown = merged("findings", *SPAN, "--flag", "off_tick", "--json")
     assert shown.code == 3
-    (only,) = [json.loads(line) for line in shown.stdout.splitlines()]
+    (only,) = (json.loads(line) for line in shown.stdout.splitlines())
     assert (only["kind"], only["symbol"], only["minutes"]) == ("OFF_TICK", "NSE:M&M", 3)
     assert only["since"] == "2026-06-01T09:15:00+05:30"
     listed = merged("findings", *SPAN, "--flag", "OFF_TICK", "--minutes").stdout

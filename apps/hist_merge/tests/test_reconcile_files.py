@@ -49,6 +49,9 @@ def test_two_files_are_compared_bar_by_bar(bare: Place) -> None:
         "flags": {},
         "won": {"kite": 375},
         "second": "vendor",
+        "opens_differ": 0,
+        "opens_carried": {"kite": 0, "vendor": 0},
+        "carries_open": None,
         "better_shift_minutes": None,
     }
     again = bare("reconcile", "--files", "kite_SBIN_2024-01-02.csv", "SBIN.txt")
@@ -79,6 +82,26 @@ def test_the_shift_that_makes_two_files_equal_is_named(bare: Place, minutes: int
     assert found["better_shift_minutes"] == -minutes
     shown = bare("reconcile", "--files", "kite_SBIN_2024-01-02.csv", "SBIN.txt").stdout
     assert f"with vendor 1 minutes {way}, 375 would be equal in OHLC" in shown
+
+
+@pytest.mark.parametrize(("carried", "stated"), [(30, True), (19, False)])
+def test_a_carried_open_is_stated_with_the_setting_that_follows(
+    bare: Place, carried: int, stated: bool
+) -> None:
+    """On thin stocks Kite's open is its own previous close."""
+    lines = kite_text().splitlines()
+    for at in range(1, 1 + 2 * carried, 2):
+        stamp, _, high, low, close, volume = lines[at + 1].split(", ")
+        opens = rupees(prices(at - 1)[3])
+        lines[at + 1] = ", ".join((stamp, opens, max(high, opens), low, close, volume))
+    bare.write("kite_SBIN_2024-01-02.csv", "\n".join(lines) + "\n")
+    bare.write("SBIN.txt", vendor_text("SBIN"))
+    shown = bare("reconcile", "--files", "kite_SBIN_2024-01-02.csv", "SBIN.txt").stdout
+    sentence = (
+        f"{carried} of {carried} opens that differ are kite's own previous close: "
+        '`[field] open = ["vendor", "live", "kite"]` in merge.toml takes the other\'s'
+    )
+    assert (sentence in shown) is stated
 
 
 def test_wider_bars_are_no_minutes(bare: Place) -> None:

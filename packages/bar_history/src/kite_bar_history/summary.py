@@ -251,6 +251,15 @@ def comparison_lines(found: Comparison) -> list[str]:
             f"{'volume equal':<14} {found.volume_equal:,}",
             f"{'largest gap':<14} {found.largest_difference} between two prices",
         ]
+        if source := found.carries_open():
+            count = found.opens_carried[source]
+            others = [each for each in found.sources if each != source]
+            order = ", ".join(f'"{each}"' for each in (*others, source))
+            lines.append(
+                f"{'open':<14} {count:,} of {found.opens_differ:,} opens that differ are "
+                f"{source}'s own previous close: `[field] open = [{order}]` in merge.toml takes "
+                "the other's"
+            )
         if shift := found.better_shift():
             way = "later" if shift > 0 else "earlier"
             lines.append(
