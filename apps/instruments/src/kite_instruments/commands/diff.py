@@ -153,9 +153,10 @@ def _compare_files(
         except NotADump as error:
             raise DumpRefused(f"{path} is refused: {error}") from error
     before, after = dumps
-    earliest = pc.min(after.table["expiry"]).as_py()
+    # Their days are not known; the first contract to end tells nearly the same.
+    days = [pc.min(each.table["expiry"]).as_py() or today for each in (after, before)]
     compared = compare_masters(
-        (str(first), str(second)), before.table, after.table, exchanges, earliest or today
+        (str(first), str(second)), before.table, after.table, exchanges, *days
     )
     return compared, len(before.refused) + len(after.refused)
 

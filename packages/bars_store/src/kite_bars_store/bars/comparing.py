@@ -50,7 +50,7 @@ class Comparison:
     second: str = ""
     """The source that the first by precedence is compared with."""
     equal_at: Counter[int] = field(default_factory=Counter)
-    """By minutes by which the second's bars are moved: how many then have the first's prices."""
+    """By minutes by which the second is moved: how many bars then have the first's prices."""
 
     opens_differ: int = 0
     opens_carried: Counter[str] = field(default_factory=Counter)
@@ -59,7 +59,7 @@ class Comparison:
     """All of the rules, by precedence."""
 
     def carries_open(self) -> str | None:
-        """The source that fills its opens in from its own closes, as far as differing opens show."""
+        """The source that fills its opens in from its own closes, as differing opens show."""
         if self.opens_differ < _CARRIED_MIN or not self.opens_carried:
             return None
         source, count = self.opens_carried.most_common(1)[0]
