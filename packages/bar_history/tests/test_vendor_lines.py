@@ -67,7 +67,7 @@ def test_kite_stamps_are_the_start_with_or_without_an_offset(stamp: str) -> None
         ("SBIN,20240102,9 o'clock,600,600,600,600,1,0", "NOT_A_TIME"),
         ("SBIN,20240230,09:16,600,600,600,600,1,0", "NOT_A_TIME"),
         ("SBIN,19850102,09:16,600,600,600,600,1,0", "TIME_OUT_OF_RANGE"),
-        ("SBEN,20240102,09:16,600,600,600,600,1,0", "UNKNOWN_SYMBOL"),
+        (",20240102,09:16,600,600,600,600,1,0", "UNKNOWN_SYMBOL"),
         ("SBIN,20240102,09:16,NaN,600,600,600,1,0", "NOT_A_PRICE"),
         ("SBIN,20240102,09:16,,600,600,600,1,0", "NOT_A_PRICE"),
         ("SBIN,20240102,09:16,6_00,600,600,600,1,0", "NOT_A_PRICE"),

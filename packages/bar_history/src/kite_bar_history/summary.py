@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from kite_bar_history.protocol import RefusedLine
-from kite_bar_history.universe import Listed
+from kite_bar_history.universe import Listed, near
 from kite_bars_store.bars import GoldenCount, MergeResult
 from kite_bars_store.bars.comparing import Comparison
 from kite_bars_store.bars.missing.missing import Cause
@@ -36,9 +36,11 @@ class FileReport:
     reason: str | None = None
     """Why the whole file was refused: a code; None when it was read."""
     message: str = ""
+    remarks: tuple[str, ...] = ()
+    """What is worth a look and no fault."""
 
     def as_dict(self) -> dict[str, Any]:
-        return {**vars(self), "path": str(self.path)}
+        return {**vars(self), "path": str(self.path), "remarks": list(self.remarks)}
 
 
 @dataclass
@@ -183,6 +185,7 @@ def finding_lines(summary: RunSummary) -> list[str]:
     for each in summary.files:
         if each.reason:
             lines.append(f"file refused   {each.path}: {each.reason}: {each.message}")
+        lines += [f"remark         {each.path}: {remark}" for remark in each.remarks]
     not_asked = sum(each.not_asked for each in summary.files)
     if not_asked:
         lines.append(f"left aside     {not_asked:,} bars of other instruments or days")
@@ -276,3 +279,15 @@ def remarks_on_missing(
         )
     if refused and by_symbol:
         yield "minutes whose lines were refused are among the missing ones"
+
+
+def remarks_on_names(without: Sequence[str], others: Sequence[str]) -> Iterator[str]:
+    """Sentences on instruments that no file has while it has others of ``others`` names much like
+    theirs, which may be the same under the vendor's name."""
+    for name in without[:EXAMPLES_MAX]:
+        like = near(name, others)
+        if like:
+            yield (
+                f"no file has bars of {name}; there are some of {', '.join(like)}: if that is "
+                "meant, write it under rename in the layout"
+            )

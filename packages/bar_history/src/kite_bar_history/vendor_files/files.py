@@ -14,7 +14,6 @@ from kite_bar_history.summary import FileReport
 from kite_bar_history.vendor_files import parquet
 from kite_bar_history.vendor_files.blocks import BlockReader, BlockReading, Matrix, text_of
 from kite_bar_history.vendor_files.input import (
-    CutShort,
     blocks_of,
     fitting,
     frame_of,
@@ -23,8 +22,10 @@ from kite_bar_history.vendor_files.input import (
     sha256_of,
 )
 from kite_bar_history.vendor_files.layouts import CSV, Layout
-from kite_bar_history.vendor_files.lines import Frame
+from kite_bar_history.vendor_files.lines import SHOWN_MAX, Frame
+from kite_bar_history.vendor_files.opening import CutShort, place_of
 from kite_bar_history.vendor_files.spool import ROWS, Spool
+from kite_bar_history.vendor_files.times import swapped
 from kite_bar_history.vendor_files.values import Fault, Roster
 from kite_bars_store.bars import BarColumns, SourceBars, screen
 from kite_bars_store.bars.columns import INTERVALS
@@ -47,6 +48,8 @@ class Asked:
 @dataclass(frozen=True)
 class _File:
     path: Path
+    place: Path
+    """The path; of a zip, the file in it."""
     sha256: bytes
     frame: Frame
     header: str
@@ -80,30 +83,30 @@ class VendorFiles:
 
     def load(self, path: Path, keep: Keep) -> FileReport:
         """Read one file; ``keep`` gets its refused lines. Raises InputUnusable."""
-        head, asked = head_of(path), self._asked
+        asked = self._asked
         try:
-            names = parquet.column_names(path)
+            place, head, names = place_of(path), head_of(path), parquet.column_names(path)
         except CutShort as exc:
             return _refused(path, Fault(*exc.args))
-        layout = fitting(head, path.name, self._layouts, names)
+        layout = fitting(head, place.name, self._layouts, names)
         if isinstance(layout, Fault):
             return _refused(path, layout)
         if layout.adjusted and not self._accept_adjusted:
             return _refused(path, _ADJUSTED, layout)
         span = asked.since_ns, asked.until_ns
-        frame = frame_of(layout, head, path.name, names, asked.roster, span)
+        frame = frame_of(layout, head, place.name, names, asked.roster, span)
         if isinstance(frame, Fault):
             return _refused(path, frame, layout)
         header = text_of(head.splitlines()[0]) if layout.header else ""
         header = header if names is None else PLAIN_HEADER
-        self._files.append(_File(path, sha256_of(path), frame, header))
+        self._files.append(_File(path, place, sha256_of(path), frame, header))
         return self._spooled(self._files[-1], keep)
 
     def read(self, window: Window) -> Reading:
         """The bars of the window, a `SourceBars` for each layout, screened."""
         roster = self._asked.roster
         keys = [(e.instrument.exchange, e.instrument.tradingsymbol) for e in window.listed]
-        numbers = [number for key in keys if (number := roster.number(*key)) >= 0]
+        numbers = [number for key in keys if (number := roster.number(key)) >= 0]
         span = nanoseconds(window.since), nanoseconds(window.until)
         rows = self._spool.take(numbers, *span)
         bars, refused, repeated = [], [], 0
@@ -119,15 +122,21 @@ class VendorFiles:
                 repeated += again
         return Reading(bars, refused, repeated)
 
+    def without(self) -> list[str]:
+        """The instruments asked for of which no file has a bar, by name."""
+        asked = self._asked.roster.asked
+        return [e.instrument.name for at, e in enumerate(asked) if at not in self._spool.numbers]
+
     def close(self) -> None:
         self._spool.close()
 
     def _spooled(self, file: _File, keep: Keep) -> FileReport:
         at, layout = len(self._files) - 1, file.frame.layout
         rows = aside = judged = outside = first_ns = 0
-        fault = None
+        fault, dates = None, _DateOrder(layout)
+        remarks: list[str] = []
         try:
-            for reading in _readings(file):
+            for reading in _readings(file, remarks):
                 self._spool.add(reading.bars, at)
                 if self._judge is not None and layout.interval == "m1" and reading.bars.size:
                     instruments = file.frame.roster.instruments(layout)
@@ -138,8 +147,12 @@ class VendorFiles:
                     outside += int((is_outside & has_session).sum())
                 rows, aside = rows + reading.rows, aside + reading.aside
                 if reading.refused:
+                    dates.look(reading.refused)
                     keep([_line(file, *each) for each in reading.refused])
-            if not rows:
+            if dates.fault is not None:
+                self._dropped.add(at)
+                fault = dates.fault
+            elif not rows:
                 fault = Fault("EMPTY_FILE", "has no bar")
             elif judged and judged == outside:
                 self._dropped.add(at)
@@ -151,7 +164,7 @@ class VendorFiles:
         except CutShort as exc:
             fault = Fault(*exc.args)
         reason, message = fault or (None, "")
-        return FileReport(file.path, layout.name, rows, aside, reason, message)
+        return FileReport(file.path, layout.name, rows, aside, reason, message, tuple(remarks))
 
     def _screened(
         self, layout: Layout, rows: Matrix, numbers: Sequence[int]
@@ -203,18 +216,46 @@ _ADJUSTED = Fault(
 )
 
 
-def _readings(file: _File) -> Iterator[BlockReading]:
+class _DateOrder:
+    """Whether refused dates show that days and months of a file are the other way round: then the
+    dates that were read are wrong, too."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self.fault: Fault | None = None
+
+    def look(self, refused: Sequence[tuple[int, str, Fault]]) -> None:
+        key = "date" if self._layout.date_format else "time"
+        form = getattr(self._layout, f"{key}_format")
+        other = swapped(form)
+        if other is None or self.fault is not None:
+            return
+        for number, text, fault in refused:
+            if fault.reason == "NOT_A_TIME" and f'"{other}"' in fault.message:
+                self.fault = Fault(
+                    "WRONG_DATES",
+                    f"has days and months the other way round: line {number} is "
+                    f"{text[:SHOWN_MAX]}; layout {self._layout.name} needs {key}_format = {other!r} for it",
+                )
+                return
+
+
+def _readings(file: _File, remarks: list[str]) -> Iterator[BlockReading]:
     if file.frame.layout.format != CSV:
         yield from parquet.readings(file.path, file.frame)
         return
     reader = BlockReader(file.frame)
+    last = b"\n"
     for first, lines in blocks_of(file.path):
+        last = lines[-1]
         skip = 1 if first == 1 and file.frame.layout.header else 0
         yield reader.read(lines[skip:], first + skip)
+    if not last.endswith((b"\n", b"\r")):
+        remarks.append("the last line has no line end: see that the file was not cut in it")
 
 
 def _line(file: _File, number: int, text: str, fault: Fault) -> RefusedLine:
-    return RefusedLine(str(file.path), number, fault.reason, fault.message, text, file.header)
+    return RefusedLine(str(file.place), number, fault.reason, fault.message, text, file.header)
 
 
 def _refused(path: Path, fault: Fault, layout: Layout | None = None) -> FileReport:
