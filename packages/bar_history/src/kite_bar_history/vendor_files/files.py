@@ -234,8 +234,9 @@ class _DateOrder:
             if fault.reason == "NOT_A_TIME" and f'"{other}"' in fault.message:
                 self.fault = Fault(
                     "WRONG_DATES",
-                    f"has days and months the other way round: line {number} is "
-                    f"{text[:SHOWN_MAX]}; layout {self._layout.name} needs {key}_format = {other!r} for it",
+                    f"has days and months the other way round, as in line {number}, "
+                    f"{text[:SHOWN_MAX]}: layout {self._layout.name} needs "
+                    f"{key}_format = {other!r} for it",
                 )
                 return
 
