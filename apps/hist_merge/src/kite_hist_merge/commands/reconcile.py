@@ -116,8 +116,8 @@ def command(
     if alone:
         if first or last or vendor or symbols or out:
             raise UsageError("--files compares files alone: leave out --from, --to and the like")
-        names: list[str | None] = [*layout] if layout else [None]
-        layouts = [chosen_layouts(settings.vendor_file, each) for each in names]
+        chosen: list[str | None] = [*layout] if layout else [None]
+        layouts = [chosen_layouts(settings.vendor_file, each) for each in chosen]
         return _files_alone(
             *compare_files(
                 files or (),

@@ -164,6 +164,8 @@ def misfit(
     lines = head.splitlines()[layout.header : _LINES + layout.header]
     if names is not None or (layout.header and not any(line.strip() for line in lines)):
         return None
+    if not layout.header and _names_columns(lines[0] if lines else b"", frame):
+        return Fault("LINES_DIFFER", f"has names of columns, layout {layout.name} has none")
     faults = []
     for number, line in enumerate(lines, 1 + layout.header):
         found = read_line(line.decode("utf-8", "replace"), frame)
@@ -173,6 +175,11 @@ def misfit(
             return None
     what = faults[0] if faults else "it has no line"
     return Fault("LINES_DIFFER", f"does not fit layout {layout.name}: {what}")
+
+
+def _names_columns(line: bytes, frame: Frame) -> bool:
+    cells = header_cells(line, frame.layout.delimiter)
+    return len(cells) == frame.width and not re.search(rb"[0-9]", line)
 
 
 def positions_in(
