@@ -310,7 +310,6 @@ ZIPPED = io.BytesIO()
 with zipfile.ZipFile(ZIPPED, "w") as inside:
     inside.writestr("data/SBIN.csv", f"{HEADER}\nSBIN,2024-01-02 09:15,{OHLC},7\n")
     inside.writestr("__MACOSX/._SBIN.csv", "x")
-GROUPED = '"1,234.50","1,240.00","1,23,4.00","1,235.05","12,34,567"'
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,10 @@ def day_of_text(text: str, form: str) -> date:
     if form == ISO:
         return date.fromisoformat(text)
     if form == EXCEL:
-        return _excel(text).date()
+        found = _excel(text)
+        if found.time() != time():
+            raise ValueError(text)
+        return found.date()
     return _parsed(text, form).date()
 
 
