@@ -5,22 +5,29 @@ from __future__ import annotations
 import gzip
 import io
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa  # type: ignore[import-untyped]
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pyarrow import parquet
 
 from kite_bar_history.protocol import RefusedLine, Window
 from kite_bar_history.summary import FileReport
 from kite_bar_history.universe import Listed
+from kite_bar_history.vendor_files.blocks import BlockReader
 from kite_bar_history.vendor_files.contracts import Contracts
 from kite_bar_history.vendor_files.files import Asked, VendorFiles
+from kite_bar_history.vendor_files.input import frame_of
 from kite_bar_history.vendor_files.layouts import load_layouts, parse_layouts
+from kite_bar_history.vendor_files.lines import read_line
 from kite_bar_history.vendor_files.spool import Spool
-from kite_bar_history.vendor_files.values import Roster
+from kite_bar_history.vendor_files.values import Fault, Roster
 from kite_bars_store.bars import NO_OI, BarInstrument
 from kite_bars_store.instruments import Validity
 from kite_contracts.sessions.model import ist
@@ -438,3 +445,93 @@ def test_a_named_layout_whose_symbol_is_in_the_name_of_the_file(tmp_path: Path) 
     found = load(tmp_path, "SBIN.csv", f"{HEADER}\nSBIN,2024-01-02 09:15,{OHLC},7\n", table=table)
     assert found.report.reason == "NAME_DIFFERS"
     assert "is of files named like m_(?P<symbol>[A-Z]+).csv" in found.report.message
+
+
+def test_parquet_has_the_same_ways(tmp_path: Path) -> None:
+    """Times as numbers, rows to choose by a column, an index without volume."""
+    table = pa.table(
+        {
+            "symbol": ["NIFTY 50", "NIFTY 50", "SBIN"],
+            "series": ["IDX", "OLD", "IDX"],
+            "time": [1704167100000, 1704167100000, 1704167100000],
+            **{
+                name: [price] * 3
+                for name, price in zip("ohlc", (640, 641.5, 639.1, 641), strict=True)
+            },
+        }
+    )
+    parquet.write_table(table, tmp_path / "x.parquet")
+    layout = with_keys(format='"parquet"', time_format='"epoch-ms"', keep='{series = ["IDX"]}')
+    content = (tmp_path / "x.parquet").read_bytes()
+    found = load(tmp_path, "x.parquet", content, "NSE:NIFTY 50", "NSE:SBIN", table=layout)
+    assert found.bars == {"NSE:NIFTY 50": [("2024-01-02 09:15", *PAISE, 0, NO_OI)]}
+    assert found.report.not_asked == 1
+    assert [line.reason for line in found.refused] == ["NOT_A_VOLUME"]
+
+
+GDFL_CELLS = (
+    (
+        "SBIN.NSE",
+        "NIFTY-I.NFO",
+        "NIFTY-II.NFO",
+        "NIFTY03JUL2522800CE.NFO",
+        "NIFTY99XXX25FUT.NFO",
+        "",
+    ),
+    ("25/06/2025", "27/06/2025", "20/05/2025", "06/25/2025", "x"),
+    ("09:15:59", "09:16:59", "09:15:00", "", "9"),
+    ("640", "1,2", "-1", ""),
+    ("641.5",),
+    ("639.1", "700"),
+    ("641",),
+    ("7", "", "-7", "1e16"),
+    ("150", "0", "", "x"),
+)
+UDIFF_CELLS = (
+    ("2025-06-25", "2025-06-31"),
+    ("FO", "CM"),
+    ("NSE", " NSE ", "BSE"),
+    ("NIFTY", "SBIN", ""),
+    ("2025-07-31", "2025-07-03", "", "31-JUL-2025"),
+    ("22800.00", "", "22800", "x"),
+    ("CE", "PE", "", "XX", "ZZ"),
+    ("640", "0.00"),
+    ("641.5", "0.00"),
+    ("639.1", "0.00"),
+    ("641", "0.00", "12.50"),
+    ("150", "0", ""),
+    ("571", "0", "", "1e14", "1.5"),
+    ("75", "0", "", "-75", "x"),
+)
+UDIFF_NAMES = "TradDt,Sgmt,Src,TckrSymb,XpryDt,StrkPric,OptnTp,OpnPric,HghPric,LwPric,ClsPric,OpnIntrst,TtlTradgVol,NewBrdLotQty"  # noqa: E501
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+@pytest.mark.parametrize(
+    ("layout", "header", "cells"),
+    [("gdfl-no-header", "", GDFL_CELLS), ("nse-udiff-derivatives", UDIFF_NAMES, UDIFF_CELLS)],
+)
+def test_blocks_of_such_files_say_what_their_lines_say(
+    layout: str, header: str, cells: Sequence[Sequence[str]], data: st.DataObject
+) -> None:
+    row = st.tuples(*(st.sampled_from([*each[:1] * 3, *each]) for each in cells))
+    lines = [f"{','.join(each)}\n".encode() for each in data.draw(st.lists(row, max_size=40))]
+    own = [listed(each) for each in ("NSE:SBIN", "NFO:NIFTY25JUNFUT", "NFO:NIFTY2570322800CE",
+                                     "NFO:NIFTY25JULFUT")]  # fmt: skip
+    roster = Roster(own, Contracts(own, HISTORY))
+    made = frame_of(LAYOUTS[layout], header.encode(), "x.csv", None, roster, (0, 1 << 62))
+    assert not isinstance(made, Fault)
+    found = BlockReader(made).read(lines, 1)
+    bars, refused, aside = [], [], 0
+    for number, line in enumerate(lines, 1):
+        text = line.decode().rstrip("\n")
+        alone = read_line(text, made)
+        if isinstance(alone, Fault):
+            refused.append((number, text, alone))
+        elif alone is None:
+            aside += 1
+        else:
+            bars.append([*alone, number])
+    assert found.bars.T.tolist() == bars
+    assert (list(found.refused), found.aside) == (refused, aside)
