@@ -444,7 +444,7 @@ def test_a_named_layout_whose_symbol_is_in_the_name_of_the_file(tmp_path: Path) 
     )
     found = load(tmp_path, "SBIN.csv", f"{HEADER}\nSBIN,2024-01-02 09:15,{OHLC},7\n", table=table)
     assert found.report.reason == "NAME_DIFFERS"
-    assert "is of files named like m_(?P<symbol>[A-Z]+).csv" in found.report.message
+    assert "is not named like m_(?P<symbol>[A-Z]+).csv" in found.report.message
 
 
 def test_parquet_has_the_same_ways(tmp_path: Path) -> None:

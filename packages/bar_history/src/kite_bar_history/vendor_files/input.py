@@ -154,9 +154,9 @@ def misfit(
     of_name = layout.names_of(file_name)
     if of_name is None and (not alone or layout.file_name.groupindex):
         pattern = layout.file_name.pattern
-        return Fault("NAME_DIFFERS", f"layout {layout.name} is of files named like {pattern}")
+        return Fault("NAME_DIFFERS", f"is not named like {pattern}, as layout {layout.name} has it")
     if layout.format != (CSV if names is None else PARQUET):
-        return Fault("FORMAT_DIFFERS", f"layout {layout.name} is of {layout.format} files")
+        return Fault("FORMAT_DIFFERS", f"is no {layout.format} file, as layout {layout.name} has it")
     # Whatever symbol a line has is taken for one that is asked for.
     frame = frame_of(layout, head, file_name, names, OpenRoster(1), _EVER)
     if isinstance(frame, Fault):
