@@ -95,6 +95,11 @@ def test_a_bar_of_another_instrument_or_day_is_left_aside() -> None:
     assert read_line("SBIN,20240102,09:16,600,600,600,600,1,0", narrow) is None
 
 
+def test_a_line_without_exchange_names_nothing() -> None:
+    found = read_line(",INFY,2024-01-02T09:15:00+05:30,1,1,1,1,7,0", PLAIN)
+    assert found == Fault("UNKNOWN_SYMBOL", "exchange or symbol is empty")
+
+
 def test_the_plain_layout_keeps_what_it_is_told() -> None:
     found = read_line("NSE,INFY,2024-01-02T09:15:00+05:30,1.05,1.10,1.00,1.05,7,0", PLAIN)
     assert isinstance(found, tuple)

@@ -259,7 +259,7 @@ class Run:
                 bar.update(task, description=path.name)
                 self.summary.files.append(files.load(path, refuse))
                 bar.advance(task)
-        self.summary.notes += remarks_on_names(files.without(), self._roster.left_aside())
+        self.summary.notes += remarks_on_names(files.without(), self._roster)
 
     def _explain_missing(self) -> None:
         """Of the days that are over."""

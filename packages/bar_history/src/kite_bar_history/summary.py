@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from kite_bar_history.protocol import RefusedLine
 from kite_bar_history.universe import Listed, near
+from kite_bar_history.vendor_files.values import Roster
 from kite_bars_store.bars import GoldenCount, MergeResult
 from kite_bars_store.bars.comparing import Comparison
 from kite_bars_store.bars.missing.missing import Cause
@@ -281,9 +282,10 @@ def remarks_on_missing(
         yield "minutes whose lines were refused are among the missing ones"
 
 
-def remarks_on_names(without: Sequence[str], others: Sequence[str]) -> Iterator[str]:
-    """Sentences on instruments that no file has while it has others of ``others`` names much like
-    theirs, which may be the same under the vendor's name."""
+def remarks_on_names(without: Sequence[str], roster: Roster) -> Iterator[str]:
+    """Sentences on instruments ``without`` bars in any file, where the files have a name much like
+    theirs, or contracts that could be these if the history described them."""
+    others = roster.left_aside() if without else []
     for name in without[:EXAMPLES_MAX]:
         like = near(name, others)
         if like:
@@ -291,3 +293,9 @@ def remarks_on_names(without: Sequence[str], others: Sequence[str]) -> Iterator[
                 f"no file has bars of {name}; there are some of {', '.join(like)}: if that is "
                 "meant, write it under rename in the layout"
             )
+    unknown = roster.undescribed()
+    if unknown:
+        yield (
+            f"the files name contracts by expiry, and the instrument history does not describe "
+            f"{', '.join(unknown[:EXAMPLES_MAX])}: run `instruments sync` on a day they are listed"
+        )

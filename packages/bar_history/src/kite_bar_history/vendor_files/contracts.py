@@ -20,6 +20,7 @@ from kite_bars_store.instruments import Validity
 FUTURE: Final = "FUT"
 OPTIONS: Final = ("CE", "PE")
 _NO_OPTION: Final = ("", "FUT", "XX")
+_DERIVATIVES: Final = ("NFO", "BFO", "CDS", "BCD", "MCX", "NCO")
 _RANKS: Final = {"I": 1, "II": 2, "III": 3, "1": 1, "2": 2, "3": 3}
 
 
@@ -110,6 +111,15 @@ class Contracts:
         }
         expiries = sorted(listed)
         return listed[expiries[rolling.rank - 1]] if rolling.rank <= len(expiries) else None
+
+    def undescribed(self) -> list[str]:
+        """The names on exchanges of derivatives of which the history has no expiry."""
+        known = set(self._numbers.values())
+        return [
+            each.instrument.name
+            for at, each in enumerate(self._asked)
+            if at not in known and each.instrument.exchange in _DERIVATIVES
+        ]
 
     @cached_property
     def _numbers(self) -> dict[Contract, int]:

@@ -122,10 +122,7 @@ def fitting(
         if b"\0" in head:
             words = "is neither text nor Parquet: unpack it, save it as UTF-8, or name another file"
             return Fault("NOT_TEXT", words)
-    misfits = {
-        name: misfit(layout, head, file_name, names, alone=len(layouts) == 1)
-        for name, layout in layouts.items()
-    }
+    misfits = {name: misfit(layout, head, file_name, names) for name, layout in layouts.items()}
     found = [layouts[name] for name, fault in misfits.items() if fault is None]
     if len(found) == 1:
         return found[0]
@@ -142,21 +139,16 @@ def fitting(
 
 
 def misfit(
-    layout: Layout,
-    head: bytes,
-    file_name: str,
-    names: Sequence[str] | None,
-    *,
-    alone: bool = True,
+    layout: Layout, head: bytes, file_name: str, names: Sequence[str] | None
 ) -> Fault | None:
-    """Why a file is not of this layout. Of a layout that was named ``alone`` the name of the file
-    counts only where the instrument is taken from it."""
-    of_name = layout.names_of(file_name)
-    if of_name is None and (not alone or layout.file_name.groupindex):
+    """Why a file is not of this layout."""
+    if layout.names_of(file_name) is None:
         pattern = layout.file_name.pattern
-        return Fault("NAME_DIFFERS", f"is not named like {pattern}, as layout {layout.name} has it")
+        words = f"is not named like {pattern}, as layout {layout.name} has it"
+        return Fault("NAME_DIFFERS", words)
     if layout.format != (CSV if names is None else PARQUET):
-        return Fault("FORMAT_DIFFERS", f"is no {layout.format} file, as layout {layout.name} has it")
+        words = f"is no {layout.format} file, as layout {layout.name} has it"
+        return Fault("FORMAT_DIFFERS", words)
     # Whatever symbol a line has is taken for one that is asked for.
     frame = frame_of(layout, head, file_name, names, OpenRoster(1), _EVER)
     if isinstance(frame, Fault):

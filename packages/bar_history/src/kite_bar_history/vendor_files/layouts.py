@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final, NoReturn
@@ -127,7 +127,8 @@ def load_layouts(path: Path | None) -> dict[str, Layout]:
 
 
 def chosen_layouts(path: Path | None, name: str | None) -> dict[str, Layout]:
-    """Those of the file, or the one of this name. Raises VendorFileError and UsageError."""
+    """Those of the file, or the one of this name, for which the names of files then count only
+    where the instrument is taken from them. Raises VendorFileError and UsageError."""
     layouts = load_layouts(path)
     if name is None:
         return layouts
@@ -135,7 +136,10 @@ def chosen_layouts(path: Path | None, name: str | None) -> dict[str, Layout]:
         raise UsageError(
             f"there is no layout {name!r} in {path or FILE}: take one of {', '.join(layouts)}"
         )
-    return {name: layouts[name]}
+    chosen = layouts[name]
+    if not chosen.file_name.groupindex:
+        chosen = replace(chosen, file_name=re.compile(".*"))
+    return {name: chosen}
 
 
 def parse_layouts(content: str, path: Path) -> dict[str, Layout]:

@@ -122,9 +122,9 @@ def read_cells(
 
 def _unnamed(cells: Mapping[str, str], layout: Layout) -> str:
     shown = " ".join(cells[key].strip()[:SHOWN_MAX] for key in IDENTITY if key in cells).strip()
-    if not shown:
-        return "the line names no instrument"
     form = layout.expiry_format
+    if not shown or not form:
+        return "exchange or symbol is empty"
     return f"{shown} names no contract: expiry_format of layout {layout.name} is {form!r}"
 
 

@@ -80,8 +80,7 @@ def layout_of(file: Opened, layouts: Mapping[str, Layout]) -> Layout | Fault:
 def misfits(file: Opened, layouts: Mapping[str, Layout]) -> dict[str, str]:
     """Of each layout that does not fit, why."""
     found = {
-        name: misfit(layout, file.head, file.name, file.names, alone=False)
-        for name, layout in layouts.items()
+        name: misfit(layout, file.head, file.name, file.names) for name, layout in layouts.items()
     }
     return {name: fault.message for name, fault in found.items() if fault is not None}
 

@@ -84,6 +84,12 @@ class Roster:
         own = [name for name, number in self._numbers.items() if number == ASIDE]
         return [f"{name[0]}:{name[1]}" for name in own if isinstance(name, tuple)]
 
+    def undescribed(self) -> list[str]:
+        """The derivatives asked for that the history does not describe, where contracts were met
+        that could be these."""
+        met = any(not isinstance(name, tuple) for name in self._numbers)
+        return self._contracts.undescribed() if met and self._contracts else []
+
     def has_volume(self, number: int) -> bool:
         """False for an index: nothing of it is traded."""
         return self.asked[number].segment != INDICES
@@ -145,7 +151,7 @@ class Naming:
         if "underlying" in self.layout.columns:
             parts = {key: cells.get(key, "").strip() for key in CONTRACT}
             return named(where, parts, self.layout.expiry_format)
-        if not symbol:
+        if not symbol or not (where or self.layout.symbol_patterns):
             return None
         if symbol not in self.layout.rename.values():
             for pattern in self.layout.symbol_patterns:
