@@ -238,6 +238,33 @@ def test_what_a_file_does_not_show_is_to_be_written(
 
 
 @pytest.mark.parametrize(
+    ("written_as", "read_as", "bars", "reason"),
+    [
+        ("bar-end", "bar-start", 375, "WRONG_HOURS"),
+        ("bar-start", "bar-end", 375, "WRONG_HOURS"),
+        ("bar-start", "bar-start", 375, None),
+        ("bar-end", "bar-end", 375, None),
+        ("bar-start", "bar-start", 374, None),
+        ("bar-end", "bar-start", 30, None),  # too few to show anything
+    ],
+)
+def test_a_stamp_of_the_other_end_is_seen_at_the_edges_of_a_day(
+    tmp_path: Path, written_as: str, read_as: str, bars: int, reason: str | None
+) -> None:
+    minutes = tuple((DAYS[3], at) for at in range(375 - bars, 375))
+    way = Way(fields=FIELDS, stamp=written_as, minutes=minutes)
+    path = tmp_path / "SBIN.csv"
+    path.write_bytes(written(way))
+    found = Suggestion("mine", {"format": "csv", "adjusted": False, "stamp": read_as,
+                                "date_format": way.date_format, "time_format": way.time_format,
+                                "time_zone": "Asia/Kolkata"})  # fmt: skip
+    found.columns = dict(zip(FIELDS, NAMES["plain"], strict=True))
+    read = read_back(tmp_path, path, found.text())
+    assert (read == set()) == (reason is not None)
+    assert (read == expected(way, FIELDS)) == (written_as == read_as)
+
+
+@pytest.mark.parametrize(
     ("content", "words"),
     [
         ("a,b\n1,2\n", "no lines of columns"),

@@ -13,6 +13,7 @@ from kite_bar_history.refused import MESSAGES, PLAIN_HEADER
 from kite_bar_history.summary import FileReport
 from kite_bar_history.vendor_files import parquet
 from kite_bar_history.vendor_files.blocks import BlockReader, BlockReading, Matrix, text_of
+from kite_bar_history.vendor_files.edges import EdgeCheck
 from kite_bar_history.vendor_files.input import (
     blocks_of,
     fitting,
@@ -135,12 +136,15 @@ class VendorFiles:
         rows = aside = judged = outside = first_ns = 0
         fault, dates = None, _DateOrder(layout)
         remarks: list[str] = []
+        edges = None if self._judge is None else EdgeCheck(self._judge)
         try:
             for reading in _readings(file, remarks):
                 self._spool.add(reading.bars, at)
                 if self._judge is not None and layout.interval == "m1" and reading.bars.size:
                     instruments = file.frame.roster.instruments(layout)
                     bars = SourceBars("", "m1", instruments, BarColumns(*reading.bars[:8]))
+                    if edges is not None:
+                        edges.look(bars)
                     is_outside, has_session = self._judge.judged(bars)
                     first_ns = first_ns or int(reading.bars[1].min())
                     judged += int(has_session.sum())
@@ -152,6 +156,10 @@ class VendorFiles:
             if dates.fault is not None:
                 self._dropped.add(at)
                 fault = dates.fault
+            elif edges is not None and edges.problem is not None:
+                self._dropped.add(at)
+                words = f"{edges.problem}: correct stamp of layout {layout.name}"
+                fault = Fault("WRONG_HOURS", words)
             elif not rows:
                 fault = Fault("EMPTY_FILE", "has no bar")
             elif judged and judged == outside:
