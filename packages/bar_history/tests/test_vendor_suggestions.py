@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -99,7 +99,7 @@ def _time(stamp: datetime, form: str) -> str:
     return stamp.strftime(form)
 
 
-def expected(way: Way, mapped: Sequence[str]) -> set[tuple[int, ...]]:
+def expected(way: Way, mapped: Collection[str]) -> set[tuple[int, ...]]:
     found = set()
     for day, at in way.minutes:
         opens = datetime(day.year, day.month, day.day, 9, 15, tzinfo=IST) + timedelta(minutes=at)

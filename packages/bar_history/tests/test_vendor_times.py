@@ -66,6 +66,7 @@ def test_a_moment_of_a_spreadsheet_is_rounded_to_the_second() -> None:
         (["20240105"], "date", ["%Y%m%d"]),
         (["05-Jan-2024"], "date", ["%d-%b-%Y"]),
         (["45293"], "date", ["excel"]),
+        (["20240105.0", "20240106.0"], "date", ["%Y%m%d"]),
         (["0915", "1530"], "time", ["%H%M"]),
         (["091500"], "time", ["%H%M%S"]),
         (["1704167100"], "moment", ["epoch"]),

@@ -122,19 +122,38 @@ def _sane(found: date | time) -> bool:
 
 def formats_of(texts: Sequence[str], kind: str) -> list[str]:
     """The formats that read all of the texts; more than one where they can be read two ways."""
-    if kind == "date":
-        known: Iterable[str] = (*DATES, EXCEL)
-    elif kind == "time":
-        known = (*TIMES, *((EXCEL,) if all(_is_fraction(text) for text in texts) else ()))
-    else:
-        days = [f"{day}{gap}{clock}" for day in DATES for gap in " T" for clock in TIMES[:2]]
-        known = (ISO, *EPOCHS, EXCEL, *days)
+    shapes = {_GROUP.sub(_canonical, text.strip()) for text in texts}
+    known = [form for form in _KNOWN[kind] if all(_may_be(each, form, kind) for each in shapes)]
     found = [form for form in known if fits(texts, form, kind)]
-    if kind == "moment" and ISO in found:
-        return [ISO]
-    if kind == "time" and len(found) > 1 and "%H%M%S" in found:
-        return ["%H%M%S"] if any(len(text.strip()) == 6 for text in texts) else found
-    return found
+    if kind == "time" and not all(_is_fraction(text) for text in texts):
+        found = [form for form in found if form != EXCEL]
+    return [ISO] if kind == "moment" and ISO in found else found
+
+
+_GROUP: Final = re.compile(r"[0-9]+")
+_KNOWN: Final[Mapping[str, Sequence[str]]] = {
+    "date": (*DATES, EXCEL),
+    "time": (*TIMES, EXCEL),
+    "moment": (
+        *(ISO, *EPOCHS, EXCEL),
+        *(f"{day}{gap}{clock}" for day in DATES for gap in " T" for clock in TIMES[:2]),
+    ),
+}
+
+
+def _canonical(group: re.Match[str]) -> str:
+    """Digits that are right in every place of a format with as many digits there."""
+    if group[0] == "0":
+        return "0"  # as behind the point of a float
+    return {1: "1", 2: "01", 4: "2001"}.get(len(group[0]), group[0])
+
+
+@lru_cache(maxsize=1 << 12)
+def _may_be(shape: str, form: str, kind: str) -> bool:
+    """Whether texts of this shape can be of a format: of 60 most cannot, whatever their digits."""
+    if "%" not in form:
+        return True
+    return form in _LENGTHS if shape.isdigit() else fits([shape], form, kind)
 
 
 def _is_fraction(text: str) -> bool:
