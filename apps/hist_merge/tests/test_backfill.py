@@ -18,8 +18,9 @@ from kite_bar_history.universe import Listed
 from kite_bars_store.bars import BarInstrument, BarStore, load_rules
 from kite_bars_store.database import connect
 from kite_broker_zerodha.rest import CALLS_A_SECOND, CallKind
-from kite_contracts.sessions import IST, SessionCalendar
+from kite_contracts.sessions import SessionCalendar
 from kite_runtime.checkpoint import Checkpoint
+from kite_runtime.clock import IST
 from kite_runtime.errors import TryAgainLater
 from kite_runtime.testing import Place
 from kite_simulator import Lost, Restated, RestFault, RestSimulator

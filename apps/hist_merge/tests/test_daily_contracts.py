@@ -11,7 +11,7 @@ from vendor_made_up import prices, rupees
 
 from kite_bars_store.database import connect
 from kite_bars_store.instruments import InstrumentStore
-from kite_contracts.sessions import IST
+from kite_runtime.clock import IST
 from kite_runtime.testing import Place
 
 AUGUST = Row("NIFTY26AUGFUT", 257, instrument_type="FUT", expiry=day(22), strike=None)

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 
+import numpy as np
 import pytest
 
 from kite_bar_history.kite_history import KiteHistory
 from kite_bar_history.protocol import RefusedLine, Window
 from kite_bar_history.universe import Listed
 from kite_bars_store.bars import NO_OI, BarInstrument
+from kite_bars_store.bars.sql import nanoseconds
 from kite_broker_zerodha.errors import AuthRefused
-from kite_broker_zerodha.rest import KiteRest, Pace, Retries
+from kite_broker_zerodha.rest import Candles, KiteRest, Pace, Retries
 from kite_broker_zerodha.rest.limits import CallKind
-from kite_contracts.sessions import IST, SessionCalendar
+from kite_contracts.sessions import SessionCalendar
+from kite_runtime.clock import IST
 from kite_simulator import Account, RestFault, RestOptions, RestSimulator
 
 OPENS = datetime(2026, 1, 5, 9, 15, tzinfo=IST)
@@ -146,3 +149,37 @@ def test_a_candle_that_is_none_is_kept_as_a_line_to_mend(
     ]
     assert isinstance(reading.refused[0], RefusedLine)
     assert reading.refused[0].raw == "NSE,SBIN,2026-01-05T09:16:00+0530,nan,101.5,99,100.05,7"
+
+
+class Answers:
+    """A client that answers with these bars, whatever it is asked for."""
+
+    def __init__(self, *opens: datetime) -> None:
+        self._opens = opens
+
+    def historical(self, *_: object, **__: object) -> Candles:
+        times = np.array([nanoseconds(each) for each in self._opens], np.int64)
+        hundred = np.full(len(times), 100, np.int64)
+        oi = np.full(len(times), NO_OI, np.int64)
+        return Candles(times, *[hundred] * 5, oi, np.arange(1, len(times) + 1), price_scale=2)
+
+
+def test_days_that_were_not_asked_for_are_left_out_and_counted(calendar: SessionCalendar) -> None:
+    day = [OPENS + MINUTE * at for at in range(375)]
+    both = [*(each - timedelta(3) for each in day), *day]
+    history = KiteHistory(Answers(*both), calendar, now=lambda: EVENING)  # type: ignore[arg-type]
+    reading = history.read(Window([SBIN], "m1", MIDNIGHT, MIDNIGHT + timedelta(1)))
+    (bars,) = reading.bars
+    assert len(bars.bars) == 375
+    assert reading.not_asked == 375
+    assert bars.bars.ts_open_ns.min() == nanoseconds(OPENS)
+
+
+def test_wider_bars_than_asked_for_are_refused(calendar: SessionCalendar) -> None:
+    wide = [OPENS + MINUTE * at for at in range(0, 375, 5)]
+    history = KiteHistory(Answers(*wide), calendar, now=lambda: EVENING)  # type: ignore[arg-type]
+    reading = history.read(Window([SBIN, INFY], "m1", MIDNIGHT, MIDNIGHT + timedelta(1)))
+    assert reading.bars == ()
+    assert [each.reason for each in reading.refused] == ["WRONG_INTERVAL"] * 2
+    assert "NSE:SBIN" in reading.refused[0].message
+    assert "bars of 5 minutes" in reading.refused[0].message

@@ -26,7 +26,8 @@ from kite_bar_history.vendor_files.suggesting import Suggestion, explained, sugg
 from kite_bar_history.vendor_files.values import Fault, Roster
 from kite_bars_store.bars import NO_OI, BarInstrument, load_rules
 from kite_bars_store.bars.out_of_session import SessionJudge
-from kite_contracts.sessions import IST, SessionCalendar
+from kite_contracts.sessions import SessionCalendar
+from kite_runtime.clock import IST
 
 JUDGE = SessionJudge(SessionCalendar.load(), load_rules(None).phases)
 HERE = Path("vendor.toml")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
@@ -160,10 +161,55 @@ def test_a_cumulative_volume_is_flagged_and_the_other_s_taken() -> None:
     alone = merged([source("kite", wrong)])
     assert (alone[15]["flags"], values(alone[15])) == (Flag.CUMULATIVE_VOLUME, wrong[15])
 
+    assert verdicts(golden)[15] == "VOLUME_REPLACED"
+
     both = merged(
         [source("vendor", {**bars, 15: (*bars[15][:4], total + 9)}), source("kite", wrong)]
     )
     assert (both[15]["from_other"], values(both[15])) == (0, wrong[15])
+
+
+def with_volume(bars: Mapping[int, Bar], minute: int, volume: int) -> dict[int, Bar]:
+    return {**bars, minute: (*bars[minute][:4], volume)}
+
+
+@pytest.mark.parametrize(
+    ("kites", "vendors", "golden", "taken", "flag"),
+    [
+        # a block trade that both have, in neighbouring minutes: none of it is lost
+        ({15: 250_000}, {16: 250_000}, {15: 250_000, 16: 105}, {}, {}),
+        # the same minute, one of them larger
+        ({15: 250_000}, {15: 240_000}, {15: 250_000}, {}, {}),
+        # a block as large as all before it: the other's volume proves nothing
+        ({15: 1_560}, {16: 1_700}, {15: 1_560, 16: 105}, {}, {15: 4, 16: 4}),
+        # the day so far, up to 1 %: replaced
+        ({15: 1_645}, {}, {15: 106}, {15: V}, {15: 4}),
+        ({15: 1_600}, {15: 70}, {15: 70}, {15: V}, {15: 4}),
+        ({15: 1_600}, {15: 80}, {15: 1_600}, {}, {15: 4}),
+        # the day so far in the source that does not precede: nothing to replace
+        ({}, {15: 1_648}, {15: 106}, {}, {15: 4}),
+        # too early in the day to know
+        ({3: 415}, {}, {3: 415}, {}, {}),
+    ],
+)
+def test_a_volume_is_replaced_by_proof_alone(
+    kites: dict[int, int],
+    vendors: dict[int, int],
+    golden: dict[int, int],
+    taken: dict[int, Field],
+    flag: dict[int, int],
+) -> None:
+    kite, vendor = rising(20), rising(20)
+    for minute, volume in kites.items():
+        kite = with_volume(kite, minute, volume)
+    for minute, volume in vendors.items():
+        vendor = with_volume(vendor, minute, volume)
+    found = merged([source("kite", kite), source("vendor", vendor)])
+    assert {n: found[n]["volume"] for n in golden} == golden
+    assert {n: found[n]["from_other"] for n in found if found[n]["from_other"]} == taken
+    assert {n: int(found[n]["flags"]) for n in found if found[n]["flags"]} == flag
+    replaced = [n for n, verdict in verdicts(found).items() if verdict == "VOLUME_REPLACED"]
+    assert replaced == list(taken)
 
 
 def test_a_whole_day_of_cumulative_volumes_is_flagged() -> None:

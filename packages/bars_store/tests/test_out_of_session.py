@@ -8,7 +8,8 @@ import pytest
 
 from kite_bars_store.bars import BarColumns, BarInstrument, SourceBars, load_rules
 from kite_bars_store.bars.out_of_session import SessionJudge
-from kite_contracts.sessions import IST, SessionCalendar
+from kite_contracts.sessions import SessionCalendar
+from kite_runtime.clock import IST
 
 SBIN = BarInstrument("NSE", "SBIN")
 

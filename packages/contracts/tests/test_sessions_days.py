@@ -8,7 +8,8 @@ import pytest
 from session_rules import delivered
 
 from kite_contracts.errors import UnknownContractError
-from kite_contracts.sessions import IST, DayKind, TradingDay
+from kite_contracts.sessions import DayKind, TradingDay
+from kite_runtime.clock import IST
 
 
 def written(day: TradingDay) -> str:

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
-from kite_bar_history.kite_history import KiteHistory
+import numpy as np
+
+from kite_bar_history.kite_history import NOT_LISTED, KiteHistory
 from kite_bar_history.live_bars import SOURCE, LiveBars
 from kite_bar_history.protocol import BarSource, RefusedLine, Window, windows_of
-from kite_bar_history.refused import RefusedFiles, not_kept
+from kite_bar_history.refused import PLAIN_HEADER, RefusedFiles, not_kept, plain
 from kite_bar_history.summary import RunSummary, remarks, remarks_on_missing, remarks_on_names
 from kite_bar_history.universe import Listed, universe
 from kite_bar_history.vendor_files.contracts import Contracts
@@ -26,15 +28,18 @@ from kite_bar_history.vendor_files.input import files_of
 from kite_bar_history.vendor_files.layouts import Layout, chosen_layouts
 from kite_bar_history.vendor_files.spool import Spool
 from kite_bar_history.vendor_files.values import Roster
-from kite_bars_store.bars import BarStore, MergeResult, SourceBars
+from kite_bars_store.bars import BarColumns, BarStore, MergeResult, SourceBars
 from kite_bars_store.bars.anomalies import Anomalies
+from kite_bars_store.bars.columns import take
 from kite_bars_store.bars.missing.coverage import missing_minutes
 from kite_bars_store.bars.out_of_session import SessionJudge
 from kite_bars_store.database import transaction
 from kite_bars_store.stores import Days, Stores
-from kite_contracts.sessions import IST, SessionCalendar
+from kite_contracts.sessions import SessionCalendar
+from kite_contracts.sessions.model import midnight_ns
 from kite_kafka_io.settings import KafkaSettings
 from kite_runtime.checkpoint import Checkpoint, checkpoint_path
+from kite_runtime.clock import IST
 from kite_runtime.console import progress_bar, say
 from kite_runtime.errors import TryAgainLater, UsageError
 from kite_runtime.stopping import Stop, stop_on_signals
@@ -68,7 +73,8 @@ class Resources:
 
     def universe(self, symbols: Sequence[str] | None, day: date) -> list[Listed]:
         """Those of ``symbols``, or else of the file. Raises as `universe` does."""
-        return universe(self.universe_file, symbols, day, self.stores.instruments)
+        master = self.stores.instruments
+        return universe(self.universe_file, symbols, day, master, self.today())
 
     def judge(self) -> SessionJudge:
         return SessionJudge(self.stores.calendar, self.stores.rules.phases)
@@ -341,8 +347,10 @@ def merge_windows(
             break
         progress(total.windows, window)
         readings = [source.read(window) for source in sources]
-        bars = [each for reading in readings for each in reading.bars if len(each.bars)]
+        said = [each for reading in readings for each in reading.bars]
         refused = [line for reading in readings for line in reading.refused]
+        bars, unlisted = while_listed(said, window.listed)
+        refused += unlisted
         for part in rounds(bars):
             result = store.merge(part)
             total.add(result)
@@ -351,12 +359,48 @@ def merge_windows(
         total.outside.add(judge.outside(bars))
         total.refuse(refused)
         total.repeated += sum(reading.repeated for reading in readings)
+        total.not_asked += sum(reading.not_asked for reading in readings)
         if keep is not None and refused:
             keep(refused)
         for each in bars:
             total.read[each.source] += len(each.bars)
         total.windows += 1
         done(window)
+
+
+def while_listed(
+    said: Sequence[SourceBars], listed: Sequence[Listed]
+) -> tuple[list[SourceBars], list[RefusedLine]]:
+    """The bars of days on which their instruments were listed; of others nothing becomes golden,
+    whoever has them: a continuous name, for example, that was given to an expired contract."""
+    lives = {each.instrument.name: each for each in listed}
+    kept: list[SourceBars] = []
+    refused: list[RefusedLine] = []
+    for each in said:
+        own = [lives[instrument.name] for instrument in each.instruments]
+        since = np.array([_day_ns(life.since, 0) for life in own], np.int64)
+        until = np.array([_day_ns(life.until, 1 << 62) for life in own], np.int64)
+        place, opens = each.bars.instrument, each.bars.ts_open_ns
+        good = (opens >= since[place]) & (opens < until[place])
+        for row in np.flatnonzero(~good).tolist():
+            life = own[int(place[row])]
+            when = "after its last day" if opens[row] >= until[place[row]] else "before its first"
+            refused.append(
+                RefusedLine(
+                    *(each.file_name or each.source, row + 1, NOT_LISTED),
+                    f"{life.instrument.name} was not listed on this day, which is {when}",
+                    *(plain(each, row), PLAIN_HEADER),
+                )
+            )
+        if not good.all():
+            each = replace(each, bars=BarColumns(**take(each.bars.as_dict(), good)))
+        if len(each.bars):
+            kept.append(each)
+    return kept, refused
+
+
+def _day_ns(day: date | None, otherwise: int) -> int:
+    return otherwise if day is None else midnight_ns(day)
 
 
 def rounds(bars: Sequence[SourceBars]) -> Iterator[list[SourceBars]]:

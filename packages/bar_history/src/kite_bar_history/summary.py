@@ -58,6 +58,8 @@ class RunSummary:
     revised: int = 0
     unchanged: int = 0
     repeated: int = 0
+    not_asked: int = 0
+    """Bars that Kite sent of times that were not asked for; left out."""
     revisions: int = 0
     """Stretches restated by one ratio, which wait for a decision."""
     golden: GoldenCount = field(default_factory=GoldenCount)
@@ -120,6 +122,7 @@ class RunSummary:
             "revised": self.revised,
             "unchanged": self.unchanged,
             "repeated": self.repeated,
+            "not_asked": self.not_asked,
             "golden": {
                 "inserted": golden.inserted,
                 "updated": golden.updated,
@@ -187,6 +190,10 @@ def finding_lines(summary: RunSummary) -> list[str]:
         if each.reason:
             lines.append(f"file refused   {each.path}: {each.reason}: {each.message}")
         lines += [f"remark         {each.path}: {remark}" for remark in each.remarks]
+    if summary.not_asked:
+        lines.append(
+            f"left out       {summary.not_asked:,} bars of days that Kite was not asked for"
+        )
     not_asked = sum(each.not_asked for each in summary.files)
     if not_asked:
         lines.append(f"left aside     {not_asked:,} bars of other instruments or days")
@@ -237,6 +244,12 @@ def comparison_lines(found: Comparison) -> list[str]:
             f"{'volume equal':<14} {found.volume_equal:,}",
             f"{'largest gap':<14} {found.largest_difference} between two prices",
         ]
+        if shift := found.better_shift():
+            way = "later" if shift > 0 else "earlier"
+            lines.append(
+                f"{'in doubt':<14} with {found.second} {abs(shift)} minutes {way}, "
+                f"{found.equal_at[shift]:,} would be equal in OHLC: check its stamp and time_zone"
+            )
     lines += [
         _counts("volume", found.volume),
         f"{'golden':<14} {found.golden:,} inside the session, {found.outside:,} outside it",

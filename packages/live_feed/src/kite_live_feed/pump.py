@@ -84,15 +84,14 @@ class Pump:
         encode_event: Callable[[dict[str, Any]], bytes],
         counters: Counters,
         clock: Clock,
-        on_batch: Callable[[TickBatch], None] | None = None,
         refused: RefusedStore | None = None,
         sharded: bool = False,
         pace_s: float = 0.0,
     ) -> None:
-        """``open_side_producer`` makes an ordinary producer, for all that is no tick.
-        ``on_batch`` sees every decoded batch, for liveness per instrument. ``refused`` takes
-        what Kafka refuses for good; without it such a record is sent again and again. ``sharded``
-        keeps the books of shards that change hands. The pump rests ``pace_s`` after a small chunk.
+        """``open_side_producer`` makes an ordinary producer, for all that is no tick. ``refused``
+        takes what Kafka refuses for good; without it such a record is sent again and again.
+        ``sharded`` keeps the books of shards that change hands. The pump rests ``pace_s`` after a
+        small chunk.
         """
         self._reader = reader
         self._cursor = cursor
@@ -100,7 +99,6 @@ class Pump:
         self._bounds = bounds
         self._topics = topics
         self._encode_event = encode_event
-        self._on_batch = on_batch
         self._counters = counters
         self._clock = clock
         self._chunks: deque[ChunkInFlight] = deque()
@@ -275,8 +273,6 @@ class Pump:
             taken_ticks = producer.produce_ticks(batch, entry.delivery)
             entry.ticks += taken_ticks
             self._counters.ticks_published += taken_ticks
-            if self._on_batch is not None:
-                self._on_batch(batch)
             if taken_ticks < batch.size:
                 self._add_faults(chunk, batch, entry)
 
@@ -303,7 +299,6 @@ def make_pump(
     framing: Framing,
     topics: Topics,
     counters: Counters,
-    on_batch: Callable[[TickBatch], None] | None = None,
     refused: RefusedStore | None = None,
     sharded: bool = False,
     wake_by: int | None = None,
@@ -334,7 +329,6 @@ def make_pump(
         encode_event=lambda record: codec.encode("feed_event", record),
         counters=counters,
         clock=SystemClock(),
-        on_batch=on_batch,
         refused=refused,
         sharded=sharded,
         pace_s=PACE_S,

@@ -14,7 +14,7 @@ from threading import Event, Thread
 from types import TracebackType
 from typing import Final, Self
 
-from kite_broker_zerodha.auth.grant import IST
+from kite_runtime.clock import IST
 from kite_simulator.account import Account
 from kite_simulator.history import UNCHANGED, History, HistoryChanges
 from kite_simulator.market import opening_price

@@ -11,12 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from kite_hist_merge.commands.options import (
-    AsJson,
     LayoutName,
-    Root,
     Symbols,
     Vendor,
-    a_date,
     a_symbol,
     an_interval,
     ended,
@@ -28,6 +25,7 @@ from kite_hist_merge.commands.options import (
 )
 from kite_runtime.console import say
 from kite_runtime.errors import EXIT_DONE, Interrupted, UsageError
+from kite_runtime.options import AsJson, Root, a_date
 
 if TYPE_CHECKING:
     from kite_bar_history.backfill import Plan, Work
@@ -227,7 +225,7 @@ def _show_plan(plan: Plan, work: Work, as_json: bool) -> None:
     }
     if plan.without_token:
         names = ", ".join(plan.without_token)
-        rows["without a token"] = f"{names} (`instruments sync` records tokens)"
+        rows["not asked for"] = f"{names}: no token, or expired (`instruments sync` records tokens)"
     show_table("Plan of the backfill", rows)
     if not plan.chunks:
         say("there is nothing to fetch")

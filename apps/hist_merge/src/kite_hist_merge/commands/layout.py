@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kite_hist_merge.commands.options import AsJson, LayoutName, Root, print_facts, settings_of
+from kite_hist_merge.commands.options import LayoutName, print_facts, settings_of
 from kite_runtime.console import stdout
 from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS, InputUnusable, UsageError
+from kite_runtime.options import AsJson, Root
 
 if TYPE_CHECKING:
     from kite_bar_history.vendor_files.looking import Look

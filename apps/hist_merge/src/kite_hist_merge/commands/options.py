@@ -8,7 +8,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from datetime import date, datetime
+from datetime import datetime
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -17,10 +17,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 from rich.table import Table
 
-from kite_broker_zerodha.auth import read_token
-from kite_broker_zerodha.errors import CredentialsError
-from kite_contracts.sessions import IST
 from kite_hist_merge.settings import Settings
+from kite_runtime.clock import IST
 from kite_runtime.console import say, stderr, stdout
 from kite_runtime.errors import Interrupted
 
@@ -30,7 +28,6 @@ if TYPE_CHECKING:
     from kite_bars_store.stores import Stores
     from kite_broker_zerodha.rest import KiteRest
 
-_COMPACT: Final = re.compile(r"[0-9]{8}")
 _SYMBOL: Final = re.compile(r"[A-Za-z]{1,10}:.{1,60}")
 
 
@@ -39,17 +36,6 @@ class Recorded(StrEnum):
 
     MINUTES = "m1"
     DAYS = "d1"
-
-
-def a_date(text: str) -> date:
-    """A date as it is typed. Raises BadParameter, which Typer shows with the option's name."""
-    text = text.strip()
-    try:
-        if _COMPACT.fullmatch(text):
-            return datetime.strptime(text, "%Y%m%d").date()
-        return date.fromisoformat(text)
-    except ValueError as error:
-        raise typer.BadParameter(f"{text!r} is no date such as 2024-01-05 or 20240105") from error
 
 
 def a_time(text: str) -> datetime:
@@ -77,23 +63,6 @@ def an_interval(text: str) -> str:
     return text
 
 
-Root = Annotated[
-    Path,
-    typer.Option("--root", metavar="DIR", help="Folder with .env, .infra/.env and configs."),
-]
-From = Annotated[
-    date,
-    typer.Option(
-        "--from",
-        metavar="DATE",
-        parser=a_date,
-        help="The first day, in India: 2024-01-05 or 20240105.",
-    ),
-]
-To = Annotated[
-    date,
-    typer.Option("--to", metavar="DATE", parser=a_date, help="The last day, included."),
-]
 Symbols = Annotated[
     list[str] | None,
     typer.Option(
@@ -127,7 +96,6 @@ DryRun = Annotated[
         "--dry-run", help="Read and compare everything, write nothing, show what would be."
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON: one object a line.")]
 Vendor = Annotated[
     list[Path] | None,
     typer.Option(
@@ -210,35 +178,10 @@ def open_resources(settings: Settings) -> Iterator[Resources]:
 
 
 def _log_in(settings: Settings, sleep: Callable[[float], object] = time.sleep) -> KiteRest:
-    """A client with the token of the file, or else of ``KITE_ACCESS_TOKEN``; a context manager.
+    """A client with the token of the day; a context manager. Raises as `token_of_day`."""
+    from kite_broker_zerodha.rest import open_client
 
-    It reports on stderr when it waits to try again. Raises CredentialsError when there is no token,
-    ConfigurationError when there is no API key with it, and EndpointError.
-    """
-    from kite_broker_zerodha.rest import KiteRest, host_pace
-
-    if settings.token_file.exists():
-        stored = read_token(settings.token_file, settings.api_key or None)
-        key, token = stored.api_key, stored.access_token
-    elif settings.access_token.reveal():
-        key, token = settings.require_api_key(), settings.access_token
-    else:
-        raise CredentialsError(
-            f"not logged in at Kite: there is no {settings.token_file.name} and no "
-            "KITE_ACCESS_TOKEN; run `instruments auth url`, log in, then `instruments auth "
-            "exchange`"
-        )
-    pace = host_pace(key, settings.api_url)
-    return KiteRest(key, token, root=settings.api_url, pace=pace, on_retry=_retrying, sleep=sleep)
-
-
-def _retrying(error: Exception, wait_s: float) -> None:
-    say(f"{error}; again in {wait_s:.1f} s")
-
-
-def today() -> date:
-    """The day in India."""
-    return datetime.now(IST).date()
+    return open_client(settings, settings.token_of_day(), sleep=sleep)
 
 
 def show_table(title: str, rows: Mapping[str, str]) -> None:

@@ -12,23 +12,21 @@ import typer
 
 from kite_hist_merge.commands.options import (
     AcceptAdjusted,
-    AsJson,
     DryRun,
     Intervals,
     LayoutNames,
     NoKite,
-    Root,
     Symbols,
     Vendor,
-    a_date,
     ended,
     open_resources,
     print_facts,
     settings_of,
-    today,
 )
+from kite_runtime.clock import today
 from kite_runtime.console import stdout
 from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS, UsageError
+from kite_runtime.options import FROM, TO, AsJson, Root
 
 if TYPE_CHECKING:
     from kite_bar_history.protocol import Window
@@ -48,14 +46,6 @@ def a_tick(text: str) -> Decimal:
     return found
 
 
-First = Annotated[
-    date | None,
-    typer.Option("--from", metavar="DATE", parser=a_date, help="The first day, in India."),
-]
-Last = Annotated[
-    date | None,
-    typer.Option("--to", metavar="DATE", parser=a_date, help="The last day, included."),
-]
 Alone = Annotated[
     bool,
     typer.Option(
@@ -85,8 +75,8 @@ Out = Annotated[
 def command(
     files: Files = None,
     alone: Alone = False,
-    first: First = None,
-    last: Last = None,
+    first: Annotated[date | None, FROM] = None,
+    last: Annotated[date | None, TO] = None,
     vendor: Vendor = None,
     symbols: Symbols = None,
     no_kite: NoKite = False,
@@ -181,9 +171,7 @@ def _print(found: dict[str, Comparison], summary: RunSummary, as_json: bool) -> 
 def _files_alone(found: dict[str, Comparison], summary: RunSummary, as_json: bool) -> int:
     from kite_bar_history.summary import comparison_lines, finding_lines
 
-    conflicts = any(
-        name.startswith("CONFLICT") for each in found.values() for name in each.verdicts
-    )
+    compared = any(each.has_findings for each in found.values())
     if as_json:
         print_facts(
             {
@@ -200,4 +188,4 @@ def _files_alone(found: dict[str, Comparison], summary: RunSummary, as_json: boo
         lines = [line for one in found.values() for line in comparison_lines(one)]
         for line in [*lines, *finding_lines(summary)]:
             stdout.print(line, markup=False, soft_wrap=True)
-    return EXIT_FINDINGS if conflicts or summary.has_findings else EXIT_DONE
+    return EXIT_FINDINGS if compared or summary.has_findings else EXIT_DONE

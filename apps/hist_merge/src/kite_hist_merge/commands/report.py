@@ -7,17 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kite_hist_merge.commands.options import (
-    From,
-    Root,
-    To,
-    WithBars,
-    open_stores,
-    settings_of,
-)
+from kite_hist_merge.commands.options import WithBars, open_stores, settings_of
 from kite_runtime.console import progress_bar, stdout
 from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS, NotFound
 from kite_runtime.files import write_whole
+from kite_runtime.options import From, Root, To
 
 if TYPE_CHECKING:
     from kite_bars_store.report import Report

@@ -76,6 +76,7 @@ class Status:
     gaps_open: dict[str, int] = field(default_factory=dict)
     dead_letters: dict[str, int] = field(default_factory=dict)
     refused: dict[str, int] = field(default_factory=dict)
+    broker_errors: dict[str, int] = field(default_factory=dict)
     dead_letter_alarm: bool = False
     dead_letter_share: float = 0.0
     """Of the records in the alarm's window, 0 to 1."""
@@ -215,6 +216,7 @@ def make_status(
         gaps_open=now["gaps_open"],
         dead_letters=now["dead_letters"],
         refused=now["records_refused"],
+        broker_errors=now["broker_errors"],
         dead_letter_alarm=now["dead_letter_alarm"],
         dead_letter_share=now["dead_letter_share"],
         group_size=now["group_size"],
@@ -278,6 +280,7 @@ def _facts(status: Status) -> Table:
         ("gaps open", _pairs(status.gaps_open)),
         ("gaps so far", f"{counts['gaps_opened']:,}, {counts['gaps_closed']:,} of them closed"),
         ("access token", _token(status)),
+        ("errors that Kite sent", _pairs(status.broker_errors)),
         ("dead letters", _pairs(status.dead_letters)),
         ("dead letters' share now", f"{status.dead_letter_share:.2%}" + alarm),
         ("put aside, refused by Kafka", _pairs(status.refused)),

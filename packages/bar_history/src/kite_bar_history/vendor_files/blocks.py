@@ -116,7 +116,7 @@ class BlockReader:
         """The good bars; ``look`` at a row that is ``odd``, or turns out to be, gives its text, and
         what it is; nothing at all for a blank line."""
         frame, rows = self._frame, len(number)
-        number = self._on_days(number, times)
+        number = self.on_days(number, times)
         bars = np.empty((len(NAMES), rows), np.int64)
         bars[0], bars[1], bars[8] = number, times, np.arange(first_line, first_line + rows)
         aside = ~odd & (number == ASIDE)
@@ -160,7 +160,7 @@ class BlockReader:
 
         return _by_rows(coded, rows, number)
 
-    def _on_days(self, number: Matrix, times: Matrix) -> Matrix:
+    def on_days(self, number: Matrix, times: Matrix) -> Matrix:
         """Continuous names as the contracts of their days; `UNKNOWN` without one, or a time."""
         rolling = np.flatnonzero(number <= ON_DAY)
         if not len(rolling):

@@ -11,6 +11,7 @@ import numpy as np
 from kite_bar_history.protocol import Reading, RefusedLine, Window
 from kite_bar_history.refused import MESSAGES, PLAIN_HEADER
 from kite_bar_history.summary import FileReport
+from kite_bar_history.timing import HoursCheck, WidthCheck
 from kite_bar_history.vendor_files import parquet
 from kite_bar_history.vendor_files.blocks import BlockReader, BlockReading, Matrix, text_of
 from kite_bar_history.vendor_files.edges import EdgeCheck
@@ -32,7 +33,6 @@ from kite_bars_store.bars import BarColumns, SourceBars, screen
 from kite_bars_store.bars.columns import INTERVALS
 from kite_bars_store.bars.out_of_session import SessionJudge
 from kite_bars_store.bars.sql import nanoseconds
-from kite_contracts.sessions.model import ist
 
 Keep = Callable[[Sequence[RefusedLine]], None]
 
@@ -133,42 +133,31 @@ class VendorFiles:
 
     def _spooled(self, file: _File, keep: Keep) -> FileReport:
         at, layout = len(self._files) - 1, file.frame.layout
-        rows = aside = judged = outside = first_ns = 0
-        fault, dates = None, _DateOrder(layout)
+        rows = aside = 0
+        width, hours = WidthCheck(layout.interval), HoursCheck(self._judge) if self._judge else None
+        edges = EdgeCheck(self._judge) if self._judge else None
+        dates, fault = _DateOrder(layout), None
         remarks: list[str] = []
-        edges = None if self._judge is None else EdgeCheck(self._judge)
         try:
             for reading in _readings(file, remarks):
                 self._spool.add(reading.bars, at)
-                if self._judge is not None and layout.interval == "m1" and reading.bars.size:
+                width.look(reading.bars[0], reading.bars[1])
+                if hours is not None and layout.interval == "m1" and reading.bars.size:
                     instruments = file.frame.roster.instruments(layout)
                     bars = SourceBars("", "m1", instruments, BarColumns(*reading.bars[:8]))
+                    hours.look(bars)
                     if edges is not None:
                         edges.look(bars)
-                    is_outside, has_session = self._judge.judged(bars)
-                    first_ns = first_ns or int(reading.bars[1].min())
-                    judged += int(has_session.sum())
-                    outside += int((is_outside & has_session).sum())
                 rows, aside = rows + reading.rows, aside + reading.aside
                 if reading.refused:
                     dates.look(reading.refused)
                     keep([_line(file, *each) for each in reading.refused])
-            if dates.fault is not None:
-                self._dropped.add(at)
-                fault = dates.fault
-            elif edges is not None and edges.problem is not None:
-                self._dropped.add(at)
-                words = f"{edges.problem}: correct stamp of layout {layout.name}"
-                fault = Fault("WRONG_HOURS", words)
-            elif not rows:
+            if not rows:
                 fault = Fault("EMPTY_FILE", "has no bar")
-            elif judged and judged == outside:
+            else:
+                fault = dates.fault or _timing_fault(layout, width, hours, edges)
+            if fault is not None:
                 self._dropped.add(at)
-                fault = Fault(
-                    "WRONG_HOURS",
-                    f"has no bar inside the session, the first at {ist(first_ns):%Y-%m-%d %H:%M} "
-                    f"in India: correct time_zone or stamp of layout {layout.name}",
-                )
         except CutShort as exc:
             fault = Fault(*exc.args)
         reason, message = fault or (None, "")
@@ -247,6 +236,25 @@ class _DateOrder:
                     f"{key}_format = {other!r} for it",
                 )
                 return
+
+
+def _timing_fault(
+    layout: Layout, width: WidthCheck, hours: HoursCheck | None, edges: EdgeCheck | None
+) -> Fault | None:
+    """Why the times of a whole file cannot be those of its layout."""
+    wide, unit = width.width(), "minute" if layout.interval == "m1" else "day"
+    if wide > 1:
+        return Fault(
+            "WRONG_INTERVAL",
+            f"has bars of {wide} {unit}s, as their distances show, and layout {layout.name} reads "
+            f"bars of one {unit}: take the file with those",
+        )
+    problem = None if hours is None else hours.problem()
+    if problem is None and edges is not None:
+        problem = edges.problem
+    if problem is None:
+        return None
+    return Fault("WRONG_HOURS", f"{problem}: correct time_zone or stamp of layout {layout.name}")
 
 
 def _readings(file: _File, remarks: list[str]) -> Iterator[BlockReading]:

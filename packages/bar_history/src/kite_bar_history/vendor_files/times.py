@@ -8,7 +8,7 @@ from datetime import date, datetime, time, timedelta
 from functools import lru_cache
 from typing import Final
 
-from kite_contracts.sessions import IST
+from kite_runtime.clock import IST
 
 ISO: Final = "iso"
 EXCEL: Final = "excel"

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -20,6 +20,10 @@ from kite_bars_store.bars.quality import rescaled
 from kite_bars_store.bars.records import Flag
 from kite_bars_store.instruments import price
 from kite_contracts.sessions import SessionCalendar
+
+SHIFTS: Final = (-1, 1, -330, 330)
+"""Minutes: the start of a bar for its end, and UTC for India's time."""
+_SHIFTED_MIN: Final = 20
 
 
 @dataclass
@@ -42,9 +46,29 @@ class Comparison:
     flags: Counter[str] = field(default_factory=Counter)
     won: Counter[str] = field(default_factory=Counter)
     """Golden bars by the source whose prices they have."""
+    second: str = ""
+    """The source that the first by precedence is compared with."""
+    equal_at: Counter[int] = field(default_factory=Counter)
+    """By minutes by which the second's bars are moved: how many then have the first's prices."""
+
+    def better_shift(self) -> int | None:
+        """The minutes by which the second's bars should be moved, where that makes far more of them
+        equal; None where they lie as they should."""
+        if not self.equal_at:
+            return None
+        shift, equal = max(self.equal_at.items(), key=lambda item: item[1])
+        return shift if equal >= _SHIFTED_MIN and equal > 2 * self.ohlc_equal else None
+
+    @property
+    def has_findings(self) -> bool:
+        """Whether anything needs attention: conflicts, or bars that lie minutes apart."""
+        conflicts = any(Verdict[name].is_conflict for name in self.verdicts)
+        return conflicts or self.better_shift() is not None
 
     def as_dict(self) -> dict[str, Any]:
-        return {**vars(self), "largest_difference": str(self.largest_difference)}
+        found = {**vars(self), "largest_difference": str(self.largest_difference)}
+        del found["equal_at"]
+        return {**found, "better_shift_minutes": self.better_shift()}
 
 
 def compare(
@@ -64,6 +88,7 @@ def compare(
     keys = sorted({(i.exchange, i.tradingsymbol) for each in sources for i in each.instruments})
     ids = {key: at for at, key in enumerate(keys, 1)}
     sessions = calendar_sessions(calendar, rules.phases)
+    found.second = sources[1].source if len(sources) > 1 else ""
     for each in sources:
         found.bars[each.source] += len(each.bars)
         found.volume[each.source] += int(each.bars.volume.sum())
@@ -93,6 +118,8 @@ def _add(found: Comparison, chunk: Chunk, rules: MergeRules, sessions: Sessions)
             found.flags[str(flag.name)] += count
     if len(chunk.parts) > 1:
         _add_pairs(found, chunk)
+        if chunk.grid.minutes == 1:
+            _add_shifts(found, *(part.columns for part in chunk.parts[:2]))
 
 
 def _words(chunk: Chunk) -> Columns:
@@ -102,6 +129,18 @@ def _words(chunk: Chunk) -> Columns:
     rows["batch"] = rows["rank"] + 1
     rows["held"] = np.zeros(len(rows["cell"]), np.bool_)
     return rows
+
+
+def _add_shifts(found: Comparison, one: Columns, other: Columns) -> None:
+    """Count the equal bars for each of SHIFTS; a cell is a minute, and those of an instrument
+    follow one another."""
+    for shift in SHIFTS:
+        moved = other["cell"] + shift
+        _, first, second = np.intersect1d(one["cell"], moved, return_indices=True)
+        equal = one["scale"][first] == other["scale"][second]
+        for name in PRICES:
+            equal &= one[name][first] == other[name][second]
+        found.equal_at[shift] += int(equal.sum())
 
 
 def _add_pairs(found: Comparison, chunk: Chunk) -> None:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-IST: Final = timezone(timedelta(hours=5, minutes=30), "IST")
-"""India's time, the same all year; dates of this package are dates in India."""
+from kite_runtime.clock import IST
 
 MINUTE_NS: Final = 60_000_000_000
 _EPOCH: Final = date(1970, 1, 1)

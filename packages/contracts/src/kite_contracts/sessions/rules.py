@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from kite_contracts.sessions.model import IST, MINUTE_NS, DayKind, Phase, PhaseName, midnight_ns
+from kite_contracts.sessions.model import MINUTE_NS, DayKind, Phase, PhaseName, midnight_ns
+from kite_runtime.clock import IST
 
 Minutes = int
 """Minutes since midnight in India."""
