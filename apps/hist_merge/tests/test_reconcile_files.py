@@ -138,6 +138,28 @@ def test_two_vendors_take_the_places_of_the_first_two_sources(bare: Place) -> No
     assert found["ohlc_volume_equal"] == 250
 
 
+def test_each_file_may_have_a_layout_of_its_own(bare: Place) -> None:
+    """Both layouts fit the second file, whose days are all below 13."""
+    bare.write("kite_SBIN_2024-01-02.csv", kite_text())
+    lines = ["<ticker>,<date>,<time>,<open>,<high>,<low>,<close>,<vol>"]
+    for at in range(375):
+        *ohlc, volume = prices(at)
+        said = ",".join(map(rupees, ohlc))
+        lines.append(
+            f"SBIN,02/01/2024,{9 + (15 + at) // 60:02}:{(15 + at) % 60:02}:00,{said},{volume}"
+        )
+    bare.write("SBIN.txt", "\n".join(lines) + "\n")
+    files = ("kite_SBIN_2024-01-02.csv", "SBIN.txt")
+    unclear = bare("reconcile", "--files", *files)
+    assert unclear.code == 3
+    assert "fits metastock and metastock-day-first: name the right one" in unclear.stdout
+    named = ("--layout", "kite", "--layout", "metastock-day-first")
+    found = compared(bare("reconcile", "--files", "--json", *files, *named))
+    assert (found["common"], found["ohlc_volume_equal"]) == (375, 375)
+    thrice = bare("reconcile", "--files", *files, *named, "--layout", "plain")
+    assert (thrice.code, "--layout is given 3 times for 2 files" in thrice.sentence) == (2, True)
+
+
 def test_wrong_calls_are_told(bare: Place) -> None:
     cases = {
         (): "--files compares one or two files, not 0",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kite_bar_history.universe import Listed, is_known_by, read_tokens, universe
+from kite_bar_history.universe import Listed, read_tokens, universe
 from kite_bars_store.instruments import Batch, Validity
 from kite_broker_zerodha.subscriptions import SubscriptionFileError
 from kite_runtime.errors import EXIT_CONFIGURATION, NotFound, exit_code_of
@@ -106,12 +106,6 @@ def test_a_file_that_cannot_be_used(tmp_path: Path, content: str | None, problem
     with pytest.raises(SubscriptionFileError, match=problem) as refused:
         read_tokens(path)
     assert exit_code_of(refused.value) == EXIT_CONFIGURATION
-
-
-def test_who_is_known(tokens: Path) -> None:
-    known = is_known_by(tokens, FakeMaster())
-    assert [known("NSE", each) for each in ("SBIN", "NIFTY 50", "SBEN")] == [True, True, False]
-    assert known("NFO", "NIFTY24JANFUT")
 
 
 JULY, AUGUST, NOVEMBER = date(2025, 7, 1), date(2026, 8, 3), date(2026, 11, 20)

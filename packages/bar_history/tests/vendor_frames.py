@@ -15,7 +15,7 @@ LAYOUTS = load_layouts(None)
 
 
 def roster() -> Roster:
-    return Roster((SBIN, INFY), lambda exchange, symbol: symbol == "TCS")
+    return Roster((SBIN, INFY))
 
 
 def frame_of(

@@ -20,8 +20,15 @@ from kite_bar_history.kite_history import NOT_LISTED, KiteHistory
 from kite_bar_history.live_bars import SOURCE, LiveBars
 from kite_bar_history.protocol import BarSource, RefusedLine, Window, windows_of
 from kite_bar_history.refused import PLAIN_HEADER, RefusedFiles, not_kept, plain
-from kite_bar_history.summary import NO_ANSWER, RunSummary, remarks, remarks_on_missing
-from kite_bar_history.universe import Listed, is_known_by, universe
+from kite_bar_history.summary import (
+    NO_ANSWER,
+    RunSummary,
+    remarks,
+    remarks_on_missing,
+    remarks_on_names,
+)
+from kite_bar_history.universe import Listed, universe
+from kite_bar_history.vendor_files.contracts import Contracts
 from kite_bar_history.vendor_files.files import Asked, VendorFiles
 from kite_bar_history.vendor_files.input import files_of
 from kite_bar_history.vendor_files.layouts import Layout, chosen_layouts
@@ -134,6 +141,7 @@ class Run:
         self._keep = resources.refused_files()
         self._paths: list[Path] = []
         self.listed: list[Listed] = []
+        self._roster = Roster(())
         self.summary = RunSummary(dry_run=order.dry_run)
 
     def to_end(self) -> RunSummary:
@@ -145,6 +153,7 @@ class Run:
         self._paths = files_of(order.vendor)
         days = order.days
         self.listed = resources.universe(order.symbols, days.last)
+        self._roster = Roster(self.listed, Contracts(self.listed, self._stores.instruments))
         summary.notes += remarks(self.listed, days.first, days.last, self._stores.calendar)
         with stopping_after("window") as stop, self._sources(layouts, stop) as sources:
             self._merge(sources, stop)
@@ -239,11 +248,10 @@ class Run:
 
     def _files(self, layouts: dict[str, Layout]) -> VendorFiles:
         days, resources = self._order.days, self._resources
-        known = is_known_by(resources.universe_file, self._stores.instruments)
         since_ns, until_ns = (int(each.timestamp()) * 10**9 for each in (days.since, days.until))
         return VendorFiles(
             layouts,
-            Asked(Roster(self.listed, known), since_ns, until_ns),
+            Asked(self._roster, since_ns, until_ns),
             Spool(resources.state_dir / "spool"),
             resources.judge(),
             accept_adjusted=self._order.accept_adjusted,
@@ -263,6 +271,7 @@ class Run:
                 bar.update(task, description=path.name)
                 self.summary.files.append(files.load(path, refuse))
                 bar.advance(task)
+        self.summary.notes += remarks_on_names(files.without(), self._roster)
 
     def _explain_missing(self) -> None:
         """Of the days that are over."""

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from kite_bar_history.protocol import RefusedLine
-from kite_bar_history.universe import Listed
+from kite_bar_history.universe import Listed, near
+from kite_bar_history.vendor_files.values import Roster
 from kite_bars_store.bars import GoldenCount, MergeResult
 from kite_bars_store.bars.comparing import Comparison
 from kite_bars_store.bars.missing.missing import Cause
@@ -38,9 +39,11 @@ class FileReport:
     reason: str | None = None
     """Why the whole file was refused: a code; None when it was read."""
     message: str = ""
+    remarks: tuple[str, ...] = ()
+    """What is worth a look and no fault."""
 
     def as_dict(self) -> dict[str, Any]:
-        return {**vars(self), "path": str(self.path)}
+        return {**vars(self), "path": str(self.path), "remarks": list(self.remarks)}
 
 
 @dataclass
@@ -197,6 +200,7 @@ def finding_lines(summary: RunSummary) -> list[str]:
     for each in summary.files:
         if each.reason:
             lines.append(f"file refused   {each.path}: {each.reason}: {each.message}")
+        lines += [f"remark         {each.path}: {remark}" for remark in each.remarks]
     if summary.not_asked:
         lines.append(
             f"left out       {summary.not_asked:,} bars of days that Kite was not asked for"
@@ -309,3 +313,22 @@ def remarks_on_missing(
         )
     if refused and by_symbol:
         yield "minutes whose lines were refused are among the missing ones"
+
+
+def remarks_on_names(without: Sequence[str], roster: Roster) -> Iterator[str]:
+    """Sentences on instruments ``without`` bars in any file, where the files have a name much like
+    theirs, or contracts that could be these if the history described them."""
+    others = roster.left_aside() if without else []
+    for name in without[:EXAMPLES_MAX]:
+        like = near(name, others)
+        if like:
+            yield (
+                f"no file has bars of {name}; there are some of {', '.join(like)}: if that is "
+                "meant, write it under rename in the layout"
+            )
+    unknown = roster.undescribed()
+    if unknown:
+        yield (
+            f"the files name contracts by expiry, and the instrument history does not describe "
+            f"{', '.join(unknown[:EXAMPLES_MAX])}: run `instruments sync` on a day they are listed"
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from difflib import get_close_matches
@@ -200,16 +200,6 @@ def _other(token: int | None, instrument: BarInstrument, master: Master | None, 
 
 def _segment(name: str) -> str:
     return name if name in SEGMENTS else "NSE"
-
-
-def is_known_by(file: Path, master: Master) -> Callable[[str, str], bool]:
-    """Whether tokens.csv or the instrument history, on whatever day, has an instrument."""
-    named = {(e.exchange, e.tradingsymbol) for e in read_tokens(file)} if file.exists() else set()
-
-    def is_known(exchange: str, symbol: str) -> bool:
-        return (exchange, symbol) in named or bool(master.by_symbol(symbol, exchange))
-
-    return is_known
 
 
 def symbol_of(text: str, names: Sequence[str]) -> str:

@@ -102,7 +102,7 @@ Vendor = Annotated[
         "--vendor",
         metavar="PATH",
         help="A vendor's file, or a folder of them; may be repeated. CSV, text or Parquet, also "
-        "as .gz or .zst.",
+        "as .gz or .zst, or one in a .zip.",
     ),
 ]
 LayoutName = Annotated[
@@ -111,6 +111,15 @@ LayoutName = Annotated[
         "--layout",
         metavar="NAME",
         help="The layout of the files, of configs/vendor.toml. Default: the one that fits.",
+    ),
+]
+LayoutNames = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--layout",
+        metavar="NAME",
+        help="The layout of the files, of configs/vendor.toml; with --files once for all, or once "
+        "for each in their order. Default: the one that fits.",
     ),
 ]
 AcceptAdjusted = Annotated[

@@ -14,7 +14,7 @@ from kite_hist_merge.commands.options import (
     AcceptAdjusted,
     DryRun,
     Intervals,
-    LayoutName,
+    LayoutNames,
     NoKite,
     Symbols,
     Vendor,
@@ -81,7 +81,7 @@ def command(
     symbols: Symbols = None,
     no_kite: NoKite = False,
     interval: Intervals = None,
-    layout: LayoutName = None,
+    layout: LayoutNames = None,
     accept_adjusted: AcceptAdjusted = False,
     tick: Tick = Decimal("0.05"),
     out: Out = None,
@@ -106,7 +106,8 @@ def command(
     if alone:
         if first or last or vendor or symbols or out:
             raise UsageError("--files compares files alone: leave out --from, --to and the like")
-        layouts = chosen_layouts(settings.vendor_file, layout)
+        chosen: list[str | None] = [*layout] if layout else [None]
+        layouts = [chosen_layouts(settings.vendor_file, each) for each in chosen]
         return _files_alone(
             *compare_files(
                 files or (),
@@ -121,11 +122,13 @@ def command(
         raise UsageError(f"{files[0]} is named without an option: --files compares files alone")
     if first is None or last is None:
         raise UsageError("name the days with --from and --to, or files with --files")
+    if len(layout or ()) > 1:
+        raise UsageError("--layout is given several times: without --files it takes one")
     order = Order(
         days_of(first, last),
         tuple(vendor or ()),
         symbols,
-        layout,
+        layout[0] if layout else None,
         accept_adjusted,
         not no_kite,
         tuple(interval or INTERVALS),

@@ -13,9 +13,9 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from kite_bar_history.refused import PLAIN_HEADER
 from kite_bar_history.vendor_files.blocks import BlockReader, BlockReading, Matrix
-from kite_bar_history.vendor_files.input import CutShort
-from kite_bar_history.vendor_files.layouts import PRICES
+from kite_bar_history.vendor_files.layouts import IDENTITY, PRICES
 from kite_bar_history.vendor_files.lines import Bar, Frame, read_cells
+from kite_bar_history.vendor_files.opening import CutShort
 from kite_bar_history.vendor_files.values import NOT_A_TIME, Fault
 from kite_bars_store.bars.quality import Bools
 from kite_contracts.sessions.model import ist, midnight_ns
@@ -75,13 +75,16 @@ def _batches(path: Path, frame: Frame) -> Iterator[tuple[int, dict[str, Any]]]:
 
 def _read(columns: dict[str, Any], frame: Frame, reader: BlockReader, first: int) -> BlockReading:
     rows = len(columns["open"])
-    number = reader.numbers(_texts(columns, "exchange", "symbol"), rows)
+    texts = _texts(columns, *IDENTITY, *frame.layout.keep)
     times = _times(columns, frame, rows)
+    number = reader.on_days(reader.numbers(texts, rows), times)
     lost: dict[str, Bools] = {}
     for key in _NUMBERS:
         if key in columns and pa.types.is_float32(columns[key].type):
             columns[key], lost[key] = _widened(key, columns[key], number, frame)
-    floats: dict[str, Any] = {key: _as_floats(columns[key]) for key in _NUMBERS if key in columns}
+    floats: dict[str, Any] = {
+        key: _as_floats(columns[key]) for key in (*_NUMBERS, "lot") if key in columns
+    }
 
     def look(at: int) -> tuple[str, Bar | Fault | None]:
         cells, ts_ns = _cells(columns, at), int(times[at])
@@ -92,7 +95,7 @@ def _read(columns: dict[str, Any], frame: Frame, reader: BlockReader, first: int
         return _plain(cells, ts_ns, frame), found
 
     odd = np.any([np.zeros(rows, np.bool_), *lost.values()], axis=0) & (number >= 0)
-    return reader.judged(number, times, floats, odd, first, look)
+    return reader.judged(number, times, {**texts, **floats}, odd, first, look)
 
 
 def _times(columns: dict[str, Any], frame: Frame, rows: int) -> Matrix:
