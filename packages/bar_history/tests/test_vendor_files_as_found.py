@@ -182,6 +182,10 @@ def test_days_and_months_the_other_way_round_are_no_bars(tmp_path: Path) -> None
     found = load(tmp_path, "SBIN.csv", "\n".join([HEADER, *days]) + "\n", table=table)
     assert (found.report.reason, found.bars) == ("WRONG_DATES", {})
     assert "as in line 4" in found.report.message
+    more = [f"SBIN,05-01-2024 09:15,{OHLC},7"] * 150_000
+    packed = gzip.compress("\n".join([HEADER, *days, *more]).encode(), 0)
+    cut = load(tmp_path, "SBIN.csv.gz", packed[:-50_000], table=table)
+    assert (cut.report.reason, cut.bars) == ("WRONG_DATES", {})
 
 
 def test_gdfl_contracts_are_found_in_the_history(tmp_path: Path) -> None:

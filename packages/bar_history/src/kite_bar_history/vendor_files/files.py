@@ -136,7 +136,7 @@ class VendorFiles:
         rows = aside = 0
         width, hours = WidthCheck(layout.interval), HoursCheck(self._judge) if self._judge else None
         edges = EdgeCheck(self._judge) if self._judge else None
-        dates, fault = _DateOrder(layout), None
+        dates, cut = _DateOrder(layout), None
         remarks: list[str] = []
         try:
             for reading in _readings(file, remarks):
@@ -152,14 +152,20 @@ class VendorFiles:
                 if reading.refused:
                     dates.look(reading.refused)
                     keep([_line(file, *each) for each in reading.refused])
-            if not rows:
-                fault = Fault("EMPTY_FILE", "has no bar")
-            else:
-                fault = dates.fault or _timing_fault(layout, width, hours, edges)
-            if fault is not None:
-                self._dropped.add(at)
         except CutShort as exc:
-            fault = Fault(*exc.args)
+            cut = Fault(*exc.args)
+        fault = dates.fault or _timing_fault(layout, width, hours)
+        problem = edges.problem if edges and not fault else None
+        if problem and self._asked.roster.is_merged:
+            fault = Fault("WRONG_HOURS", f"{problem}: correct stamp of layout {layout.name}")
+        elif problem:
+            remarks.append(problem)
+        if fault is not None:
+            self._dropped.add(at)
+        elif cut is not None:
+            fault = cut
+        elif not rows:
+            fault = Fault("EMPTY_FILE", "has no bar")
         reason, message = fault or (None, "")
         return FileReport(file.path, layout.name, rows, aside, reason, message, tuple(remarks))
 
@@ -238,9 +244,7 @@ class _DateOrder:
                 return
 
 
-def _timing_fault(
-    layout: Layout, width: WidthCheck, hours: HoursCheck | None, edges: EdgeCheck | None
-) -> Fault | None:
+def _timing_fault(layout: Layout, width: WidthCheck, hours: HoursCheck | None) -> Fault | None:
     """Why the times of a whole file cannot be those of its layout."""
     wide, unit = width.width(), "minute" if layout.interval == "m1" else "day"
     if wide > 1:
@@ -250,8 +254,6 @@ def _timing_fault(
             f"bars of one {unit}: take the file with those",
         )
     problem = None if hours is None else hours.problem()
-    if problem is None and edges is not None:
-        problem = edges.problem
     if problem is None:
         return None
     return Fault("WRONG_HOURS", f"{problem}: correct time_zone or stamp of layout {layout.name}")

@@ -40,6 +40,9 @@ class Roster:
     ``contracts`` finds those of them that a file names by what they are instead of by symbol.
     """
 
+    is_merged = True
+    """False where files are compared, so that nothing of them becomes golden."""
+
     def __init__(self, asked: Sequence[Listed], contracts: Contracts | None = None) -> None:
         self.asked = tuple(asked)
         self._contracts = contracts
@@ -104,6 +107,8 @@ class OpenRoster(Roster):
 
     A contract keeps the name that the file has for it, as there is no history to ask.
     """
+
+    is_merged = False
 
     def __init__(self, tick_size: int) -> None:
         super().__init__(())
