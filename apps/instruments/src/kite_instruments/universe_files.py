@@ -59,7 +59,8 @@ class Export:
     """The files by name with what belongs in them, and what needs attention.
 
     ``problems`` are universes that could not be made: their files stay as they were, and tokens.csv
-    keeps their instruments. ``warnings`` did not prevent anything.
+    keeps their instruments, but for those that the master of the day has no more. ``warnings`` did
+    not prevent anything.
     """
 
     files: dict[str, bytes] = field(default_factory=dict)
@@ -83,19 +84,32 @@ def make(
     """
     export = Export()
     known = _known(master)
-    everything: list[list[Instrument]] = []
+    chosen: list[tuple[Universe, bool, list[Instrument]]] = []
     for universe in universes:
         made = None
         if not only or universe.name in only:
             made = _selected(universe, master, day, spots, export)
         if made is None:
-            made = _as_before(universe, known, old)
+            chosen.append((universe, False, _as_before(universe, known, old, export)))
         else:
-            members = [Member(each.exchange, each.tradingsymbol, each.mode) for each in made]
+            chosen.append((universe, True, made))
+    tokens = union((made for *_, made in chosen), known)
+    named = {_name(each) for each in tokens}
+    for universe, is_new, made in chosen:
+        members = [
+            Member(each.exchange, each.tradingsymbol, each.mode)
+            for each in made
+            if _name(each) in named
+        ]
+        if len(members) < len(made):
+            twice = next(each for each in made if _name(each) not in named)
+            export.warnings.append(
+                f"universe {universe.name}: {twice.tradingsymbol} has its token {twice.token} in "
+                "common with another symbol of the master, which alone is in the files"
+            )
+        if is_new or (members and len(members) < _count(universe, old)):
             comment = _UNIVERSE_COMMENT.format(name=universe.name)
             export.files[universe.file_name] = universe_csv(universe.name, members, comment)
-        everything.append(made)
-    tokens = union(everything, known)
     if tokens:
         export.files[TOKENS_FILE] = tokens_csv(tokens, _TOKENS_COMMENT)
     if len(tokens) > TOKENS_MAX:
@@ -175,23 +189,34 @@ def _selected(
 
 
 def _as_before(
-    universe: Universe, known: Mapping[tuple[str, str], int], old: Mapping[str, bytes | None]
+    universe: Universe,
+    known: Mapping[tuple[str, str], int],
+    old: Mapping[str, bytes | None],
+    export: Export,
 ) -> list[Instrument]:
-    """What its file has now, with the tokens of the master, else of the present tokens.csv."""
+    """What its file has now and the master still has; what has expired is left out and named."""
     data = old.get(universe.file_name)
     if data is None:
         return []
-    members = parse_universe(Path(universe.file_name), data).values()
-    tokens = dict(known)
-    present = old.get(TOKENS_FILE)
-    if present is not None and any(_name(each) not in known for each in members):
-        rows = parse_tokens(Path(TOKENS_FILE), present).values()
-        tokens = {_name(each): each.token for each in rows} | tokens
+    members = list(parse_universe(Path(universe.file_name), data).values())
+    gone = [each for each in members if _name(each) not in known]
+    if gone:
+        export.warnings.append(
+            f"universe {universe.name} stays as it was but for {len(gone)} of {len(members)} "
+            f"instruments that are not in today's master, such as {gone[0].tradingsymbol}: they "
+            "are left out"
+        )
     return [
-        Instrument(tokens[_name(each)], each.mode, *_name(each))
+        Instrument(known[_name(each)], each.mode, *_name(each))
         for each in members
-        if _name(each) in tokens
+        if _name(each) in known
     ]
+
+
+def _count(universe: Universe, old: Mapping[str, bytes | None]) -> int:
+    """How many instruments its file has now."""
+    data = old.get(universe.file_name)
+    return 0 if data is None else len(parse_universe(Path(universe.file_name), data))
 
 
 def _name(each: Instrument | Member) -> tuple[str, str]:
