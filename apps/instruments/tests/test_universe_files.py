@@ -86,7 +86,9 @@ def test_universes_name_symbols_and_tokens_has_each_instrument_once_in_its_fulle
         for kind in ("CE", "PE")
     )
     tokens = rows(export.files[TOKENS_FILE])
-    assert list(tokens[0]) == ["instrument_token", "mode", "exchange", "tradingsymbol"]
+    assert list(tokens[0]) == [
+        *("instrument_token", "mode", "exchange", "tradingsymbol", "expiry")
+    ]
     assert len(tokens) == len({each["instrument_token"] for each in tokens}) == 3 + 31
     assert {each["mode"] for each in tokens if each["tradingsymbol"] in strikes} == {"quote"}
     assert [each["mode"] for each in tokens].count("ltp") == 31 - 12

@@ -1,7 +1,7 @@
 """The files that the bridge subscribes to, made from a master and the universes (pure).
 
-``tokens.csv`` (instrument_token, mode, exchange, tradingsymbol) has every instrument of every
-universe; ``universe_NAME.csv`` (exchange, tradingsymbol, mode) has those of one.
+``tokens.csv`` (instrument_token, mode, exchange, tradingsymbol, expiry) has every instrument of
+every universe; ``universe_NAME.csv`` (exchange, tradingsymbol, mode) has those of one.
 """
 
 from __future__ import annotations
@@ -44,6 +44,10 @@ _UNIVERSE_COMMENT: Final = (
     "Written by `instruments export` from universes.toml: universe {name}.\n"
     "The next export replaces it; tokens.csv has the tokens."
 )
+
+
+Known = Mapping[tuple[str, str], tuple[int, date | None]]
+"""Exchange and symbol → token and expiry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +124,7 @@ def make(
     return export
 
 
-def union(
-    universes: Iterable[Iterable[Instrument]], known: Mapping[tuple[str, str], int]
-) -> list[Instrument]:
+def union(universes: Iterable[Iterable[Instrument]], known: Known) -> list[Instrument]:
     """Each instrument once, in its fullest mode; of two with one token the listed one."""
     found: dict[tuple[str, str], Instrument] = {}
     for each in chain.from_iterable(universes):
@@ -181,16 +183,16 @@ def _selected(
             f"{name}: {len(missing)} of {len(query.symbols)} symbols are not in the master of "
             f"{exchange}: {', '.join(missing[:10])}{' …' if len(missing) > 10 else ''}"
         )
-    columns = ("instrument_token", "exchange", "tradingsymbol")
+    columns = ("instrument_token", "exchange", "tradingsymbol", "expiry")
     values = zip(*(rows[column].to_pylist() for column in columns), strict=True)
     mode = TickMode[universe.mode.upper()]
-    made = [Instrument(token, mode, exchange, symbol) for token, exchange, symbol in values]
+    made = [Instrument(token, mode, *name) for token, *name in values]
     return sorted(made, key=_name)
 
 
 def _as_before(
     universe: Universe,
-    known: Mapping[tuple[str, str], int],
+    known: Known,
     old: Mapping[str, bytes | None],
     export: Export,
 ) -> list[Instrument]:
@@ -207,7 +209,7 @@ def _as_before(
             "are left out"
         )
     return [
-        Instrument(known[_name(each)], each.mode, *_name(each))
+        Instrument(known[_name(each)][0], each.mode, *_name(each), known[_name(each)][1])
         for each in members
         if _name(each) in known
     ]
@@ -223,7 +225,7 @@ def _name(each: Instrument | Member) -> tuple[str, str]:
     return each.exchange, each.tradingsymbol
 
 
-def _known(master: pa.Table) -> dict[tuple[str, str], int]:
-    names = ("exchange", "tradingsymbol", "instrument_token")
+def _known(master: pa.Table) -> Known:
+    names = ("exchange", "tradingsymbol", "instrument_token", "expiry")
     columns = [master[name].to_pylist() for name in names]
-    return {(row[0], row[1]): row[2] for row in zip(*columns, strict=True)}
+    return {(row[0], row[1]): (row[2], row[3]) for row in zip(*columns, strict=True)}
