@@ -7,6 +7,7 @@ from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
+import pyarrow as pa  # type: ignore[import-untyped]
 import pytest
 from dumps import future, option, row, table, weeks
 
@@ -85,7 +86,9 @@ def test_universes_name_symbols_and_tokens_has_each_instrument_once_in_its_fulle
         for kind in ("CE", "PE")
     )
     tokens = rows(export.files[TOKENS_FILE])
-    assert list(tokens[0]) == ["instrument_token", "mode", "exchange", "tradingsymbol"]
+    assert list(tokens[0]) == [
+        *("instrument_token", "mode", "exchange", "tradingsymbol", "expiry")
+    ]
     assert len(tokens) == len({each["instrument_token"] for each in tokens}) == 3 + 31
     assert {each["mode"] for each in tokens if each["tradingsymbol"] in strikes} == {"quote"}
     assert [each["mode"] for each in tokens].count("ltp") == 31 - 12
@@ -105,28 +108,47 @@ def test_a_universe_without_a_price_keeps_its_file_and_its_instruments() -> None
 
 
 def test_one_universe_alone_leaves_the_others() -> None:
-    old = {OPTIONS: b"exchange,tradingsymbol,mode\nNFO,NIFTY26081824000CE,full\nNFO,ENDED,full\n"}
-    old[TOKENS_FILE] = b"instrument_token,mode,exchange,tradingsymbol\n4098,full,NFO,ENDED\n"
+    old = {OPTIONS: b"exchange,tradingsymbol,mode\nNFO,NIFTY26081824000CE,full\n"}
     export = made(old=old, only="stocks")
     assert set(export.files) == {TOKENS_FILE, "universe_stocks.csv"}
     found = {each["tradingsymbol"]: each for each in rows(export.files[TOKENS_FILE])}
-    assert set(found) == {"BAJAJ-AUTO", "M&M", "NIFTY 50", "NIFTY26081824000CE", "ENDED"}
+    assert set(found) == {"BAJAJ-AUTO", "M&M", "NIFTY 50", "NIFTY26081824000CE"}
     assert found["NIFTY26081824000CE"]["mode"] == "full"
-    assert found["ENDED"]["instrument_token"] == "4098"
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "problem"),
-    [
-        (OPTIONS, "exchange,tradingsymbol,mode\nNFO,A,fast\n", "line 2: unknown mode 'fast'"),
-        (TOKENS_FILE, "instrument_token,mode\n4098\n", "line 2: 1 value for 2 columns"),
-    ],
-)
-def test_a_file_whose_rows_must_be_kept_is_not_taken_for_an_empty_one(
-    name: str, content: str, problem: str
-) -> None:
-    old = {OPTIONS: b"exchange,tradingsymbol,mode\nNFO,ENDED,full\n", name: content.encode()}
-    with pytest.raises(SubscriptionFileError, match=f"{name}, {problem}") as refused:
+@pytest.mark.parametrize("how", ["another universe alone", "no spot price"])
+def test_an_old_universe_is_not_handed_on_with_what_has_expired(how: str) -> None:
+    old = {OPTIONS: b"exchange,tradingsymbol,mode\nNFO,NIFTY26081824000CE,full\nNFO,ENDED,full\n"}
+    # Kite has given its token to another contract since.
+    old[TOKENS_FILE] = b"instrument_token,mode,exchange,tradingsymbol\n4098,full,NFO,ENDED\n"
+    if how == "no spot price":
+        export = made({"NSE:NIFTY 50": "not logged in"}, old)
+    else:
+        export = made(old=old, only="stocks")
+    assert "ENDED" not in {each["tradingsymbol"] for each in rows(export.files[TOKENS_FILE])}
+    assert [each["tradingsymbol"] for each in rows(export.files[OPTIONS])] == ["NIFTY26081824000CE"]
+    assert any("1 of 2 instruments that are not in today's master" in e for e in export.warnings)
+
+
+def test_two_symbols_on_one_token_are_one_subscription() -> None:
+    """Kite's master has had such rows; `plan` refuses a universe whose symbol has no token."""
+    master = pa.concat_tables([MASTER, table(row("M&M-BE", 1))])
+    universes = parse(
+        Path("universes.toml"),
+        b'[universe.both]\nexchange = "NSE"\nsymbols = ["M&M", "M&M-BE", "OTHER"]\n',
+    )
+    export = make(universes, master, DAY, {}, {})
+    tokens = {each["tradingsymbol"] for each in rows(export.files[TOKENS_FILE])}
+    listed = {each["tradingsymbol"] for each in rows(export.files["universe_both.csv"])}
+    assert tokens == listed
+    assert len(tokens & {"M&M", "M&M-BE"}) == 1
+    assert "in common with another symbol of the master" in export.warnings[0]
+
+
+def test_a_file_whose_rows_must_be_kept_is_not_taken_for_an_empty_one() -> None:
+    old = {OPTIONS: b"exchange,tradingsymbol,mode\nNFO,A,fast\n"}
+    problem = f"{OPTIONS}, line 2: unknown mode 'fast'"
+    with pytest.raises(SubscriptionFileError, match=problem) as refused:
         made(old=old, only="stocks")
     assert exit_code_of(refused.value) == EXIT_CONFIGURATION
     assert made(old=old).files[TOKENS_FILE] == made().files[TOKENS_FILE]

@@ -74,6 +74,27 @@ def test_shards_of_several_bridges_are_shown_and_refused_where_one_is_too_large(
     assert "WS_BRIDGE_SHARDS" in refused.stderr
 
 
+def test_contracts_that_have_expired_are_named(command_line: CommandLine, tmp_path: Path) -> None:
+    rows = (
+        "instrument_token,mode,exchange,tradingsymbol,expiry\n"
+        "13622530,quote,NFO,BANKNIFTY25JULFUT,2025-07-31\n"
+        "19714,quote,NFO,NIFTY99DECFUT,2099-12-29\n"
+        "408065,full,NSE,INFY,\n"
+    )
+    write(tmp_path, "configs/tokens.csv", rows)
+    shown = command_line("plan", "--json", cwd=tmp_path)
+    assert shown.code == 3
+    assert json.loads(shown.stdout)["tokens"] == 3
+    assert shown.stderr == (
+        "warning: 1 of 3 subscriptions have expired, such as NFO:BANKNIFTY25JULFUT on 2025-07-31: "
+        "Kite gives their tokens to other contracts; `instruments export` makes the files of "
+        "today\n"
+    )
+    write(tmp_path, "configs/tokens.csv", rows.replace("2025-07-31", "soon"))
+    wrong = command_line("plan", cwd=tmp_path)
+    assert (wrong.code, "line 2: the expiry 'soon' is no day" in wrong.stderr) == (78, True)
+
+
 def test_a_universe_chooses(command_line: CommandLine, home: Path) -> None:
     write(home, "universe_a.csv", "exchange,tradingsymbol,mode\nNSE,INFY,quote\n")
     flag = facts(command_line("plan", "--json", "--universe", "universe_a.csv", cwd=home))

@@ -285,7 +285,19 @@ def test_an_older_dump_does_not_publish_the_past(store: InstrumentStore) -> None
     store.record(snapshot(2, [token(A, 768), B]))
     pending = store.pending(day(5))
     assert pending.rows.equals(table([A]))
-    assert pending.gone == (("NFO", B.tradingsymbol),)
+    assert pending.gone == ()  # B was never published
+
+
+def test_nothing_is_taken_back_that_was_never_published(store: InstrumentStore) -> None:
+    """The first sync may be of an old master, whose contracts have expired."""
+    expired = dataclasses.replace(B, expiry=day(3))
+    first = store.record(snapshot(0, [A, expired])).batch
+    pending = store.pending(day(9))
+    assert pending.rows.equals(table([A]))
+    assert pending.gone == ()
+    store.mark_published(first.batch_id, "instruments")
+    store.record(snapshot(9, [A]))
+    assert store.pending(day(9)).gone == (("NFO", B.tradingsymbol),)
 
 
 @pytest.mark.parametrize("name", ["instrument_batch", "instrument_observation"])

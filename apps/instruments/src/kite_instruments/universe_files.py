@@ -1,7 +1,7 @@
 """The files that the bridge subscribes to, made from a master and the universes (pure).
 
-``tokens.csv`` (instrument_token, mode, exchange, tradingsymbol) has every instrument of every
-universe; ``universe_NAME.csv`` (exchange, tradingsymbol, mode) has those of one.
+``tokens.csv`` (instrument_token, mode, exchange, tradingsymbol, expiry) has every instrument of
+every universe; ``universe_NAME.csv`` (exchange, tradingsymbol, mode) has those of one.
 """
 
 from __future__ import annotations
@@ -46,6 +46,10 @@ _UNIVERSE_COMMENT: Final = (
 )
 
 
+Known = Mapping[tuple[str, str], tuple[int, date | None]]
+"""Exchange and symbol → token and expiry."""
+
+
 @dataclass(frozen=True, slots=True)
 class Difference:
     """Lines that a file gains and loses, comments aside."""
@@ -59,7 +63,8 @@ class Export:
     """The files by name with what belongs in them, and what needs attention.
 
     ``problems`` are universes that could not be made: their files stay as they were, and tokens.csv
-    keeps their instruments. ``warnings`` did not prevent anything.
+    keeps their instruments, but for those that the master of the day has no more. ``warnings`` did
+    not prevent anything.
     """
 
     files: dict[str, bytes] = field(default_factory=dict)
@@ -83,19 +88,32 @@ def make(
     """
     export = Export()
     known = _known(master)
-    everything: list[list[Instrument]] = []
+    chosen: list[tuple[Universe, bool, list[Instrument]]] = []
     for universe in universes:
         made = None
         if not only or universe.name in only:
             made = _selected(universe, master, day, spots, export)
         if made is None:
-            made = _as_before(universe, known, old)
+            chosen.append((universe, False, _as_before(universe, known, old, export)))
         else:
-            members = [Member(each.exchange, each.tradingsymbol, each.mode) for each in made]
+            chosen.append((universe, True, made))
+    tokens = union((made for *_, made in chosen), known)
+    named = {_name(each) for each in tokens}
+    for universe, is_new, made in chosen:
+        members = [
+            Member(each.exchange, each.tradingsymbol, each.mode)
+            for each in made
+            if _name(each) in named
+        ]
+        if len(members) < len(made):
+            twice = next(each for each in made if _name(each) not in named)
+            export.warnings.append(
+                f"universe {universe.name}: {twice.tradingsymbol} has its token {twice.token} in "
+                "common with another symbol of the master, which alone is in the files"
+            )
+        if is_new or (members and len(members) < _count(universe, old)):
             comment = _UNIVERSE_COMMENT.format(name=universe.name)
             export.files[universe.file_name] = universe_csv(universe.name, members, comment)
-        everything.append(made)
-    tokens = union(everything, known)
     if tokens:
         export.files[TOKENS_FILE] = tokens_csv(tokens, _TOKENS_COMMENT)
     if len(tokens) > TOKENS_MAX:
@@ -106,9 +124,7 @@ def make(
     return export
 
 
-def union(
-    universes: Iterable[Iterable[Instrument]], known: Mapping[tuple[str, str], int]
-) -> list[Instrument]:
+def union(universes: Iterable[Iterable[Instrument]], known: Known) -> list[Instrument]:
     """Each instrument once, in its fullest mode; of two with one token the listed one."""
     found: dict[tuple[str, str], Instrument] = {}
     for each in chain.from_iterable(universes):
@@ -167,38 +183,49 @@ def _selected(
             f"{name}: {len(missing)} of {len(query.symbols)} symbols are not in the master of "
             f"{exchange}: {', '.join(missing[:10])}{' …' if len(missing) > 10 else ''}"
         )
-    columns = ("instrument_token", "exchange", "tradingsymbol")
+    columns = ("instrument_token", "exchange", "tradingsymbol", "expiry")
     values = zip(*(rows[column].to_pylist() for column in columns), strict=True)
     mode = TickMode[universe.mode.upper()]
-    made = [Instrument(token, mode, exchange, symbol) for token, exchange, symbol in values]
+    made = [Instrument(token, mode, *name) for token, *name in values]
     return sorted(made, key=_name)
 
 
 def _as_before(
-    universe: Universe, known: Mapping[tuple[str, str], int], old: Mapping[str, bytes | None]
+    universe: Universe,
+    known: Known,
+    old: Mapping[str, bytes | None],
+    export: Export,
 ) -> list[Instrument]:
-    """What its file has now, with the tokens of the master, else of the present tokens.csv."""
+    """What its file has now and the master still has; what has expired is left out and named."""
     data = old.get(universe.file_name)
     if data is None:
         return []
-    members = parse_universe(Path(universe.file_name), data).values()
-    tokens = dict(known)
-    present = old.get(TOKENS_FILE)
-    if present is not None and any(_name(each) not in known for each in members):
-        rows = parse_tokens(Path(TOKENS_FILE), present).values()
-        tokens = {_name(each): each.token for each in rows} | tokens
+    members = list(parse_universe(Path(universe.file_name), data).values())
+    gone = [each for each in members if _name(each) not in known]
+    if gone:
+        export.warnings.append(
+            f"universe {universe.name} stays as it was but for {len(gone)} of {len(members)} "
+            f"instruments that are not in today's master, such as {gone[0].tradingsymbol}: they "
+            "are left out"
+        )
     return [
-        Instrument(tokens[_name(each)], each.mode, *_name(each))
+        Instrument(known[_name(each)][0], each.mode, *_name(each), known[_name(each)][1])
         for each in members
-        if _name(each) in tokens
+        if _name(each) in known
     ]
+
+
+def _count(universe: Universe, old: Mapping[str, bytes | None]) -> int:
+    """How many instruments its file has now."""
+    data = old.get(universe.file_name)
+    return 0 if data is None else len(parse_universe(Path(universe.file_name), data))
 
 
 def _name(each: Instrument | Member) -> tuple[str, str]:
     return each.exchange, each.tradingsymbol
 
 
-def _known(master: pa.Table) -> dict[tuple[str, str], int]:
-    names = ("exchange", "tradingsymbol", "instrument_token")
+def _known(master: pa.Table) -> Known:
+    names = ("exchange", "tradingsymbol", "instrument_token", "expiry")
     columns = [master[name].to_pylist() for name in names]
-    return {(row[0], row[1]): row[2] for row in zip(*columns, strict=True)}
+    return {(row[0], row[1]): (row[2], row[3]) for row in zip(*columns, strict=True)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 
 import structlog
@@ -11,6 +12,7 @@ from kite_broker_zerodha.subscriptions import (
     EMPTY_PLAN,
     SHARD_TOKENS_MAX,
     SHARDS_MAX,
+    Instrument,
     Plan,
     PlanError,
     Subscription,
@@ -20,10 +22,23 @@ from kite_broker_zerodha.subscriptions import (
     make_plan,
 )
 from kite_live_feed.shards import shard_plan
+from kite_runtime.clock import today
 
 log = structlog.get_logger()
 
 Stamp = tuple[tuple[int, ...], ...]
+
+
+def _expired(found: Sequence[Instrument], day: date) -> str | None:
+    gone = [each for each in found if each.expiry is not None and each.expiry < day]
+    if not gone:
+        return None
+    first = min(gone, key=lambda each: (each.expiry, each.name))
+    return (
+        f"{len(gone):,} of {len(found):,} subscriptions have expired, such as "
+        f"{':'.join(first.name)} on {first.expiry}: Kite gives their tokens to other contracts; "
+        "`instruments export` makes the files of today"
+    )
 
 
 class SubscriptionWatch:
@@ -36,6 +51,8 @@ class SubscriptionWatch:
         """``shards`` shares the instruments out among several bridges."""
         self._shards = shards
         self.problem: str | None = None
+        self.warning: str | None = None
+        """About contracts of the newest version that have expired."""
         self._tokens_file = tokens_file
         self._universe_files = tuple(universe_files)
         self._stamp = self._look()
@@ -59,6 +76,8 @@ class SubscriptionWatch:
             log.error("the changed subscription is not used", reason=self.problem)
             return None
         self.problem = None
+        if self.warning is not None:
+            log.warning("the changed subscription is used", reason=self.warning)
         return new if diff(plan, new) else None
 
     def _plan(self, previous: Plan) -> Plan:
@@ -73,6 +92,7 @@ class SubscriptionWatch:
     def _requested(self) -> list[Subscription]:
         """What the files ask for, if that many connections can carry it."""
         found = load_subscriptions(self._tokens_file, self._universe_files)
+        self.warning = _expired(found, today())
         connections = SHARDS_MAX if self._shards is None else self._shards
         most = connections * SHARD_TOKENS_MAX
         if len(found) > most:

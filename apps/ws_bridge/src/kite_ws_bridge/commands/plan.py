@@ -11,7 +11,8 @@ import typer
 from rich.table import Table
 
 from kite_live_feed.options import SHARDS_MAX
-from kite_runtime.console import stdout
+from kite_runtime.console import say, stdout
+from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS
 from kite_ws_bridge.commands.options import Root
 from kite_ws_bridge.settings import BridgeSettings
 
@@ -45,7 +46,10 @@ def command(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> int:
-    """Show which connection carries how many instruments in which modes. Nothing is sent."""
+    """Show which connection carries how many instruments in which modes. Nothing is sent.
+
+    Exit code 3 when contracts of the files have expired (column expiry of tokens.csv).
+    """
     from kite_broker_zerodha.subscriptions import describe
     from kite_ws_bridge.subscription_watch import SubscriptionWatch
 
@@ -53,11 +57,14 @@ def command(
     files = tuple(universe) if universe else settings.universe_files
     source = tokens or settings.tokens_file
     count = shards or (settings.shards.shards if settings.shards else None)
-    plan = SubscriptionWatch(source, files, count).load()
-    facts = describe(plan)
+    watch = SubscriptionWatch(source, files, count)
+    facts = describe(watch.load())
+    code = EXIT_DONE if watch.warning is None else EXIT_FINDINGS
+    if watch.warning is not None:
+        say(f"warning: {watch.warning}")
     if as_json:
         print(json.dumps(facts))
-        return 0
+        return code
     table = Table(title=f"{facts['tokens']:,} instruments from {source}", title_justify="left")
     for name in (
         "connection" if count is None else "shard",
@@ -78,7 +85,7 @@ def command(
             f"{shard['bytes_a_round'] / 1000:,.1f}",
         )
     stdout.print(table)
-    return 0
+    return code
 
 
 def _counts(counts: dict[str, int]) -> str:

@@ -109,6 +109,8 @@ def command(
     count = None if setup is None else setup.shards
     watch = SubscriptionWatch(settings.tokens_file, settings.universe_files, count)
     plan = watch.load()
+    if watch.warning is not None:
+        say(f"WARNING: {watch.warning}")
     secrets = [settings.env.get(name, "") for name in _SECRETS]
     configure_logs(secrets=secrets)
     topics = Topics()

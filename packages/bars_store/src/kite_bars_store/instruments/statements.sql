@@ -295,10 +295,16 @@ WHERE source = %(source)s
 ORDER BY observed_on, batch_id
 
 -- name: keys_gone
--- Symbols on which the batches had a word and which do not hold on the day.
+-- Symbols that the batches state, that do not hold on the day, and that were published once: of the
+-- others there is nothing to take back.
 SELECT DISTINCT o.exchange, o.tradingsymbol
 FROM instrument_observation o
 WHERE o.stated_by = ANY (%(batch_ids)s)
+  AND EXISTS (
+      SELECT FROM instrument_observation p
+      JOIN instrument_publication q ON q.batch_id = p.stated_by
+      WHERE p.exchange = o.exchange AND p.tradingsymbol = o.tradingsymbol
+  )
   AND NOT EXISTS (
       SELECT FROM instrument_validity v
       WHERE v.source = %(source)s AND v.exchange = o.exchange

@@ -1,10 +1,10 @@
 """``tokens.csv`` and ``universe_*.csv``: the one reader of both, and the writer.
 
 ``tokens.csv`` has the columns ``instrument_token`` and, if wanted, ``mode`` (ltp, quote or full;
-default full), ``exchange`` and ``tradingsymbol``. A ``universe_*.csv`` has ``exchange``,
-``tradingsymbol`` and, if wanted, ``mode``; its tokens are looked up in ``tokens.csv``. What is
-accepted, and why, is in docs/configs.md. ``parse_*``, ``choose`` and ``*_csv`` are pure; paths
-given to them only name the file in errors.
+default full), ``exchange``, ``tradingsymbol`` and ``expiry``. A ``universe_*.csv`` has
+``exchange``, ``tradingsymbol`` and, if wanted, ``mode``; its tokens are looked up in
+``tokens.csv``. What is accepted, and why, is in docs/configs.md. ``parse_*``, ``choose`` and
+``*_csv`` are pure; paths given to them only name the file in errors.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -23,7 +24,7 @@ from kite_contracts.tick_batch import TickMode
 from kite_runtime.errors import ConfigurationError
 
 FILE_BYTES_MAX: Final = 64 * 1024 * 1024
-TOKEN_COLUMNS: Final = ("instrument_token", "mode", "exchange", "tradingsymbol")
+TOKEN_COLUMNS: Final = ("instrument_token", "mode", "exchange", "tradingsymbol", "expiry")
 MEMBER_COLUMNS: Final = ("exchange", "tradingsymbol", "mode")
 _NAME: Final = ("exchange", "tradingsymbol")
 
@@ -54,6 +55,8 @@ class Instrument(NamedTuple):
     mode: TickMode
     exchange: str
     tradingsymbol: str
+    expiry: date | None = None
+    """The last day of a contract; Kite then gives its token to another one."""
 
     @property
     def name(self) -> tuple[str, str]:
@@ -153,19 +156,19 @@ def choose(
 
     Raises SubscriptionFileError for a symbol that is not known, or in two modes.
     """
-    tokens = {each.name: each.token for each in known if each.tradingsymbol}
+    tokens = {each.name: each for each in known if each.tradingsymbol}
     chosen: dict[int, tuple[Instrument, Path, int]] = {}
     for path, members in universes.items():
         for line, (exchange, symbol, mode) in members.items():
             row = _Row(path, line, {})
-            token = tokens.get((exchange, symbol))
-            if token is None:
+            listed = tokens.get((exchange, symbol))
+            if listed is None:
                 raise row.wrong(
                     f"unknown instrument {exchange}:{symbol}",
                     f"add it to {tokens_file} or correct its spelling",
                 )
-            requested = Instrument(token, mode, exchange, symbol)
-            earlier = chosen.setdefault(token, (requested, path, line))
+            requested = listed._replace(mode=mode)
+            earlier = chosen.setdefault(listed.token, (requested, path, line))
             if earlier[0] != requested:
                 raise row.twice((exchange, symbol), earlier[1], earlier[2])
     return tuple(instrument for instrument, _, _ in chosen.values())
@@ -176,7 +179,7 @@ def tokens_csv(instruments: Sequence[Instrument], comment: str = "") -> bytes:
 
     Raises SubscriptionFileError for rows that the reader would refuse or read otherwise.
     """
-    rows = [(each.token, each.mode.name.lower(), *each.name) for each in instruments]
+    rows = [(each.token, each.mode.name.lower(), *each.name, each.expiry) for each in instruments]
     data = _csv(comment, TOKEN_COLUMNS, rows)
     path = Path("tokens.csv")
     _check_written(path, instruments, parse_tokens(path, data).values())
@@ -303,7 +306,17 @@ def _instrument(row: _Row) -> Instrument:
         )
     if not exchange or not symbol:
         exchange = symbol = ""  # half a name is none: the token says what is meant
-    return Instrument(token, _mode(row), exchange, symbol)
+    return Instrument(token, _mode(row), exchange, symbol, _expiry(row))
+
+
+def _expiry(row: _Row) -> date | None:
+    text = row.cells.get("expiry", "")
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError:
+        raise row.wrong(
+            f"the expiry {text[:40]!r} is no day", "write it like 2026-08-25, or leave it empty"
+        ) from None
 
 
 def _exchange(row: _Row) -> str:
