@@ -39,6 +39,7 @@ WRONG: Final[list[tuple[tuple[str, ...], str]]] = [
     (("layout", "gone.csv"), "gone.csv cannot be read (no such file"),
     (("layout", "."), ". is a folder: name one file of it"),
     (("export", "--interval", "m2"), "'m2' is not one of"),
+    (("findings", *DAY, "--flag", "ODD"), "'ODD' is none of OFF_TICK"),
     (("report", "--from", "20240106", *TO), "--to 2024-01-05 is before --from 2024-01-06"),
     (("rebuild", "--month", "13"), "'13' is no month such as"),
     (("heal", "more"), "unexpected extra argument"),
