@@ -141,6 +141,38 @@ def _received(watcher: Watcher, frames: int) -> bool:
     return newest["frames_received"] >= frames and not newest["journal_backlog_bytes"]
 
 
+def mute(scene: Scene) -> Outcome:
+    """Two connections are accepted, subscribed to and get heartbeats, and never a tick."""
+    outcome, mark = Outcome(), scene.mark()
+    found_s, problems, connections = asyncio.run(_play_mute(scene))
+    proof = scene.prove(mark)
+    outcome.demand_most("not ready after, s", round(found_s, 1), 40)
+    outcome.demand("the readiness page names it", int(any("no ticks" in p for p in problems)), 1)
+    outcome.demand("connections until there were ticks", connections, 3)
+    stalled = [gap for gap in proof.gaps if gap.cause == "stalled"]
+    outcome.demand("gaps of the mute connections", len(stalled), 1)
+    outcome.demand("gaps still open but for the stop's own", _left_open(proof.gaps), 0)
+    outcome.demand_least("ticks read back", proof.back.ticks, 1)
+    proof.demand_nothing_lost(outcome)
+    return outcome
+
+
+async def _play_mute(scene: Scene) -> tuple[float, set[str], int]:
+    loop = asyncio.get_running_loop()
+    settings = clock_settings(scene.home, OPEN_HOURS)
+    async with scene.market(None, 1_500.0, mute=2) as kite:
+        bridge = scene.bridge(kite.url, module=MODULE, settings=settings)
+        async with watched(bridge) as watcher:
+            await bridge.start()
+            await until(lambda: watcher.newest["shards_connected"] == 1)
+            began_s = loop.time()
+            await until(lambda: any("no ticks" in each for each in watcher.problems))
+            found_s = loop.time() - began_s
+            await until(rows_above(kite, 3_000), 240)
+            assert await bridge.end(signal.SIGTERM) == 0, bridge.lines
+        return found_s, watcher.problems, len(kite.ledger.connections)
+
+
 def token(scene: Scene) -> Outcome:
     """The token dies in mid-stream; ten minutes later (two seconds in the short form) there is a
     new one in the token file."""
@@ -284,6 +316,13 @@ FAULTS = [
         "Stall, drop, 403, garbage, truncation, contract violations and the rest of the script",
         f"{NOTHING}; good + dead = sent; each silence a gap",
         market,
+    ),
+    Fault(
+        9,
+        "feed-mute",
+        "Connections that accept everything, send heartbeats and never a tick",
+        f"not ready and a gap after 30 s, given up after 60 s; {NOTHING}",
+        mute,
     ),
     Fault(
         10,

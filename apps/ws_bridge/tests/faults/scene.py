@@ -62,13 +62,14 @@ class Scene:
 
     def market(
         self, ticks: int | None, rate: float = 3_000.0, script: tuple[FeedFault, ...] = (),
-        *, instruments: int = stage.INSTRUMENTS, frame_packets: int = 30,
+        *, instruments: int = stage.INSTRUMENTS, frame_packets: int = 30, mute: int = 0,
     ) -> SimulatorServer:  # fmt: skip
-        """A simulator that waits for all instruments and then sends so many ticks."""
+        """A simulator that waits for all instruments and then sends so many ticks; its first
+        ``mute`` connections get heartbeats alone."""
         return SimulatorServer(
             SimulatorOptions(
                 seed=self.seed, ticks=ticks, rate_per_s=rate, frame_packets=frame_packets,
-                expected_tokens=instruments, script=script,
+                expected_tokens=instruments, script=script, mute_connections=mute,
             )
         )  # fmt: skip
 
