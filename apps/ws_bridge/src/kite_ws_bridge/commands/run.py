@@ -9,18 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from kite_kafka_io.errors import BrokerUnreachable
-from kite_kafka_io.settings import KafkaSettings
 from kite_live_feed.options import SHARDS_MAX
 from kite_live_feed.topics import SHARDS, Topics
 from kite_runtime.clock import SystemClock
 from kite_runtime.console import say
 from kite_runtime.errors import EXIT_FINDINGS, EXIT_TRY_LATER
 from kite_ws_bridge.commands.options import Bootstrap, Root
-from kite_ws_bridge.settings import BridgeSettings
 
 if TYPE_CHECKING:
     from kite_broker_zerodha.session.liveness import IsOpen
+    from kite_kafka_io.settings import KafkaSettings
     from kite_ws_bridge.service import Outcome
 
 _SECRETS: Final = ("KITE_API_KEY", "KITE_API_SECRET", "KITE_ACCESS_TOKEN")
@@ -91,6 +89,7 @@ def command(
     from kite_live_feed.journal import Journal
     from kite_runtime.logs import configure_logs
     from kite_ws_bridge.service import serve
+    from kite_ws_bridge.settings import BridgeSettings
     from kite_ws_bridge.subscription_watch import SubscriptionWatch
 
     settings = BridgeSettings.load(
@@ -139,6 +138,7 @@ def _check_kafka(
 
     Raises UnknownTopic where there is no place for ticks, and BrokerUnreachable.
     """
+    from kite_kafka_io.errors import BrokerUnreachable
     from kite_kafka_io.topics import check_topics, write_problems
     from kite_live_feed.shard_keeper import check_partitions
 
