@@ -98,6 +98,7 @@ async def serve(
                     await watching
             left = await bridge.drain(drain_s, hurry.is_set)
         finally:
+            bridge.close()
             if keeper is not None:
                 await keeper.leave()
     counters = bridge.counters

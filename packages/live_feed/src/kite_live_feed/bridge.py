@@ -167,7 +167,7 @@ class Bridge:
     async def drain(self, deadline_s: float, hurry: Callable[[], bool] = lambda: False) -> int:
         """Publish what is journaled until all of it is acknowledged or the time is up.
 
-        Returns the bytes of the journal that are left for the next run.
+        Returns the bytes of the journal that are left for the next run. Raises what ended the run.
         """
         ends_s = self._parts.clock.monotonic_s() + deadline_s
         if self.shards is None:
@@ -177,11 +177,17 @@ class Bridge:
             await self._publish_until(ends_s, hurry)
             self.shards.hand_over_all()
         await self._publish_until(ends_s, hurry)
-        self._pump.close()
-        self._answers.close()
+        left = 0 if self.settled else self._journal.writer.backlog_bytes
+        self.close()
         if self._failed.done():
             self._failed.result()
-        return 0 if self.settled else self._journal.writer.backlog_bytes
+        return left
+
+    def close(self) -> None:
+        """Leave Kafka at once; the journal keeps what is not acknowledged. A second call does
+        nothing."""
+        self._pump.close()
+        self._answers.close()
 
     def fail(self, error: BaseException) -> None:
         """End the run with this error."""
@@ -293,10 +299,12 @@ class Waker:
         self._loop.add_reader(self._read, self._ready)
 
     def close(self) -> None:
-        """Whoever writes must have ended before."""
-        self._loop.remove_reader(self._read)
-        os.close(self._read)
-        os.close(self.descriptor)
+        """Whoever writes must have ended before. A second call does nothing."""
+        if self._read >= 0:
+            self._loop.remove_reader(self._read)
+            os.close(self._read)
+            os.close(self.descriptor)
+            self._read = -1
 
     def _ready(self) -> None:
         os.read(self._read, _PIPE_BYTES)

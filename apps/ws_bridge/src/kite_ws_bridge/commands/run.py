@@ -14,7 +14,7 @@ from kite_live_feed.topics import SHARDS, Topics
 from kite_runtime.clock import SystemClock
 from kite_runtime.console import say
 from kite_runtime.errors import EXIT_FINDINGS, EXIT_TRY_LATER
-from kite_ws_bridge.commands.options import Bootstrap, Root
+from kite_ws_bridge.commands.options import COMPILING, Bootstrap, Root
 
 if TYPE_CHECKING:
     from kite_broker_zerodha.session.liveness import IsOpen
@@ -126,6 +126,7 @@ def command(
         dead_letter_limits=settings.dead_letter_limits,
         group=setup,
     )
+    say(COMPILING)
     with Journal(settings.journal_dir, settings.journal) as journal:
         outcome = asyncio.run(serve(parts, journal, watch, plan, settings.port, settings.drain_s))
     return _report(outcome, settings.journal_dir)

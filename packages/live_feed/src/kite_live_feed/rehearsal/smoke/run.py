@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -105,16 +105,18 @@ def run_smoke(
             wake=lambda: None,
             tokens_of=lambda shard: (),
         )
-        pump = make_pump(journal.reader, journal.cursor, kafka, framing, topics, counters)
-        for item in feed:
-            if isinstance(item, Frame):
-                intake.on_frame(item.shard, item.payload, item.ts_recv_ns)
-                pump.step()
-                pump.collect()
-                progress(counters.packets_journaled)
-            else:
-                intake.on_event(item)
-        _finish(pump, journal, kafka)
+        with closing(
+            make_pump(journal.reader, journal.cursor, kafka, framing, topics, counters)
+        ) as pump:
+            for item in feed:
+                if isinstance(item, Frame):
+                    intake.on_frame(item.shard, item.payload, item.ts_recv_ns)
+                    pump.step()
+                    pump.collect()
+                    progress(counters.packets_journaled)
+                else:
+                    intake.on_event(item)
+            _finish(pump, journal, kafka)
     bars = feed.bars.bars()
     _send_bars(bars, kafka, framing, topics.bars)
     expected = feed.expected
@@ -154,7 +156,6 @@ def _finish(pump: Pump, journal: Journal, kafka: KafkaSettings) -> None:
         if not pump.step():
             pump.wait(0.01)
         pump.collect()
-    pump.close()
 
 
 def _send_bars(
