@@ -5,10 +5,11 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from hypothesis import strategies as st
 
-from kite_live_feed.journal import Chunk, Position, Record, RecordKind
+from kite_live_feed.journal import Chunk, Position, RecordKind
 from kite_live_feed.journal.layout import (
     ANY_STAMP,
     HEADER_BYTES,
@@ -16,13 +17,29 @@ from kite_live_feed.journal.layout import (
     MAGIC,
     PAYLOAD_BYTES_MAX,
     PREFIX,
-    pack_record,
+    pack_header,
 )
 from kite_live_feed.journal.scan import END, FEED_SESSION, FIRST_SEQ, KIND, SHARD, START, TS_RECV_NS
 from kite_live_feed.journal.segments import segment_path
 
 STAMP = 0x12345678
 NS = st.integers(-(2**63), 2**63 - 1)
+
+
+class Record(NamedTuple):
+    """One record as values, in the order of ``JournalWriter.append``."""
+
+    kind: int
+    shard: int
+    payload: bytes
+    ts_recv_ns: int
+    feed_session: int
+    first_seq: int
+
+
+def pack_record(record: Record, stamp: int) -> bytes:
+    """Header and payload as they lie in a segment."""
+    return pack_header(*record, stamp) + record.payload
 
 
 def records(payload: st.SearchStrategy[bytes] | None = None) -> st.SearchStrategy[Record]:

@@ -9,17 +9,16 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from journal_cases import STAMP, found_in, frame, records, segment_file
+from journal_cases import STAMP, Record, found_in, frame, pack_record, records, segment_file
 
 from kite_live_feed.journal import (
     Damage,
     JournalReader,
     JournalWriter,
-    Record,
     list_segments,
     read_file,
 )
-from kite_live_feed.journal.layout import HEADER_BYTES, pack_record
+from kite_live_feed.journal.layout import HEADER_BYTES
 
 CHUNK_SIZES = st.sampled_from([1, 64, 200, 4096])
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from journal_cases import found_in, frame, position_behind, segment_file
+from journal_cases import Record, found_in, frame, position_behind, segment_file
 
 from kite_live_feed.errors import NotAJournalFile
 from kite_live_feed.journal import (
@@ -17,7 +17,6 @@ from kite_live_feed.journal import (
     JournalWriter,
     LastFrame,
     Position,
-    Record,
     RecordKind,
     list_segments,
     read_file,

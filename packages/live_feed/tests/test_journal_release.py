@@ -11,13 +11,12 @@ import shutil
 from pathlib import Path
 
 import pytest
-from journal_cases import found_in
+from journal_cases import Record, found_in
 
 from kite_live_feed.journal import (
     Journal,
     LastFrame,
     Position,
-    Record,
     RecordKind,
     list_segments,
 )

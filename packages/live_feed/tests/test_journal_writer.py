@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from journal_cases import found_in, frame, position_behind
+from journal_cases import Record, found_in, frame, position_behind
 
 from kite_live_feed.journal import (
     Journal,
@@ -19,7 +19,6 @@ from kite_live_feed.journal import (
     JournalReader,
     JournalUnusable,
     JournalWriter,
-    Record,
     RecordTooLarge,
     list_segments,
 )

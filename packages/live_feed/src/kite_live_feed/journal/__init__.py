@@ -14,7 +14,7 @@ from pathlib import Path
 
 from kite_live_feed.errors import JournalFull, JournalLocked, JournalUnusable, RecordTooLarge
 from kite_live_feed.journal.cursor import AckCursor
-from kite_live_feed.journal.layout import START, Position, Record, RecordKind
+from kite_live_feed.journal.layout import START, Position, RecordKind
 from kite_live_feed.journal.reader import JournalReader, read_file
 from kite_live_feed.journal.recovery import LastFrame, Recovery
 from kite_live_feed.journal.scan import Chunk, Damage, warm_up
@@ -35,7 +35,6 @@ __all__ = [
     "JournalWriter",
     "LastFrame",
     "Position",
-    "Record",
     "RecordKind",
     "RecordTooLarge",
     "Recovery",

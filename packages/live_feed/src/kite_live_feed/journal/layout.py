@@ -59,40 +59,21 @@ class Position(NamedTuple):
 START: Final = Position(0, 0)
 
 
-class Record(NamedTuple):
-    """One record as values; the hot path works on arrays instead."""
-
-    kind: int
-    shard: int
-    payload: bytes
-    ts_recv_ns: int
-    feed_session: int
-    first_seq: int
-
-
-def pack_record(record: Record, stamp: int) -> bytes:
-    """Header and payload as they lie in a segment. Raises RecordTooLarge."""
-    payload = record.payload
-    if len(payload) > PAYLOAD_BYTES_MAX:
-        raise too_large(len(payload))
+def pack_header(
+    kind: int,
+    shard: int,
+    payload: bytes,
+    ts_recv_ns: int,
+    feed_session: int,
+    first_seq: int,
+    stamp: int,
+) -> bytes:
+    """What lies in front of ``payload``. Raises RecordTooLarge for a value out of range."""
+    sizes = (len(payload), zlib.crc32(payload))
     try:
         prefix = PREFIX.pack(
-            MAGIC,
-            record.kind,
-            record.shard,
-            0,
-            len(payload),
-            zlib.crc32(payload),
-            record.ts_recv_ns,
-            record.feed_session,
-            record.first_seq,
-            stamp,
+            MAGIC, kind, shard, 0, *sizes, ts_recv_ns, feed_session, first_seq, stamp
         )
     except struct.error as exc:
         raise RecordTooLarge(f"a journal header field is out of range: {exc}") from exc
-    return prefix + HEADER_CRC.pack(zlib.crc32(prefix)) + payload
-
-
-def too_large(size: int) -> RecordTooLarge:
-    """The error for a payload of ``size`` bytes."""
-    return RecordTooLarge(f"a payload of {size} bytes is above the journal's {PAYLOAD_BYTES_MAX}")
+    return prefix + HEADER_CRC.pack(zlib.crc32(prefix))
