@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Sequence
 from itertools import accumulate
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 
@@ -29,7 +30,7 @@ from kite_live_feed.journal import Chunk, Journal, Position
 from kite_live_feed.journal.layout import RecordKind
 from kite_live_feed.journal.scan import COLUMNS, FRAME_COLUMNS, KIND, make_chunk
 from kite_live_feed.options import JournalOptions
-from kite_live_feed.pump import make_pump
+from kite_live_feed.pump import Pump
 from kite_live_feed.topics import Topics
 from kite_runtime.clock import SystemClock
 
@@ -55,7 +56,7 @@ class JournaledBridge:
             wake=lambda: None,
             tokens_of=lambda _: (),
         )
-        self._pump = make_pump(
+        self._pump = Pump(
             self._journal.reader,
             self._journal.cursor,
             settings,
@@ -96,9 +97,9 @@ class UnjournaledBridge:
     def __init__(self, settings: KafkaSettings, topic: str) -> None:
         self._memory = _Memory()
         self._seq = 0
-        self._pump = make_pump(
-            self._memory,
-            self._memory,
+        self._pump = Pump(
+            cast(Any, self._memory),
+            cast(Any, self._memory),
             settings,
             SingleObjectFraming(),
             Topics(ticks=topic, events=topic, dead=topic),

@@ -15,9 +15,7 @@ from bridge_cases import INFY, SESSION, START_NS, Stage, frame, ltp
 from kite_broker_zerodha.packets import PacketKind
 from kite_broker_zerodha.session.events import GapCause, GapOpened
 from kite_broker_zerodha.wire import encode_frame, encode_packet
-from kite_contracts.bounds import tick_bounds
 from kite_contracts.tick_batch import TickBatch
-from kite_kafka_io.codec import AvroCodec
 from kite_kafka_io.consumer import RecordReader, TickReader
 from kite_kafka_io.dead_letters import DeadLetter
 from kite_kafka_io.errors import ProducerFatal, QueueFull
@@ -62,36 +60,24 @@ class Rig:
         self._type = producer_type
         self._side_type = side_type
         self._mark: Mark = mark_topics(kafka, topics.names)
-        codec = AvroCodec(FRAMING)
         self.pump = Pump(
-            reader=stage.journal.reader,
-            cursor=stage.journal.cursor,
-            open_producer=self._open,
-            open_side_producer=self._open_side,
-            bounds=tick_bounds(),
-            topics=topics,
-            encode_event=lambda record: codec.encode("feed_event", record),
-            counters=stage.counters,
+            stage.journal.reader,
+            stage.journal.cursor,
+            kafka,
+            FRAMING,
+            topics,
+            stage.counters,
             clock=stage.clock,
             on_batch=self._saw,
             refused=refused,
             pace_s=pace_s,
+            make_producer=self._open,
         )
 
-    def _open(self) -> RecordProducer:
-        producer = self._type(
-            self.kafka,
-            framing=FRAMING,
-            ticks_topic=self.topics.ticks,
-            dead_topic=self.topics.dead,
-        )
-        self.opened.append(producer)
-        return producer
-
-    def _open_side(self) -> RecordProducer:
-        producer = self._side_type(self.kafka, framing=FRAMING, gapless=False)
-        self.opened_side.append(producer)
-        return producer
+    def _open(self, *arguments: Any, gapless: bool, **options: Any) -> RecordProducer:
+        kind, opened = (self._type, self.opened) if gapless else (self._side_type, self.opened_side)
+        opened.append(kind(*arguments, gapless=gapless, **options))
+        return opened[-1]
 
     def _saw(self, batch: TickBatch) -> None:
         self.batches += batch.size

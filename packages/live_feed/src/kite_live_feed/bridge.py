@@ -20,7 +20,7 @@ from kite_live_feed.connections import BridgeParts, Connections
 from kite_live_feed.counters import Counters
 from kite_live_feed.dead_letter_alarm import DeadLetterWatch
 from kite_live_feed.journal import Journal
-from kite_live_feed.pump import make_pump
+from kite_live_feed.pump import Pump
 from kite_live_feed.refused import RefusedStore
 from kite_live_feed.shard_keeper import GroupShards
 
@@ -60,7 +60,7 @@ class Bridge:
             parts.dead_letter_limits, self.counters, self._intake.on_dead_letters
         )
         self._refused = RefusedStore(journal.writer.directory)
-        self._pump = make_pump(
+        self._pump = Pump(
             journal.reader,
             journal.cursor,
             parts.kafka,

@@ -2,27 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from kite_kafka_io.dead_letters import DeadLetter, Headers
+from kite_kafka_io.dead_letters import Headers
 from kite_kafka_io.producer import Delivery
 from kite_live_feed.counters import Counters
 from kite_live_feed.journal import Position
-
-
-@dataclass(frozen=True)
-class Content:
-    """What a side record holds, for putting it aside."""
-
-    key: bytes | None
-    value: bytes
-    headers: Headers
-
-    @classmethod
-    def of_letter(cls, letter: DeadLetter) -> Content:
-        """The bytes as value, the rest as headers."""
-        return cls(letter.key(), letter.raw, letter.headers())
 
 
 @dataclass(slots=True)
@@ -31,9 +16,9 @@ class SideRecord:
 
     chunk: ChunkInFlight
     topic: str
-    size: int
-    """Bytes of its value, about."""
-    content: Callable[[], Content]
+    key: bytes | None
+    value: bytes
+    headers: Headers = field(default_factory=list)
     reason: str | None = None
     """A dead letter's reason; None for an event."""
     delivery: Delivery = field(default_factory=Delivery)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Final
 
 import numpy as np
 import orjson
@@ -20,7 +20,7 @@ import structlog
 
 from kite_broker_zerodha.frames import FRAME_INDEX, decode_frames
 from kite_broker_zerodha.packets import MAX_FRAME_ROWS
-from kite_contracts.bounds import TickBounds, tick_bounds
+from kite_contracts.bounds import tick_bounds
 from kite_contracts.tick_batch import TickBatch, Verdict
 from kite_kafka_io.codec import AvroCodec
 from kite_kafka_io.dead_letters import DeadLetter
@@ -29,9 +29,10 @@ from kite_kafka_io.framing import Framing
 from kite_kafka_io.producer import RecordProducer
 from kite_kafka_io.settings import KafkaSettings
 from kite_live_feed.counters import Counters
-from kite_live_feed.in_flight import ChunkInFlight, Content, SideRecord
-from kite_live_feed.journal import Chunk, Position
+from kite_live_feed.in_flight import ChunkInFlight, SideRecord
+from kite_live_feed.journal import AckCursor, Chunk, JournalReader, Position
 from kite_live_feed.refused import RefusedStore
+from kite_live_feed.replay import ReplayCursor, ReplayReader
 from kite_live_feed.shards import Fence, Frames, newest_frames, superseded
 from kite_live_feed.side_records import SideRecords, letter_of_damage, letter_of_row
 from kite_live_feed.topics import Topics
@@ -48,61 +49,44 @@ PRODUCER_RETRY_S: Final = 1.0
 TS_RECV: Final = FRAME_INDEX.index("ts_recv_ns")
 
 
-class ChunkSource(Protocol):
-    """Where chunks come from: the journal's reader, or files that are replayed."""
-
-    def read_chunk(self, max_bytes: int) -> Chunk | None:
-        """The next chunk, or None when there is none yet."""
-
-    def seek(self, position: Position) -> None:
-        """Go back to an acknowledged position."""
-
-
-class Acknowledged(Protocol):
-    """The acknowledged position."""
-
-    @property
-    def position(self) -> Position:
-        """Everything before it is in Kafka."""
-
-    def advance(self, position: Position) -> bool:
-        """Everything before ``position`` is in Kafka now."""
-
-
 class Pump:
     """Moves the journal into Kafka. Not thread-safe: one loop calls :meth:`step` and the rest."""
 
     def __init__(
         self,
-        *,
-        reader: ChunkSource,
-        cursor: Acknowledged,
-        open_producer: Callable[[], RecordProducer],
-        open_side_producer: Callable[[], RecordProducer],
-        bounds: TickBounds,
+        reader: JournalReader | ReplayReader,
+        cursor: AckCursor | ReplayCursor,
+        kafka: KafkaSettings,
+        framing: Framing,
         topics: Topics,
-        encode_event: Callable[[dict[str, Any]], bytes],
         counters: Counters,
-        clock: Clock,
+        *,
+        clock: Clock | None = None,
         on_batch: Callable[[TickBatch], None] | None = None,
         refused: RefusedStore | None = None,
         sharded: bool = False,
-        pace_s: float = 0.0,
+        wake_by: int | None = None,
+        pace_s: float = PACE_S,
+        make_producer: Callable[..., RecordProducer] = RecordProducer,
     ) -> None:
-        """``open_side_producer`` makes an ordinary producer, for all that is no tick.
-        ``on_batch`` sees every decoded batch, for liveness per instrument. ``refused`` takes
+        """``on_batch`` sees every decoded batch, for liveness per instrument. ``refused`` takes
         what Kafka refuses for good; without it such a record is sent again and again. ``sharded``
-        keeps the books of shards that change hands. The pump rests ``pace_s`` after a small chunk.
+        keeps the books of shards that change hands. A byte is written to the file descriptor
+        ``wake_by`` when there is something to :meth:`collect`. The pump rests ``pace_s`` after a
+        small chunk.
         """
         self._reader = reader
         self._cursor = cursor
-        self._open_producer = open_producer
-        self._bounds = bounds
+        self._kafka = kafka
+        self._framing = framing
         self._topics = topics
-        self._encode_event = encode_event
-        self._on_batch = on_batch
         self._counters = counters
-        self._clock = clock
+        self._clock: Clock = SystemClock() if clock is None else clock
+        self._on_batch = on_batch
+        self._wake_by = wake_by
+        self._make_producer = make_producer
+        self._bounds = tick_bounds()
+        self._codec = AvroCodec(framing)
         self._chunks: deque[ChunkInFlight] = deque()
         """Their ticks are on their way."""
         self._behind: deque[ChunkInFlight] = deque()
@@ -112,7 +96,7 @@ class Pump:
         self._batch = TickBatch(MAX_FRAME_ROWS)  # any frame fits; memory is touched as used
         self._producer: RecordProducer | None = None
         self._producer_due = 0.0
-        self.side = SideRecords(open_side_producer, counters, clock, refused)
+        self.side = SideRecords(partial(self._open, gapless=False), counters, self._clock, refused)
         self._sharded = sharded
         self.acked_ns: dict[int, int] = {}
         """Shard → receive time of its last frame that Kafka has; kept for a sharded bridge."""
@@ -222,8 +206,20 @@ class Pump:
 
     def _ready_producer(self) -> RecordProducer | None:
         if self._producer is None and self._clock.monotonic_s() >= self._producer_due:
-            self._producer = self._open_producer()
+            self._producer = self._open(gapless=True)
         return self._producer
+
+    def _open(self, *, gapless: bool) -> RecordProducer:
+        producer = self._make_producer(
+            self._kafka,
+            framing=self._framing,
+            ticks_topic=self._topics.ticks,
+            dead_topic=self._topics.dead,
+            gapless=gapless,
+        )
+        if self._wake_by is not None:
+            producer.wake_by(self._wake_by)
+        return producer
 
     def _start_over(self, producer: RecordProducer, reason: str) -> None:
         log.warning("the producer failed; publishing again from the journal", reason=reason)
@@ -248,9 +244,9 @@ class Pump:
             self._publish_frames(producer, chunk, frames, entry)
         for event in chunk.events:
             record = orjson.loads(event)
-            key, value = f"{record['feed']}-{record['shard']}".encode(), self._encode_event(record)
-            content = partial(Content, key, value, [])
-            self._add_side(entry, SideRecord(entry, self._topics.events, len(value), content))
+            key = f"{record['feed']}-{record['shard']}".encode()
+            value = self._codec.encode("feed_event", record)
+            self._add_side(SideRecord(entry, self._topics.events, key, value))
         for damage in chunk.damage:
             self._counters.journal_damage += 1
             letter = letter_of_damage(damage, chunk.buffer, self._clock.now_ns())
@@ -286,56 +282,12 @@ class Pump:
 
     def _add_dead(self, letter: DeadLetter, entry: ChunkInFlight) -> None:
         self._counters.dead_published += 1
-        content = partial(Content.of_letter, letter)
-        record = SideRecord(entry, self._topics.dead, len(letter.raw), content, letter.reason)
-        self._add_side(entry, record)
-
-    def _add_side(self, entry: ChunkInFlight, record: SideRecord) -> None:
-        entry.side.append(record)
-        entry.side_left += 1
-        self.side.hold(record)
-
-
-def make_pump(
-    reader: ChunkSource,
-    cursor: Acknowledged,
-    kafka: KafkaSettings,
-    framing: Framing,
-    topics: Topics,
-    counters: Counters,
-    on_batch: Callable[[TickBatch], None] | None = None,
-    refused: RefusedStore | None = None,
-    sharded: bool = False,
-    wake_by: int | None = None,
-) -> Pump:
-    """A pump into the real Kafka, with the machine's clock. A byte is written to the file
-    descriptor ``wake_by`` when there is something to :meth:`~Pump.collect`."""
-    codec = AvroCodec(framing)
-
-    def open_producer(*, gapless: bool = True) -> RecordProducer:
-        producer = RecordProducer(
-            kafka,
-            framing=framing,
-            ticks_topic=topics.ticks,
-            dead_topic=topics.dead,
-            gapless=gapless,
+        key, headers = letter.key(), letter.headers()
+        self._add_side(
+            SideRecord(entry, self._topics.dead, key, letter.raw, headers, letter.reason)
         )
-        if wake_by is not None:
-            producer.wake_by(wake_by)
-        return producer
 
-    return Pump(
-        reader=reader,
-        cursor=cursor,
-        open_producer=open_producer,
-        open_side_producer=partial(open_producer, gapless=False),
-        bounds=tick_bounds(),
-        topics=topics,
-        encode_event=lambda record: codec.encode("feed_event", record),
-        counters=counters,
-        clock=SystemClock(),
-        on_batch=on_batch,
-        refused=refused,
-        sharded=sharded,
-        pace_s=PACE_S,
-    )
+    def _add_side(self, record: SideRecord) -> None:
+        record.chunk.side.append(record)
+        record.chunk.side_left += 1
+        self.side.hold(record)

@@ -36,7 +36,7 @@ from kite_kafka_io.producer import Delivery, RecordProducer
 from kite_live_feed.counters import Counters
 from kite_live_feed.in_flight import SideRecord
 from kite_live_feed.journal import Damage
-from kite_live_feed.refused import RefusedStore
+from kite_live_feed.refused import RefusedRecord, RefusedStore
 from kite_runtime.clock import Clock
 
 log = structlog.get_logger()
@@ -136,20 +136,17 @@ class SideRecords:
 
     def hold(self, record: SideRecord) -> None:
         """It is in memory now, and will be handed over by ``send`` or ``drop``."""
-        self._bytes += record.size + _OVERHEAD_BYTES
+        self._bytes += len(record.value) + _OVERHEAD_BYTES
 
     def drop(self, records: Iterable[SideRecord]) -> None:
         """Forget records that were never sent."""
         for each in records:
-            self._bytes -= each.size + _OVERHEAD_BYTES
+            self._bytes -= len(each.value) + _OVERHEAD_BYTES
 
     def send(self, records: Iterable[SideRecord]) -> None:
         """Send these, after those that came before them."""
         for each in records:
-            lane = self._lanes.get(each.topic)
-            if lane is None:
-                lane = self._lanes[each.topic] = _Lane(each.topic)
-            lane.waiting.append(each)
+            self._lanes.setdefault(each.topic, _Lane(each.topic)).waiting.append(each)
 
     def collect(self) -> None:
         """Take in answers, send what may be sent, put aside what is refused for good."""
@@ -236,9 +233,14 @@ class SideRecords:
         assert self._refused is not None
         problem = self._refused.problem
         records = list(islice(lane.doomed, STORE_RECORDS))
-        pairs = [(each.content(), each.delivery.error or "") for each in records]
-        lane.store_due_s = self._clock.monotonic_s() + STORE_S
-        if not self._refused.put_all(lane.topic, pairs, self._clock.now_ns()):
+        lane.store_due_s, now_ns = self._clock.monotonic_s() + STORE_S, self._clock.now_ns()
+        refused = [
+            RefusedRecord(
+                each.topic, each.key, each.value, each.headers, each.delivery.error or "", now_ns
+            )
+            for each in records
+        ]
+        if not self._refused.put_all(lane.topic, refused):
             if problem is None:
                 log.error("refused records are not put aside", reason=self._refused.problem)
             lane.back(lane.doomed)
@@ -251,7 +253,7 @@ class SideRecords:
                 topic=lane.topic,
                 count=len(records),
                 folder=str(self._refused.directory),
-                reason=pairs[0][1],
+                reason=refused[0].error,
             )
         del lane.doomed[: len(records)]
         self._counters.refused[lane.topic] += len(records)
@@ -265,11 +267,10 @@ class SideRecords:
             self._producer = self._open_producer()
         while lane.may_send:
             record = lane.waiting[0]
-            delivery, content = Delivery(), record.content()
-            record.delivery = delivery
+            delivery = record.delivery = Delivery()
             try:
                 self._producer.produce_record(
-                    lane.topic, content.key, content.value, delivery, headers=content.headers
+                    lane.topic, record.key, record.value, delivery, headers=record.headers
                 )
             except QueueFull:
                 lane.due_s = self._clock.monotonic_s() + RETRY_S
@@ -307,7 +308,7 @@ class SideRecords:
         self._done(record)
 
     def _done(self, record: SideRecord) -> None:
-        self._bytes -= record.size + _OVERHEAD_BYTES
+        self._bytes -= len(record.value) + _OVERHEAD_BYTES
         record.chunk.side_left -= 1
 
 

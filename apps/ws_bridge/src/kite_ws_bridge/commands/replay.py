@@ -78,13 +78,13 @@ def _publish(
     topics: Topics,
     counters: Counters,
 ) -> int:
-    from kite_live_feed.pump import make_pump
+    from kite_live_feed.pump import Pump
     from kite_live_feed.replay import ReplayCursor, ReplayReader
 
     reader = ReplayReader(files, speed, SystemClock())
     shown_s = progress_s = time.monotonic()
     acked = 0
-    with closing(make_pump(reader, ReplayCursor(), kafka, framing, topics, counters)) as pump:
+    with closing(Pump(reader, ReplayCursor(), kafka, framing, topics, counters)) as pump:
         while not (reader.finished and pump.idle):
             if not pump.step():
                 pump.wait(WAIT_S)

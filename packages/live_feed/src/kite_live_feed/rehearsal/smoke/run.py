@@ -32,7 +32,7 @@ from kite_live_feed.journal import Journal
 from kite_live_feed.options import MIB, JournalOptions
 from kite_live_feed.proof.ledger import Ledger
 from kite_live_feed.proof.readback import Mark, mark_topics, read_back
-from kite_live_feed.pump import Pump, make_pump
+from kite_live_feed.pump import Pump
 from kite_live_feed.rehearsal.demo import demo_plan
 from kite_live_feed.rehearsal.smoke.market_feed import SOURCE, Frame, SmokeFeed
 from kite_live_feed.topics import TICKS, Topics
@@ -106,7 +106,7 @@ def run_smoke(
             tokens_of=lambda shard: (),
         )
         with closing(
-            make_pump(journal.reader, journal.cursor, kafka, framing, topics, counters)
+            Pump(journal.reader, journal.cursor, kafka, framing, topics, counters)
         ) as pump:
             for item in feed:
                 if isinstance(item, Frame):
