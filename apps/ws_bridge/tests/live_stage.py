@@ -21,7 +21,7 @@ from kite_kafka_io.framing import SingleObjectFraming
 from kite_kafka_io.settings import KafkaSettings
 from kite_live_feed.journal import RecordKind, list_segments, read_file
 from kite_live_feed.journal.scan import FEED_SESSION, FIRST_SEQ, KIND
-from kite_live_feed.proof.readback import Mark, ReadBack, read_back
+from kite_live_feed.proof import Mark, ReadBack, read_back
 from kite_live_feed.rehearsal.demo import demo_plan
 from kite_live_feed.topics import Topics
 from kite_runtime.testing import import_path

@@ -25,7 +25,7 @@ from kite_kafka_io.settings import KafkaSettings
 from kite_live_feed.journal import Journal, Position, list_segments
 from kite_live_feed.journal.layout import HEADER_BYTES
 from kite_live_feed.options import JournalOptions
-from kite_live_feed.proof.readback import Mark, ReadBack, mark_topics, read_back
+from kite_live_feed.proof import Mark, ReadBack, mark_topics, read_back
 from kite_live_feed.pump import PRODUCER_RETRY_S, Pump
 from kite_live_feed.refused import RefusedStore
 from kite_live_feed.shards import Fence

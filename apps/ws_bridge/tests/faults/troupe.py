@@ -25,7 +25,7 @@ from kite_kafka_io.consumer import TickReader
 from kite_kafka_io.settings import KafkaSettings
 from kite_live_feed.journal import RecordKind, list_segments, read_file
 from kite_live_feed.journal.scan import FEED_SESSION, FIRST_SEQ, KIND, TS_RECV_NS
-from kite_live_feed.proof.readback import Mark
+from kite_live_feed.proof import Mark
 from kite_live_feed.rehearsal.demo import demo_plan
 from kite_live_feed.topics import Topics
 from kite_simulator import SimulatorServer

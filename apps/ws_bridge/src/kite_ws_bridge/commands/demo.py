@@ -24,7 +24,7 @@ from kite_ws_bridge.commands.options import COMPILING
 
 if TYPE_CHECKING:
     from kite_live_feed.bridge import Bridge
-    from kite_live_feed.proof.ledger import Ledger
+    from kite_live_feed.proof import Ledger
 
 MOCK_TICKS_MAX: Final = 60_000
 """The embedded broker drops what is older than 5 MiB a partition: a larger demo would not balance,

@@ -33,6 +33,7 @@ from kite_broker_zerodha.session.events import (
 from kite_broker_zerodha.subscriptions import Plan
 from kite_contracts.reasons import ReasonCode
 from kite_contracts.tick_batch import TickMode
+from kite_live_feed.rehearsal.demo import REASONS
 from kite_simulator import Fault, FaultKind, Market
 from kite_simulator.faults import Outgoing, spoil
 from kite_simulator.market import START_EPOCH_S, cut
@@ -49,12 +50,6 @@ _BREAKS: Final = {
     FaultKind.DROP: GapCause.DISCONNECTED,
     FaultKind.HALF_OPEN: GapCause.SILENT,
     FaultKind.FORBID: GapCause.AUTH_EXPIRED,
-}
-_REASONS: Final = {
-    "truncated": ReasonCode.DECODE_TRUNCATED,
-    "unknown_packet": ReasonCode.DECODE_UNKNOWN_PACKET,
-    "trailing_bytes": ReasonCode.DECODE_TRAILING_BYTES,
-    "out_of_bounds": ReasonCode.SEMANTIC_RANGE,
 }
 
 
@@ -90,9 +85,9 @@ class Expected:
         self.packets += outgoing.packets.total() + outgoing.bad.total()
         self._next_seq += outgoing.packets.total()
         for name, count in outgoing.bad.items():
-            self.reasons[str(_REASONS[name])] += count
+            self.reasons[str(REASONS[name])] += count
             for _ in range(count):
-                self.intended[self._session, self._next_seq] = _REASONS[name]
+                self.intended[self._session, self._next_seq] = REASONS[name]
                 self._next_seq += 1
 
 

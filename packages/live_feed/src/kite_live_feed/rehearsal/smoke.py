@@ -11,14 +11,13 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from kite_contracts.reasons import ReasonCode
 from kite_kafka_io.codec import AvroCodec
-from kite_kafka_io.consumer import RecordReader
 from kite_kafka_io.dead_letters import DeadLetter
 from kite_kafka_io.errors import MalformedRecord
 from kite_kafka_io.framing import Framing
@@ -30,11 +29,10 @@ from kite_live_feed.errors import KafkaUnreachable
 from kite_live_feed.intake import Intake
 from kite_live_feed.journal import Journal
 from kite_live_feed.options import MIB, JournalOptions
-from kite_live_feed.proof.ledger import Ledger
-from kite_live_feed.proof.readback import Mark, mark_topics, read_back
+from kite_live_feed.proof import Ledger, Mark, mark_topics, read_back, records_since
 from kite_live_feed.pump import Pump
 from kite_live_feed.rehearsal.demo import demo_plan
-from kite_live_feed.rehearsal.smoke.market_feed import SOURCE, Frame, SmokeFeed
+from kite_live_feed.rehearsal.market_feed import SOURCE, Frame, SmokeFeed
 from kite_live_feed.topics import TICKS, Topics
 from kite_simulator import Fault
 
@@ -125,23 +123,19 @@ def run_smoke(
     }
     if options.stages:
         intended |= _send_stages(feed, kafka, framing, topics.dead)
-    ledger = Ledger(
+    back = read_back(kafka, framing, topics, mark, dict(counters.session_packets), FEED)
+    ledger = Ledger.of(
+        counters,
+        back,
         sent_frames=expected.frames,
         sent_packets=expected.packets,
-        journaled_frames=counters.frames_journaled,
-        journaled_packets=counters.packets_journaled,
-        decoded_packets=counters.packets_decoded,
-        published=counters.ticks_acked,
-        dead_lettered=counters.dead_acked,
-        read_back=read_back(kafka, framing, topics, mark, dict(counters.session_packets), FEED),
-        expected_reasons=expected.reasons,
-        expected_events=expected.events,
-        lost_before_journal=counters.frames_lost,
+        reasons=expected.reasons,
+        events=expected.events,
     )
     digest = hashlib.sha256()
     _digest(kafka, topics.ticks, mark, framing, digest.update)
     found = _digest(kafka, topics.bars, mark, framing, digest.update, source=SOURCE)
-    letters = read_letters(kafka, topics.dead, mark.offsets[topics.dead], intended)
+    letters = read_letters(kafka, topics.dead, mark, intended)
     return SmokeResult(ledger, len(bars), found, digest.hexdigest(), tuple(letters), len(intended))
 
 
@@ -207,12 +201,9 @@ def _digest(
 ) -> int:
     """Hash the values written since ``mark``, partition by partition; how many there are."""
     values: dict[int, list[bytes]] = {}
-    with RecordReader(
-        kafka, [topic], from_offsets=mark.offsets[topic], until_end=True, framing=framing
-    ) as records:
-        for record in records:
-            if source is None or record.decode().record["source"] == source:
-                values.setdefault(record.partition, []).append(record.value)
+    for record in records_since(kafka, topic, mark, framing):
+        if source is None or record.decode().record["source"] == source:
+            values.setdefault(record.partition, []).append(record.value)
     for _, of_partition in sorted(values.items()):
         for value in of_partition:
             update(value)
@@ -248,32 +239,21 @@ def identity(letter: DeadLetter) -> Identity:
 
 
 def read_letters(
-    kafka: KafkaSettings, topic: str, since: dict[int, int], intended: dict[Identity, ReasonCode]
+    kafka: KafkaSettings, topic: str, mark: Mark, intended: dict[Identity, ReasonCode]
 ) -> list[SmokeLetter]:
-    """The letters of ``intended`` in ``topic`` since these offsets; others are passed over.
+    """The letters of ``intended`` in ``topic`` since ``mark``; others are passed over.
 
     A letter that was sent twice after a restart is there twice.
     """
     found: list[SmokeLetter] = []
-    with RecordReader(kafka, [topic], from_offsets=since, until_end=True) as records:
-        for record in records:
-            try:
-                letter = record.dead_letter()
-            except MalformedRecord:
-                continue
+    for record in records_since(kafka, topic, mark):
+        with suppress(MalformedRecord):
+            letter = record.dead_letter()
             code = intended.get(identity(letter))
             if code is not None:
-                found.append(
-                    SmokeLetter(
-                        record.topic,
-                        record.partition,
-                        record.offset,
-                        letter.feed_session,
-                        letter.feed_seq,
-                        str(code),
-                        letter.reason,
-                    )
-                )
+                place = (record.topic, record.partition, record.offset)
+                session, seq = letter.feed_session, letter.feed_seq
+                found.append(SmokeLetter(*place, session, seq, str(code), letter.reason))
     return sorted(found, key=lambda each: (each.topic, each.partition, each.offset))
 
 

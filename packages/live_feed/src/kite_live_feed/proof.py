@@ -1,4 +1,4 @@
-"""What a consumer found: every (feed_session, feed_seq) counted, in order per instrument (pure).
+"""What a run sent against what a consumer found: the proof that nothing was lost.
 
 The bridge numbers the packets of a feed session without gaps, and a packet ends in ``ticks`` or in
 ``ticks.dlq``. So the two topics together must hold each number exactly once, after the duplicate
@@ -9,20 +9,24 @@ filter, and the numbers of one instrument must rise. This is what "lost = duplic
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 import structlog
 
-from kite_kafka_io.consumer import RecordReader, TickReader
+from kite_kafka_io.consumer import ReceivedRecord, RecordReader, TickReader
 from kite_kafka_io.errors import MalformedRecord
 from kite_kafka_io.framing import Framing
 from kite_kafka_io.settings import KafkaSettings
 from kite_kafka_io.topics import end_offsets
+from kite_live_feed.counters import Counters
 from kite_live_feed.topics import Topics
 
 log = structlog.get_logger()
+
+Integers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,17 @@ class Mark:
 def mark_topics(settings: KafkaSettings, names: tuple[str, ...]) -> Mark:
     """Remember where the topics end now. Raises BrokerUnreachable and UnknownTopic."""
     return Mark({name: end_offsets(settings, name) for name in names})
+
+
+def records_since(
+    settings: KafkaSettings, topic: str, mark: Mark, framing: Framing | None = None
+) -> Iterator[ReceivedRecord]:
+    """The records of a topic from ``mark`` to where it ends now."""
+    offsets = mark.offsets[topic]
+    with RecordReader(
+        settings, [topic], from_offsets=offsets, until_end=True, framing=framing
+    ) as records:
+        yield from records
 
 
 def read_back(
@@ -67,42 +82,29 @@ def read_back(
         if ticks.duplicates is not None:
             back.repeats_dropped = ticks.duplicates.dropped
     _read_dead_letters(settings, topics.dead, mark, back)
-    with RecordReader(
-        settings,
-        [topics.events],
-        from_offsets=mark.offsets[topics.events],
-        until_end=True,
-        framing=framing,
-    ) as events:
-        for record in events:
-            event = record.decode().record
-            if event["feed"] == feed:
-                back.events[event["type"]] += 1
+    for record in records_since(settings, topics.events, mark, framing):
+        event = record.decode().record
+        if event["feed"] == feed:
+            back.events[event["type"]] += 1
     return back
 
 
 def _read_dead_letters(settings: KafkaSettings, topic: str, mark: Mark, back: ReadBack) -> None:
     foreign = 0
-    with RecordReader(
-        settings, [topic], from_offsets=mark.offsets[topic], until_end=True
-    ) as records:
-        for record in records:
-            try:
-                letter = record.dead_letter()
-            except MalformedRecord:
-                foreign += 1  # had it been one of ours, its packet would now count as lost
-                continue
-            if letter.feed_session is not None and letter.feed_seq is not None:
-                back.add_dead_letter(letter.feed_session, letter.feed_seq, letter.reason)
+    for record in records_since(settings, topic, mark):
+        try:
+            letter = record.dead_letter()
+        except MalformedRecord:
+            foreign += 1  # had it been one of ours, its packet would now count as lost
+            continue
+        if letter.feed_session is not None and letter.feed_seq is not None:
+            back.add_dead_letter(letter.feed_session, letter.feed_seq, letter.reason)
     if foreign:
         log.warning(
             "dead letters without our headers came meanwhile and were passed over",
             topic=topic,
             count=foreign,
         )
-
-
-Integers = npt.NDArray[np.int64]
 
 
 @dataclass
@@ -183,3 +185,113 @@ class ReadBack:
             if (int(sessions[first]), int(seqs[first])) < self._last.get(token, (-1, -1)):
                 self.reordered += 1
             self._last[token] = (int(sessions[last]), int(seqs[last]))
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """The counts of one run, from the sender's own books to the consumer's.
+
+    The rule: sent = journaled = decoded = published + dead-lettered = read back, with nothing lost,
+    duplicated or reordered.
+    """
+
+    sent_frames: int
+    sent_packets: int
+    journaled_frames: int
+    journaled_packets: int
+    decoded_packets: int
+    published: int
+    dead_lettered: int
+    read_back: ReadBack
+    expected_reasons: Counter[str] = field(default_factory=Counter)
+    """Reason code → dead letters that the fault script must cause."""
+    expected_events: Counter[str] = field(default_factory=Counter)
+    """Feed event type → how many there must be, and none else; empty where none are counted."""
+    lost_before_journal: int = 0
+    """Frames that a full disk made the bridge give up, each counted and announced."""
+
+    @classmethod
+    def of(
+        cls,
+        counters: Counters,
+        back: ReadBack,
+        *,
+        sent_frames: int,
+        sent_packets: int,
+        reasons: Counter[str],
+        events: Counter[str],
+    ) -> Ledger:
+        """The ledger of a bridge with these counters; what the script causes is given."""
+        return cls(
+            sent_frames=sent_frames,
+            sent_packets=sent_packets,
+            journaled_frames=counters.frames_journaled,
+            journaled_packets=counters.packets_journaled,
+            decoded_packets=counters.packets_decoded,
+            published=counters.ticks_acked,
+            dead_lettered=counters.dead_acked,
+            read_back=back,
+            expected_reasons=reasons,
+            expected_events=events,
+            lost_before_journal=counters.frames_lost,
+        )
+
+    def lines(self) -> list[tuple[str, int]]:
+        """The ledger as (name, count), in the order of the flow."""
+        return [
+            ("sent: frames", self.sent_frames),
+            ("sent: packets", self.sent_packets),
+            ("journaled: frames", self.journaled_frames),
+            ("journaled: packets", self.journaled_packets),
+            ("decoded: packets", self.decoded_packets),
+            ("published and acknowledged", self.published),
+            ("dead-lettered and acknowledged", self.dead_lettered),
+            ("read back: ticks", self.read_back.ticks),
+            ("read back: dead letters", self.read_back.dead),
+            ("repeats that the filter dropped", self.read_back.repeats_dropped),
+            ("lost", self.read_back.lost()),
+            ("duplicated", self.read_back.duplicated),
+            ("reordered", self.read_back.reordered),
+        ]
+
+    def problems(self) -> list[str]:
+        """Every imbalance in one sentence; empty when the ledger balances."""
+        back = self.read_back
+        pairs = [
+            ("frames sent", self.sent_frames, "journaled", self.journaled_frames),
+            ("packets sent", self.sent_packets, "journaled", self.journaled_packets),
+            ("packets journaled", self.journaled_packets, "decoded", self.decoded_packets),
+            (
+                "packets decoded",
+                self.decoded_packets,
+                "published + dead-lettered",
+                self.published + self.dead_lettered,
+            ),
+            ("ticks published", self.published, "read back", back.ticks),
+            ("dead letters published", self.dead_lettered, "read back", back.dead),
+            ("packets lost", back.lost(), "allowed", 0),
+            ("packets duplicated", back.duplicated, "allowed", 0),
+            ("ticks reordered", back.reordered, "allowed", 0),
+            ("frames given up before the journal", self.lost_before_journal, "allowed", 0),
+        ]
+        found = [
+            f"{left_name}: {left}, but {right_name}: {right}"
+            for left_name, left, right_name, right in pairs
+            if left != right
+        ]
+        for what, counted, expected in (
+            ("dead letters with reason", back.reasons, self.expected_reasons),
+            ("feed events", back.events if self.expected_events else {}, self.expected_events),
+        ):
+            found += [
+                f"{what} {name}: {counted.get(name, 0)}, "
+                f"but the fault script causes {expected[name]}"
+                for name in sorted({*counted, *expected})
+                if counted.get(name, 0) != expected[name]
+            ]
+        return found
+
+    @property
+    def balanced(self) -> bool:
+        """True when no line differs and at least one packet went all the way."""
+        return self.sent_packets > 0 and not self.problems()
