@@ -110,13 +110,16 @@ def test_a_refused_letter_holds_the_position_for_half_a_minute_and_no_longer(
         assert store.size_bytes == 0
         stage.clock.ns += int(RETRY_S * 1e9)
         rig.drive()
-        assert (stage.counters.refused[mock_topics.dead], stage.counters.dead_acked) == (1, 0)
+        assert (stage.counters.records_refused[mock_topics.dead], stage.counters.dead_acked) == (
+            1,
+            0,
+        )
         # The topic is known to refuse now: the next letter waits for nothing.
         stage.receive(encode_frame([VIOLATION]))
         rig.pump.step()
         stage.clock.ns += int(RETRY_S * 1e9)
         rig.drive()
-        assert stage.counters.refused[mock_topics.dead] == 2
+        assert stage.counters.records_refused[mock_topics.dead] == 2
         assert rig.found().lost() == 2, "the proof shows what is not in Kafka"
         # It accepts again: the next refusal gets its half minute.
         MissingDeadTopic.away = False

@@ -25,7 +25,7 @@ class Bridge:
             frames_lost=3,
             journal_room_bytes=5 << 20,
             auth_expired=True,
-            dead_by_reason=Counter({"SEMANTIC_RANGE": 2}),
+            dead_letters=Counter({"SEMANTIC_RANGE": 2}),
             dead_letter_alarm=True,
             dead_letter_share=0.125,
             gaps_open=Counter({"stalled": 1}),

@@ -299,7 +299,7 @@ def test_dead_letters_say_what_why_and_where(rig: Rig) -> None:
     assert {each.attempt for each in letters} == {1}
     assert [each.first_failure_ns for each in letters] == [START_NS + 1000] * 4 + [START_NS + 2000]
     assert "0" in letters[0].message
-    assert stage.counters.dead_by_reason == {
+    assert stage.counters.dead_letters == {
         "SEMANTIC_RANGE": 2,
         "DECODE_UNKNOWN_PACKET": 1,
         "DECODE_TRAILING_BYTES": 1,

@@ -106,7 +106,7 @@ async def serve(
         counters.ticks_acked,
         counters.dead_acked,
         counters.frames_lost,
-        counters.refused.total(),
+        counters.records_refused.total(),
         left,
     )
 

@@ -27,7 +27,7 @@ class DeadLetterWatch:
         self._counters = counters
         self._report = report
         self._ticks = counters.ticks_acked
-        self._dead = Counter(counters.dead_by_reason)
+        self._dead = Counter(counters.dead_letters)
         self._since_ns = 0
 
     @property
@@ -41,9 +41,9 @@ class DeadLetterWatch:
         """Take in what was acknowledged since the last look."""
         counters = self._counters
         good, self._ticks = counters.ticks_acked - self._ticks, counters.ticks_acked
-        dead = Counter(counters.dead_by_reason)
+        dead = Counter(counters.dead_letters)
         dead.subtract(self._dead)
-        self._dead = Counter(counters.dead_by_reason)
+        self._dead = Counter(counters.dead_letters)
         changed = self._breaker.add(good, +dead, now_s)
         state, is_open = self._breaker.state(), self._breaker.open
         counters.dead_letter_alarm = is_open

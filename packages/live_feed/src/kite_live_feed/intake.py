@@ -255,7 +255,7 @@ class Intake:
             log.error("the journal is full: a feed event is only in this log", **record)
             return False
         self._counters.events_journaled += 1
-        self._counters.events_by_type[kind] += 1
+        self._counters.feed_events[kind] += 1
         self._wake()
         return True
 

@@ -256,7 +256,7 @@ class SideRecords:
                 reason=refused[0].error,
             )
         del lane.doomed[: len(records)]
-        self._counters.refused[lane.topic] += len(records)
+        self._counters.records_refused[lane.topic] += len(records)
         for each in records:
             self._done(each)
 
@@ -304,7 +304,7 @@ class SideRecords:
             self._counters.events_acked += 1
         else:
             self._counters.dead_acked += 1
-            self._counters.dead_by_reason[record.reason] += 1
+            self._counters.dead_letters[record.reason] += 1
         self._done(record)
 
     def _done(self, record: SideRecord) -> None:

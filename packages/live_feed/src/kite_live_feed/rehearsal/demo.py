@@ -120,7 +120,7 @@ async def run_demo(
         sent_frames=simulator.ledger.frames,
         sent_packets=simulator.ledger.rows,
         reasons=expected_reasons(simulator.ledger.bad),
-        events=expected_events(counters.events_by_type, options.script),
+        events=expected_events(counters.feed_events, options.script),
     )
 
 
