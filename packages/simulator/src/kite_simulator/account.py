@@ -92,9 +92,14 @@ class Account:
         with self._lock:
             if not self.holds(api_key, access_token):
                 return False
+            self.declare_dead(access_token)
+        return True
+
+    def declare_dead(self, access_token: str) -> None:
+        """Refuse this token from now on."""
+        with self._lock:
             self._dead.add(access_token)
         self._tell()
-        return True
 
     def expire(self) -> None:
         """06:00: whatever token was alive is dead, and only another login helps."""

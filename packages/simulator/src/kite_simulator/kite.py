@@ -10,7 +10,8 @@ from typing import Self
 
 from kite_broker_zerodha.errors import ListenFailed
 from kite_simulator.account import Account
-from kite_simulator.rest_server import RestOptions, RestSimulator
+from kite_simulator.rest import RestOptions
+from kite_simulator.rest_server import RestSimulator
 from kite_simulator.server import SimulatorOptions, SimulatorServer
 
 

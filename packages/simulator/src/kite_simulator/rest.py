@@ -7,11 +7,17 @@ market's.
 
 from __future__ import annotations
 
+import errno
 import json
-from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
 from decimal import Decimal
+from functools import partial
+from gzip import BadGzipFile
 from http import HTTPStatus
+from pathlib import Path
 from threading import Lock
 from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
@@ -20,7 +26,8 @@ from kite_broker_zerodha.auth.grant import IST
 from kite_broker_zerodha.packets import price_scale_of
 from kite_simulator.account import Account, LoginRefused
 from kite_simulator.candles import candle_answer
-from kite_simulator.history import History
+from kite_simulator.history import UNCHANGED, History, HistoryChanges
+from kite_simulator.market import opening_price
 from kite_simulator.master import Master
 from kite_simulator.rest_faults import (
     RestAnswer,
@@ -37,6 +44,28 @@ _BODY_FIELDS_MAX: Final = 32
 
 PriceOf = Callable[[int], int]
 """Instrument token to last price, a raw integer of the wire."""
+
+
+@dataclass(frozen=True, slots=True)
+class RestOptions:
+    """What the REST side serves.
+
+    ``seed``          of instruments and prices; the WebSocket side's, where there is one
+    ``day``           whose instruments are listed; None is today in India
+    ``master_file``   a CSV with Kite's columns, packed or not, instead of the seeded master
+    ``script``        faults, see ``rest_faults``
+    ``history``       how its candles differ from those of the seed, see ``parse_history_script``
+    ``redirect_url``  where the login page sends the browser; None shows the request token
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    seed: int = 1
+    day: date | None = None
+    master_file: Path | None = None
+    script: tuple[ScriptedFault, ...] = ()
+    history: HistoryChanges = UNCHANGED
+    redirect_url: str | None = None
 
 
 class RestRequest(NamedTuple):
@@ -67,29 +96,23 @@ class Served(NamedTuple):
 class RestService:
     """The API of one account.
 
-    ``redirect_url`` is where the login page sends the browser, as it is registered with Kite; with
-    None the page shows the request token instead. ``history`` None is that of seed 1; its
-    ``change`` takes minutes away and restates stretches. ``served`` lists what was answered.
+    ``history`` takes changes: minutes that are missing, stretches that are restated. ``served``
+    lists what was answered. Raises OSError when the master file cannot be read.
     """
 
     def __init__(
-        self,
-        account: Account,
-        master: Master,
-        price: PriceOf,
-        *,
-        history: History | None = None,
-        redirect_url: str | None = None,
-        script: Iterable[ScriptedFault] = (),
+        self, options: RestOptions, account: Account, today: date, price: PriceOf | None = None
     ) -> None:
+        """``price`` gives last prices; None stands still at the opening."""
         self.account = account
-        self.master = master
-        self.history = history or History(1)
+        self.master = _master(options, today)
+        self.history = History(options.seed)
+        self.history.change(lost=options.history.lost, restated=options.history.restated)
         self.served: list[Served] = []
-        self._listed = frozenset(master.tokens.values())
-        self._price = price
-        self._redirect_url = redirect_url
-        self._script = list(script)
+        self._listed = frozenset(self.master.tokens.values())
+        self._price = price or partial(opening_price, options.seed)
+        self._redirect_url = options.redirect_url
+        self._script = list(options.script)
         self._requests = 0
         self._lock = Lock()
 
@@ -237,6 +260,16 @@ class RestService:
         api_key, _, token = pair.partition(":")
         good = scheme == "token" and self.account.holds(api_key, token)
         return None if good else _refused()
+
+
+def _master(options: RestOptions, today: date) -> Master:
+    path = options.master_file
+    if path is None:
+        return Master.seeded(options.seed, options.day or today)
+    try:
+        return Master(path.read_bytes())
+    except (EOFError, zlib.error, BadGzipFile) as error:
+        raise OSError(errno.EINVAL, "not a whole gzip file", str(path)) from error
 
 
 _NOTHING: Final = RestAnswer(int(HTTPStatus.OK), "application/json", json.dumps({}).encode())

@@ -40,8 +40,8 @@ class SimulatorOptions:
     ``expected_tokens``  the market stands still while fewer instruments are subscribed, so that a
                          run with disconnects has the same frames each time; 1 runs with anyone
     ``settle_s``         it also stands still until no client has sent anything for this long
-    ``dead_tokens``      access tokens refused with HTTP 403; without an account every other one
-                         is accepted
+    ``dead_tokens``      without an account: access tokens refused with HTTP 403, all others are
+                         accepted
     """
 
     host: str = "127.0.0.1"
@@ -96,14 +96,15 @@ class SimulatorServer:
         self, options: SimulatorOptions | None = None, account: Account | None = None
     ) -> None:
         self.options = options or SimulatorOptions()
-        self._account = account
+        self._account = account or Account(
+            None, open_until_login=True, dead_tokens=self.options.dead_tokens
+        )
         self.ledger = Ledger()
         self.finished = asyncio.Event()
         self._market = Market(self.options.seed, self.options.start_epoch_s)
         self._feed = Feed(self._market)
         self._noise = np.random.Generator(np.random.PCG64((self.options.seed, 2)))
         self._script = deque(self.options.script)
-        self._dead_tokens = set(self.options.dead_tokens)
         self._forbidden = 0
         self._clients: list[_Client] = []
         self._traders: list[_Client] = []
@@ -138,10 +139,7 @@ class SimulatorServer:
 
     def declare_dead(self, access_token: str) -> None:
         """Refuse this token from now on, and end the connections that are open."""
-        self._dead_tokens.add(access_token)
-        for client in self._readers():
-            if _query(client.connection.request)[1] == access_token:
-                self._drop(client, "token declared dead")
+        self._account.declare_dead(access_token)
 
     def last_price(self, token: int) -> int:
         """The market's last price, a raw integer of the wire. Any thread may ask."""
@@ -172,9 +170,8 @@ class SimulatorServer:
         )
         self._port = next(iter(self._server.sockets)).getsockname()[1]
         self._market_task = asyncio.create_task(self._trade())
-        if self._account is not None:
-            self._loop = asyncio.get_running_loop()
-            self._account.watch(self._account_changed)
+        self._loop = asyncio.get_running_loop()
+        self._account.watch(self._account_changed)
         return self
 
     async def __aexit__(
@@ -186,8 +183,7 @@ class SimulatorServer:
         server, market = self._server, self._market_task
         assert server is not None  # set when the block was entered
         assert market is not None
-        if self._account is not None:
-            self._account.unwatch(self._account_changed)
+        self._account.unwatch(self._account_changed)
         market.cancel()
         for client in self._clients:
             if not client.reads:
@@ -201,7 +197,7 @@ class SimulatorServer:
         """Answer the handshake: None accepts it."""
         api_key, access_token = _query(request)
         refusal: tuple[HTTPStatus, str] | None = None
-        if not api_key or not access_token or not self._holds(api_key, access_token):
+        if not self._account.holds(api_key, access_token):
             refusal = (HTTPStatus.FORBIDDEN, "Forbidden")
         elif self._forbidden > 0:
             self._forbidden -= 1
@@ -214,11 +210,6 @@ class SimulatorServer:
         self._news.set()
         return connection.respond(*refusal)
 
-    def _holds(self, api_key: str, access_token: str) -> bool:
-        if access_token in self._dead_tokens:
-            return False
-        return self._account is None or self._account.holds(api_key, access_token)
-
     def _account_changed(self) -> None:
         """Called from any thread."""
         assert self._loop is not None  # set before the account is watched
@@ -227,7 +218,7 @@ class SimulatorServer:
 
     def _drop_refused(self) -> None:
         for client in self._readers():
-            if not self._holds(*_query(client.connection.request)):
+            if not self._account.holds(*_query(client.connection.request)):
                 self._drop(client, "token died")
 
     def _connections_of(self, api_key: str) -> int:
