@@ -86,7 +86,6 @@ class Bridge:
 
     @property
     def plan(self) -> Plan:
-        """The subscription as it should be."""
         return self._connections.plan
 
     @property
@@ -161,7 +160,6 @@ class Bridge:
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def apply(self, plan: Plan) -> None:
-        """Make this the subscription; only the difference is sent."""
         await self._connections.apply(plan)
 
     async def drain(self, deadline_s: float, hurry: Callable[[], bool] = lambda: False) -> int:
@@ -190,7 +188,6 @@ class Bridge:
         self._answers.close()
 
     def fail(self, error: BaseException) -> None:
-        """End the run with this error."""
         if not self._failed.done():
             self._failed.set_exception(error)
 
@@ -256,7 +253,6 @@ class Bridge:
             await asyncio.sleep(HOUSEKEEPING_S)
 
     def _log_stalls(self) -> None:
-        """One line when acknowledgements stop, one when they come again."""
         stalled = self._stalled_s() > UNACKED_ALARM_S
         if stalled != self._kafka_stalled:
             self._kafka_stalled = stalled
@@ -312,7 +308,6 @@ class Waker:
 
 
 def warm_up() -> None:
-    """Compile the hot path, or load it from the user's cache."""
     warm_up_decoder()
     warm_up_liveness()
     warm_up_producer()

@@ -83,7 +83,6 @@ class Connections:
         self._running: dict[int, asyncio.Task[None]] = {}
 
     async def apply(self, plan: Plan) -> None:
-        """Make this the subscription; only the difference is sent."""
         self.plan = plan
         for shard, tokens in enumerate(plan.shards):
             if self.held is not None and (shard not in self.held or not tokens):
@@ -118,7 +117,6 @@ class Connections:
             session.saw(tokens, seen_ns)
 
     def problems(self) -> list[str]:
-        """The shards that are not live, one sentence each."""
         return [
             f"shard {shard} is {session.state}{self._reason(session.state)}"
             for shard, session in sorted(self._sessions.items())
@@ -126,7 +124,6 @@ class Connections:
         ]
 
     def views(self) -> dict[int, ShardView]:
-        """Each connection as it is now."""
         return {
             shard: ShardView(
                 str(session.state),

@@ -32,13 +32,11 @@ class DeadLetterWatch:
 
     @property
     def problem(self) -> str | None:
-        """A sentence while the alarm is on."""
         if not self._breaker.open:
             return None
         return f"{self._breaker.state()}; `dlq_triage --topic ticks.dlq` shows more"
 
     def look(self, now_s: float, now_ns: int) -> None:
-        """Take in what was acknowledged since the last look."""
         counters = self._counters
         good, self._ticks = counters.ticks_acked - self._ticks, counters.ticks_acked
         dead = Counter(counters.dead_letters)

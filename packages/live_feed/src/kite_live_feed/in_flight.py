@@ -46,7 +46,6 @@ class ChunkInFlight:
     """Shard → receive time of its last frame here; kept where shards change hands."""
 
     def book(self, counters: Counters, now_ns: int) -> None:
-        """Enter the acknowledged ticks in the bridge's books."""
         counters.packets_decoded += self.packets
         counters.ticks_acked += self.ticks
         if self.oldest_recv_ns:

@@ -78,7 +78,6 @@ class Intake:
 
     @property
     def connected(self) -> frozenset[int]:
-        """The shards whose connection is up."""
         return frozenset(self._connected)
 
     def announce_stop(self) -> None:
@@ -92,7 +91,6 @@ class Intake:
             self._record("GAP_OPENED", shard, from_ns=from_ns, cause=GapCause.RESTART)
 
     def announce_loss(self) -> None:
-        """Try once more to announce a loss that could not be announced yet."""
         if self._losses:
             self._announce_losses(self._clock.now_ns())
 
@@ -169,7 +167,6 @@ class Intake:
         self._wake()
 
     def on_event(self, event: SessionEvent) -> None:
-        """Journal one session event as a ``FeedEvent``, and keep the books."""
         match event:
             case Connected():
                 self._session[event.shard] = event.feed_session

@@ -60,8 +60,6 @@ def _send_holidays(end_of_child: Connection) -> None:
 
 
 def make_is_open(calendar: SessionCalendar) -> IsOpen:
-    """The function that the session's watchdogs ask."""
-
     def is_open(token: int, now_ns: int) -> bool:
         name = _NAMES.get(segment_of(token))
         return name is not None and calendar.surely_open(name, now_ns)

@@ -35,7 +35,6 @@ class Row(NamedTuple):
     read: Read | None = None
 
     def value(self, counters: Counters, now_ns: int) -> Any:
-        """What it is now."""
         if self.read is not None:
             return self.read(counters, now_ns)
         found = getattr(counters, self.name)

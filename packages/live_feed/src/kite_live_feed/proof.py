@@ -146,7 +146,6 @@ class ReadBack:
             self._mark(session, np.array([seq], np.int64))
 
     def lost(self) -> int:
-        """How many numbered packets were in neither topic."""
         return sum(
             expected - int(self._flags(session)[:expected].sum())
             for session, expected in self.sessions.items()
@@ -221,7 +220,6 @@ class Ledger:
         reasons: Counter[str],
         events: Counter[str],
     ) -> Ledger:
-        """The ledger of a bridge with these counters; what the script causes is given."""
         return cls(
             sent_frames=sent_frames,
             sent_packets=sent_packets,
@@ -237,7 +235,6 @@ class Ledger:
         )
 
     def lines(self) -> list[tuple[str, int]]:
-        """The ledger as (name, count), in the order of the flow."""
         return [
             ("sent: frames", self.sent_frames),
             ("sent: packets", self.sent_packets),
@@ -293,5 +290,4 @@ class Ledger:
 
     @property
     def balanced(self) -> bool:
-        """True when no line differs and at least one packet went all the way."""
         return self.sent_packets > 0 and not self.problems()

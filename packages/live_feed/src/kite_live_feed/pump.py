@@ -120,11 +120,9 @@ class Pump:
 
     @property
     def idle(self) -> bool:
-        """True when nothing of what was handed to Kafka is unacknowledged."""
         return not self._chunks and not self._behind
 
     def done(self, end: Position) -> bool:
-        """Whether everything before ``end`` is acknowledged."""
         return self.idle and self._cursor.position >= end
 
     def only_refused(self, end: Position) -> bool:
@@ -152,7 +150,6 @@ class Pump:
         return True
 
     def collect(self) -> None:
-        """Take in acknowledgements and failures, and move the acknowledged position."""
         producer, in_flight = self._producer, 0
         if producer is not None:
             producer.poll(0)
@@ -190,7 +187,6 @@ class Pump:
         self._cursor.advance(position)
 
     def wait(self, timeout_s: float) -> None:
-        """Block until an acknowledgement arrives or the time is up."""
         if self._producer is not None and self._chunks:
             self._producer.poll(timeout_s)
         else:

@@ -47,7 +47,6 @@ class ReplayReader:
         return chunk
 
     def seek(self, position: Position) -> None:
-        """Go back to the acknowledged position; what follows is due at once."""
         self._chunks = (each for each in self._all() if each.position_after > position)
         self._next = None
         self.finished = False
@@ -77,6 +76,5 @@ class ReplayCursor:
         self.position: Position = START
 
     def advance(self, position: Position) -> bool:
-        """Acknowledge everything before ``position``."""
         self.position = position
         return True

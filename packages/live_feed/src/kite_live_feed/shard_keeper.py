@@ -105,11 +105,9 @@ class GroupShards:
 
     @property
     def acked_ns(self) -> Mapping[int, int]:
-        """Shard → receive time of its last frame that Kafka has."""
         return self._pump.acked_ns
 
     def problems(self) -> list[str]:
-        """What is wrong with the bridge's place in the group, one sentence each."""
         found = []
         if not self.confirmed:
             trouble = f" (Kafka's last error: {self.trouble})" if self.trouble else ""
@@ -127,7 +125,6 @@ class GroupShards:
         return found
 
     def refresh(self) -> None:
-        """Bring the group's gauges among the counters up to date."""
         counters = self.counters
         counters.group_shards = tuple(sorted(self._held))
         counters.group_size = self.setup.shards
@@ -155,12 +152,10 @@ class GroupShards:
         }
 
     def hand_over_all(self) -> None:
-        """The run ends: leave every shard to its next owner."""
         published = self._pump.done(self._journal.writer.end)
         self.handed_over = {each: self._hand_over(each, published) for each in self._held}
 
     def open_uncarried(self, shard: int, from_ns: int) -> None:
-        """Report as a gap that the group gave a shard for which there is no connection."""
         self._connections.intake.open_uncarried(shard, from_ns)
 
     def fence(self, fences: AbstractSet[Fence]) -> None:
@@ -219,7 +214,6 @@ class ShardKeeper(Membership):
         self._write_due_s = 0.0
 
     def start(self) -> None:
-        """Join the group."""
         self._heartbeat = asyncio.create_task(self._note_that_the_loop_runs())
         self._thread.start()
 

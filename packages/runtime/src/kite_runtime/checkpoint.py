@@ -74,7 +74,6 @@ class Checkpoint:
         self.done[key] = value
 
     def finish(self) -> None:
-        """All is done: the file goes when it is closed."""
         self.work = None
         self._truncate()
 

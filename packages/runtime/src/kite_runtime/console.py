@@ -35,7 +35,6 @@ def __getattr__(name: str) -> Any:
 
 
 def complain(program: str, problem: object, code: int) -> int:
-    """Print one sentence to stderr and give the exit code back."""
     print(f"{program}: {problem}", file=sys.stderr)
     return code
 

@@ -81,14 +81,12 @@ class Account:
         return minted
 
     def holds(self, api_key: str, access_token: str) -> bool:
-        """Whether this pair may do anything."""
         with self._lock:
             if not access_token or not self._takes(api_key) or access_token in self._dead:
                 return False
             return self._open or access_token == self._access_token
 
     def invalidate(self, api_key: str, access_token: str) -> bool:
-        """Log out; False for a token that was not alive."""
         with self._lock:
             if not self.holds(api_key, access_token):
                 return False
@@ -96,7 +94,6 @@ class Account:
         return True
 
     def declare_dead(self, access_token: str) -> None:
-        """Refuse this token from now on."""
         with self._lock:
             self._dead.add(access_token)
         self._tell()

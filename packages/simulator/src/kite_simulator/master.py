@@ -93,7 +93,6 @@ class Master:
 
     @classmethod
     def seeded(cls, seed: int, day: date) -> Master:
-        """The master of ``build_master``."""
         return cls(master_csv(build_master(seed, day)))
 
     @property

@@ -117,12 +117,10 @@ class RestService:
         self._lock = Lock()
 
     def fail_next(self, kind: RestFault, count: int = 1, seconds: float = 0.0) -> None:
-        """Spoil the next ``count`` requests."""
         with self._lock:
             self._script.append(ScriptedFault(self._requests + 1, kind, count, seconds))
 
     def recover(self) -> None:
-        """Forget the faults that are still to come."""
         with self._lock:
             self._script.clear()
 

@@ -57,7 +57,6 @@ class RestSimulator:
 
     @property
     def login_page(self) -> str:
-        """What stands for Kite's login page, as ``auth.login_url(base=...)`` takes it."""
         return self.root + LOGIN_PATH
 
     def __enter__(self) -> Self:

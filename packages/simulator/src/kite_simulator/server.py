@@ -138,7 +138,6 @@ class SimulatorServer:
         return len(set().union(*(client.book.modes for client in self._readers())))
 
     def declare_dead(self, access_token: str) -> None:
-        """Refuse this token from now on, and end the connections that are open."""
         self._account.declare_dead(access_token)
 
     def last_price(self, token: int) -> int:
@@ -152,7 +151,6 @@ class SimulatorServer:
             await self._news.wait()
 
     async def send_text(self, kind: str, data: object) -> None:
-        """Send ``{"type": kind, "data": data}`` to every client."""
         for client in self._readers():
             await self._text(client, kind, data)
 
@@ -228,7 +226,6 @@ class SimulatorServer:
         return [client for client in self._clients if client.reads]
 
     async def _serve(self, connection: ServerConnection) -> None:
-        """One client, from handshake to end."""
         client = _Client(connection, len(self.ledger.connections), self.options.tokens_max)
         self.ledger.connections.append(client.ledger)
         self._clients.append(client)

@@ -71,7 +71,6 @@ class SegmentReader:
         self.extent = Extent(size, limit, True)
 
     def close(self) -> None:
-        """Close the file; a second call does nothing."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
@@ -178,11 +177,9 @@ class JournalReader:
 
     @property
     def position(self) -> Position:
-        """Where the next chunk begins."""
         return self._position
 
     def seek(self, position: Position) -> None:
-        """Go on from another place, usually back to the acknowledged position."""
         self.close()
         self._position = Position(*position)
 
@@ -210,7 +207,6 @@ class JournalReader:
         return None
 
     def close(self) -> None:
-        """Close the open segment file; the next read reopens it."""
         if self._file is not None:
             self._file.close()
             self._file = None

@@ -133,7 +133,6 @@ def scan(
 
 
 def warm_up() -> None:
-    """Compile the loop, or load it from the cache; call it before the first frame."""
     rows: Any = np.zeros((1, COLUMNS), np.int64)
     scan(np.zeros(HEADER_BYTES, np.uint8), 0, 0, 0, False, ANY_STAMP, rows)
 

@@ -47,11 +47,9 @@ class Syncer:
             self._round()
 
     def sync_now(self) -> None:
-        """Sync at once, in the caller's thread: for ``"always"``."""
         self._round()
 
     def close(self) -> None:
-        """One last round; then nothing is left open."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join()

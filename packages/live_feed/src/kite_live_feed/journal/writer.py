@@ -148,7 +148,6 @@ class JournalWriter:
 
     @property
     def backlog_bytes(self) -> int:
-        """Bytes that are journaled and not acknowledged yet."""
         segment, offset = self.cursor.position
         return sum(
             size - (min(offset, size) if number == segment else 0)

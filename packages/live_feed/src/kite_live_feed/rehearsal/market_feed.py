@@ -230,7 +230,6 @@ class BarBuilder:
         self._volumes: dict[int, int] = {}
 
     def add(self, packets: list[bytes], ts_ns: int) -> None:
-        """Take in unspoiled packets received at ``ts_ns``."""
         minute_ns = ts_ns // MINUTE_NS * MINUTE_NS
         for packet in packets:
             token, last = _LAST.unpack_from(packet)
@@ -243,7 +242,6 @@ class BarBuilder:
             bar["volume"] += self._traded(token, packet)
 
     def bars(self) -> list[dict[str, Any]]:
-        """All bars so far, each final."""
         return [bar for _, bar in sorted(self._bars.items())]
 
     def _traded(self, token: int, packet: bytes) -> int:

@@ -65,7 +65,6 @@ class SmokeResult:
     letters_sent: int = 0
 
     def problems(self) -> list[str]:
-        """Every imbalance in one sentence."""
         found = self.ledger.problems() + letter_problems(self.letters, self.letters_sent)
         if self.bars_sent != self.bars_read:
             found.append(f"bars sent: {self.bars_sent}, but read back: {self.bars_read}")
@@ -73,7 +72,6 @@ class SmokeResult:
 
     @property
     def balanced(self) -> bool:
-        """True when ticks, dead letters, events and bars all agree."""
         return self.ledger.balanced and not self.problems()
 
 
@@ -227,7 +225,6 @@ class SmokeLetter:
     found: str
 
     def line(self) -> dict[str, Any]:
-        """As one JSON object."""
         return asdict(self)
 
 

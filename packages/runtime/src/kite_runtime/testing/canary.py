@@ -144,7 +144,6 @@ class ProcessWatch:
 
     @property
     def seen(self) -> tuple[str, ...]:
-        """The names of the secrets that stood in a command line, in alphabetical order."""
         return tuple(sorted(self._seen))
 
     def __enter__(self) -> ProcessWatch:
