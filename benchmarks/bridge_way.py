@@ -20,7 +20,7 @@ import numpy as np
 
 from benchmarks.measure import NotMeasured
 from benchmarks.ways import SESSION
-from kite_broker_zerodha.frames import count_slots, frame_index
+from kite_broker_zerodha.frames import count_slots
 from kite_broker_zerodha.session.events import Connected
 from kite_kafka_io.framing import SingleObjectFraming
 from kite_kafka_io.settings import KafkaSettings
@@ -28,7 +28,7 @@ from kite_live_feed.counters import Counters
 from kite_live_feed.intake import Intake
 from kite_live_feed.journal import Chunk, Journal, Position
 from kite_live_feed.journal.layout import RecordKind
-from kite_live_feed.journal.scan import COLUMNS, FRAME_COLUMNS, KIND, make_chunk
+from kite_live_feed.journal.scan import make_chunk
 from kite_live_feed.options import JournalOptions
 from kite_live_feed.pump import Pump
 from kite_live_feed.topics import Topics
@@ -140,17 +140,13 @@ class _Memory:
         if not taken:
             return None
         ends = list(accumulate(len(frame) for frame, _, _ in taken))
-        records = np.zeros((len(taken), COLUMNS), np.int64)
-        records[:, :FRAME_COLUMNS] = frame_index(
-            [
-                (end - len(frame), end, ts_recv_ns, SESSION, seq)
-                for end, (frame, ts_recv_ns, seq) in zip(ends, taken, strict=True)
-            ]
-        )
-        records[:, KIND] = RecordKind.FRAME
+        rows = [
+            (end - len(frame), end, ts_recv_ns, SESSION, seq, int(RecordKind.FRAME), SHARD, 0)
+            for end, (frame, ts_recv_ns, seq) in zip(ends, taken, strict=True)
+        ]
         buffer = np.frombuffer(b"".join(frame for frame, _, _ in taken), np.uint8)
         after = Position(0, self.position.offset + size)
-        return make_chunk(buffer, records, [], 0, self.position, after)
+        return make_chunk(buffer, rows, [], 0, self.position, after)
 
     def seek(self, position: Position) -> None:
         raise NotMeasured("the producer failed, and a queue in memory cannot go back")

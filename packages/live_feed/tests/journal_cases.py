@@ -100,7 +100,7 @@ def found_in(chunks: Iterable[Chunk]) -> list[Record]:
 def unpack_record(data: bytes, offset: int, stamp: int = ANY_STAMP) -> Record | None:
     """The record at ``offset``, or None unless a complete, undamaged one lies there.
 
-    The reference for the compiled scan: one record, no search.
+    The reference for the scan: one record, no search.
     """
     start = offset + HEADER_BYTES
     if len(data) < start:

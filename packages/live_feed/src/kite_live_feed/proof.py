@@ -124,66 +124,42 @@ class ReadBack:
     """Ticks that were published twice, after a crash or an outage, and dropped by the filter."""
     events: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
-    _seen: dict[int, npt.NDArray[np.bool_]] = field(default_factory=dict)
+    _seen: dict[int, bytearray] = field(init=False)
+    """feed_session → a byte for each packet that it has numbered, 1 once it was read."""
     _last: dict[int, tuple[int, int]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._seen = {session: bytearray(count) for session, count in self.sessions.items()}
 
     def add_ticks(self, tokens: Integers, sessions: Integers, seqs: Integers) -> None:
         """Count ticks of one partition, in the order in which they were read."""
-        ours = np.isin(sessions, list(self.sessions))
-        tokens, sessions, seqs = tokens[ours], sessions[ours], seqs[ours]
-        if not len(tokens):
-            return
-        self.ticks += len(tokens)
-        for session in np.unique(sessions).tolist():
-            self._mark(session, seqs[sessions == session])
-        self._check_order(tokens, sessions, seqs)
+        columns = (tokens.tolist(), sessions.tolist(), seqs.tolist())
+        for token, session, seq in zip(*columns, strict=True):
+            if session in self.sessions:
+                self.ticks += 1
+                self._mark(session, seq)
+                self.reordered += (session, seq) < self._last.get(token, (-1, -1))
+                self._last[token] = (session, seq)
 
     def add_dead_letter(self, session: int, seq: int, reason: str) -> None:
         """Count one dead letter; those of other sessions are passed over."""
         if session in self.sessions:
             self.dead += 1
             self.reasons[reason] += 1
-            self._mark(session, np.array([seq], np.int64))
+            self._mark(session, seq)
 
     def lost(self) -> int:
-        return sum(
-            expected - int(self._flags(session)[:expected].sum())
-            for session, expected in self.sessions.items()
-        )
+        """How many numbered packets were in neither topic."""
+        return sum(flags.count(0) for flags in self._seen.values())
 
-    def _flags(self, session: int) -> npt.NDArray[np.bool_]:
-        flags = self._seen.get(session)
-        if flags is None:
-            flags = np.zeros(self.sessions[session] + 1, np.bool_)
-            # The place for numbers that the session never handed out: each is a duplicate, it
-            # cannot be right, and the ledger must not balance.
-            flags[-1] = True
-            self._seen[session] = flags
-        return flags
-
-    def _mark(self, session: int, seqs: Integers) -> None:
-        flags = self._flags(session)
-        last = len(flags) - 1
-        places = np.where((seqs < 0) | (seqs > last), last, seqs)
-        fresh = np.unique(places)
-        self.duplicated += len(places) - int((~flags[fresh]).sum())
-        flags[fresh] = True
-
-    def _check_order(self, tokens: Integers, sessions: Integers, seqs: Integers) -> None:
-        by_token = np.argsort(tokens, kind="stable")
-        tokens, sessions, seqs = tokens[by_token], sessions[by_token], seqs[by_token]
-        same = tokens[1:] == tokens[:-1]
-        falls = (sessions[1:] < sessions[:-1]) | (
-            (sessions[1:] == sessions[:-1]) & (seqs[1:] < seqs[:-1])
-        )
-        self.reordered += int((same & falls).sum())
-        firsts = np.flatnonzero(np.concatenate(([True], ~same)))
-        lasts = np.append(firsts[1:] - 1, len(tokens) - 1)
-        for first, last in zip(firsts.tolist(), lasts.tolist(), strict=True):
-            token = int(tokens[first])
-            if (int(sessions[first]), int(seqs[first])) < self._last.get(token, (-1, -1)):
-                self.reordered += 1
-            self._last[token] = (int(sessions[last]), int(seqs[last]))
+    def _mark(self, session: int, seq: int) -> None:
+        """A number that the session never handed out counts as a duplicate: the ledger must not
+        balance."""
+        flags = self._seen[session]
+        if not 0 <= seq < len(flags) or flags[seq]:
+            self.duplicated += 1
+        else:
+            flags[seq] = 1
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from kite_live_feed.journal.cursor import AckCursor
 from kite_live_feed.journal.layout import START, Position, RecordKind
 from kite_live_feed.journal.reader import JournalReader, read_file
 from kite_live_feed.journal.recovery import LastFrame, Recovery
-from kite_live_feed.journal.scan import Chunk, Damage, warm_up
+from kite_live_feed.journal.scan import Chunk, Damage
 from kite_live_feed.journal.segments import Segment, list_segments
 from kite_live_feed.journal.writer import JournalWriter
 from kite_live_feed.options import JournalOptions
@@ -41,7 +41,6 @@ __all__ = [
     "Segment",
     "list_segments",
     "read_file",
-    "warm_up",
 ]
 
 
@@ -59,7 +58,6 @@ class Journal:
         now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         """Raises JournalLocked and JournalUnusable."""
-        warm_up()
         self.writer = JournalWriter(directory, options, now_ns)
         self.cursor: AckCursor = self.writer.cursor
         self.recovery: Recovery = self.writer.recovery

@@ -35,6 +35,7 @@ PAYLOAD_BYTES_MAX: Final = 16 * 1024 * 1024
 ANY_STAMP: Final = 0
 """Accept records of any segment: for a file whose name does not tell its stamp."""
 
+HEADER: Final = struct.Struct("<IBBHIIqqqII")
 PREFIX: Final = struct.Struct("<IBBHIIqqqI")
 HEADER_CRC: Final = struct.Struct("<I")
 
