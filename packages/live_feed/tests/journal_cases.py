@@ -18,9 +18,9 @@ from kite_live_feed.journal.layout import (
     PAYLOAD_BYTES_MAX,
     PREFIX,
     pack_header,
+    segment_path,
 )
 from kite_live_feed.journal.scan import END, FEED_SESSION, FIRST_SEQ, KIND, SHARD, START, TS_RECV_NS
-from kite_live_feed.journal.segments import segment_path
 
 STAMP = 0x12345678
 NS = st.integers(-(2**63), 2**63 - 1)

@@ -29,12 +29,17 @@ from kite_kafka_io.framing import Framing
 from kite_kafka_io.producer import RecordProducer
 from kite_kafka_io.settings import KafkaSettings
 from kite_live_feed.counters import Counters
-from kite_live_feed.in_flight import ChunkInFlight, SideRecord
 from kite_live_feed.journal import AckCursor, Chunk, JournalReader, Position
 from kite_live_feed.refused import RefusedStore
 from kite_live_feed.replay import ReplayCursor, ReplayReader
 from kite_live_feed.shards import Fence, Frames, newest_frames, superseded
-from kite_live_feed.side_records import SideRecords, letter_of_damage, letter_of_row
+from kite_live_feed.side_records import (
+    ChunkInFlight,
+    SideRecord,
+    SideRecords,
+    letter_of_damage,
+    letter_of_row,
+)
 from kite_live_feed.topics import Topics
 from kite_runtime.clock import Clock, SystemClock
 

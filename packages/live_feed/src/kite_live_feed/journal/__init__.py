@@ -14,11 +14,10 @@ from pathlib import Path
 
 from kite_live_feed.errors import JournalFull, JournalLocked, JournalUnusable, RecordTooLarge
 from kite_live_feed.journal.cursor import AckCursor
-from kite_live_feed.journal.layout import START, Position, RecordKind
+from kite_live_feed.journal.layout import START, Position, RecordKind, Segment, list_segments
 from kite_live_feed.journal.reader import JournalReader, read_file
 from kite_live_feed.journal.recovery import LastFrame, Recovery
 from kite_live_feed.journal.scan import Chunk, Damage
-from kite_live_feed.journal.segments import Segment, list_segments
 from kite_live_feed.journal.writer import JournalWriter
 from kite_live_feed.options import JournalOptions
 

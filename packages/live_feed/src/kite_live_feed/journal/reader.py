@@ -14,7 +14,15 @@ import numpy as np
 
 from kite_live_feed.errors import NotAJournalFile
 from kite_live_feed.journal import layout
-from kite_live_feed.journal.layout import HEADER_BYTES, Position, RecordKind
+from kite_live_feed.journal.layout import (
+    HEADER_BYTES,
+    Position,
+    RecordKind,
+    Segment,
+    list_segments,
+    segment_at,
+    used_bytes,
+)
 from kite_live_feed.journal.scan import (
     END,
     FEED_SESSION,
@@ -33,7 +41,6 @@ from kite_live_feed.journal.scan import (
     missing_chunk,
     scan,
 )
-from kite_live_feed.journal.segments import Segment, list_segments, segment_at, used_bytes
 
 CHUNK_RECORDS_MAX: Final = 4096
 CHUNK_BYTES: Final = 256 * 1024

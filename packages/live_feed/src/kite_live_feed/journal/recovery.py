@@ -11,10 +11,9 @@ from typing import Final, NamedTuple
 
 import orjson
 
-from kite_live_feed.journal.layout import RecordKind
+from kite_live_feed.journal.layout import RecordKind, Segment
 from kite_live_feed.journal.reader import SegmentReader
 from kite_live_feed.journal.scan import FEED_SESSION, FIRST_SEQ, KIND, SHARD, TS_RECV_NS
-from kite_live_feed.journal.segments import Segment
 
 FILE_NAME: Final = "last_frames.json"
 """Beside the segments: the last frame of each connection, for the gap event after a restart.

@@ -24,15 +24,13 @@ from kite_live_feed.journal.layout import (
     START,
     Position,
     RecordKind,
-    pack_header,
-)
-from kite_live_feed.journal.recovery import LastFrame, read_last_frames, recover, write_last_frames
-from kite_live_feed.journal.segments import (
     Segment,
     list_segments,
     lock_directory,
+    pack_header,
     segment_path,
 )
+from kite_live_feed.journal.recovery import LastFrame, read_last_frames, recover, write_last_frames
 from kite_live_feed.journal.syncer import Syncer
 from kite_live_feed.options import JournalOptions
 
