@@ -28,7 +28,7 @@ from kite_live_feed.counters import Counters
 from kite_live_feed.intake import Intake
 from kite_live_feed.journal import Chunk, Journal, Position
 from kite_live_feed.journal.layout import RecordKind
-from kite_live_feed.journal.scan import make_chunk
+from kite_live_feed.journal.scan import Row, make_chunk
 from kite_live_feed.options import JournalOptions
 from kite_live_feed.pump import Pump
 from kite_live_feed.topics import Topics
@@ -141,7 +141,7 @@ class _Memory:
             return None
         ends = list(accumulate(len(frame) for frame, _, _ in taken))
         rows = [
-            (end - len(frame), end, ts_recv_ns, SESSION, seq, int(RecordKind.FRAME), SHARD, 0)
+            Row(end - len(frame), end, ts_recv_ns, SESSION, seq, int(RecordKind.FRAME), SHARD)
             for end, (frame, ts_recv_ns, seq) in zip(ends, taken, strict=True)
         ]
         buffer = np.frombuffer(b"".join(frame for frame, _, _ in taken), np.uint8)

@@ -20,7 +20,6 @@ from kite_live_feed.journal.layout import (
     pack_header,
     segment_path,
 )
-from kite_live_feed.journal.scan import END, FEED_SESSION, FIRST_SEQ, KIND, SHARD, START, TS_RECV_NS
 
 STAMP = 0x12345678
 NS = st.integers(-(2**63), 2**63 - 1)
@@ -81,20 +80,18 @@ def segment_file(folder: Path, wanted: Sequence[Record], tail: bytes = b"") -> P
 
 def found_in(chunks: Iterable[Chunk]) -> list[Record]:
     """The good records of chunks, as values."""
-    found = []
-    for chunk in chunks:
-        for row in chunk.records.tolist():
-            found.append(
-                Record(
-                    row[KIND],
-                    row[SHARD],
-                    chunk.buffer[row[START] : row[END]].tobytes(),
-                    row[TS_RECV_NS],
-                    row[FEED_SESSION],
-                    row[FIRST_SEQ],
-                )
-            )
-    return found
+    return [
+        Record(
+            row.kind,
+            row.shard,
+            chunk.payload(row),
+            row.ts_recv_ns,
+            row.feed_session,
+            row.first_seq,
+        )
+        for chunk in chunks
+        for row in chunk.rows
+    ]
 
 
 def unpack_record(data: bytes, offset: int, stamp: int = ANY_STAMP) -> Record | None:
@@ -117,5 +114,5 @@ def unpack_record(data: bytes, offset: int, stamp: int = ANY_STAMP) -> Record | 
 
 
 def position_behind(chunk: Chunk, row: int) -> Position:
-    """The position right behind ``chunk.records[row]``."""
-    return Position(chunk.position.segment, chunk.position.offset + int(chunk.records[row, END]))
+    """The position right behind ``chunk.rows[row]``."""
+    return Position(chunk.position.segment, chunk.position.offset + chunk.rows[row].end)

@@ -112,7 +112,7 @@ def test_a_payload_with_a_wrong_byte_keeps_its_name(tmp_path: Path) -> None:
     path.write_bytes(content)
     (chunk,) = read_file(path)
     assert found_in([chunk]) == [wanted[0], wanted[2]]
-    assert chunk.frames.tolist() == chunk.records[:, :5].tolist()
+    assert chunk.frames.tolist() == [list(row[:5]) for row in chunk.rows]
     (damage,) = chunk.damage
     assert damage == Damage(196, 296, "the payload's checksum is wrong", 0, 1001, 77, 1)
     assert chunk.position_after.offset == 444

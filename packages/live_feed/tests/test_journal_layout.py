@@ -14,7 +14,7 @@ from kite_live_feed.journal.layout import (
     ANY_STAMP,
     HEADER_BYTES,
 )
-from kite_live_feed.journal.scan import END, KIND, LOST, PAYLOAD_CRC, START, scan
+from kite_live_feed.journal.scan import LOST, scan
 
 
 def test_the_header_is_what_the_documentation_says() -> None:
@@ -63,9 +63,9 @@ def test_the_scan_finds_what_was_written(wanted: list[Record], cut: int, final: 
     assert len(rows) == len(found)
     assert at == offset
     for row, record in zip(rows, found, strict=True):
-        assert data[row[START] : row[END]] == record.payload
+        assert data[row.start : row.end] == record.payload
         assert row[2:7] == (*record[3:], record.kind, record.shard)
-        assert row[PAYLOAD_CRC] == zlib.crc32(record.payload)
+        assert row.payload_crc == zlib.crc32(record.payload)
 
 
 def test_the_scan_stops_when_its_index_is_full() -> None:
@@ -80,7 +80,7 @@ def test_the_scan_stops_when_its_index_is_full() -> None:
 @given(st.binary(max_size=300), st.booleans())
 def test_rubbish_is_never_a_record(data: bytes, final: bool) -> None:
     rows, at = scan(memoryview(data), 0, len(data), len(data), final, 0, 400)
-    assert all(row[KIND] == LOST for row in rows)
+    assert all(row.kind == LOST for row in rows)
     assert at <= len(data)
     if final:
         assert len(data) - at < HEADER_BYTES

@@ -42,7 +42,7 @@ def test_a_chunk_has_what_the_decoder_needs(tmp_path: Path) -> None:
     assert chunk.frames.flags.c_contiguous
     assert chunk.frames.tolist() == [[48, 53, 10, 20, 30], [154, 158, 12, 21, 0]]
     assert chunk.events == [b"event"]
-    assert [chunk.payload(row) for row in range(3)] == [b"frame", b"event", b"next"]
+    assert [chunk.payload(row) for row in chunk.rows] == [b"frame", b"event", b"next"]
     assert chunk.position == Position(1, 0)
     assert position_behind(chunk, 0) == Position(1, 53)
     assert chunk.position_after == Position(1, 158) == position_behind(chunk, 2)

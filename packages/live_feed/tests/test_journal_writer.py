@@ -130,7 +130,7 @@ def test_a_partly_acknowledged_segment_is_kept(journal: Journal, time: Time) -> 
     refused = fill(journal.writer)
     chunk = journal.reader.read_chunk()
     assert chunk is not None
-    journal.cursor.advance(position_behind(chunk, len(chunk.records) - 2))
+    journal.cursor.advance(position_behind(chunk, len(chunk.rows) - 2))
     time.ns += RETRY_NS
     with pytest.raises(JournalFull):
         journal.writer.append(*frame(refused))

@@ -83,14 +83,11 @@ def _lines(file: str) -> Iterator[str]:
 
 def _journal_or_raw(path: Path) -> Iterator[bytes | dict[str, Any]]:
     """The frames of a journal segment; of any other file its bytes as one frame."""
-    from kite_live_feed.journal import RecordKind, read_file
-    from kite_live_feed.journal.scan import KIND
+    from kite_live_feed.journal import read_file
 
     try:
         for chunk in read_file(path):
-            for row in range(len(chunk.records)):
-                if chunk.records[row, KIND] == RecordKind.FRAME:
-                    yield chunk.payload(row)
+            yield from map(chunk.payload, chunk.frame_rows)
             for damage in chunk.damage:
                 raw = chunk.buffer[damage.start : damage.end].tobytes()
                 yield {"reason": "JOURNAL_CORRUPT", "message": damage.cause, "raw": raw.hex()}

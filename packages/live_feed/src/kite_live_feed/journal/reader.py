@@ -24,15 +24,7 @@ from kite_live_feed.journal.layout import (
     used_bytes,
 )
 from kite_live_feed.journal.scan import (
-    END,
-    FEED_SESSION,
-    FIRST_SEQ,
-    KIND,
     LOST,
-    PAYLOAD_CRC,
-    SHARD,
-    START,
-    TS_RECV_NS,
     Bytes,
     Chunk,
     Damage,
@@ -121,14 +113,14 @@ class SegmentReader:
         damage: list[Damage] = []
         torn = 0
         for row in rows:
-            start, end, kind = row[START], row[END], row[KIND]
+            start, end, kind = row.start, row.end, row.kind
             if kind == LOST and end == data_end and end - start < HEADER_BYTES:
                 torn = end - start
             elif kind == LOST:
                 damage.append(Damage(start, end, "no valid journal record in these bytes"))
             elif not self._verify:
                 good.append(row)
-            elif zlib.crc32(view[start:end]) != row[PAYLOAD_CRC]:
+            elif zlib.crc32(view[start:end]) != row.payload_crc:
                 if end > data_end:
                     torn = data_end - start + HEADER_BYTES
                 else:
@@ -141,15 +133,8 @@ class SegmentReader:
 
 
 def _of_record(row: Row, cause: str) -> Damage:
-    return Damage(
-        row[START],
-        row[END],
-        cause,
-        row[SHARD],
-        row[TS_RECV_NS],
-        row[FEED_SESSION],
-        row[FIRST_SEQ],
-    )
+    about = (row.shard, row.ts_recv_ns, row.feed_session, row.first_seq)
+    return Damage(row.start, row.end, cause, *about)
 
 
 class LiveEnd(Protocol):
@@ -270,7 +255,7 @@ def read_file(path: Path, max_bytes: int = CHUNK_BYTES) -> Iterator[Chunk]:
         with closing(SegmentReader(segment_at(path))) as file:
             while offset < file.extent.limit:
                 chunk = file.read(offset, max_bytes, file.extent)
-                if not found and len(chunk.records) == 0 and not _only_damaged(chunk):
+                if not found and not chunk.rows and not _only_damaged(chunk):
                     raise NotAJournalFile(f"{path} is no journal segment: give a *.journal file")
                 found = True
                 offset = chunk.position_after.offset

@@ -25,20 +25,8 @@ from kite_live_feed.journal.layout import (
 
 Bytes = npt.NDArray[np.uint8]
 Index = npt.NDArray[np.int64]
-Row = tuple[int, int, int, int, int, int, int, int]
-"""One record, or a range without any: a value for each column of the index."""
-
-# Columns of the index. The first five are broker_zerodha's frame index.
-START: Final = 0
-END: Final = 1
-TS_RECV_NS: Final = 2
-FEED_SESSION: Final = 3
-FIRST_SEQ: Final = 4
-KIND: Final = 5
-SHARD: Final = 6
-PAYLOAD_CRC: Final = 7
-COLUMNS: Final = 8
 FRAME_COLUMNS: Final = 5
+"""The first values of a row are those of broker_zerodha's frame index."""
 
 LOST: Final = -1
 """A row of this KIND is no record but a range of bytes in which no header is valid."""
@@ -47,6 +35,20 @@ _FRAME: Final = int(RecordKind.FRAME)
 _EVENT: Final = int(RecordKind.EVENT)
 _MAGIC_BYTES: Final = MAGIC.to_bytes(4, "little")
 _CRC_AT: Final = HEADER_BYTES - 4
+
+
+class Row(NamedTuple):
+    """One record, or a range of bytes without any; a place is an index into the buffer."""
+
+    start: int
+    """Of its payload."""
+    end: int
+    ts_recv_ns: int = 0
+    feed_session: int = 0
+    first_seq: int = 0
+    kind: int = LOST
+    shard: int = 0
+    payload_crc: int = 0
 
 
 def scan(
@@ -64,10 +66,10 @@ def scan(
     while at < limit and at + HEADER_BYTES <= size and len(rows) < most:
         row = _record_at(buffer, at, stamp)
         if row is not None:
-            if row[END] > size:
+            if row.end > size:
                 break
             rows.append(row)
-            at = row[END]
+            at = row.end
             continue
         after = _next_header(buffer[:size].tobytes(), at + 1, stamp)
         if after is None:
@@ -76,7 +78,7 @@ def scan(
                 after = limit
             elif at > start:
                 break  # the next scan begins here and sees the range whole
-        rows.append((at, after, 0, 0, 0, LOST, 0, 0))
+        rows.append(Row(at, after))
         at = after
     return rows, at
 
@@ -91,7 +93,7 @@ def _record_at(buffer: memoryview | bytes, at: int, stamp: int) -> Row | None:
     if zlib.crc32(buffer[at : at + _CRC_AT]) != header_crc:
         return None
     begin = at + HEADER_BYTES
-    return (begin, begin + length, ts_ns, session, seq, kind, shard, crc)
+    return Row(begin, begin + length, ts_ns, session, seq, kind, shard, crc)
 
 
 def _next_header(data: bytes, start: int, stamp: int) -> int | None:
@@ -126,8 +128,8 @@ class Chunk:
     """Some consecutive records of one segment. The buffer belongs to the chunk alone."""
 
     buffer: Bytes
-    records: Index
-    """A row a good record of any kind, columns as in ``journal.scan``, int64 ``(n, 8)``."""
+    rows: list[Row]
+    """The good records of any kind."""
     frames: Index
     """A row a frame, C-contiguous int64 ``(n, 5)``: broker_zerodha's frame index."""
     events: list[bytes]
@@ -139,10 +141,13 @@ class Chunk:
     position_after: Position
     """Acknowledge this when everything in the chunk is in Kafka."""
 
-    def payload(self, row: int) -> bytes:
-        """The payload of ``records[row]``, a copy."""
-        start, end = self.records[row, :2].tolist()
-        return self.buffer[start:end].tobytes()
+    @property
+    def frame_rows(self) -> list[Row]:
+        return [row for row in self.rows if row.kind == _FRAME]
+
+    def payload(self, row: Row) -> bytes:
+        """A copy."""
+        return self.buffer[row.start : row.end].tobytes()
 
 
 def make_chunk(
@@ -154,12 +159,10 @@ def make_chunk(
     position_after: Position,
 ) -> Chunk:
     """A chunk of these good records, its frames and events picked out."""
-    records = np.array(rows, np.int64).reshape(-1, COLUMNS)
-    events = [buffer[row[START] : row[END]].tobytes() for row in rows if row[KIND] == _EVENT]
-    frames = records[:, :FRAME_COLUMNS].copy()
-    if len(events):
-        frames = frames[records[:, KIND] == _FRAME]
-    return Chunk(buffer, records, frames, events, damage, torn_bytes, position, position_after)
+    frames = [row[:FRAME_COLUMNS] for row in rows if row.kind == _FRAME]
+    index = np.array(frames, np.int64).reshape(-1, FRAME_COLUMNS)
+    events = [buffer[row.start : row.end].tobytes() for row in rows if row.kind == _EVENT]
+    return Chunk(buffer, rows, index, events, damage, torn_bytes, position, position_after)
 
 
 def missing_chunk(first: int, last: int, position: Position, after: Position) -> Chunk:
