@@ -90,10 +90,10 @@ class Shards(GroupShards):
         self.released.append((set(shards), taken))
         return {shard: self.held.pop(shard) or 77 for shard in shards}
 
-    def open_uncarried(self, shard: int, from_ns: int) -> None:
+    async def open_uncarried(self, shard: int, from_ns: int) -> None:
         self.opened.append((shard, from_ns))
 
-    def fence(self, fences: AbstractSet[Fence]) -> None:
+    async def fence(self, fences: AbstractSet[Fence]) -> None:
         self.fences |= fences
 
     def _fail(self, error: Exception) -> None:

@@ -155,10 +155,10 @@ class GroupShards:
         published = self._pump.done(self._journal.writer.end)
         self.handed_over = {each: self._hand_over(each, published) for each in self._held}
 
-    def open_uncarried(self, shard: int, from_ns: int) -> None:
+    async def open_uncarried(self, shard: int, from_ns: int) -> None:
         self._connections.intake.open_uncarried(shard, from_ns)
 
-    def fence(self, fences: AbstractSet[Fence]) -> None:
+    async def fence(self, fences: AbstractSet[Fence]) -> None:
         """What lies behind these is another bridge's to publish."""
         if not self._pump.done(self._journal.writer.end):
             self._pump.fences |= fences
@@ -306,7 +306,7 @@ class ShardKeeper(Membership):
         keeps = carried(self._mine, self._shards.carried, self._setup.connections)
         new, now_ns = keeps - self._shards.carried, self._clock.now_ns()
         begins = {each: resume_from(notes[each], self._own.get(each)) for each in new}
-        self._call(self._shards.fence, fences_of(notes, self._owner))
+        self._in_loop(self._shards.fence(fences_of(notes, self._owner)))
         for shard in new:
             notes[shard] = notes[shard].until(begins[shard]).taken(self._owner, now_ns)
         self._notes.update(notes)
@@ -327,7 +327,7 @@ class ShardKeeper(Membership):
             begins = resume_from(self._notes[shard], self._own.get(shard))
             log.error("a shard has no connection", shard=shard, most=self._setup.connections)
             if begins is not None:
-                self._call(self._shards.open_uncarried, shard, begins)
+                self._in_loop(self._shards.open_uncarried(shard, begins))
 
     def _finish(self, write: Callable[[], None]) -> None:
         """Write notes and wait until Kafka has them, or for as long as it may take."""
@@ -346,7 +346,7 @@ class ShardKeeper(Membership):
             with suppress(BrokerUnreachable):
                 notes = self._read()
                 open_ = lasting(notes, gone, self._owner)
-                self._call(self._shards.fence, fences_of(notes, self._owner))
+                self._in_loop(self._shards.fence(fences_of(notes, self._owner)))
 
     def _write(self, shards: AbstractSet[int] | None = None) -> None:
         """Renew the lease: note how far the shards are, as a member that Kafka still knows."""
@@ -388,9 +388,6 @@ class ShardKeeper(Membership):
         asked: Future[Answer] = asyncio.run_coroutine_threadsafe(work, self._loop)
         return asked.result(ANSWER_S)
 
-    def _call(self, function: Callable[..., Answer], *arguments: Any) -> Answer:
-        return self._in_loop(_value(function, *arguments))
-
     def _now(self) -> float:
         return self._clock.monotonic_s()
 
@@ -408,10 +405,6 @@ def check_partitions(found: int, shards: int) -> None:
             f"is {shards}, but the topic {SHARDS} has {found} partitions, one for each shard",
             str(found),
         )
-
-
-async def _value(function: Callable[..., Answer], *arguments: Any) -> Answer:
-    return function(*arguments)
 
 
 def _encoded(notes: Mapping[int, ShardNote]) -> dict[int, str]:

@@ -223,12 +223,17 @@ class JournalWriter:
         """
         if self._notes_problem is not None:
             self._note_last_frames()
+        oldest_ns = self._now_ns() - int(self.options.retain_s * NS_PER_SECOND)
+        removed, self._sweep_problem = 0, None
         try:
-            removed = self._sweep()
+            while (segment := self._recyclable()) is not None:
+                with suppress(FileNotFoundError):  # gone already: only forget it
+                    if segment.path.stat().st_mtime_ns > oldest_ns:
+                        break
+                self._remove(segment)
+                removed += 1
         except OSError as exc:
             self._sweep_problem = f"an old journal segment cannot be removed: {exc.strerror}"
-            return 0
-        self._sweep_problem = None
         return removed
 
     def close(self) -> None:
@@ -326,17 +331,6 @@ class JournalWriter:
             # What is torn stays; the next run's reader sees it by its CRC.
             self.full = f"the journal cannot be cut back: {exc.strerror}"
         self._syncer.retire(fd)
-
-    def _sweep(self) -> int:
-        oldest_ns = self._now_ns() - int(self.options.retain_s * NS_PER_SECOND)
-        removed = 0
-        while (segment := self._recyclable()) is not None:
-            with suppress(FileNotFoundError):  # gone already: only forget it
-                if segment.path.stat().st_mtime_ns > oldest_ns:
-                    break
-            self._remove(segment)
-            removed += 1
-        return removed
 
     def _recyclable(self) -> Segment | None:
         """The oldest segment if it is sealed and everything in it is acknowledged."""
