@@ -6,7 +6,6 @@ import asyncio
 import signal
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Final, TypeVar
 
 import structlog
@@ -16,6 +15,7 @@ from kite_broker_zerodha.subscriptions import Plan
 from kite_kafka_io.group import GroupMember, Membership
 from kite_live_feed.bridge import Bridge
 from kite_live_feed.connections import BridgeParts
+from kite_live_feed.counters import Counters
 from kite_live_feed.journal import Journal
 from kite_live_feed.metrics import BridgeMetrics
 from kite_live_feed.shard_keeper import GroupShards, ShardKeeper
@@ -31,18 +31,6 @@ ANSWER_S: Final = 2.0
 Answer = TypeVar("Answer")
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """How a run ended: acknowledged ticks and dead letters, and journal bytes left for the next."""
-
-    ticks: int
-    dead_letters: int
-    frames_lost: int
-    refused: int
-    """Records that Kafka refused for good and that were put aside."""
-    bytes_left: int
-
-
 async def serve(
     parts: BridgeParts,
     journal: Journal,
@@ -50,13 +38,12 @@ async def serve(
     plan: Plan,
     port: int,
     drain_s: float,
-) -> Outcome:
+) -> tuple[Counters, int]:
     """Run until SIGTERM or Ctrl-C, then publish what is journaled within ``drain_s`` seconds.
 
     With ``parts.group`` it carries the shards that the group gives it, and hands them over at the
-    end.
-
-    A second signal ends the draining at once; the journal keeps the rest. Raises PortTaken.
+    end. A second signal ends the draining at once. Returns the counters, and the journal's bytes
+    that are left for the next run. Raises PortTaken.
     """
     bridge = Bridge(parts, journal, plan)
     stop, hurry = asyncio.Event(), asyncio.Event()
@@ -101,14 +88,7 @@ async def serve(
             bridge.close()
             if keeper is not None:
                 await keeper.leave()
-    counters = bridge.counters
-    return Outcome(
-        counters.ticks_acked,
-        counters.dead_acked,
-        counters.frames_lost,
-        counters.records_refused.total(),
-        left,
-    )
+    return bridge.counters, left
 
 
 def make_keeper(shards: GroupShards, parts: BridgeParts, journal: Journal) -> ShardKeeper:

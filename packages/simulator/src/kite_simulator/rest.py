@@ -162,7 +162,7 @@ class RestService:
         try:
             token = self.account.log_in(query.get("api_key", ""))
         except LoginRefused as refusal:
-            return error_answer(HTTPStatus.BAD_REQUEST, str(refusal), "InputException")
+            return _wrong(str(refusal))
         result = {"action": "login", "type": "login", "status": "success", "request_token": token}
         result |= dict(parse_qsl(query.get("redirect_params", "")))
         if self._redirect_url is None:
@@ -176,9 +176,7 @@ class RestService:
         form = _first(request.body.decode("utf-8", "replace"))
         missing = [name for name in ("api_key", "request_token", "checksum") if not form.get(name)]
         if missing:
-            return error_answer(
-                HTTPStatus.BAD_REQUEST, f"Missing `{missing[0]}`.", "InputException"
-            )
+            return _wrong(f"Missing `{missing[0]}`.")
         try:
             token = self.account.exchange(form["api_key"], form["request_token"], form["checksum"])
         except LoginRefused as refusal:
@@ -226,21 +224,19 @@ class RestService:
                 return RestAnswer(int(HTTPStatus.OK), kind, packed, {"Content-Encoding": "gzip"})
             return RestAnswer(int(HTTPStatus.OK), kind, self.master.csv(exchange))
         except KeyError:
-            return error_answer(HTTPStatus.BAD_REQUEST, "Invalid `exchange`.", "InputException")
+            return _wrong("Invalid `exchange`.")
 
     def _historical(
         self, request: RestRequest, token: str, interval: str, now: datetime
     ) -> RestAnswer:
         if not (token.isascii() and token.isdigit() and int(token[:20]) in self._listed):
-            return error_answer(HTTPStatus.BAD_REQUEST, "invalid token", "InputException")
+            return _wrong("invalid token")
         return candle_answer(self.history, int(token), interval, _query(request), now)
 
     def _ltp(self, request: RestRequest) -> RestAnswer:
         keys = parse_qs(request.query).get("i", [])
         if not keys or len(keys) > LTP_KEYS_MAX:
-            return error_answer(
-                HTTPStatus.BAD_REQUEST, f"1 to {LTP_KEYS_MAX} instruments", "InputException"
-            )
+            return _wrong(f"1 to {LTP_KEYS_MAX} instruments")
         found = {key: self.master.tokens[key] for key in keys if key in self.master.tokens}
         return _success(
             {
@@ -272,18 +268,16 @@ def _master(options: RestOptions, today: date) -> Master:
 
 _NOTHING: Final = RestAnswer(int(HTTPStatus.OK), "application/json", json.dumps({}).encode())
 _AFTER_THE_EFFECT: Final = frozenset(
-    {
-        RestFault.EMPTY,
-        RestFault.TRUNCATE,
-        RestFault.CUT_GZIP,
-        RestFault.DROP,
-        RestFault.SLOW,
-    }
+    {RestFault.EMPTY, RestFault.TRUNCATE, RestFault.CUT_GZIP, RestFault.DROP, RestFault.SLOW}
 )
 
 
 def _success(data: object) -> RestAnswer:
     return json_answer({"status": "success", "data": data})
+
+
+def _wrong(problem: str) -> RestAnswer:
+    return error_answer(HTTPStatus.BAD_REQUEST, problem, "InputException")
 
 
 def _refused() -> RestAnswer:

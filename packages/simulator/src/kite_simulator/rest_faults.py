@@ -80,31 +80,16 @@ class ScriptedFault:
         return self.at_request <= request < self.at_request + self.count
 
 
-_ERRORS: Final[Mapping[RestFault, tuple[HTTPStatus, str, str]]] = MappingProxyType(
+_ERRORS: Final[Mapping[RestFault, tuple[str, str]]] = MappingProxyType(
     {
-        RestFault.REFUSE: (
-            HTTPStatus.FORBIDDEN,
-            "Incorrect `api_key` or `access_token`.",
-            "TokenException",
-        ),
-        RestFault.TOO_MANY: (
-            HTTPStatus.TOO_MANY_REQUESTS,
-            "Too many requests",
-            "NetworkException",
-        ),
-        RestFault.INPUT: (HTTPStatus.BAD_REQUEST, "Invalid `exchange`.", "InputException"),
-        RestFault.SERVER: (
-            HTTPStatus.INTERNAL_SERVER_ERROR,
-            "Something unexpected happened.",
-            "GeneralException",
-        ),
-        RestFault.AWAY: (
-            HTTPStatus.SERVICE_UNAVAILABLE,
-            "Gateway timed out.",
-            "NetworkException",
-        ),
+        RestFault.REFUSE: ("Incorrect `api_key` or `access_token`.", "TokenException"),
+        RestFault.TOO_MANY: ("Too many requests", "NetworkException"),
+        RestFault.INPUT: ("Invalid `exchange`.", "InputException"),
+        RestFault.SERVER: ("Something unexpected happened.", "GeneralException"),
+        RestFault.AWAY: ("Gateway timed out.", "NetworkException"),
     }
 )
+"""Message and type of those faults whose value is a status."""
 
 
 def error_answer(status: int, message: str, error_type: str) -> RestAnswer:
@@ -120,7 +105,7 @@ def json_answer(content: Mapping[str, Any], status: int = HTTPStatus.OK) -> Rest
 def spoilt(fault: ScriptedFault, answer: RestAnswer) -> RestAnswer:
     """What the fault makes of the answer that was due."""
     if fault.kind in _ERRORS:
-        return error_answer(*_ERRORS[fault.kind])
+        return error_answer(int(fault.kind), *_ERRORS[fault.kind])
     match fault.kind:
         case RestFault.GATEWAY:
             return RestAnswer(int(HTTPStatus.BAD_GATEWAY), "text/html", _HTML)

@@ -19,7 +19,7 @@ from kite_ws_bridge.commands.options import COMPILING, Bootstrap, Root
 if TYPE_CHECKING:
     from kite_broker_zerodha.session.liveness import IsOpen
     from kite_kafka_io.settings import KafkaSettings
-    from kite_ws_bridge.service import Outcome
+    from kite_live_feed.counters import Counters
 
 _SECRETS: Final = ("KITE_API_KEY", "KITE_API_SECRET", "KITE_ACCESS_TOKEN")
 
@@ -128,8 +128,10 @@ def command(
     )
     say(COMPILING)
     with Journal(settings.journal_dir, settings.journal) as journal:
-        outcome = asyncio.run(serve(parts, journal, watch, plan, settings.port, settings.drain_s))
-    return _report(outcome, settings.journal_dir)
+        counters, left = asyncio.run(
+            serve(parts, journal, watch, plan, settings.port, settings.drain_s)
+        )
+    return _report(counters, left, settings.journal_dir)
 
 
 def _check_kafka(
@@ -166,20 +168,20 @@ def _is_open(root: Path) -> IsOpen:
     return load_market_hours(root)
 
 
-def _report(outcome: Outcome, journal_dir: Path) -> int:
+def _report(counters: Counters, left: int, journal_dir: Path) -> int:
     from kite_live_feed.refused import FOLDER
 
+    refused = counters.records_refused.total()
     say(
-        f"stopped: {outcome.ticks:,} ticks and {outcome.dead_letters:,} dead letters "
-        f"acknowledged, {outcome.frames_lost:,} frames lost, "
-        f"{outcome.bytes_left:,} bytes left in the journal {journal_dir}"
+        f"stopped: {counters.ticks_acked:,} ticks and {counters.dead_acked:,} dead letters "
+        f"acknowledged, {counters.frames_lost:,} frames lost, "
+        f"{left:,} bytes left in the journal {journal_dir}"
     )
-    if outcome.refused:
+    if refused:
         say(
-            f"Kafka refused {outcome.refused:,} records for good: they are in "
-            f"{journal_dir / FOLDER}; send them with `ws_bridge refused --send`"
+            f"Kafka refused {refused:,} records for good: they are in {journal_dir / FOLDER}; "
+            "send them with `ws_bridge refused --send`"
         )
-    if outcome.bytes_left:
+    if left:
         return EXIT_TRY_LATER
-    findings = outcome.dead_letters or outcome.frames_lost or outcome.refused
-    return EXIT_FINDINGS if findings else 0
+    return EXIT_FINDINGS if counters.dead_acked or counters.frames_lost or refused else 0
