@@ -140,9 +140,9 @@ class Bridge:
                 "the note of the connections' last frames is unreadable; the gap of one that was "
                 "silent for long may not be reported"
             )
-        await self.apply(self.plan)
-        # The first tick must not wait for the compiler; connecting takes longer than loading.
+        # Before connecting: the first ticks must not wait for the compiler.
         await asyncio.to_thread(warm_up)
+        await self.apply(self.plan)
         self._start(self._pump_forever())
         self._start(self._keep_house())
         self._start(self._recheck_topics())

@@ -85,6 +85,7 @@ def command(
     """
     from kite_broker_zerodha.session.options import SessionOptions
     from kite_kafka_io.registry import open_framing
+    from kite_live_feed.bridge import warm_up
     from kite_live_feed.connections import BridgeParts
     from kite_live_feed.journal import Journal
     from kite_runtime.logs import configure_logs
@@ -127,6 +128,7 @@ def command(
         group=setup,
     )
     say(COMPILING)
+    warm_up()  # before connecting: the first ticks must not wait for it
     with Journal(settings.journal_dir, settings.journal) as journal:
         counters, left = asyncio.run(
             serve(parts, journal, watch, plan, settings.port, settings.drain_s)
