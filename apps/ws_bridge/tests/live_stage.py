@@ -19,7 +19,8 @@ from kite_broker_zerodha.subscriptions import Plan
 from kite_kafka_io.consumer import RecordReader
 from kite_kafka_io.framing import SingleObjectFraming
 from kite_kafka_io.settings import KafkaSettings
-from kite_live_feed.journal import list_segments, read_file
+from kite_live_feed.journal.layout import list_segments
+from kite_live_feed.journal.reader import read_file
 from kite_live_feed.proof import Mark, ReadBack, read_back
 from kite_live_feed.rehearsal.demo import demo_plan
 from kite_live_feed.topics import Topics

@@ -14,7 +14,8 @@ from kite_kafka_io.settings import KafkaSettings
 from kite_live_feed.bridge import Waker
 from kite_live_feed.connections import BridgeParts
 from kite_live_feed.counters import Counters
-from kite_live_feed.journal import Journal, list_segments
+from kite_live_feed.journal import Journal
+from kite_live_feed.journal.layout import list_segments
 from kite_live_feed.pump import Pump
 from kite_live_feed.rehearsal.demo import SESSION_OPTIONS
 from kite_live_feed.topics import Topics

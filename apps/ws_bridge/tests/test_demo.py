@@ -14,7 +14,8 @@ from bridge_cases import frames_of
 from kite_kafka_io.framing import SingleObjectFraming
 from kite_kafka_io.settings import KafkaSettings
 from kite_live_feed.bridge import Bridge
-from kite_live_feed.journal import list_segments, read_file
+from kite_live_feed.journal.layout import list_segments
+from kite_live_feed.journal.reader import read_file
 from kite_live_feed.proof import Ledger
 from kite_live_feed.rehearsal import demo
 from kite_live_feed.rehearsal.demo import (

@@ -10,7 +10,8 @@ from bridge_cases import SESSION, HandClock, Stage, frame
 from kite_broker_zerodha.session.events import Disconnected
 from kite_kafka_io.consumer import RecordReader, TickReader
 from kite_kafka_io.settings import KafkaSettings
-from kite_live_feed.journal import START, Position, list_segments
+from kite_live_feed.journal import Position
+from kite_live_feed.journal.layout import START, list_segments
 from kite_live_feed.options import JournalOptions
 from kite_live_feed.replay import ReplayCursor, ReplayReader
 from kite_live_feed.topics import Topics

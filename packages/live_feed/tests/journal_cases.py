@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from hypothesis import strategies as st
 
-from kite_live_feed.journal import Chunk, Position, RecordKind
+from kite_live_feed.journal import Chunk, Position
 from kite_live_feed.journal.layout import (
     ANY_STAMP,
     HEADER_BYTES,
@@ -17,6 +17,7 @@ from kite_live_feed.journal.layout import (
     MAGIC,
     PAYLOAD_BYTES_MAX,
     PREFIX,
+    RecordKind,
     pack_header,
     segment_path,
 )

@@ -11,14 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from journal_cases import STAMP, Record, found_in, frame, pack_record, records, segment_file
 
-from kite_live_feed.journal import (
-    Damage,
-    JournalReader,
-    JournalWriter,
-    list_segments,
-    read_file,
-)
-from kite_live_feed.journal.layout import HEADER_BYTES
+from kite_live_feed.journal import JournalReader, JournalWriter
+from kite_live_feed.journal.layout import HEADER_BYTES, list_segments
+from kite_live_feed.journal.reader import read_file
+from kite_live_feed.journal.scan import Damage
 
 CHUNK_SIZES = st.sampled_from([1, 64, 200, 4096])
 

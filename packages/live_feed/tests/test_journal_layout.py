@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from journal_cases import STAMP, Record, pack_record, records, unpack_record
 
-from kite_live_feed.journal import RecordTooLarge
+from kite_live_feed.errors import RecordTooLarge
 from kite_live_feed.journal.layout import (
     ANY_STAMP,
     HEADER_BYTES,

@@ -10,17 +10,10 @@ import pytest
 from journal_cases import Record, found_in, frame, position_behind, segment_file
 
 from kite_live_feed.errors import NotAJournalFile
-from kite_live_feed.journal import (
-    START,
-    Journal,
-    JournalReader,
-    JournalWriter,
-    LastFrame,
-    Position,
-    RecordKind,
-    list_segments,
-    read_file,
-)
+from kite_live_feed.journal import Journal, JournalReader, JournalWriter, Position
+from kite_live_feed.journal.layout import START, RecordKind, list_segments
+from kite_live_feed.journal.reader import read_file
+from kite_live_feed.journal.recovery import LastFrame
 from kite_live_feed.options import JournalOptions
 
 SMALL = JournalOptions(segment_bytes=4096, max_bytes=10**6, sync="never")

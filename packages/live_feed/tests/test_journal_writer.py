@@ -12,17 +12,9 @@ from pathlib import Path
 import pytest
 from journal_cases import Record, found_in, frame, position_behind
 
-from kite_live_feed.journal import (
-    Journal,
-    JournalFull,
-    JournalLocked,
-    JournalReader,
-    JournalUnusable,
-    JournalWriter,
-    RecordTooLarge,
-    list_segments,
-)
-from kite_live_feed.journal.layout import PAYLOAD_BYTES_MAX
+from kite_live_feed.errors import JournalFull, JournalLocked, JournalUnusable, RecordTooLarge
+from kite_live_feed.journal import Journal, JournalReader, JournalWriter
+from kite_live_feed.journal.layout import PAYLOAD_BYTES_MAX, list_segments
 from kite_live_feed.journal.writer import RETRY_NS
 from kite_live_feed.options import JournalOptions
 from kite_runtime.testing import import_path
@@ -299,7 +291,8 @@ def test_a_real_file_size_limit(tmp_path: Path) -> None:
     code = """
 import resource, sys
 from pathlib import Path
-from kite_live_feed.journal import Journal, JournalFull
+from kite_live_feed.errors import JournalFull
+from kite_live_feed.journal import Journal
 from kite_live_feed.options import JournalOptions
 time = [10**18]
 journal = Journal(Path(sys.argv[1]), JournalOptions(65536, 10**6, sync="never"), lambda: time[0])
@@ -351,7 +344,8 @@ def test_one_bridge_a_folder(tmp_path: Path) -> None:
 
 def test_two_processes_on_one_folder(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from kite_live_feed.journal import *\n"
+        "import sys; from pathlib import Path; from kite_live_feed.journal import JournalWriter\n"
+        "from kite_live_feed.errors import JournalLocked\n"
         "try: JournalWriter(Path(sys.argv[1]))\n"
         "except JournalLocked as exc: sys.exit(str(exc))\n"
     )

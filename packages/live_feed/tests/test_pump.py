@@ -22,8 +22,8 @@ from kite_kafka_io.errors import ProducerFatal, QueueFull
 from kite_kafka_io.framing import SingleObjectFraming
 from kite_kafka_io.producer import Delivery, RecordProducer
 from kite_kafka_io.settings import KafkaSettings
-from kite_live_feed.journal import Journal, Position, list_segments
-from kite_live_feed.journal.layout import HEADER_BYTES
+from kite_live_feed.journal import Journal, Position
+from kite_live_feed.journal.layout import HEADER_BYTES, list_segments
 from kite_live_feed.options import JournalOptions
 from kite_live_feed.proof import Mark, ReadBack, mark_topics, read_back
 from kite_live_feed.pump import PRODUCER_RETRY_S, Pump

@@ -22,7 +22,8 @@ from faults.shifted import MODULE, OPEN_HOURS, clock_settings
 from faults.wire import Mode, WireProxy
 from kite_broker_zerodha.subscriptions import Plan, Subscription, make_plan
 from kite_contracts.tick_batch import TickMode
-from kite_live_feed.journal import list_segments, read_file
+from kite_live_feed.journal.layout import list_segments
+from kite_live_feed.journal.reader import read_file
 from kite_live_feed.rehearsal.demo import demo_plan
 from kite_simulator import SimulatorServer, parse_script
 

@@ -15,7 +15,8 @@ from faults.outcome import Fault, Outcome
 from faults.proof import Proof
 from faults.scene import Scene, Watcher, until, watched
 from kite_broker_zerodha.frames import count_slots
-from kite_live_feed.journal import list_segments, read_file
+from kite_live_feed.journal.layout import list_segments
+from kite_live_feed.journal.reader import read_file
 
 LIMIT = "4MiB"
 TMPFS = "6m"

@@ -23,7 +23,8 @@ from faults.scene import Scene
 from kite_broker_zerodha.frames import count_slots
 from kite_kafka_io.consumer import TickReader
 from kite_kafka_io.settings import KafkaSettings
-from kite_live_feed.journal import list_segments, read_file
+from kite_live_feed.journal.layout import list_segments
+from kite_live_feed.journal.reader import read_file
 from kite_live_feed.proof import Mark
 from kite_live_feed.rehearsal.demo import demo_plan
 from kite_live_feed.topics import Topics

@@ -39,10 +39,8 @@ class DeadLetterWatch:
     def look(self, now_s: float, now_ns: int) -> None:
         counters = self._counters
         good, self._ticks = counters.ticks_acked - self._ticks, counters.ticks_acked
-        dead = Counter(counters.dead_letters)
-        dead.subtract(self._dead)
-        self._dead = Counter(counters.dead_letters)
-        changed = self._breaker.add(good, +dead, now_s)
+        before, self._dead = self._dead, Counter(counters.dead_letters)
+        changed = self._breaker.add(good, self._dead - before, now_s)
         state, is_open = self._breaker.state(), self._breaker.open
         counters.dead_letter_alarm = is_open
         counters.dead_letter_share = state.share

@@ -31,7 +31,9 @@ from kite_broker_zerodha.session.events import (
 )
 from kite_kafka_io.breaker import BreakerState
 from kite_live_feed.counters import Counters
-from kite_live_feed.journal import JournalFull, JournalWriter, RecordKind
+from kite_live_feed.errors import JournalFull
+from kite_live_feed.journal import JournalWriter
+from kite_live_feed.journal.layout import RecordKind
 from kite_runtime.clock import Clock
 
 log = structlog.get_logger()

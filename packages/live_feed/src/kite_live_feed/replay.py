@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Final
 
 from kite_broker_zerodha.frames import FRAME_INDEX
-from kite_live_feed.journal import START, Chunk, Position, read_file
+from kite_live_feed.journal import Chunk, Position
+from kite_live_feed.journal.layout import START
+from kite_live_feed.journal.reader import read_file
 from kite_runtime.clock import Clock
 
 PACED_BYTES: Final = 16 * 1024

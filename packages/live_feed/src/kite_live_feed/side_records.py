@@ -34,7 +34,8 @@ from kite_kafka_io.errors import (
 )
 from kite_kafka_io.producer import Delivery, RecordProducer
 from kite_live_feed.counters import Counters
-from kite_live_feed.journal import Damage, Position
+from kite_live_feed.journal import Position
+from kite_live_feed.journal.scan import Damage
 from kite_live_feed.refused import RefusedRecord, RefusedStore
 from kite_runtime.clock import Clock
 

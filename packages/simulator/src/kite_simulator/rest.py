@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from functools import partial
 from gzip import BadGzipFile
 from http import HTTPStatus
 from pathlib import Path
@@ -27,7 +26,7 @@ from kite_broker_zerodha.packets import price_scale_of
 from kite_simulator.account import Account, LoginRefused
 from kite_simulator.candles import candle_answer
 from kite_simulator.history import UNCHANGED, History, HistoryChanges
-from kite_simulator.market import opening_price
+from kite_simulator.market import origin_of
 from kite_simulator.master import Master
 from kite_simulator.rest_faults import (
     RestAnswer,
@@ -110,7 +109,7 @@ class RestService:
         self.history.change(lost=options.history.lost, restated=options.history.restated)
         self.served: list[Served] = []
         self._listed = frozenset(self.master.tokens.values())
-        self._price = price or partial(opening_price, options.seed)
+        self._price = price or (lambda token: origin_of(options.seed, token).opening)
         self._redirect_url = options.redirect_url
         self._script = list(options.script)
         self._requests = 0

@@ -83,7 +83,7 @@ def _lines(file: str) -> Iterator[str]:
 
 def _journal_or_raw(path: Path) -> Iterator[bytes | dict[str, Any]]:
     """The frames of a journal segment; of any other file its bytes as one frame."""
-    from kite_live_feed.journal import read_file
+    from kite_live_feed.journal.reader import read_file
 
     try:
         for chunk in read_file(path):

@@ -48,7 +48,7 @@ def command(
     from kite_kafka_io.registry import open_framing
     from kite_kafka_io.topics import check_topics
     from kite_live_feed.bridge import warm_up
-    from kite_live_feed.journal import read_file
+    from kite_live_feed.journal.reader import read_file
     from kite_runtime.logs import configure_logs
 
     configure_logs(quiet=True)
