@@ -15,6 +15,7 @@ from kite_live_feed.counters import Counters
 from kite_live_feed.options import GroupSetup
 from kite_live_feed.shard_keeper import GroupShards, ShardKeeper, check_partitions
 from kite_live_feed.shards import Fence, ShardNote, Takeover
+from kite_live_feed.topics import SHARDS
 from kite_runtime.clock import SystemClock
 from kite_runtime.errors import SettingError
 
@@ -107,10 +108,12 @@ class Rig:
         self.shards = Shards(connections)
         self.group: Group | None = None
         self._partitions = partitions
-        self.keeper = ShardKeeper(self.shards, self._join, {})
+        none: Any = None
+        self.keeper = ShardKeeper(self.shards, none, {}, self._join)
         self.keeper.start()
 
-    def _join(self, membership: Membership) -> Any:
+    def _join(self, _: Any, topic: str, group: str, membership: Membership, **more: Any) -> Any:
+        assert (topic, group, more) == (SHARDS, "g", {"session_timeout_s": 6.0})
         self.group = Group(membership, self._partitions)
         return self.group
 

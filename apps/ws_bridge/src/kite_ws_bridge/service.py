@@ -12,14 +12,12 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from kite_broker_zerodha.subscriptions import Plan
-from kite_kafka_io.group import GroupMember, Membership
 from kite_live_feed.bridge import Bridge
 from kite_live_feed.connections import BridgeParts
 from kite_live_feed.counters import Counters
 from kite_live_feed.journal import Journal
 from kite_live_feed.metrics import BridgeMetrics
-from kite_live_feed.shard_keeper import GroupShards, ShardKeeper
-from kite_live_feed.topics import SHARDS
+from kite_live_feed.shard_keeper import ShardKeeper
 from kite_runtime.health import BuildInfoCollector, HealthServer
 from kite_ws_bridge.subscription_watch import SubscriptionWatch
 
@@ -62,7 +60,9 @@ async def serve(
             found.append(f"the subscription files are not used: {watch.problem}")
         return found
 
-    keeper = None if bridge.shards is None else make_keeper(bridge.shards, parts, journal)
+    keeper: ShardKeeper | None = None
+    if bridge.shards is not None:
+        keeper = ShardKeeper(bridge.shards, parts.kafka, journal.recovery.frames)
     registry = CollectorRegistry()
     registry.register(BuildInfoCollector("ws_bridge"))
     metrics = BridgeMetrics(bridge.counters, in_loop(loop, bridge.refresh, None))
@@ -89,16 +89,6 @@ async def serve(
             if keeper is not None:
                 await keeper.leave()
     return bridge.counters, left
-
-
-def make_keeper(shards: GroupShards, parts: BridgeParts, journal: Journal) -> ShardKeeper:
-    """What keeps the bridge's place in the group; not started yet."""
-    group, timeout_s = shards.setup.group, shards.setup.timeout_s
-
-    def join(membership: Membership) -> GroupMember:
-        return GroupMember(parts.kafka, SHARDS, group, membership, session_timeout_s=timeout_s)
-
-    return ShardKeeper(shards, join, journal.recovery.frames)
 
 
 def in_loop(

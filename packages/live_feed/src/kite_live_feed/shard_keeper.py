@@ -25,6 +25,7 @@ import structlog
 
 from kite_kafka_io.errors import BrokerUnreachable
 from kite_kafka_io.group import GroupMember, Membership
+from kite_kafka_io.settings import KafkaSettings
 from kite_live_feed.connections import Connections
 from kite_live_feed.counters import Counters
 from kite_live_feed.journal import Journal, Position
@@ -191,13 +192,15 @@ class ShardKeeper(Membership):
     def __init__(
         self,
         shards: GroupShards,
-        join: Callable[[Membership], GroupMember],
+        kafka: KafkaSettings,
         own: Mapping[int, LastFrame],
+        make_member: Callable[..., GroupMember] = GroupMember,
     ) -> None:
         """``own`` is the last frame of each shard in this bridge's journal."""
         self._shards = shards
         self._setup = shards.setup
-        self._join = join
+        self._kafka = kafka
+        self._make_member = make_member
         self._own = own
         self._clock = shards.clock
         self._owner = uuid.uuid4().hex[:12]
@@ -263,7 +266,10 @@ class ShardKeeper(Membership):
 
     def _run(self) -> None:
         try:
-            self._member = self._join(self)
+            setup = self._setup
+            self._member = self._make_member(
+                self._kafka, SHARDS, setup.group, self, session_timeout_s=setup.timeout_s
+            )
             try:
                 while not self._leaving.is_set():
                     self._turn()

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Thread
-from types import TracebackType
 from typing import Final, Self
 
 from kite_broker_zerodha.auth.grant import IST
@@ -66,12 +65,7 @@ class RestSimulator:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         assert self._server is not None  # set when the block was entered
         assert self._thread is not None
         self._ended.set()
