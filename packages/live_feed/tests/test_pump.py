@@ -74,9 +74,10 @@ class Rig:
             make_producer=self._open,
         )
 
-    def _open(self, *arguments: Any, gapless: bool, **options: Any) -> RecordProducer:
+    def _open(self, _: KafkaSettings, *, gapless: bool, **options: Any) -> RecordProducer:
+        """The Kafka of ``kafka`` as it is now: a test may put another in its place."""
         kind, opened = (self._type, self.opened) if gapless else (self._side_type, self.opened_side)
-        opened.append(kind(*arguments, gapless=gapless, **options))
+        opened.append(kind(self.kafka, gapless=gapless, **options))
         return opened[-1]
 
     def _saw(self, batch: TickBatch) -> None:

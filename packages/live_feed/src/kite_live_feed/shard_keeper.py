@@ -18,6 +18,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from collections.abc import Set as AbstractSet
 from concurrent.futures import Future
 from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -63,6 +64,7 @@ ACK_POLL_S: Final = 0.002
 Answer = TypeVar("Answer")
 
 
+@dataclass
 class GroupShards:
     """The shards that the group gave this bridge, and what it may do with them.
 
@@ -70,34 +72,27 @@ class GroupShards:
     ``take``, ``release``, ``open_uncarried`` and ``fence`` in the loop.
     """
 
-    def __init__(
-        self,
-        setup: GroupSetup,
-        connections: Connections,
-        pump: Pump,
-        journal: Journal,
-        counters: Counters,
-        clock: Clock,
-        fail: Callable[[Exception], None],
-    ) -> None:
-        self.setup = setup
-        self.clock = clock
-        self.counters = counters
-        self.fail = fail
-        """Ends the bridge's run with this error."""
-        self.known = False
-        """What the group decided about the shards is known, and carried out."""
-        self.carried: frozenset[int] = frozenset()
-        self.uncarried: frozenset[int] = frozenset()
-        """Shards that the group gave and for which there is no connection."""
-        self.lease_ends_s = clock.monotonic_s()
-        self.trouble: str | None = None
-        """What the Kafka client complained of last."""
-        self.handed_over: dict[int, int | None] = {}
-        """What the end of the run left to the next owners: shard → where its gap begins."""
-        self._connections = connections
-        self._pump = pump
-        self._journal = journal
+    setup: GroupSetup
+    connections: Connections
+    pump: Pump
+    journal: Journal
+    counters: Counters
+    clock: Clock
+    fail: Callable[[Exception], None]
+    """Ends the bridge's run with this error."""
+    known: bool = False
+    """What the group decided about the shards is known, and carried out."""
+    carried: frozenset[int] = frozenset()
+    uncarried: frozenset[int] = frozenset()
+    """Shards that the group gave and for which there is no connection."""
+    lease_ends_s: float = 0.0
+    trouble: str | None = None
+    """What the Kafka client complained of last."""
+    handed_over: dict[int, int | None] = field(default_factory=dict)
+    """What the end of the run left to the next owners: shard → where its gap begins."""
+
+    def __post_init__(self) -> None:
+        self.lease_ends_s = self.clock.monotonic_s()
 
     @property
     def confirmed(self) -> bool:
@@ -106,7 +101,7 @@ class GroupShards:
 
     @property
     def acked_ns(self) -> Mapping[int, int]:
-        return self._pump.acked_ns
+        return self.pump.acked_ns
 
     def problems(self) -> list[str]:
         found = []
@@ -135,7 +130,7 @@ class GroupShards:
     async def take(self, shards: Mapping[int, int | None]) -> None:
         """Carry these too. Each with the time at which its gap began, None where there is none."""
         self._held.update(shards)
-        await self._connections.apply(self._connections.plan)
+        await self.connections.apply(self.connections.plan)
 
     async def release(self, shards: AbstractSet[int], *, taken: bool) -> dict[int, int | None]:
         """Carry these no longer; shard → where the gap of its next owner begins.
@@ -145,32 +140,32 @@ class GroupShards:
         """
         for shard in shards:
             self._held.pop(shard, None)
-        await self._connections.end(shards)
-        published = not taken and await self._published(self._journal.writer.end)
+        await self.connections.end(shards)
+        published = not taken and await self._published(self.journal.writer.end)
         return {
             shard: self.handed_over.get(shard) or self._hand_over(shard, published)
             for shard in shards
         }
 
     def hand_over_all(self) -> None:
-        published = self._pump.done(self._journal.writer.end)
+        published = self.pump.done(self.journal.writer.end)
         self.handed_over = {each: self._hand_over(each, published) for each in self._held}
 
     async def open_uncarried(self, shard: int, from_ns: int) -> None:
-        self._connections.intake.open_uncarried(shard, from_ns)
+        self.connections.intake.open_uncarried(shard, from_ns)
 
     async def fence(self, fences: AbstractSet[Fence]) -> None:
         """What lies behind these is another bridge's to publish."""
-        if not self._pump.done(self._journal.writer.end):
-            self._pump.fences |= fences
+        if not self.pump.done(self.journal.writer.end):
+            self.pump.fences |= fences
 
     @property
     def _held(self) -> dict[int, int | None]:
-        assert self._connections.held is not None
-        return self._connections.held
+        assert self.connections.held is not None
+        return self.connections.held
 
     async def _published(self, end: Position) -> bool:
-        cursor = self._journal.cursor
+        cursor = self.journal.cursor
         with suppress(TimeoutError):
             async with asyncio.timeout(RELEASE_S):
                 while cursor.position < end:
@@ -179,7 +174,7 @@ class GroupShards:
 
     def _hand_over(self, shard: int, published: bool) -> int | None:
         """Where the gap of the next owner begins; what is not in Kafka yet must lie in it."""
-        intake = self._connections.intake
+        intake = self.connections.intake
         if published:
             return intake.hand_over(shard)
         intake.yield_shard(shard)

@@ -135,25 +135,19 @@ class _Lane:
         return len(self.sent) < WINDOW
 
 
+@dataclass
 class SideRecords:
     """Everything that is not a tick. Not thread-safe: the pump's loop calls it."""
 
-    def __init__(
-        self,
-        open_producer: Callable[[], RecordProducer],
-        counters: Counters,
-        clock: Clock,
-        refused: RefusedStore | None,
-    ) -> None:
-        """Without ``refused`` a record that Kafka does not take is sent again and again."""
-        self._open_producer = open_producer
-        self._counters = counters
-        self._clock = clock
-        self._refused = refused
-        self._producer: RecordProducer | None = None
-        self._producer_due_s = 0.0
-        self._lanes: dict[str, _Lane] = {}
-        self._bytes = 0
+    open_producer: Callable[[], RecordProducer]
+    counters: Counters
+    clock: Clock
+    aside: RefusedStore | None
+    """Without it a record that Kafka does not take is sent again and again."""
+    _producer: RecordProducer | None = None
+    _producer_due_s: float = 0.0
+    _lanes: dict[str, _Lane] = field(default_factory=dict)
+    _bytes: int = 0
 
     @property
     def full(self) -> bool:
@@ -201,9 +195,9 @@ class SideRecords:
         for lane in self._lanes.values():
             if lane.sent:
                 self._take_answers(lane)
-            if lane.may_send and self._clock.monotonic_s() >= lane.due_s:
+            if lane.may_send and self.clock.monotonic_s() >= lane.due_s:
                 self._send(lane)
-            if lane.doomed and self._clock.monotonic_s() >= lane.store_due_s:
+            if lane.doomed and self.clock.monotonic_s() >= lane.store_due_s:
                 self._put_aside(lane)
 
     def wait(self, timeout_s: float) -> None:
@@ -224,7 +218,7 @@ class SideRecords:
                 lane.accept()
                 self._book(record)
             else:
-                self._counters.side_refusals += 1
+                self.counters.side_refusals += 1
                 lane.refused.append(record)
         if lane.refused and not lane.sent:
             self._judge(lane)
@@ -242,14 +236,14 @@ class SideRecords:
         lane.back(refused)
         if error is None:
             return
-        now = self._clock.monotonic_s()
+        now = self.clock.monotonic_s()
         lane.due_s = now + RETRY_S
         if lane.since_s is None:
             lane.since_s = now
             log.warning("Kafka refuses records; trying again", topic=lane.topic, reason=error)
         lane.problem = error
         overdue = lane.given_up or crowded or now - lane.since_s >= REFUSED_FOR_S
-        if self._refused is not None and overdue:
+        if self.aside is not None and overdue:
             for each in lane.waiting:
                 each.delivery.error = error
             self._doom(lane, lane.waiting)
@@ -260,54 +254,54 @@ class SideRecords:
                     "Kafka refuses records for good; they are put aside until `ws_bridge refused "
                     "--send`",
                     topic=lane.topic,
-                    folder=str(self._refused.directory),
+                    folder=str(self.aside.directory),
                     reason=error,
                 )
 
     def _doom(self, lane: _Lane, records: Iterable[SideRecord]) -> None:
-        if self._refused is not None:
+        if self.aside is not None:
             lane.doomed.extend(records)
         else:
             lane.back(list(records))
-            lane.due_s = self._clock.monotonic_s() + RETRY_S
+            lane.due_s = self.clock.monotonic_s() + RETRY_S
 
     def _put_aside(self, lane: _Lane) -> None:
         """Into the file, and only then done with: the journal's position may go on."""
-        assert self._refused is not None
-        problem = self._refused.problem
+        assert self.aside is not None
+        problem = self.aside.problem
         records = list(islice(lane.doomed, STORE_RECORDS))
-        lane.store_due_s, now_ns = self._clock.monotonic_s() + STORE_S, self._clock.now_ns()
+        lane.store_due_s, now_ns = self.clock.monotonic_s() + STORE_S, self.clock.now_ns()
         refused = [
             RefusedRecord(
                 each.topic, each.key, each.value, each.headers, each.delivery.error or "", now_ns
             )
             for each in records
         ]
-        if not self._refused.put_all(lane.topic, refused):
+        if not self.aside.put_all(lane.topic, refused):
             if problem is None:
-                log.error("refused records are not put aside", reason=self._refused.problem)
+                log.error("refused records are not put aside", reason=self.aside.problem)
             lane.back(lane.doomed)
             lane.doomed = []
-            lane.due_s = self._clock.monotonic_s() + RETRY_S
+            lane.due_s = self.clock.monotonic_s() + RETRY_S
             return
         if not lane.given_up:
             log.error(
                 "Kafka refuses records for what they are; they are put aside",
                 topic=lane.topic,
                 count=len(records),
-                folder=str(self._refused.directory),
+                folder=str(self.aside.directory),
                 reason=refused[0].error,
             )
         del lane.doomed[: len(records)]
-        self._counters.records_refused[lane.topic] += len(records)
+        self.counters.records_refused[lane.topic] += len(records)
         for each in records:
             self._done(each)
 
     def _send(self, lane: _Lane) -> None:
         if self._producer is None:
-            if self._clock.monotonic_s() < self._producer_due_s:
+            if self.clock.monotonic_s() < self._producer_due_s:
                 return
-            self._producer = self._open_producer()
+            self._producer = self.open_producer()
         while lane.may_send:
             record = lane.waiting[0]
             delivery = record.delivery = Delivery()
@@ -316,7 +310,7 @@ class SideRecords:
                     lane.topic, record.key, record.value, delivery, headers=record.headers
                 )
             except QueueFull:
-                lane.due_s = self._clock.monotonic_s() + RETRY_S
+                lane.due_s = self.clock.monotonic_s() + RETRY_S
                 return
             except ProducerFatal as fatal:
                 lane.sent.append(lane.waiting.popleft())
@@ -334,7 +328,7 @@ class SideRecords:
         log.warning("the producer of dead letters and events failed", reason=reason)
         producer.close()
         self._producer = None
-        self._producer_due_s = self._clock.monotonic_s() + RETRY_S
+        self._producer_due_s = self.clock.monotonic_s() + RETRY_S
         for lane in self._lanes.values():
             for record in lane.sent:
                 if not record.delivery.ok:
@@ -344,10 +338,10 @@ class SideRecords:
 
     def _book(self, record: SideRecord) -> None:
         if record.reason is None:
-            self._counters.events_acked += 1
+            self.counters.events_acked += 1
         else:
-            self._counters.dead_acked += 1
-            self._counters.dead_letters[record.reason] += 1
+            self.counters.dead_acked += 1
+            self.counters.dead_letters[record.reason] += 1
         self._done(record)
 
     def _done(self, record: SideRecord) -> None:
