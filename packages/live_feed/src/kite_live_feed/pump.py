@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass, field
 from functools import partial
 from typing import Final
 
@@ -54,62 +55,50 @@ PRODUCER_RETRY_S: Final = 1.0
 TS_RECV: Final = FRAME_INDEX.index("ts_recv_ns")
 
 
+@dataclass
 class Pump:
     """Moves the journal into Kafka. Not thread-safe: one loop calls :meth:`step` and the rest."""
 
-    def __init__(
-        self,
-        reader: JournalReader | ReplayReader,
-        cursor: AckCursor | ReplayCursor,
-        kafka: KafkaSettings,
-        framing: Framing,
-        topics: Topics,
-        counters: Counters,
-        *,
-        clock: Clock | None = None,
-        on_batch: Callable[[TickBatch], None] | None = None,
-        refused: RefusedStore | None = None,
-        sharded: bool = False,
-        wake_by: int | None = None,
-        pace_s: float = PACE_S,
-        make_producer: Callable[..., RecordProducer] = RecordProducer,
-    ) -> None:
-        """``on_batch`` sees every decoded batch, for liveness per instrument. ``refused`` takes
-        what Kafka refuses for good; without it such a record is sent again and again. ``sharded``
-        keeps the books of shards that change hands. A byte is written to the file descriptor
-        ``wake_by`` when there is something to :meth:`collect`. The pump rests ``pace_s`` after a
-        small chunk.
-        """
-        self._reader = reader
-        self._cursor = cursor
-        self._kafka = kafka
-        self._framing = framing
-        self._topics = topics
-        self._counters = counters
-        self._clock: Clock = SystemClock() if clock is None else clock
-        self._on_batch = on_batch
-        self._wake_by = wake_by
-        self._make_producer = make_producer
+    reader: JournalReader | ReplayReader
+    cursor: AckCursor | ReplayCursor
+    kafka: KafkaSettings
+    framing: Framing
+    topics: Topics
+    counters: Counters
+    _: KW_ONLY
+    clock: Clock = field(default_factory=SystemClock)
+    on_batch: Callable[[TickBatch], None] | None = None
+    """Sees every decoded batch, for liveness per instrument."""
+    refused: RefusedStore | None = None
+    """Takes what Kafka refuses for good; without it such a record is sent again and again."""
+    sharded: bool = False
+    """Keep the books of shards that change hands."""
+    wake_by: int | None = None
+    """A byte is written to this file descriptor when there is something to :meth:`collect`."""
+    pace_s: float = PACE_S
+    """The rest after a small chunk."""
+    make_producer: Callable[..., RecordProducer] = RecordProducer
+
+    def __post_init__(self) -> None:
         self._bounds = tick_bounds()
-        self._codec = AvroCodec(framing)
+        self._codec = AvroCodec(self.framing)
         self._chunks: deque[ChunkInFlight] = deque()
         """Their ticks are on their way."""
         self._behind: deque[ChunkInFlight] = deque()
         """Kafka has their ticks; the first of them waits for its dead letters or events."""
-        self._ticks_to = cursor.position
+        self._ticks_to = self.cursor.position
         """Kafka has all ticks before it."""
         self._batch = TickBatch(MAX_FRAME_ROWS)  # any frame fits; memory is touched as used
         self._producer: RecordProducer | None = None
         self._producer_due = 0.0
-        self.side = SideRecords(partial(self._open, gapless=False), counters, self._clock, refused)
-        self._sharded = sharded
+        open_side = partial(self._open, gapless=False)
+        self.side = SideRecords(open_side, self.counters, self.clock, self.refused)
         self.acked_ns: dict[int, int] = {}
         """Shard → receive time of its last frame that Kafka has; kept for a sharded bridge."""
         self.fences: frozenset[Fence] = frozenset()
         """What lies behind them is another bridge's to publish."""
         self.held_up = False
         """The last step found no room in the producer."""
-        self._pace_s = pace_s
         self._rested_s = 0.0
         """When the rest after a small chunk is over."""
 
@@ -121,14 +110,14 @@ class Pump:
     @property
     def rest_s(self) -> float:
         """How long the next step must wait: frames that come meanwhile are published together."""
-        return max(0.0, self._rested_s - self._clock.monotonic_s())
+        return max(0.0, self._rested_s - self.clock.monotonic_s())
 
     @property
     def idle(self) -> bool:
         return not self._chunks and not self._behind
 
     def done(self, end: Position) -> bool:
-        return self.idle and self._cursor.position >= end
+        return self.idle and self.cursor.position >= end
 
     def only_refused(self, end: Position) -> bool:
         """Of all before ``end`` only what Kafka refuses is missing there: Kafka itself answers."""
@@ -143,11 +132,11 @@ class Pump:
         if producer is None or producer.fatal is not None or self.rest_s > 0:
             return False
         self.held_up = producer.capacity_left == 0 or self.side.full
-        chunk = None if self.held_up else self._reader.read_chunk(CHUNK_BYTES)
+        chunk = None if self.held_up else self.reader.read_chunk(CHUNK_BYTES)
         if chunk is None:
             return False
         if chunk.buffer.size < SMALL_BYTES:
-            self._rested_s = self._clock.monotonic_s() + self._pace_s
+            self._rested_s = self.clock.monotonic_s() + self.pace_s
         try:
             self._publish(producer, chunk)
         except ProducerFatal as error:
@@ -164,16 +153,16 @@ class Pump:
         if self._chunks and self._chunks[0].delivery.ok:
             self._book_ticks()
         self.side.collect()
-        self._counters.in_flight = in_flight + self.side.in_flight
+        self.counters.in_flight = in_flight + self.side.in_flight
         if self._behind and not self._behind[0].side_left:
             self._acknowledge()
 
     def _book_ticks(self) -> None:
         """Kafka has the ticks of these chunks; now their dead letters and events go."""
-        now_ns, chunks, behind = self._clock.now_ns(), self._chunks, self._behind
+        now_ns, chunks, behind = self.clock.now_ns(), self._chunks, self._behind
         while chunks and chunks[0].delivery.ok:
             chunk = chunks.popleft()
-            chunk.book(self._counters, now_ns)
+            chunk.book(self.counters, now_ns)
             self.acked_ns.update(chunk.newest_ns)
             if chunk.side:
                 self.side.send(chunk.side)
@@ -189,7 +178,7 @@ class Pump:
         behind = self._behind
         while behind and not behind[0].side_left:
             position = behind.popleft().position
-        self._cursor.advance(position)
+        self.cursor.advance(position)
 
     def wait(self, timeout_s: float) -> None:
         if self._producer is not None and self._chunks:
@@ -206,32 +195,32 @@ class Pump:
         return len(self._chunks) + len(self._behind)
 
     def _ready_producer(self) -> RecordProducer | None:
-        if self._producer is None and self._clock.monotonic_s() >= self._producer_due:
+        if self._producer is None and self.clock.monotonic_s() >= self._producer_due:
             self._producer = self._open(gapless=True)
         return self._producer
 
     def _open(self, *, gapless: bool) -> RecordProducer:
-        producer = self._make_producer(
-            self._kafka,
-            framing=self._framing,
-            ticks_topic=self._topics.ticks,
-            dead_topic=self._topics.dead,
+        producer = self.make_producer(
+            self.kafka,
+            framing=self.framing,
+            ticks_topic=self.topics.ticks,
+            dead_topic=self.topics.dead,
             gapless=gapless,
         )
-        if self._wake_by is not None:
-            producer.wake_by(self._wake_by)
+        if self.wake_by is not None:
+            producer.wake_by(self.wake_by)
         return producer
 
     def _start_over(self, producer: RecordProducer, reason: str) -> None:
         log.warning("the producer failed; publishing again from the journal", reason=reason)
         producer.close()
         self._producer = None
-        self._producer_due = self._clock.monotonic_s() + PRODUCER_RETRY_S
-        self._counters.producer_restarts += 1
+        self._producer_due = self.clock.monotonic_s() + PRODUCER_RETRY_S
+        self.counters.producer_restarts += 1
         for chunk in self._chunks:
             self.side.drop(chunk.side)
         self._chunks.clear()
-        self._reader.seek(self._ticks_to)
+        self.reader.seek(self._ticks_to)
 
     def _publish(self, producer: RecordProducer, chunk: Chunk) -> None:
         entry = ChunkInFlight(chunk.position_after)
@@ -240,17 +229,17 @@ class Pump:
         if len(frames):
             entry.oldest_recv_ns = int(frames[0, TS_RECV])
             entry.frames = len(frames)
-            if self._sharded:
+            if self.sharded:
                 entry.newest_ns = newest_frames(frames)
             self._publish_frames(producer, chunk, frames, entry)
         for event in chunk.events:
             record = orjson.loads(event)
             key = f"{record['feed']}-{record['shard']}".encode()
             value = self._codec.encode("feed_event", record)
-            self._add_side(SideRecord(entry, self._topics.events, key, value))
+            self._add_side(SideRecord(entry, self.topics.events, key, value))
         for damage in chunk.damage:
-            self._counters.journal_damage += 1
-            letter = letter_of_damage(damage, chunk.buffer, self._clock.now_ns())
+            self.counters.journal_damage += 1
+            letter = letter_of_damage(damage, chunk.buffer, self.clock.now_ns())
             self._add_dead(letter, entry)
 
     def _of_this_bridge(self, frames: Frames) -> Frames:
@@ -258,7 +247,7 @@ class Pump:
         if not self.fences or not len(frames):
             return frames
         behind = superseded(frames, self.fences)
-        self._counters.frames_superseded += int(np.count_nonzero(behind))
+        self.counters.frames_superseded += int(np.count_nonzero(behind))
         return frames[~behind]
 
     def _publish_frames(
@@ -271,9 +260,9 @@ class Pump:
             entry.packets += batch.size
             taken_ticks = producer.produce_ticks(batch, entry.delivery)
             entry.ticks += taken_ticks
-            self._counters.ticks_published += taken_ticks
-            if self._on_batch is not None:
-                self._on_batch(batch)
+            self.counters.ticks_published += taken_ticks
+            if self.on_batch is not None:
+                self.on_batch(batch)
             if taken_ticks < batch.size:
                 self._add_faults(chunk, batch, entry)
 
@@ -282,11 +271,9 @@ class Pump:
             self._add_dead(letter_of_row(batch, row, chunk.buffer), entry)
 
     def _add_dead(self, letter: DeadLetter, entry: ChunkInFlight) -> None:
-        self._counters.dead_published += 1
+        self.counters.dead_published += 1
         key, headers = letter.key(), letter.headers()
-        self._add_side(
-            SideRecord(entry, self._topics.dead, key, letter.raw, headers, letter.reason)
-        )
+        self._add_side(SideRecord(entry, self.topics.dead, key, letter.raw, headers, letter.reason))
 
     def _add_side(self, record: SideRecord) -> None:
         record.chunk.side.append(record)
