@@ -24,6 +24,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+LOCKS = Path(__file__).resolve().parent.parent / "3rdparty" / "python"
 EXIT_FAILED = 1
 EXIT_TRY_AGAIN = 75
 
@@ -84,6 +85,11 @@ def run_pip(venv: Path, log: Path, *arguments: str) -> None:
     raise BootstrapError(f"pip failed ({reason[:200]}); its output is in {log}.", EXIT_FAILED)
 
 
+def locked(name: str) -> tuple[str, ...]:
+    """What makes pip take the versions of 3rdparty/python/NAME-lock.txt, and check their hashes."""
+    return ("--require-hashes", "-r", str(LOCKS / f"{name}-lock.txt"))
+
+
 def output_of(venv: Path, *arguments: str) -> str:
     """What a Python call in the environment prints, or nothing when it fails."""
     result = subprocess.run(
@@ -104,7 +110,7 @@ def build_pex_cli(cache: Path, venv: Path, version: str) -> str:
     """
     wheels, library, root = cache / "wheels", cache / "pex_library", cache / "pex_root"
     log, target = cache / "log", cache / "pex"
-    run_pip(venv, log, "download", "--no-deps", "-d", str(wheels), f"pex=={version}")
+    run_pip(venv, log, "download", "--no-deps", "-d", str(wheels), *locked("pex"))
     offline = ("--no-index", "--find-links", str(wheels))
     run_pip(venv, log, "install", "--target", str(library), *offline, f"pex=={version}")
     command = [str(venv / "bin" / "python"), "-m", "pex", f"pex=={version}", *offline]
@@ -145,7 +151,7 @@ def install(cache: Path, version: str, pex_version: str) -> None:
     log.write_text("")
     say(f"first start: installing Pants {version} (about 60 MB) into {cache}")
     subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
-    run_pip(venv, log, "install", f"pantsbuild.pants=={version}")
+    run_pip(venv, log, "install", *locked("pants"))
     note = {"pants_base_python": os.environ.get("PANTS_PYTHON", "") or sys.executable}
     note["pants_index"] = output_of(venv, "-m", "pip", "config", "get", "global.index-url")
     note["pants_pex_known"] = build_pex_cli(cache, venv, pex_version)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -125,6 +126,23 @@ def one_sentence(result: subprocess.CompletedProcess[str]) -> str:
     last = result.stderr.strip().splitlines()[-1]
     assert last.startswith("pants: ")
     return last
+
+
+@pytest.mark.parametrize(
+    ("variable", "lock", "name"),
+    [("PANTS_VERSION", "pants", "pantsbuild-pants"), ("PEX_VERSION", "pex", "pex")],
+)
+def test_the_versions_of_the_launcher_are_those_of_the_locks(
+    variable: str, lock: str, name: str
+) -> None:
+    stated = re.search(rf"^readonly {variable}=(\S+)$", (ROOT / "pants").read_text(), re.MULTILINE)
+    text = (ROOT / "3rdparty" / "python" / f"{lock}-lock.txt").read_text()
+    locked = re.search(rf"^{name}==(\S+)", text, re.MULTILINE)
+    assert stated is not None
+    assert locked is not None
+    assert stated[1] == locked[1]
+    for requirement in re.split(r"\n(?=\S)", text):
+        assert requirement.startswith("    #") or "--hash=sha256:" in requirement
 
 
 def test_no_python_for_the_code(home: Path) -> None:

@@ -18,7 +18,7 @@ CREATE FUNCTION public.bar_groups(length integer, since timestamp with time zone
             (array_agg(b.oi ORDER BY b.ts_open DESC) FILTER (WHERE b.oi IS NOT NULL))[1] AS oi,
             max(b.price_scale) AS price_scale,
             count(*)::smallint AS minutes,
-            count(*) FILTER (WHERE b.verdict IN (8, 9, 10))::smallint AS conflicts,
+            count(*) FILTER (WHERE b.verdict IN (8, 9, 10, 11))::smallint AS conflicts,
             bit_or(b.flags) AS flags,
             min(b.batch_id) AS first_batch_id,
             max(b.batch_id) AS last_batch_id

@@ -9,8 +9,9 @@ from functools import lru_cache
 
 from kite_bars_store.bars import BarColumns, BarInstrument, BarStore, SourceBars, load_rules
 from kite_bars_store.database import Connection, connect
-from kite_contracts.sessions import IST, Holidays, SessionCalendar
+from kite_contracts.sessions import Holidays, SessionCalendar
 from kite_contracts.sessions.model import MINUTE_NS, midnight_ns
+from kite_runtime.clock import IST
 
 DAY = date(2026, 6, 1)  # a Monday
 OPENS = 555

@@ -18,8 +18,9 @@ from kite_bar_history.universe import Listed
 from kite_bars_store.bars import BarInstrument, BarStore, load_rules
 from kite_bars_store.database import connect
 from kite_broker_zerodha.rest import CALLS_A_SECOND, CallKind
-from kite_contracts.sessions import IST, SessionCalendar
+from kite_contracts.sessions import SessionCalendar
 from kite_runtime.checkpoint import Checkpoint
+from kite_runtime.clock import IST
 from kite_runtime.errors import TryAgainLater
 from kite_runtime.testing import Place
 from kite_simulator import Lost, Restated, RestFault, RestSimulator
@@ -120,10 +121,11 @@ def test_a_killed_backfill_loses_what_was_under_way_at_most(
 
 
 def test_kite_away_is_a_75_and_the_rest_comes_later(here: Place, kite: RestSimulator) -> None:
-    kite.service.fail_next(RestFault.HTML)
+    kite.service.fail_next(RestFault.HTML, 50)
     away = here("backfill", "--yes")
     assert away.code == 75
-    assert "try again later" in away.sentence
+    assert "try again later" in away.stderr + away.stdout
+    kite.service.recover()
     kite.service.fail_next(RestFault.TOO_MANY, 2)
     assert here("backfill", "--yes").code == 0
     kite.account.expire()
@@ -240,3 +242,23 @@ def test_a_checkpoint_survives_half_a_line_and_takes_one_process(tmp_path: Path)
     with Checkpoint(path):
         pass
     assert not path.exists()
+
+
+def test_a_vendor_seeds_from_the_day_that_is_named(place: Place) -> None:
+    """Two years back, which --days cannot be expected to be counted for."""
+    header = "exchange,tradingsymbol,time,open,high,low,close,volume,oi"
+    lines = [f"NSE,SBIN,2024-01-0{day}T09:15:00+0530,600,601,599.5,600.05,7," for day in (2, 3, 4)]
+    place.write("seed.csv", "\n".join([header, *lines]) + "\n")
+    named = ("--vendor", "seed.csv", "--layout", "plain", "--symbols", "NSE:SBIN", "--json")
+    done = place("backfill", "--from", "2024-01-03", *named)
+    summary = summary_of(done.stdout)
+    assert (summary["read"], summary["golden"]["inserted"]) == ({"vendor": 2}, 2)
+    assert summary["files"][0]["not_asked"] == 1
+    cases = {
+        ("--from", "20240103", "--days", "9"): "both name the first day",
+        ("--from", "20990103"): "--from 2099-01-03 has not come yet",
+        ("--from", "20240103", "--layout", "gone"): "there is no layout 'gone'",
+    }
+    for arguments, words in cases.items():
+        wrong = place("backfill", *named[:2], "--symbols", "NSE:SBIN", *arguments)
+        assert (wrong.code, words in wrong.sentence) == (2, True), wrong.sentence

@@ -79,14 +79,14 @@ def test_bad_lines_are_listed_and_can_be_mended_and_fed_again(place: Place) -> N
         "NOT_A_PRICE": 1,
         "OHLC_CONTRADICTS": 1,
         "PRICE_OUT_OF_RANGE": 1,
-        "UNKNOWN_SYMBOL": 1,
     }
-    assert done["repeated"] == 1
+    (file,) = done["files"]
+    assert (file["not_asked"], done["repeated"]) == (1, 1)
     assert done["golden"]["inserted"] == 375 - 7
 
     refused = Path(done["refused_folder"]) / "sbin.txt"
-    assert len(refused.read_text().splitlines()) == 8
-    assert len((refused.parent / "sbin.txt.reasons.csv").read_text().splitlines()) == 1 + 8
+    assert len(refused.read_text().splitlines()) == 7
+    assert len((refused.parent / "sbin.txt.reasons.csv").read_text().splitlines()) == 1 + 7
     refused.write_text("".join(f"{lines[at]}\n" for at in (3, 4, 5, 6, 7, 8, 374)))
     mended = told(daily(place, "--vendor", str(refused.parent), "--symbols", "NSE:SBIN"))
     assert mended["refused"] == {}
@@ -113,6 +113,40 @@ def test_whole_files_that_are_none(place: Place) -> None:
         "utc.txt": "WRONG_HOURS",
         "good.txt": None,
     }
+    assert len(golden(place)) == 375
+
+
+def test_a_file_of_the_whole_market_is_read_for_one_instrument(place: Place) -> None:
+    others = "".join(vendor_text(f"OTHER{at}", range(50)) for at in range(20))
+    place.write("market.txt", others + vendor_text("SBIN"))
+    finished = daily(place, "--vendor", "market.txt", "--symbols", "NSE:SBIN")
+    assert finished.code == 0, finished.stdout
+    done = told(finished)
+    assert (done["read"], done["refused"], done["notes"]) == (
+        {"vendor": 375},
+        {},
+        done["notes"][:1],
+    )
+    assert done["files"][0]["not_asked"] == 1000
+    assert done["golden"]["inserted"] == 375
+
+
+def test_a_name_much_like_the_one_that_is_missing_is_shown(place: Place) -> None:
+    place.write("market.txt", vendor_text("SBIN-EQ", range(9)) + vendor_text("TCS", range(9)))
+    done = told(daily(place, "--vendor", "market.txt", "--symbols", "NSE:SBIN"))
+    assert done["golden"]["inserted"] == 0
+    assert any(
+        note.startswith("no file has bars of NSE:SBIN; there are some of NSE:SBIN-EQ")
+        for note in done["notes"]
+    )
+
+
+def test_the_last_line_without_a_line_end_is_a_remark(place: Place) -> None:
+    place.write("sbin.txt", vendor_text("SBIN").rstrip("\n"))
+    call = ("daily", *DAY, "--no-kite", "--interval", "m1", "--vendor", "sbin.txt")
+    finished = place(*call, "--symbols", "NSE:SBIN")
+    assert finished.code == 0
+    assert "remark         sbin.txt: the last line has no line end" in finished.stdout
     assert len(golden(place)) == 375
 
 

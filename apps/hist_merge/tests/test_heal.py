@@ -19,9 +19,10 @@ from kite_bar_history.healing import gap_of, needs_of
 from kite_bar_history.universe import Listed
 from kite_bars_store.bars import BarInstrument, BarStore, Gap, GapLedger, Verdict, load_rules
 from kite_bars_store.database import Connection, connect
-from kite_contracts.sessions import IST, SessionCalendar
+from kite_contracts.sessions import SessionCalendar
 from kite_contracts.sessions.model import MINUTE_NS
 from kite_kafka_io.codec import AvroCodec
+from kite_runtime.clock import IST
 from kite_runtime.testing import Place
 from kite_simulator import RestFault, RestSimulator
 

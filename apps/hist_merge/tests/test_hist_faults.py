@@ -20,9 +20,9 @@ from vendor_made_up import kite_text, vendor_text
 
 from kite_bars_store.database import Connection, connect
 from kite_contracts.migrations import runner
-from kite_contracts.sessions import IST
 from kite_devstack.databases import database
 from kite_devstack.postgres import PostgresServer, private_postgres
+from kite_runtime.clock import IST
 from kite_runtime.testing import PATIENCE_S, CommandLine, Finished, Place, Running
 
 FEBRUARY: Final = datetime(2024, 2, 1, 9, 15, tzinfo=IST)

@@ -18,12 +18,13 @@ from kite_bar_history.protocol import Window
 from kite_bar_history.universe import Listed
 from kite_bars_store.bars import BarInstrument, BarStore, Verdict, load_rules
 from kite_bars_store.database import connect
-from kite_contracts.sessions import IST, SessionCalendar
+from kite_contracts.sessions import SessionCalendar
 from kite_kafka_io.codec import AvroCodec
 from kite_kafka_io.errors import BrokerUnreachable, UnknownTopic
 from kite_kafka_io.framing import SingleObjectFraming
 from kite_kafka_io.raw_reader import RawReader
 from kite_kafka_io.settings import KafkaSettings
+from kite_runtime.clock import IST
 from kite_runtime.errors import ConfigurationError, TryAgainLater
 from kite_runtime.testing import Place
 

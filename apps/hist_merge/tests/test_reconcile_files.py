@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
-from vendor_made_up import kite_text, prices, rupees, vendor_line, vendor_text
+import pytest
+from vendor_made_up import FIRST, kite_text, prices, rupees, vendor_line, vendor_text
 
 from kite_runtime.testing import Finished, Place
 
@@ -46,6 +48,11 @@ def test_two_files_are_compared_bar_by_bar(bare: Place) -> None:
         },
         "flags": {},
         "won": {"kite": 375},
+        "second": "vendor",
+        "opens_differ": 0,
+        "opens_carried": {"kite": 0, "vendor": 0},
+        "carries_open": None,
+        "better_shift_minutes": None,
     }
     again = bare("reconcile", "--files", "kite_SBIN_2024-01-02.csv", "SBIN.txt")
     assert "largest gap    0.05 between two prices" in again.stdout
@@ -61,6 +68,52 @@ def test_a_label_of_the_wrong_end_agrees_with_nothing(bare: Place) -> None:
     bare.write("SBIN.txt", shifted)
     found = compared(files_alone(bare, "kite_SBIN_2024-01-02.csv", "SBIN.txt"))
     assert (found["common"], found["ohlc_equal"]) == (374, 0)
+
+
+@pytest.mark.parametrize(("minutes", "way"), [(1, "earlier"), (-1, "later")])
+def test_the_shift_that_makes_two_files_equal_is_named(bare: Place, minutes: int, way: str) -> None:
+    bare.write("kite_SBIN_2024-01-02.csv", kite_text())
+    first = FIRST + timedelta(minutes=minutes)
+    bare.write("SBIN.txt", vendor_text("SBIN", range(375), first))
+    finished = files_alone(bare, "kite_SBIN_2024-01-02.csv", "SBIN.txt")
+    found = compared(finished)
+    assert finished.code == 3
+    assert (found["common"], found["ohlc_equal"]) == (374, 0)
+    assert found["better_shift_minutes"] == -minutes
+    shown = bare("reconcile", "--files", "kite_SBIN_2024-01-02.csv", "SBIN.txt").stdout
+    assert f"with vendor 1 minutes {way}, 375 would be equal in OHLC" in shown
+
+
+@pytest.mark.parametrize(("carried", "stated"), [(30, True), (19, False)])
+def test_a_carried_open_is_stated_with_the_setting_that_follows(
+    bare: Place, carried: int, stated: bool
+) -> None:
+    """On thin stocks Kite's open is its own previous close."""
+    lines = kite_text().splitlines()
+    for at in range(1, 1 + 2 * carried, 2):
+        stamp, _, high, low, close, volume = lines[at + 1].split(", ")
+        opens = rupees(prices(at - 1)[3])
+        lines[at + 1] = ", ".join((stamp, opens, max(high, opens), low, close, volume))
+    bare.write("kite_SBIN_2024-01-02.csv", "\n".join(lines) + "\n")
+    bare.write("SBIN.txt", vendor_text("SBIN"))
+    shown = bare("reconcile", "--files", "kite_SBIN_2024-01-02.csv", "SBIN.txt").stdout
+    sentence = (
+        f"{carried} of {carried} opens that differ are kite's own previous close: "
+        '`[field] open = ["vendor", "live", "kite"]` in merge.toml takes the other\'s'
+    )
+    assert (sentence in shown) is stated
+
+
+def test_wider_bars_are_no_minutes(bare: Place) -> None:
+    """Bars of 5 minutes would overwrite true minutes, each with the values of five."""
+    bare.write("kite_SBIN_2024-01-02.csv", kite_text())
+    bare.write("SBIN.txt", vendor_text("SBIN", range(0, 375, 5)))
+    finished = files_alone(bare, "kite_SBIN_2024-01-02.csv", "SBIN.txt")
+    assert finished.code == 3
+    (document,) = finished.json()
+    assert [each["reason"] for each in document["files"]] == [None, "WRONG_INTERVAL"]
+    assert "has bars of 5 minutes, as their distances show" in document["files"][1]["message"]
+    assert compared(finished)["bars"] == {"kite": 375}
 
 
 def test_bars_outside_the_session_are_explained(bare: Place) -> None:
@@ -79,10 +132,32 @@ def test_bars_outside_the_session_are_explained(bare: Place) -> None:
 
 def test_two_vendors_take_the_places_of_the_first_two_sources(bare: Place) -> None:
     bare.write("one.txt", vendor_text("SBIN"))
-    bare.write("other.txt", vendor_text("SBIN", range(0, 375, 2)))
+    bare.write("other.txt", vendor_text("SBIN", [at for at in range(375) if at % 3]))
     found = compared(files_alone(bare, "one.txt", "other.txt"))
-    assert found["bars"] == {"kite": 375, "vendor": 188}
-    assert found["ohlc_volume_equal"] == 188
+    assert found["bars"] == {"kite": 375, "vendor": 250}
+    assert found["ohlc_volume_equal"] == 250
+
+
+def test_each_file_may_have_a_layout_of_its_own(bare: Place) -> None:
+    """Both layouts fit the second file, whose days are all below 13."""
+    bare.write("kite_SBIN_2024-01-02.csv", kite_text())
+    lines = ["<ticker>,<date>,<time>,<open>,<high>,<low>,<close>,<vol>"]
+    for at in range(375):
+        *ohlc, volume = prices(at)
+        said = ",".join(map(rupees, ohlc))
+        lines.append(
+            f"SBIN,02/01/2024,{9 + (15 + at) // 60:02}:{(15 + at) % 60:02}:00,{said},{volume}"
+        )
+    bare.write("SBIN.txt", "\n".join(lines) + "\n")
+    files = ("kite_SBIN_2024-01-02.csv", "SBIN.txt")
+    unclear = bare("reconcile", "--files", *files)
+    assert unclear.code == 3
+    assert "fits metastock and metastock-day-first: name the right one" in unclear.stdout
+    named = ("--layout", "kite", "--layout", "metastock-day-first")
+    found = compared(bare("reconcile", "--files", "--json", *files, *named))
+    assert (found["common"], found["ohlc_volume_equal"]) == (375, 375)
+    thrice = bare("reconcile", "--files", *files, *named, "--layout", "plain")
+    assert (thrice.code, "--layout is given 3 times for 2 files" in thrice.sentence) == (2, True)
 
 
 def test_wrong_calls_are_told(bare: Place) -> None:

@@ -196,9 +196,9 @@ def test_the_command_writes_the_page(place: Place) -> None:
         store.merge([said("kite", rising(375), MANDM)])
     done = place("report", *span)
     assert done.code == 3
-    # SBIN has 55 minutes of one day and none of the other; M&M lacks the other day.
+    # SBIN has 55 minutes of one day and none of the other, M&M one day, INFY of tokens.csv none.
     assert done.stdout == (
-        "report.html: 430 bars of 2 instruments; 1,070 minutes are missing (1,070 unexplained), "
+        "report.html: 430 bars of 3 instruments; 1,820 minutes are missing (1,820 unexplained), "
         "2 conflicts, 0 revisions wait\n"
     )
     text = checked(place.read("report.html"))

@@ -31,6 +31,7 @@ ARGUMENTS: Final[dict[tuple[str, ...], tuple[str, ...]]] = {
     ("backfill",): ("--symbols", "NSE:SBIN", "--yes"),
     ("daily",): DAYS,
     ("export",): ("--out", "parquet"),
+    ("layout",): ("configs/tokens.csv",),
     ("reconcile",): DAYS,
     ("reject",): ("1", "NSE:SBIN"),
     ("report",): (*DAYS, "--out", "report.html"),

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from kite_broker_zerodha.auth import Grant, write_token
+from kite_broker_zerodha.auth.grant import Grant
+from kite_broker_zerodha.auth.token_file import write_token
 from kite_runtime.secrets import Secret
 from kite_runtime.testing import SECRETS, Place, traces
 from kite_simulator import RestFault, RestSimulator

@@ -113,7 +113,7 @@ def test_a_broken_file_is_a_settings_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        (("--date", "2026-02-30"), "no date such as 2026-08-03"),
+        (("--date", "2026-02-30"), "no date such as 2024-01-05"),
         (("--month", "2026-13"), "no month such as 2026-08"),
         (("--segment", "NASDAQ"), "is none of NSE, BSE"),
         (("--class", "large"), "is none of fo-stock"),

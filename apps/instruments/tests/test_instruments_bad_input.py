@@ -57,7 +57,7 @@ TABLE = [
     ),
     Case("another exchange", 1, "has no row of MCX (it has NFO)", (*FILE, "--exchange", "MCX")),
     Case("a day to come", 2, "is in the future", (*FILE, "--date", str(LATER))),
-    Case("no day", 2, "'soon' is no date such as 2026-08-03", (*FILE, "--date", "soon")),
+    Case("no day", 2, "'soon' is no date such as 2024-01-05", (*FILE, "--date", "soon")),
     Case("no share", 2, "'half' is no share such as 20%", (*FILE, "--max-drop", "half")),
     Case("a wrong flag", 2, "No such option: --fiel", ("sync", "--fiel", "x")),
     Case("two ways", 2, "--all and --exchange exclude", ("sync", "--all", "--exchange", "NFO")),

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from kite_broker_zerodha.packets import Segment
-from kite_contracts.sessions import IST, Holidays, SessionCalendar
+from kite_contracts.sessions import Holidays, SessionCalendar
 from kite_live_feed import market_hours
 from kite_live_feed.market_hours import SESSIONS, load_market_hours, make_is_open
+from kite_runtime.clock import IST
 from kite_runtime.errors import ConfigurationError, KiteError
 from kite_runtime.testing import PATIENCE_S, import_path
 

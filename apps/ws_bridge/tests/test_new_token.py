@@ -13,7 +13,8 @@ from pathlib import Path
 
 import live_stage as stage
 
-from kite_broker_zerodha.auth import Grant, write_token
+from kite_broker_zerodha.auth.grant import Grant
+from kite_broker_zerodha.auth.token_file import write_token
 from kite_broker_zerodha.rest import KiteRest
 from kite_kafka_io.consumer import RecordReader
 from kite_kafka_io.settings import KafkaSettings

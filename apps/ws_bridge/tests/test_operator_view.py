@@ -90,6 +90,7 @@ def test_every_metric_has_its_place_on_the_dashboard_or_is_a_detail(told: set[st
     details = {
         *("frames_received", "frames_journaled", "packets_lost", "packets_decoded"),
         *("dead_published", "dead_acked", "events_journaled", "events_acked", "text_messages"),
+        *("broker_errors", "log_lines_dropped"),
     }
     hidden = {f"ws_bridge_{name}_total" for name in details}
     hidden |= {"ws_bridge_frame_ack_seconds_sum", "ws_bridge_frame_ack_seconds_count"}

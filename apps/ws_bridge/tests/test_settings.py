@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kite_broker_zerodha.session.credentials import CredentialsError
+from kite_broker_zerodha.errors import CredentialsError
 from kite_live_feed.errors import JournalFull, MissingCredentials
 from kite_live_feed.options import GroupSetup, JournalOptions
 from kite_runtime.errors import ConfigurationError, PortTaken, SettingError, exit_code_of

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from kite_broker_zerodha.auth import RedirectListener, login_url, request_token_of
+from kite_broker_zerodha.auth.grant import login_url
+from kite_broker_zerodha.auth.listener import RedirectListener
+from kite_broker_zerodha.auth.redirect import request_token_of
 from kite_broker_zerodha.errors import AuthRefused, RateLimited
 from kite_broker_zerodha.rest import KiteRest
 from kite_runtime.testing import CommandLine, Running

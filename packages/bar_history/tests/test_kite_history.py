@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 
+import numpy as np
 import pytest
 
 from kite_bar_history.kite_history import KiteHistory
-from kite_bar_history.protocol import RefusedLine, Window
+from kite_bar_history.protocol import Reading, RefusedLine, Window
+from kite_bar_history.summary import RunSummary
 from kite_bar_history.universe import Listed
 from kite_bars_store.bars import NO_OI, BarInstrument
-from kite_broker_zerodha.errors import AuthRefused
-from kite_broker_zerodha.rest import KiteRest, Pace, Retries
+from kite_bars_store.bars.sql import nanoseconds
+from kite_broker_zerodha.errors import AuthRefused, KiteUnavailable
+from kite_broker_zerodha.rest import Candles, KiteRest, Pace, Retries
 from kite_broker_zerodha.rest.limits import CallKind
-from kite_contracts.sessions import IST, SessionCalendar
+from kite_contracts.sessions import SessionCalendar
+from kite_runtime.clock import IST
 from kite_simulator import Account, RestFault, RestOptions, RestSimulator
 
 OPENS = datetime(2026, 1, 5, 9, 15, tzinfo=IST)
@@ -146,3 +151,98 @@ def test_a_candle_that_is_none_is_kept_as_a_line_to_mend(
     ]
     assert isinstance(reading.refused[0], RefusedLine)
     assert reading.refused[0].raw == "NSE,SBIN,2026-01-05T09:16:00+0530,nan,101.5,99,100.05,7"
+
+
+class Answers:
+    """A client that answers with these bars, whatever it is asked for."""
+
+    def __init__(self, *opens: datetime) -> None:
+        self._opens = opens
+
+    def historical(self, *_: object, **__: object) -> Candles:
+        times = np.array([nanoseconds(each) for each in self._opens], np.int64)
+        hundred = np.full(len(times), 100, np.int64)
+        oi = np.full(len(times), NO_OI, np.int64)
+        return Candles(times, *[hundred] * 5, oi, np.arange(1, len(times) + 1), price_scale=2)
+
+
+def test_days_that_were_not_asked_for_are_left_out_and_counted(calendar: SessionCalendar) -> None:
+    day = [OPENS + MINUTE * at for at in range(375)]
+    both = [*(each - timedelta(3) for each in day), *day]
+    history = KiteHistory(Answers(*both), calendar, now=lambda: EVENING)  # type: ignore[arg-type]
+    reading = history.read(Window([SBIN], "m1", MIDNIGHT, MIDNIGHT + timedelta(1)))
+    (bars,) = reading.bars
+    assert len(bars.bars) == 375
+    assert reading.not_asked == 375
+    assert bars.bars.ts_open_ns.min() == nanoseconds(OPENS)
+
+
+def test_wider_bars_than_asked_for_are_refused(calendar: SessionCalendar) -> None:
+    wide = [OPENS + MINUTE * at for at in range(0, 375, 5)]
+    history = KiteHistory(Answers(*wide), calendar, now=lambda: EVENING)  # type: ignore[arg-type]
+    reading = history.read(Window([SBIN, INFY], "m1", MIDNIGHT, MIDNIGHT + timedelta(1)))
+    assert reading.bars == ()
+    assert [each.reason for each in reading.refused] == ["WRONG_INTERVAL"] * 2
+    assert "NSE:SBIN" in reading.refused[0].message
+    assert "bars of 5 minutes" in reading.refused[0].message
+
+
+class Broken(Answers):
+    """Has no answer for these tokens, whatever is tried."""
+
+    def __init__(self, *tokens: int) -> None:
+        super().__init__(OPENS, OPENS + MINUTE)
+        self.broken = set(tokens)
+        self.asked: list[int] = []
+
+    def historical(self, token: int, *_: object, **__: object) -> Candles:  # type: ignore[override]
+        self.asked.append(token)
+        if token in self.broken:
+            raise KiteUnavailable("Kite answers with HTTP 502")
+        return super().historical()
+
+
+DAY = Window([SBIN, INFY], "m1", MIDNIGHT, MIDNIGHT + timedelta(1))
+
+
+def names_of(reading: Reading) -> list[str]:
+    return [each.tradingsymbol for bars in reading.bars for each in bars.instruments]
+
+
+def test_an_instrument_without_an_answer_is_put_aside_and_named(calendar: SessionCalendar) -> None:
+    kite = Broken(779521)
+    history = KiteHistory(kite, calendar, now=lambda: EVENING)  # type: ignore[arg-type]
+    for _ in range(2):
+        reading = history.read(DAY)
+        assert names_of(reading) == ["INFY"]
+        assert [each.reason for each in reading.refused] == ["NO_ANSWER"]
+        assert reading.refused[0].message == (
+            "NSE:SBIN is put aside, others go on: Kite answers with HTTP 502"
+        )
+    assert kite.asked == [779521, 408065, 408065]  # once is enough, with all its retries
+
+
+def test_two_in_a_row_mean_that_kite_is_away(calendar: SessionCalendar) -> None:
+    kite = Broken(779521, 408065)
+    history = KiteHistory(kite, calendar, now=lambda: EVENING)  # type: ignore[arg-type]
+    with pytest.raises(KiteUnavailable):
+        history.read(DAY)
+    assert kite.asked == [779521, 408065]
+
+
+def test_one_that_fails_after_others_is_put_aside_too(calendar: SessionCalendar) -> None:
+    kite = Broken(408065)
+    history = KiteHistory(kite, calendar, now=lambda: EVENING)  # type: ignore[arg-type]
+    assert names_of(history.read(DAY)) == ["SBIN"]
+    assert names_of(history.read(DAY)) == ["SBIN"]
+
+
+@pytest.mark.parametrize(
+    ("read", "refused", "code"),
+    [({}, 1, 75), ({"kite": 5}, 1, 3), ({"vendor": 5}, 1, 3), ({"kite": 5}, 0, 0)],
+)
+def test_try_later_is_said_only_where_nothing_was_possible(
+    read: dict[str, int], refused: int, code: int
+) -> None:
+    summary = RunSummary(read=Counter(read), refused=Counter({"NO_ANSWER": refused}))
+    assert summary.exit_code == code

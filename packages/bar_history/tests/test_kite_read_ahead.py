@@ -10,7 +10,7 @@ import pytest
 from kite_bar_history.protocol import Reading, RefusedLine, Window
 from kite_bar_history.read_ahead import ReadAhead
 from kite_broker_zerodha.errors import AuthRefused
-from kite_contracts.sessions import IST
+from kite_runtime.clock import IST
 
 START = datetime(2026, 6, 1, tzinfo=IST)
 WINDOWS = [

@@ -204,6 +204,62 @@ def test_parquet_says_what_text_says(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("paise", "reason"),
+    [
+        (12_345, None),
+        (9_999_995, None),  # 99999.95
+        (10_000_005, None),  # 100000.05 has eight digits, seven of which are certain
+        (12_345_675, None),
+        (13_107_205, None),  # from 131072 on two paise are one float, two ticks are not
+        (52_428_795, None),
+        (52_428_805, "PRICE_TOO_FINE"),  # from 524288 on ticks are too near to one another
+        (104_857_650, "PRICE_TOO_FINE"),
+        (1_234_567, None),  # off the tick grid, as after an adjustment, and yet certain
+        (13_107_207, "PRICE_TOO_FINE"),  # off the grid, and no longer certain
+    ],
+)
+def test_prices_in_32_bits_are_the_one_price_that_they_can_be_or_refused(
+    tmp_path: Path, paise: int, reason: str | None
+) -> None:
+    prices = pa.array([paise / 100], pa.float32())
+    table = pa.table(
+        {
+            "ticker": ["SBIN"],
+            "timestamp": pa.array([datetime(2024, 1, 2, 4, tzinfo=UTC)]),
+            **dict.fromkeys(("open", "high", "low", "close"), prices),
+            "volume": pa.array([100.0], pa.float32()),
+        }
+    )
+    parquet.write_table(table, tmp_path / "day.parquet")
+    files = VendorFiles(LAYOUTS, Asked(roster(), 0, 1 << 62), Spool(tmp_path / "spool"))
+    refused: list[RefusedLine] = []
+    files.load(tmp_path / "day.parquet", refused.extend)
+    assert [each.reason for each in refused] == ([] if reason is None else [reason])
+    found = [each.bars.close.tolist() for each in files.read(_everything()).bars]
+    assert found == ([[paise]] if reason is None else [])
+
+
+@pytest.mark.parametrize(("count", "good"), [(2.0**24 - 1, True), (2.0**24, False)])
+def test_volumes_in_32_bits_are_refused_where_digits_are_lost(
+    tmp_path: Path, count: float, good: bool
+) -> None:
+    table = pa.table(
+        {
+            "ticker": ["SBIN", "TCS"],  # nobody asked for TCS
+            "timestamp": pa.array([datetime(2024, 1, 2, 4, tzinfo=UTC)] * 2),
+            **dict.fromkeys(("open", "high", "low", "close"), pa.array([100.0, 100.0])),
+            "volume": pa.array([count, count], pa.float32()),
+        }
+    )
+    parquet.write_table(table, tmp_path / "day.parquet")
+    files = VendorFiles(LAYOUTS, Asked(roster(), 0, 1 << 62), Spool(tmp_path / "spool"))
+    refused: list[RefusedLine] = []
+    report = files.load(tmp_path / "day.parquet", refused.extend)
+    assert [each.reason for each in refused] == ([] if good else ["NOT_A_VOLUME"])
+    assert report.not_asked == 1
+
+
 def _everything() -> Window:
     since = datetime(2024, 1, 1, tzinfo=UTC)
     return Window(roster().asked, "m1", since, since.replace(month=2))

@@ -31,7 +31,11 @@ def test_the_packaged_file_is_that_of_configs() -> None:
         if (folder / "configs/vendor.toml").exists()
     )
     assert configs.read_text("utf-8") == default_text()
-    assert set(load_layouts(configs)) == {"bar-end-text", "kite", "minutes-parquet", "plain"}
+    assert set(load_layouts(configs)) == {
+        *("bar-end-text", "kite", "minutes-parquet", "plain", "metastock", "metastock-day-first"),
+        *("gdfl", "gdfl-no-header", "nse-bhavcopy", "nse-bhavdata-full", "nse-udiff-cash"),
+        "nse-udiff-derivatives",
+    }
 
 
 def test_a_layout_is_read() -> None:

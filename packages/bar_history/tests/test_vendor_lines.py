@@ -67,7 +67,7 @@ def test_kite_stamps_are_the_start_with_or_without_an_offset(stamp: str) -> None
         ("SBIN,20240102,9 o'clock,600,600,600,600,1,0", "NOT_A_TIME"),
         ("SBIN,20240230,09:16,600,600,600,600,1,0", "NOT_A_TIME"),
         ("SBIN,19850102,09:16,600,600,600,600,1,0", "TIME_OUT_OF_RANGE"),
-        ("SBEN,20240102,09:16,600,600,600,600,1,0", "UNKNOWN_SYMBOL"),
+        (",20240102,09:16,600,600,600,600,1,0", "UNKNOWN_SYMBOL"),
         ("SBIN,20240102,09:16,NaN,600,600,600,1,0", "NOT_A_PRICE"),
         ("SBIN,20240102,09:16,,600,600,600,1,0", "NOT_A_PRICE"),
         ("SBIN,20240102,09:16,6_00,600,600,600,1,0", "NOT_A_PRICE"),
@@ -93,6 +93,11 @@ def test_a_bar_of_another_instrument_or_day_is_left_aside() -> None:
     assert read_line("TCS,20240102,09:16,what,ever,is,here,1,0", TEXT) is None
     narrow = frame_of(LAYOUTS["bar-end-text"], span=(0, 1))
     assert read_line("SBIN,20240102,09:16,600,600,600,600,1,0", narrow) is None
+
+
+def test_a_line_without_exchange_names_nothing() -> None:
+    found = read_line(",INFY,2024-01-02T09:15:00+05:30,1,1,1,1,7,0", PLAIN)
+    assert found == Fault("UNKNOWN_SYMBOL", "exchange or symbol is empty")
 
 
 def test_the_plain_layout_keeps_what_it_is_told() -> None:

@@ -15,7 +15,7 @@ LAYOUTS = load_layouts(None)
 
 
 def roster() -> Roster:
-    return Roster((SBIN, INFY), lambda exchange, symbol: symbol == "TCS")
+    return Roster((SBIN, INFY))
 
 
 def frame_of(
@@ -23,6 +23,7 @@ def frame_of(
 ) -> Frame:
     positions = positions_in(layout, header.encode())
     assert not isinstance(positions, Fault)
-    width = layout.width or len(header_cells(header.encode(), layout.delimiter))
+    cells = header_cells(header.encode(), layout.delimiter)
+    width = len(cells) if layout.header else layout.width
     naming = Naming.of(layout, {"symbol": symbol})
     return Frame(layout, naming, roster(), Clock(layout), positions, width, *span)

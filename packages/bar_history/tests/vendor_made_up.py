@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from kite_contracts.sessions import IST
+from kite_runtime.clock import IST
 
 FIRST = datetime(2024, 1, 2, 9, 15, tzinfo=IST)
 """A Tuesday on which everything trades."""

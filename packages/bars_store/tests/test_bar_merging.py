@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from datetime import date
 
 import pytest
 from bar_samples import (
@@ -160,10 +162,55 @@ def test_a_cumulative_volume_is_flagged_and_the_other_s_taken() -> None:
     alone = merged([source("kite", wrong)])
     assert (alone[15]["flags"], values(alone[15])) == (Flag.CUMULATIVE_VOLUME, wrong[15])
 
+    assert verdicts(golden)[15] == "VOLUME_REPLACED"
+
     both = merged(
         [source("vendor", {**bars, 15: (*bars[15][:4], total + 9)}), source("kite", wrong)]
     )
     assert (both[15]["from_other"], values(both[15])) == (0, wrong[15])
+
+
+def with_volume(bars: Mapping[int, Bar], minute: int, volume: int) -> dict[int, Bar]:
+    return {**bars, minute: (*bars[minute][:4], volume)}
+
+
+@pytest.mark.parametrize(
+    ("kites", "vendors", "golden", "taken", "flag"),
+    [
+        # a block trade that both have, in neighbouring minutes: none of it is lost
+        ({15: 250_000}, {16: 250_000}, {15: 250_000, 16: 105}, {}, {}),
+        # the same minute, one of them larger
+        ({15: 250_000}, {15: 240_000}, {15: 250_000}, {}, {}),
+        # a block as large as all before it: the other's volume proves nothing
+        ({15: 1_560}, {16: 1_700}, {15: 1_560, 16: 105}, {}, {15: 4, 16: 4}),
+        # the day so far, up to 1 %: replaced
+        ({15: 1_645}, {}, {15: 106}, {15: V}, {15: 4}),
+        ({15: 1_600}, {15: 70}, {15: 70}, {15: V}, {15: 4}),
+        ({15: 1_600}, {15: 80}, {15: 1_600}, {}, {15: 4}),
+        # the day so far in the source that does not precede: nothing to replace
+        ({}, {15: 1_648}, {15: 106}, {}, {15: 4}),
+        # too early in the day to know
+        ({3: 415}, {}, {3: 415}, {}, {}),
+    ],
+)
+def test_a_volume_is_replaced_by_proof_alone(
+    kites: dict[int, int],
+    vendors: dict[int, int],
+    golden: dict[int, int],
+    taken: dict[int, Field],
+    flag: dict[int, int],
+) -> None:
+    kite, vendor = rising(20), rising(20)
+    for minute, volume in kites.items():
+        kite = with_volume(kite, minute, volume)
+    for minute, volume in vendors.items():
+        vendor = with_volume(vendor, minute, volume)
+    found = merged([source("kite", kite), source("vendor", vendor)])
+    assert {n: found[n]["volume"] for n in golden} == golden
+    assert {n: found[n]["from_other"] for n in found if found[n]["from_other"]} == taken
+    assert {n: int(found[n]["flags"]) for n in found if found[n]["flags"]} == flag
+    replaced = [n for n, verdict in verdicts(found).items() if verdict == "VOLUME_REPLACED"]
+    assert replaced == list(taken)
 
 
 def test_a_whole_day_of_cumulative_volumes_is_flagged() -> None:
@@ -240,3 +287,25 @@ def test_the_merge_of_any_day_is_explained_whole(
             assert name.startswith("CONFLICT") == (not within)
         else:
             assert name.endswith("_ONLY") or (name == "AGREED_NO_TRADE" and won[4] == 0)
+
+
+@pytest.mark.parametrize(
+    ("day", "minute", "flags"),
+    [
+        (date(2015, 11, 11), 8 * 60 + 30, 32),  # 17:45, Muhurat, in no calendar here
+        (date(2014, 3, 22), 0, 32),  # a Saturday
+        (date(2015, 12, 31), 0, 0),  # a usual minute of an old day
+        (date(2015, 12, 31), -60, 32),
+        (date(2016, 1, 1), 0, 0),
+        (date(2016, 1, 1), -60, None),  # 08:15 is outside, and that is certain
+        (date(2016, 1, 2), 0, None),  # so is a Saturday
+    ],
+)
+def test_bars_of_unverified_days_are_golden_with_a_flag(
+    day: date, minute: int, flags: int | None
+) -> None:
+    bars = source("kite", {minute: BASE}, day=day)
+    found = merged([bars])
+    assert [int(bar["flags"]) for bar in found.values()] == ([] if flags is None else [flags])
+    if flags is not None:
+        assert [bar["session_minute"] for bar in found.values()] == [minute]

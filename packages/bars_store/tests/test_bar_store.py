@@ -111,6 +111,28 @@ def test_a_revised_bar_and_back(bars: BarStore, connection: Connection) -> None:
     assert bars.story("NSE:NOBODY", when(4)) is None
 
 
+def with_oi(bars: dict[int, Bar], oi: int) -> dict[int, Bar]:
+    return {minute: (*bar, oi + minute) for minute, bar in bars.items()}
+
+
+def test_a_file_that_carries_no_open_interest_takes_none_back(bars: BarStore) -> None:
+    plain = rising(10)
+    bars.merge([source("kite", with_oi(plain, 500))])
+    again = bars.merge([source("kite", plain)])
+    assert (again.appended, again.unchanged, again.golden.written) == (0, 10, 0)
+    # a price that it restates does not take it back either
+    restated = {**plain, 3: (*plain[3][:3], plain[3][3] - 5, plain[3][4])}
+    assert bars.merge([source("kite", restated)]).appended == 1
+    table = bars.read_bars(["NSE:SBIN"], when(0), DAY_END)
+    assert table["oi"].to_pylist() == [500 + minute for minute in range(10)]
+    assert prices(table)[3] == restated[3][3]
+    # one that it does carry counts, a later minute without any stays without
+    more = rising(11)
+    bars.merge([source("kite", {**with_oi(more, 700), 10: more[10]})])
+    table = bars.read_bars(["NSE:SBIN"], when(0), DAY_END)
+    assert table["oi"].to_pylist() == [*(700 + minute for minute in range(10)), None]
+
+
 def test_days_are_not_made_of_minutes(bars: BarStore) -> None:
     day = BarColumns.of([(0, midnight_ns(DAY), 10_000, 10_100, 9_900, 10_050, 123_456)])
     bars.merge([SourceBars("kite", "d1", [SBIN], day), source("vendor", rising(5))])

@@ -97,6 +97,9 @@ def test_many_histories_and_who_has_futures(connection: Connection) -> None:
     ]
     assert keys[2] not in found
     assert store.with_futures(day(1), day(4)) == {"SBIN"}
+    (known,) = store.futures("NFO", "SBIN")
+    assert (known.tradingsymbol, known.expiry, known.valid_to) == ("SBIN26AUGFUT", day(5), day(2))
+    assert store.futures("NFO", "TCS") == store.futures("BFO", "SBIN") == []
     assert store.with_futures(day(2), day(4)) == set()
     assert store.with_futures(day(-9), day(-1)) == set()
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from datetime import date
+from dataclasses import replace
+from datetime import date, timedelta
 from typing import Any
 
 import pyarrow as pa  # type: ignore[import-untyped]
@@ -102,6 +103,32 @@ def symbols(changes: Changes) -> dict[str, list[str]]:
 def test_each_kind_of_change_is_told_apart(case: str) -> None:
     before, after, expected = CASES[case]
     assert symbols(diff(table(before), table(after), day=EXPIRY)) == expected
+
+
+TATA = Row("TATAMOTORS", 884737, "NSE", 1, None, None, "TATA MOTORS", "EQ")
+TMPV = Row("TMPV", 884737, "NSE", 1, None, None, "TATA MOTORS PASSENGER VEH", "EQ")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "apart", "kind"),
+    [
+        ([TATA], [TMPV], 1, "renamed"),
+        ([TATA], [TMPV], 7, "renamed"),
+        ([TATA], [TMPV], 8, "reused"),  # the token may have been free in between
+        ([TATA], [TMPV, replace(TATA, token=1)], 1, "reused"),  # the old symbol lives on
+        ([TATA, replace(TMPV, token=1)], [TMPV], 1, "reused"),
+        ([TATA], [replace(TMPV, instrument_type="FUT")], 1, "reused"),
+        ([replace(TATA, expiry=EXPIRY)], [TMPV], 1, "reused"),
+    ],
+)
+def test_a_share_is_renamed_with_its_company(
+    before: list[Row], after: list[Row], apart: int, kind: str
+) -> None:
+    found = diff(table(before), table(after), day=EXPIRY, before_day=EXPIRY - timedelta(days=apart))
+    assert found.counts()[kind] == 1
+    assert found.counts()["renamed" if kind == "reused" else "reused"] == 0
+    if kind == "renamed":
+        assert symbols(found) == {"renamed": ["TMPV"]}
 
 
 def test_without_a_day_nothing_counts_as_expired() -> None:

@@ -210,3 +210,43 @@ def test_every_minute_is_there_or_has_one_cause(
     ]
     assert len(told) == len(set(told)) == sum(counts.values())
     assert not set(told) & set(bars)
+
+
+NIFTY = Watched("NSE:NIFTY 50", "INDICES")
+
+
+def test_an_index_has_no_minute_without_a_trade() -> None:
+    """Its bars have volume 0 at any time, which tells nothing of those that are missing."""
+
+    def of_index(minutes: Iterable[int], watched: Watched, sources: int = 1) -> Missing:
+        bars = [(0, minute) for minute in minutes]
+        return explain(
+            [watched],
+            [DAY],
+            lambda _: held(bars, DAY, sources, quiet=range(OPENS, CLOSES)),
+            (),
+            calendar(),
+        )
+
+    morning = but(range(600, 840))  # 10:00 to 13:59
+    assert of_index(morning, NIFTY).by_cause() == {Cause.UNEXPLAINED: 240}
+    assert of_index(morning, NIFTY, sources=2).by_cause() == {Cause.UNEXPLAINED: 240}
+    assert of_index(but(range(600, 601)), NIFTY).by_cause() == {Cause.UNEXPLAINED: 1}
+    assert of_index([], NIFTY).by_cause() == {Cause.UNEXPLAINED: 375}
+    # a contract that hardly trades may be silent for as long
+    assert of_index(morning, SBIN).by_cause() == {Cause.NO_TRADE: 240}
+
+
+def test_an_index_without_a_day_is_not_judged_by_its_other_days() -> None:
+    days = days_between(DAY, date(2026, 6, 2))
+    everything = range(OPENS, CLOSES)
+
+    def held_of(day: date) -> Held:
+        bars = [(0, minute) for minute in everything] if day == DAY else []
+        return held(bars, day, quiet=everything)
+
+    def found(watched: Watched) -> dict[Cause, int]:
+        return explain([watched], days, held_of, (), calendar()).by_cause()
+
+    assert found(NIFTY) == {Cause.UNEXPLAINED: 375}
+    assert found(SBIN) == {Cause.NO_TRADE: 375}

@@ -8,7 +8,8 @@ import pytest
 
 from kite_bars_store.bars import BarColumns, BarInstrument, SourceBars, load_rules
 from kite_bars_store.bars.out_of_session import SessionJudge
-from kite_contracts.sessions import IST, SessionCalendar
+from kite_contracts.sessions import SessionCalendar
+from kite_runtime.clock import IST
 
 SBIN = BarInstrument("NSE", "SBIN")
 
@@ -36,6 +37,16 @@ def test_causes(bars: SourceBars, causes: dict[str, int], calendar: SessionCalen
     found = judge.outside([bars, said(*(), source="kite")])
     assert found.causes == causes
     assert len(found.examples) == sum(causes.values())
+
+
+def test_bars_with_a_volume_within_a_halt_are_counted(calendar: SessionCalendar) -> None:
+    judge = SessionJudge(calendar, load_rules().phases)
+    times = ("2021-02-24T11:42", "2021-02-24T11:43", "2021-02-24T12:00", "2021-02-24T17:05")
+    found = judge.outside([said(*times), said(*times[:3], source="kite")])
+    assert (found.causes["halt"], found.traded_in_halt) == (2, 2)
+    flat = said(*times)
+    flat.bars.volume[:] = 0  # padded: no trade contradicts the calendar
+    assert judge.outside([flat]).traded_in_halt == 0
 
 
 def test_a_bar_of_two_sources_counts_once(calendar: SessionCalendar) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kite_broker_zerodha.session.liveness import NS_PER_S, StaleChange, SymbolWatchdog
+from kite_broker_zerodha.session.testing import frame_of
 
 HALF_NS = NS_PER_S // 2
 JUMPS_S = st.sampled_from([3600, -3600, 7200, -7200, 90, -90])
@@ -29,7 +29,7 @@ def watch(
         wall_ns = begin_ns + real_ns + offset_ns
         for token, pace_s in every_s.items():
             if look % (2 * pace_s) == 0:
-                dog.saw(np.array([token]), np.array([wall_ns - 1]))
+                dog.saw(frame_of(token), wall_ns - 1)
         jump_ns = wall_ns - wall_before - HALF_NS
         wall_before = wall_ns
         if jump_ns:
@@ -49,7 +49,7 @@ def test_one_that_really_falls_silent_is_told_after_a_jump_too(jump_s: int) -> N
     begin_ns = 1_000_000 * NS_PER_S
     dog.watch([5], begin_ns)
     for second in range(1, 101):
-        dog.saw(np.array([5]), np.array([begin_ns + second * NS_PER_S]))
+        dog.saw(frame_of(5), begin_ns + second * NS_PER_S)
     jump_ns = jump_s * NS_PER_S
     then_ns = begin_ns + 100 * NS_PER_S + jump_ns
     dog.clock_jumped(jump_ns, then_ns)
@@ -58,9 +58,9 @@ def test_one_that_really_falls_silent_is_told_after_a_jump_too(jump_s: int) -> N
 
 
 def test_a_frame_from_before_a_jump_back_does_not_hide_a_silence() -> None:
-    """The pump may decode a frame after the clock was set; its time is in the future then."""
+    """Its time is in the future then."""
     dog = SymbolWatchdog(floor_s=60, cap_s=900)
     dog.watch([5], 0)
-    dog.saw(np.array([5]), np.array([7200 * NS_PER_S]))
+    dog.saw(frame_of(5), 7200 * NS_PER_S)
     assert dog.stale(100 * NS_PER_S) is None
     assert dog.stale(1001 * NS_PER_S) == StaleChange((5,), 100 * NS_PER_S)

@@ -128,8 +128,7 @@ def test_all_columns_of_a_kind_are_in_its_groups(kind: PacketKind) -> None:
 
 @pytest.mark.parametrize(
     ("segment", "scale"),
-    [(segment, {"CDS": 7, "BCD": 4, "NCO": 4}.get(segment.name, 2)) for segment in Segment]
-    + [(0, 2), (10, 2), (11, 2), (13, 2), (255, 2)],
+    [(segment, {"CDS": 7, "BCD": 4, "NCO": 4}.get(segment.name, 2)) for segment in Segment],
 )
 def test_segment_decides_the_price_scale(segment: int, scale: int) -> None:
     token = 12345 << 8 | segment
@@ -137,6 +136,26 @@ def test_segment_decides_the_price_scale(segment: int, scale: int) -> None:
     for kind in PacketKind:
         packet = encode_packet(kind, {"instrument_token": token, "last_price": 1})
         assert only_row(packet)["price_scale"] == scale
+
+
+@pytest.mark.parametrize("segment", [0, 10, 11, 13, 255])
+def test_a_segment_that_kite_does_not_document_has_no_scale_and_is_no_tick(segment: int) -> None:
+    packet = encode_packet(PacketKind.LTP, {"instrument_token": 12345 << 8 | segment})
+    (row,) = rows_of(decode(encode_frame([packet])))
+    assert row.verdict == 1 + FIELDS.index("price_scale")
+    assert row.values["instrument_token"] == 12345 << 8 | segment
+
+
+@pytest.mark.parametrize(
+    ("seconds", "traded_s"),
+    [(0, None), (1, None), (19_800, None), (31_535_999, None), (31_536_000, 31_536_000)],
+)
+def test_an_instrument_that_traded_in_1970_never_did(seconds: int, traded_s: int | None) -> None:
+    fields = {"instrument_token": SBIN, "ts_event_ns": 1_700_000_000 * NS_PER_SECOND}
+    packet = bytearray(encode_packet(PacketKind.FULL, fields))
+    packet[44:48] = seconds.to_bytes(4, "big")
+    row = only_row(bytes(packet))
+    assert row["last_trade_time_ns"] == (ABSENT if traded_s is None else traded_s * NS_PER_SECOND)
 
 
 def test_only_indices_are_not_tradable() -> None:

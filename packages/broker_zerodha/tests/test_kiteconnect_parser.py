@@ -8,6 +8,8 @@ Both agree on every frame but for this, the whole list of exceptions (README.md 
 | prices            | float                                            | integer and scale       |
 | time              | naive datetime in the host's zone                | nanoseconds, UTC        |
 | time 0            | 1970-01-01                                       | absent                  |
+| traded in 1970    | that time                                        | absent                  |
+| unknown segment   | 100                                              | no scale: a dead letter |
 | change            | a float derived from last price and close        | not carried: derive it  |
 | index change      | dropped                                          | carried as sent         |
 | frame cut short   | raises, or takes a cut packet for a shorter kind | the rest is TRUNCATED   |
@@ -32,7 +34,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kiteconnect import KiteTicker  # type: ignore[import-untyped]
 
-from kite_broker_zerodha.packets import NS_PER_SECOND, PacketKind, Segment, is_tradable
+from kite_broker_zerodha.packets import (
+    NS_PER_SECOND,
+    SECONDS_OF_1970,
+    UNKNOWN_PRICE_SCALE,
+    PacketKind,
+    Segment,
+    is_tradable,
+)
 from kite_broker_zerodha.testing import any_packets, whole_frames
 from kite_broker_zerodha.testing.reference import Row
 from kite_broker_zerodha.wire import encode_frame, encode_packet
@@ -69,7 +78,9 @@ def in_kites_form(row: Row) -> KiteTick:
 
     def price(name: str) -> float:
         unsigned = value[name] % 2**32  # exception: negative price
-        return float(unsigned / 10.0 ** value["price_scale"])  # exception: prices
+        scale = value["price_scale"]
+        divisor = 100.0 if scale == UNKNOWN_PRICE_SCALE else 10.0**scale  # exception: segment
+        return float(unsigned / divisor)  # exception: prices
 
     def time(name: str) -> datetime:
         seconds = 0 if value[name] == ABSENT else value[name] // NS_PER_SECOND  # exception: time 0
@@ -107,14 +118,17 @@ def in_kites_form(row: Row) -> KiteTick:
     return tick
 
 
-def without_change(tick: KiteTick) -> KiteTick:
-    """Exception: change."""
+def comparable(tick: KiteTick) -> KiteTick:
+    """Exceptions: change, traded in 1970."""
     assert ("change" in tick) == ("ohlc" in tick)
-    return {name: value for name, value in tick.items() if name != "change"}
+    kept = {name: value for name, value in tick.items() if name != "change"}
+    if "last_trade_time" in kept and kept["last_trade_time"].timestamp() < SECONDS_OF_1970:
+        kept["last_trade_time"] = datetime.fromtimestamp(0)
+    return kept
 
 
 def assert_agreement(frame: bytes) -> None:
-    theirs = [without_change(tick) for tick in kite_ticks(frame)]
+    theirs = [comparable(tick) for tick in kite_ticks(frame)]
     assert [in_kites_form(row) for row in our_ticks(frame)] == theirs
 
 

@@ -19,13 +19,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kite_broker_zerodha.auth import (
-    RedirectListener,
-    login_url,
-    request_token_of,
-    wait_for_redirect,
-)
-from kite_broker_zerodha.auth.redirect import Reply, reply_to
+from kite_broker_zerodha.auth.grant import login_url
+from kite_broker_zerodha.auth.listener import RedirectListener, wait_for_redirect
+from kite_broker_zerodha.auth.redirect import Reply, reply_to, request_token_of
 from kite_broker_zerodha.errors import CredentialsError, ListenFailed, LoginNotFinished
 from kite_simulator import Account, RestOptions, RestSimulator
 

@@ -7,13 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from kite_broker_zerodha.auth.token_file import StoredToken
+from kite_broker_zerodha.errors import CredentialsError, NotLoggedIn
 from kite_broker_zerodha.session.credentials import (
     Credentials,
-    CredentialsError,
-    EnvironmentCredentials,
     FixedCredentials,
     TokenFile,
 )
+from kite_broker_zerodha.settings import KiteUser
+from kite_runtime.secrets import Secret
 
 
 def write(path: Path, content: object, mode: int = 0o600) -> Path:
@@ -71,20 +73,38 @@ def test_a_missing_file_names_itself(tmp_path: Path) -> None:
         TokenFile(tmp_path / "absent").load()
 
 
-def test_the_environment_is_looked_up_each_time_and_says_all_that_is_missing() -> None:
-    environ: dict[str, str] = {}
-    source = EnvironmentCredentials(environ)
-    with pytest.raises(CredentialsError, match="set KITE_API_KEY and KITE_ACCESS_TOKEN"):
-        source.load()
-    environ.update(KITE_API_KEY="k", KITE_ACCESS_TOKEN="t")
-    assert source.load() == Credentials("k", "t")
+def test_the_file_of_the_day_wins_over_the_variable_and_is_read_at_each_call(
+    tmp_path: Path,
+) -> None:
+    settings = KiteUser.load(tmp_path, {"KITE_API_KEY": "k", "KITE_ACCESS_TOKEN": "variable"})
+    assert settings.token_of_day() == StoredToken("k", Secret("variable"))
+    write(tmp_path / "token.json", {"access_token": "file", "user_id": "AB1234"})
+    assert settings.token_of_day() == StoredToken("k", Secret("file"), "AB1234")
+    write(tmp_path / "token.json", {})
+    with pytest.raises(CredentialsError, match="access_token"):
+        settings.token_of_day()
+
+
+@pytest.mark.parametrize(
+    ("env", "error", "sentence"),
+    [
+        ({}, NotLoggedIn, "there is no token.json and no KITE_ACCESS_TOKEN; run `instruments auth"),
+        ({"KITE_API_KEY": "k"}, NotLoggedIn, "not logged in at Kite"),
+        ({"KITE_ACCESS_TOKEN": "CANARY"}, CredentialsError, "KITE_API_KEY is not set: put the key"),
+    ],
+)
+def test_a_missing_token_or_key_is_named(
+    tmp_path: Path, env: dict[str, str], error: type[CredentialsError], sentence: str
+) -> None:
+    with pytest.raises(error, match=sentence) as caught:
+        KiteUser.load(tmp_path, env).token_of_day()
+    assert "CANARY" not in str(caught.value)
 
 
 def test_nothing_shows_the_secrets(tmp_path: Path) -> None:
     credentials = Credentials("CANARY1", "CANARY2")
     shown = [repr(credentials), str(credentials), f"{credentials.access_token}"]
     shown += [repr(FixedCredentials("CANARY1", "CANARY2")), repr(TokenFile(tmp_path, "CANARY1"))]
-    shown.append(repr(EnvironmentCredentials({"KITE_ACCESS_TOKEN": "CANARY2"})))
     assert not [text for text in shown if "CANARY" in text]
     assert credentials != Credentials("CANARY1", "other")
     assert hash(credentials) == hash(Credentials("CANARY1", "CANARY2"))

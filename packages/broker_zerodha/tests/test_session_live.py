@@ -7,31 +7,33 @@ import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from http import HTTPStatus
 from pathlib import Path
 
-import numpy as np
 import pytest
+from websockets.asyncio.server import Request, Response, ServerConnection, serve
 
-from kite_broker_zerodha.session import (
+from kite_broker_zerodha.errors import CredentialsError
+from kite_broker_zerodha.session.credentials import (
+    CredentialSource,
+    FixedCredentials,
+    TokenFile,
+)
+from kite_broker_zerodha.session.events import (
     AuthExpired,
     AuthRestored,
     Connected,
-    CredentialsError,
-    CredentialSource,
     Disconnected,
     FeedSessions,
-    FixedCredentials,
     GapCause,
     GapClosed,
     GapOpened,
-    KiteSession,
-    SessionOptions,
-    SessionState,
     Stale,
     Subscribed,
     TextMessage,
-    TokenFile,
 )
+from kite_broker_zerodha.session.options import SessionOptions
+from kite_broker_zerodha.session.session import KiteSession, SessionState
 from kite_broker_zerodha.session.testing import PATIENCE_S, START_NS, ManualClock, Recorder
 from kite_broker_zerodha.testing.reference import decode_frame
 from kite_contracts.tick_batch import TickMode
@@ -187,6 +189,30 @@ async def test_a_stall_is_stale_and_a_gap_and_at_last_another_connection() -> No
         assert len(heard.all(GapOpened)) == 1
 
 
+async def test_a_connection_that_is_mute_from_the_start_is_a_gap_and_is_given_up() -> None:
+    options = SessionOptions(inbound_silence_s=1e6)
+    async with (
+        SimulatorServer(replace(SILENT, mute_connections=1)) as simulator,
+        running(simulator.url, options=options) as rig,
+    ):
+        heard = rig.heard
+        await heard.event(Subscribed, 2)
+        await rig.clock.advance(29.5)
+        assert not rig.session.is_mute
+        assert heard.all(GapOpened) == []
+        await rig.clock.advance(1.0)
+        opened = await heard.event(GapOpened)
+        assert (opened.cause, opened.tokens) == (GapCause.STALLED, tuple(sorted(PLAN)))
+        assert rig.session.is_mute
+        assert heard.all(Disconnected) == []
+        await rig.clock.advance(30)
+        assert "no tick for 60 s" in (await heard.event(Disconnected)).reason
+        await rig.clock.advance(FIRST_WAIT_S)
+        await heard.event(Connected, 2)
+        assert not rig.session.is_mute
+        assert len(heard.all(GapOpened)) == 1
+
+
 async def test_a_market_that_is_closed_does_not_stall() -> None:
     options = SessionOptions(inbound_silence_s=1e6, is_open=lambda _token, _now_ns: False)
     async with (
@@ -200,20 +226,18 @@ async def test_a_market_that_is_closed_does_not_stall() -> None:
         ] == []
 
 
-async def test_symbols_the_bridge_tells_of_become_stale() -> None:
-    options = SessionOptions(inbound_silence_s=1e6, stall_s=1e6)
+async def test_instruments_that_fall_silent_become_stale_in_one_event() -> None:
+    options = SessionOptions(inbound_silence_s=1e6, stall_s=1e6, symbol_cap_s=61)
     async with (
         SimulatorServer(SILENT) as simulator,
         running(simulator.url, options=options) as rig,
     ):
-        await rig.heard.event(Connected)
-        for _ in range(8):
-            await rig.clock.advance(1)
-            now_ns = rig.clock.now_ns()
-            rig.session.saw(np.array([257, 99999]), np.array([now_ns, now_ns]))
-        await rig.clock.advance(61)
+        await rig.heard.until(lambda: len(rig.heard.frames) == CACHED_FRAMES)
+        await rig.clock.advance(60)
+        assert rig.heard.all(Stale) == []
+        await rig.clock.advance(2)
         stale = await rig.heard.event(Stale)
-        assert (stale.tokens, stale.from_ns) == ((257,), START_NS + 8 * 10**9)
+        assert (stale.tokens, stale.from_ns) == (tuple(sorted(PLAN)), START_NS)
 
 
 async def test_an_expired_token_is_one_alarm_and_a_new_one_is_picked_up(tmp_path: Path) -> None:
@@ -228,18 +252,22 @@ async def test_an_expired_token_is_one_alarm_and_a_new_one_is_picked_up(tmp_path
     async with SimulatorServer(replace(SILENT, dead_tokens=dead)) as simulator:
         async with running(simulator.url, TokenFile(path)) as rig:
             heard, ledger = rig.heard, simulator.ledger
+            await settled(simulator, lambda: ledger.refused == 1)
+            await rig.clock.advance(1.9)
+            assert heard.events == []  # a token that was just made may be refused once
+            await rig.clock.advance(0.2)
             alarm = await heard.event(AuthExpired)
             assert alarm.detail.startswith("HTTP 403")
             opened = await heard.event(GapOpened)
             assert (opened.cause, opened.from_ns) == (GapCause.AUTH_EXPIRED, START_NS)
             assert rig.session.state is SessionState.AUTH_EXPIRED
             await rig.clock.advance(59)
-            assert ledger.refused == 1  # no storm
+            assert ledger.refused == 2  # no storm
             await rig.clock.advance(2)
-            await settled(simulator, lambda: ledger.refused == 2)  # the rare retry
+            await settled(simulator, lambda: ledger.refused == 3)  # the rare retry
             put("wrong")
             await rig.clock.advance(1)
-            await settled(simulator, lambda: ledger.refused == 3)
+            await settled(simulator, lambda: ledger.refused == 4)
             path.unlink()
             await rig.clock.advance(5)
             put("today")
@@ -249,7 +277,48 @@ async def test_an_expired_token_is_one_alarm_and_a_new_one_is_picked_up(tmp_path
         assert kinds[:2] == [AuthExpired, GapOpened]
         assert kinds.index(AuthRestored) + 1 == kinds.index(Connected)
         assert kinds.count(AuthExpired) == kinds.count(AuthRestored) == 1
-        assert ledger.refused == 3
+        assert ledger.refused == 4
+
+
+async def test_a_token_that_is_refused_once_is_no_alarm() -> None:
+    script = parse_script("2 403 1")
+    async with (
+        SimulatorServer(replace(SILENT, ticks=40, script=script)) as simulator,
+        running(simulator.url) as rig,
+    ):
+        await rig.heard.event(Disconnected)
+        await rig.clock.advance(FIRST_WAIT_S)
+        await settled(simulator, lambda: simulator.ledger.refused == 1)
+        await rig.clock.advance(2)
+        await rig.heard.event(Connected, 2)
+        assert rig.heard.all(AuthExpired) == []
+
+
+async def test_kites_retry_after_is_obeyed() -> None:
+    times: list[float] = []
+
+    def refuse(connection: ServerConnection, _: Request) -> Response:
+        times.append(rig.clock.monotonic_s())
+        answer = connection.respond(HTTPStatus.TOO_MANY_REQUESTS, "too many connections")
+        answer.headers["Retry-After"] = "20"
+        return answer
+
+    async with (
+        serve(_nothing, "127.0.0.1", 0, process_request=refuse) as server,
+        running(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}") as rig,
+    ):
+        gone = await rig.heard.event(Disconnected)
+        assert gone.reason == "HTTP 429 Too Many Requests: too many connections"
+        await rig.clock.advance(19.9)
+        assert len(times) == 1
+        await rig.clock.advance(0.2)
+        async with asyncio.timeout(PATIENCE_S):
+            while len(times) < 2:
+                await asyncio.sleep(0.01)
+
+
+async def _nothing(_: ServerConnection) -> None:
+    """Never called: every handshake is refused."""
 
 
 async def test_a_token_that_dies_while_connected_is_an_alarm_too() -> None:
@@ -260,6 +329,8 @@ async def test_a_token_that_dies_while_connected_is_an_alarm_too() -> None:
         await rig.heard.until(lambda: len(rig.heard.frames) > CACHED_FRAMES)
         simulator.declare_dead("mortal")
         await rig.heard.event(Disconnected)
+        await rig.clock.advance(2)
+        await settled(simulator, lambda: simulator.ledger.refused == 1)
         await rig.clock.advance(2)
         await rig.heard.event(AuthExpired)
         causes = [event.cause for event in rig.heard.all(GapOpened)]
@@ -299,10 +370,10 @@ async def test_text_messages_surface_and_frames_of_any_bytes_are_delivered() -> 
         async with running(simulator.url) as rig:
             await simulator.finished.wait()
             await rig.heard.until(lambda: len(rig.heard.frames) == simulator.ledger.frames)
-            texts = [(event.kind, event.data) for event in rig.heard.all(TextMessage)]
+            texts = [(event.kind, event.text) for event in rig.heard.all(TextMessage)]
         assert texts == [
             ("message", "the market is simulated"),
-            ("order", {"order_id": "1", "status": "COMPLETE"}),
+            ("order", None),
             ("error", "a simulated error"),
         ]
         assert b"" in [payload for _, payload, _ in rig.heard.frames]

@@ -13,15 +13,10 @@ import pytest
 from certificates import self_signed
 
 from kite_broker_zerodha.errors import AuthRefused
-from kite_broker_zerodha.session import (
-    AuthExpired,
-    Connected,
-    Disconnected,
-    FixedCredentials,
-    KiteSession,
-    SessionOptions,
-    TextMessage,
-)
+from kite_broker_zerodha.session.credentials import FixedCredentials
+from kite_broker_zerodha.session.events import AuthExpired, Connected, Disconnected, TextMessage
+from kite_broker_zerodha.session.options import SessionOptions
+from kite_broker_zerodha.session.session import KiteSession
 from kite_broker_zerodha.session.testing import PATIENCE_S, ManualClock, Recorder
 from kite_broker_zerodha.session.transport import ConnectFailed, open_connection
 from kite_contracts.tick_batch import TickMode

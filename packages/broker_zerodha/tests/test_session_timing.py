@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,8 +13,9 @@ from kite_broker_zerodha.session.liveness import (
     InboundWatchdog,
     SymbolWatchdog,
 )
-from kite_broker_zerodha.session.liveness_loop import note_ticks, warm_up
-from kite_contracts.tick_batch import INSTRUMENT_TOKEN, TS_RECV_NS, TickBatch
+from kite_broker_zerodha.session.liveness_loop import note_frame, warm_up
+from kite_broker_zerodha.session.testing import frame_of
+from kite_broker_zerodha.wire import encode_frame
 from kite_runtime.retry import Backoff
 
 
@@ -64,13 +64,26 @@ def test_inbound_silence() -> None:
 def test_flow_is_mute_after_a_silence_far_longer_than_usual() -> None:
     dog = FlowWatchdog(floor_s=10, factor=20)
     dog.restart(0, 0.0)
-    assert not dog.sample(0, 1e6)  # nothing ever came: nothing is usual
-    dog.restart(0, 0.0)
     for second in range(1, 11):
         assert not dog.sample(second, second)  # one frame a second: 20 s are unusual
     assert not dog.sample(10, 29.9)
     assert dog.sample(10, 30.0)
     assert not dog.sample(11, 31.0)
+
+
+def test_a_connection_without_a_first_frame_is_mute_whatever_was_usual() -> None:
+    dog = FlowWatchdog(floor_s=10, factor=20, first_s=30)
+    dog.restart(0, 0.0)
+    assert not dog.sample(0, 29.9)
+    assert dog.sample(0, 30.0)
+    assert not dog.sample(1, 31.0)
+    assert not dog.sample(2, 91.0)  # a frame a minute: 20 minutes are unusual
+    assert not dog.sample(2, 1200.0)
+    dog.restart(2, 1200.0)
+    assert not dog.sample(2, 1229.9)
+    assert dog.sample(2, 1230.0)
+    dog.rest(1230.0)  # the market is closed
+    assert not dog.sample(2, 1259.9)
 
 
 def test_flow_keeps_the_floor_when_frames_are_frequent_and_rests_when_closed() -> None:
@@ -84,12 +97,9 @@ def test_flow_keeps_the_floor_when_frames_are_frequent_and_rests_when_closed() -
     assert dog.sample(500, 1010.0)
 
 
-def column(*values: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    return np.array(values, np.int64)
-
-
 def ticked(dog: SymbolWatchdog, token: int, *seconds: int) -> None:
-    dog.saw(column(*[token] * len(seconds)), column(*(s * NS_PER_S for s in seconds)))
+    for second in seconds:
+        dog.saw(frame_of(token), second * NS_PER_S)
 
 
 def test_a_symbol_is_stale_by_its_own_rate_and_told_once() -> None:
@@ -113,7 +123,41 @@ def test_a_symbol_that_never_ticked_has_the_cap_and_tokens_of_others_are_ignored
     ticked(dog, 4, 899)
     assert dog.stale(899 * NS_PER_S) is None
     assert dog.stale(900 * NS_PER_S) == ((5,), 0)
-    SymbolWatchdog().saw(column(5), column(1))  # nothing is watched yet
+    SymbolWatchdog().saw(frame_of(5), 1)  # nothing is watched yet
+
+
+def test_every_packet_of_a_frame_counts_whatever_else_is_in_it() -> None:
+    dog = SymbolWatchdog(cap_s=900)
+    dog.watch([5, 6, 7, 2**32 - 1], 0)
+    frame = encode_frame([b"", b"\0\0\0", bytes(3) + b"\x05" + bytes(9), b"\xff" * 8, bytes(184)])
+    dog.saw(frame + frame_of(6), 100 * NS_PER_S)  # what follows the last packet is no packet
+    for broken in (b"", b"\0", frame_of(7)[:-1], b"\xff\xff"):
+        dog.saw(broken, 100 * NS_PER_S)
+    assert dog.stale(900 * NS_PER_S) == ((6, 7), 0)
+
+
+def test_what_becomes_stale_soon_after_a_report_is_in_the_next_one() -> None:
+    dog = SymbolWatchdog(floor_s=60, every_s=60)
+    dog.watch([5, 6, 7], 0)
+    for token, last in ((5, 100), (6, 101), (7, 130)):
+        ticked(dog, token, *range(1, last + 1))
+    assert dog.stale(160 * NS_PER_S) == ((5,), 100 * NS_PER_S)
+    assert all(dog.stale(now * NS_PER_S) is None for now in range(161, 220))
+    assert dog.stale(220 * NS_PER_S) == ((6, 7), 101 * NS_PER_S)
+
+
+@pytest.mark.parametrize("jump_s", [3600, -3600])
+def test_a_report_is_not_kept_back_by_a_clock_that_was_set(jump_s: int) -> None:
+    dog = SymbolWatchdog(floor_s=60, cap_s=900)
+    dog.watch([5, 6], 10_000 * NS_PER_S)
+    ticked(dog, 5, *range(10_001, 10_101))
+    ticked(dog, 6, *range(10_001, 10_151))
+    assert dog.stale(10_160 * NS_PER_S) is not None
+    dog.clock_jumped(jump_s * NS_PER_S, (10_161 + jump_s) * NS_PER_S)
+    assert dog.stale((10_219 + jump_s) * NS_PER_S) is None
+    found = dog.stale((10_221 + jump_s) * NS_PER_S)
+    assert found is not None
+    assert found.tokens == (6,)
 
 
 def test_a_tick_told_late_makes_no_symbol_look_older() -> None:
@@ -125,15 +169,14 @@ def test_a_tick_told_late_makes_no_symbol_look_older() -> None:
     assert dog.stale(1000 * NS_PER_S) == ((5,), 100 * NS_PER_S)
 
 
-def test_warm_up_leaves_nothing_to_compile_for_a_batch() -> None:
+def test_warm_up_leaves_nothing_to_compile_for_a_frame() -> None:
     def signatures() -> int:
-        return len(getattr(note_ticks, "signatures", ()))
+        return len(getattr(note_frame, "signatures", ()))
 
     warm_up()
-    known, dog, batch = signatures(), SymbolWatchdog(), TickBatch(3)
+    known, dog = signatures(), SymbolWatchdog()
     dog.watch([5], 0)
-    for rows in (1, 2, 3):
-        dog.saw(batch.values[:rows, INSTRUMENT_TOKEN], batch.values[:rows, TS_RECV_NS])
+    dog.saw(frame_of(5, 6), 1)
     assert signatures() == known
 
 

@@ -13,17 +13,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kite_broker_zerodha.auth import (
-    Grant,
-    expires_at,
-    may_die_early,
+from kite_broker_zerodha.auth.grant import Grant, expires_at, may_die_early
+from kite_broker_zerodha.auth.token_file import (
+    is_private,
     read_token,
     remove_token,
     write_token,
 )
-from kite_broker_zerodha.auth.grant import IST
 from kite_broker_zerodha.errors import CredentialsError
-from kite_broker_zerodha.session import Credentials, TokenFile
+from kite_broker_zerodha.session.credentials import Credentials, TokenFile
+from kite_runtime.clock import IST
 from kite_runtime.secrets import Secret
 
 MINTED = datetime(2026, 1, 5, 3, 0, tzinfo=UTC)
@@ -129,6 +128,42 @@ def test_what_cannot_be_written_is_one_sentence_and_leaves_nothing(
     with pytest.raises(CredentialsError, match="No space left"):
         write_token(tmp_path / "token.json", grant())
     assert sorted(each.name for each in tmp_path.iterdir()) == ["file", "taken"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "uid", "gid", "private"),
+    [
+        (0o600, 1000, 1000, True),
+        (0o400, 1000, 1000, True),
+        (0o440, 0, 2000, True),  # a secret that Kubernetes mounts for the group 2000
+        (0o440, 0, 3000, False),
+        (0o440, 1000, 2000, False),
+        (0o460, 0, 2000, False),
+        (0o640, 0, 2000, False),
+        (0o444, 0, 2000, False),
+        (0o604, 0, 2000, False),
+    ],
+)
+def test_who_may_read_it(mode: int, uid: int, gid: int, private: bool) -> None:
+    status = os.stat_result((stat.S_IFREG | mode, 1, 1, 1, uid, gid, 9, 0, 0, 0))
+    assert is_private(status, {1000, 2000}) is private
+
+
+@pytest.mark.parametrize("value", ["\\ud800", "a b\\n", "\\u0000", "t\\u00f6ken"])
+def test_a_token_with_characters_that_no_token_has_is_refused(tmp_path: Path, value: str) -> None:
+    path = tmp_path / "token.json"
+    path.write_text(f'{{"access_token": "{value}", "api_key": "key"}}')
+    path.chmod(0o600)
+    with pytest.raises(CredentialsError, match="characters") as caught:
+        read_token(path)
+    assert "ken" not in str(caught.value).replace("token", "")
+
+
+def test_a_fifo_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "token.json"
+    os.mkfifo(path, 0o600)
+    with pytest.raises(CredentialsError, match="no regular file"):
+        read_token(path)
 
 
 def test_logging_out_removes_it_once(tmp_path: Path) -> None:

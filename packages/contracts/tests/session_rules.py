@@ -7,7 +7,8 @@ from functools import lru_cache
 
 from hypothesis import strategies as st
 
-from kite_contracts.sessions import IST, SEGMENTS, Holidays, SessionCalendar
+from kite_contracts.sessions import SEGMENTS, Holidays, SessionCalendar
+from kite_runtime.clock import IST
 
 HOLIDAYS = Holidays(
     date(2010, 1, 1),

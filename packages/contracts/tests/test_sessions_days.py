@@ -8,7 +8,8 @@ import pytest
 from session_rules import delivered
 
 from kite_contracts.errors import UnknownContractError
-from kite_contracts.sessions import IST, DayKind, TradingDay
+from kite_contracts.sessions import DayKind, TradingDay
+from kite_runtime.clock import IST
 
 
 def written(day: TradingDay) -> str:
@@ -50,7 +51,7 @@ def written(day: TradingDay) -> str:
             "NSE",
             None,
             "2021-02-24",
-            "continuous 09:15-11:40, halt 11:40-15:30, continuous 15:45-17:00",
+            "continuous 09:15-11:43, halt 11:43-15:30, continuous 15:45-17:00",
         ),
         (
             "NFO",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import socket
 import time
 import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import fields
 from typing import Any
 
@@ -29,6 +31,7 @@ class Site:
     def __init__(self) -> None:
         self.counters = Counters()
         self.problems: list[str] = []
+        self.works = True
         self.refreshed = 0
         registry = CollectorRegistry()
         metrics = BridgeMetrics(self.counters, self._refresh)
@@ -39,6 +42,7 @@ class Site:
             lambda: self.problems,
             other_port="WS_BRIDGE_PORT=9465",
             pages={"/status": metrics.read},
+            alive=lambda: self.works,
         )
 
     def _refresh(self) -> None:
@@ -190,3 +194,24 @@ def test_the_port_is_free_afterwards(site: Site) -> None:
         port = server.port
     with HealthServer(port, CollectorRegistry(), list, other_port="WS_BRIDGE_PORT=9465") as again:
         assert again.port == port
+
+
+def test_a_process_that_works_no_more_is_to_be_replaced(site: Site) -> None:
+    assert site.get("/healthz") == (200, "ok\n")
+    site.works = False
+    assert site.get("/healthz")[0] == 503
+
+
+def test_silent_and_half_connections_hold_up_neither_the_pages_nor_the_end(site: Site) -> None:
+    held = [socket.create_connection(("127.0.0.1", site.server.port)) for _ in range(100)]
+    for number, connection in enumerate(held):
+        if number % 2:
+            with suppress(OSError):  # it may have been closed for a newer one
+                connection.sendall(b"GET /metrics HTTP/1.1\r\nX-Half: ")
+    began_s = time.monotonic()
+    assert site.get("/healthz") == (200, "ok\n")
+    assert site.get("/readyz")[0] == 200
+    site.server.__exit__(None, None, None)
+    assert time.monotonic() - began_s < TIMEOUT_S
+    for connection in held:
+        connection.close()

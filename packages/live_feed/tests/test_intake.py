@@ -157,9 +157,41 @@ def test_states_follow_the_events(tmp_path: Path) -> None:
 def test_text_messages_are_counted_and_logged_but_are_no_events(tmp_path: Path) -> None:
     with Stage(tmp_path) as stage, capture_logs() as logs:
         stage.intake.on_event(TextMessage(0, "message", "closing auction"))
+        stage.intake.on_event(TextMessage(0, "order", None))
         assert stage.chunks() == []
-    assert stage.counters.text_messages == {"message": 1}
-    assert logs[0]["data"] == "closing auction"
+    assert stage.counters.text_messages == {"message": 1, "order": 1}
+    assert [line["data"] for line in logs] == ["closing auction"]  # no order is ever logged
+
+
+def test_an_error_of_kite_is_an_event_and_is_counted_by_its_text(tmp_path: Path) -> None:
+    with Stage(tmp_path) as stage:
+        for text in ("bad mode", "bad mode", "too many tokens", None):
+            stage.intake.on_event(TextMessage(1, "error", text))
+        events = events_of(stage.chunks())
+    assert stage.counters.broker_errors == {
+        "bad mode": 2,
+        "too many tokens": 1,
+        "(not a plain text)": 1,
+    }
+    assert [(each["type"], each["shard"], each["detail"]) for each in events] == [
+        ("BROKER_ERROR", 1, "bad mode"),
+        ("BROKER_ERROR", 1, "bad mode"),
+        ("BROKER_ERROR", 1, "too many tokens"),
+        ("BROKER_ERROR", 1, "(not a plain text)"),
+    ]
+    assert all(explain("feed_event", 3, each) is None for each in events)
+
+
+def test_a_flood_of_texts_fills_neither_the_log_nor_the_journal(tmp_path: Path) -> None:
+    with Stage(tmp_path) as stage, capture_logs() as logs:
+        for number in range(1_000):
+            stage.intake.on_event(TextMessage(0, "message", "hello"))
+            stage.intake.on_event(TextMessage(0, "error", f"error {number}"))
+        assert len(events_of(stage.chunks())) == 20
+    assert len(logs) == 20 + 20
+    assert stage.counters.text_messages == {"message": 1_000, "error": 1_000}
+    assert len(stage.counters.broker_errors) == 21
+    assert stage.counters.broker_errors["other"] == 980
 
 
 def fill(stage: Stage) -> int:

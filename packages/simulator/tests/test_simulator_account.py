@@ -8,15 +8,10 @@ import pytest
 
 from kite_broker_zerodha.errors import ListenFailed
 from kite_broker_zerodha.rest import KiteRest
-from kite_broker_zerodha.session import (
-    AuthExpired,
-    AuthRestored,
-    Connected,
-    Credentials,
-    Disconnected,
-    KiteSession,
-    SessionOptions,
-)
+from kite_broker_zerodha.session.credentials import Credentials
+from kite_broker_zerodha.session.events import AuthExpired, AuthRestored, Connected, Disconnected
+from kite_broker_zerodha.session.options import SessionOptions
+from kite_broker_zerodha.session.session import KiteSession
 from kite_broker_zerodha.session.testing import Recorder
 from kite_contracts.tick_batch import TickMode
 from kite_simulator import Account, RestOptions, SimulatedKite, SimulatorOptions

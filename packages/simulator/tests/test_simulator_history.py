@@ -18,7 +18,8 @@ from kiteconnect import exceptions as official
 from kite_broker_zerodha.errors import AuthRefused, InputRefused, KiteUnavailable
 from kite_broker_zerodha.rest import Candles, KiteRest, Pace, Retries, spans
 from kite_broker_zerodha.rest.limits import CallKind
-from kite_contracts.sessions import IST, SessionCalendar
+from kite_contracts.sessions import SessionCalendar
+from kite_runtime.clock import IST
 from kite_simulator import (
     Account,
     Lost,

@@ -18,7 +18,9 @@ import kiteconnect  # type: ignore[import-untyped]
 import pytest
 
 from kite_broker_zerodha.packets import is_tradable
-from kite_broker_zerodha.session import Connected, FixedCredentials, KiteSession
+from kite_broker_zerodha.session.credentials import FixedCredentials
+from kite_broker_zerodha.session.events import Connected
+from kite_broker_zerodha.session.session import KiteSession
 from kite_broker_zerodha.session.testing import Recorder
 from kite_broker_zerodha.testing.reference import Row, decode_frame
 from kite_contracts.tick_batch import ABSENT, TickMode

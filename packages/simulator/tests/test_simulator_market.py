@@ -15,7 +15,7 @@ from kite_contracts.tick_batch import TickMode
 from kite_simulator.book import ClientBook, Feed
 from kite_simulator.market import START_EPOCH_S, Market
 
-TOKENS = [number << 8 | segment for number in range(1, 41) for segment in (*Segment, 77)]
+TOKENS = [number << 8 | segment for number in range(1, 41) for segment in Segment]
 TICKS = {3: 25_000, 6: 25, 7: 100, 8: 100, 12: 100}
 """Segment -> distance of two prices on the wire; 5 elsewhere."""
 BOUNDS = tick_bounds()

@@ -15,7 +15,10 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 
 from kite_broker_zerodha.packets import PacketKind
-from kite_broker_zerodha.session import FeedSessions, FixedCredentials, KiteSession, SessionOptions
+from kite_broker_zerodha.session.credentials import FixedCredentials
+from kite_broker_zerodha.session.events import FeedSessions
+from kite_broker_zerodha.session.options import SessionOptions
+from kite_broker_zerodha.session.session import KiteSession
 from kite_broker_zerodha.session.testing import PATIENCE_S, Recorder
 from kite_broker_zerodha.testing.reference import Row, decode_frame
 from kite_broker_zerodha.wire import HEARTBEAT

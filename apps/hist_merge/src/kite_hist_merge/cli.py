@@ -16,9 +16,11 @@ PROGRAM: Final = Program(
     commands={
         "daily": Lazy(f"{_HERE}.daily:command", "Merge vendor and Kite bars of some days."),
         "reconcile": Lazy(f"{_HERE}.reconcile:command", "Compare both feeds, report differences."),
+        "layout": Lazy(f"{_HERE}.layout:command", "Show how a vendor's file is read."),
         "backfill": Lazy(f"{_HERE}.backfill:command", "Fetch the history of new instruments."),
         "heal": Lazy(f"{_HERE}.heal:command", "Fetch the minutes of the live feed's gaps."),
         "show": Lazy(f"{_HERE}.show:command", "Show one bar, its sources and why it is so."),
+        "findings": Lazy(f"{_HERE}.findings:command", "List flags, conflicts and missing minutes."),
         "revisions": Lazy(f"{_HERE}.revisions:command", "List stretches that a source restated."),
         "accept": Lazy(f"{_HERE}.revisions:accept", "Let a revision count."),
         "reject": Lazy(f"{_HERE}.revisions:reject", "Leave the golden bars as they are."),

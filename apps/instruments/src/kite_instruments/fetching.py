@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kite_broker_zerodha.auth import StoredToken, read_token
-from kite_broker_zerodha.errors import AuthRefused, CredentialsError
+from kite_broker_zerodha.auth.token_file import StoredToken
+from kite_broker_zerodha.errors import AuthRefused, CredentialsError, NotLoggedIn
 from kite_instruments.errors import LoginDead
 from kite_instruments.settings import Settings
 from kite_runtime.console import say
 from kite_runtime.errors import InputUnusable
-from kite_runtime.secrets import Secret
 
 if TYPE_CHECKING:
     from kite_broker_zerodha.rest import KiteRest
@@ -72,37 +71,24 @@ def _download(settings: Settings, exchange: str | None) -> bytes:
         return private.instruments(exchange)
 
 
-def client(settings: Settings, token: Secret | None = None) -> KiteRest:
+def client(settings: Settings, token: StoredToken | None = None) -> KiteRest:
     """A client; without a token it asks for what is public. Raises EndpointError."""
-    return _client(settings, settings.api_key, token)
+    from kite_broker_zerodha.rest import open_client
 
-
-def _client(settings: Settings, key: str, token: Secret | None) -> KiteRest:
-    from kite_broker_zerodha.rest import KiteRest, host_pace
-
-    pace = host_pace(key, settings.api_url)
-    return KiteRest(key, token, root=settings.api_url, pace=pace, on_retry=_retrying)
+    return open_client(settings, token)
 
 
 def stored_token(settings: Settings) -> StoredToken:
-    """The token of the day: the file, else ``KITE_ACCESS_TOKEN``.
-
-    Raises LoginDead when there is none, CredentialsError for a file that cannot be used.
-    """
-    if settings.token_file.exists():
-        return read_token(settings.token_file, settings.api_key or None)
-    if not settings.access_token.reveal():
-        raise LoginDead(
-            f"not logged in: there is no {settings.token_file.name} and no "
-            "KITE_ACCESS_TOKEN; run `instruments auth url`, log in, then `auth exchange`"
-        )
-    return StoredToken(settings.require_api_key(), settings.access_token, "", "", None, None)
+    """The token of the day. Raises LoginDead when there is none, and CredentialsError."""
+    try:
+        return settings.token_of_day()
+    except NotLoggedIn as error:
+        raise LoginDead(str(error)) from error
 
 
 def logged_in(settings: Settings) -> KiteRest:
     """A client with the token of the day. Raises LoginDead, CredentialsError, EndpointError."""
-    token = stored_token(settings)
-    return _client(settings, token.api_key, token.access_token)
+    return client(settings, stored_token(settings))
 
 
 def has_token(settings: Settings) -> bool:
@@ -112,7 +98,3 @@ def has_token(settings: Settings) -> bool:
     except (LoginDead, CredentialsError):
         return False
     return True
-
-
-def _retrying(error: Exception, wait_s: float) -> None:
-    say(f"{error}; again in {wait_s:.1f} s")

@@ -21,6 +21,7 @@ from kite_bars_store.instruments.changes import (
     check_exchanges,
     count_by_symbol,
     expired,
+    is_expired,
 )
 from kite_broker_zerodha.errors import NotADump
 from kite_broker_zerodha.instrument_dump import Dump, RefusedRow, parse
@@ -49,6 +50,10 @@ class Checked:
     kept: int
     ended: int
     before: pa.Table
+    """The master of ``day`` as it was known before."""
+    previous: pa.Table
+    """The last master itself, with contracts that have expired since."""
+    previous_day: date | None
 
 
 @dataclass(frozen=True)
@@ -123,7 +128,9 @@ def check(store: InstrumentStore, fetched: Fetched, day: date, drop_max: float) 
     for exchange in exchanges:
         now = int(pc.sum(pc.equal(dump.table["exchange"], exchange)).as_py() or 0)
         check_drop(exchange, now, store.last_count(exchange, day), drop_max)
-    before = store.at(day, exchanges)
+    last = _last_day(store, exchanges, day)
+    previous = store.at(last or day, exchanges)
+    before = previous.filter(pc.invert(is_expired(previous, day)))
     kept = kept_rows(before, dump.table, dump.refused)
     return Checked(
         label=fetched.label,
@@ -139,6 +146,8 @@ def check(store: InstrumentStore, fetched: Fetched, day: date, drop_max: float) 
         kept=kept.num_rows,
         ended=expired(dump.table, day).num_rows,
         before=before,
+        previous=previous,
+        previous_day=last,
     )
 
 
@@ -162,8 +171,12 @@ def record(
         )
     new = result is None or result.new
     finer: dict[str, int] = {}
-    if new and compared.before.num_rows:
-        finer = diff(compared.before, compared.after, day=checked.day).counts()
+    if new and checked.previous.num_rows:
+        # By the last master itself: tokens are given to others when their contracts expire.
+        left = count_by_symbol(checked.previous, checked.rows)
+        finer = diff(
+            left.before, left.after, day=checked.day, before_day=checked.previous_day
+        ).counts()
     return Outcome(
         label=checked.label,
         day=checked.day,
@@ -205,6 +218,16 @@ def _read(fetched: Fetched, day: date) -> Dump:
         ) from error
     check_exchanges(dump.exchanges, fetched.exchanges, fetched.label)
     return dump
+
+
+def _last_day(store: InstrumentStore, exchanges: tuple[str, ...], day: date) -> date | None:
+    """The day of the last dump until ``day`` that has one of these exchanges."""
+    days = [
+        batch.observed_on
+        for batch in store.days()
+        if batch.observed_on <= day and set(exchanges) & set(batch.exchanges)
+    ]
+    return max(days, default=None)
 
 
 def _with_known(store: InstrumentStore, exchanges: tuple[str, ...]) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, TypeVar
@@ -25,6 +26,8 @@ log = structlog.get_logger()
 
 WATCH_S: Final = 2.0
 ANSWER_S: Final = 2.0
+PULSE_S: Final = 0.5
+FROZEN_S: Final = 5.0
 
 Answer = TypeVar("Answer")
 
@@ -69,10 +72,12 @@ async def serve(
     registry.register(metrics)
     asked = in_loop(loop, problems, [f"the bridge has not answered for {ANSWER_S:.0f} s"])
     pages = {"/status": lambda: {"problems": asked(), "metrics": metrics.read()}}
+    pulse = Pulse()
     with HealthServer(
-        port, registry, asked, other_port="WS_BRIDGE_PORT=9465", pages=pages
+        port, registry, asked, other_port="WS_BRIDGE_PORT=9465", pages=pages, alive=pulse.is_felt
     ) as health:
         log.info("metrics and health", address=f"http://127.0.0.1:{health.port}")
+        beating = asyncio.create_task(pulse.beat())
         watching = asyncio.create_task(_follow_files(bridge, watch))
         try:
             if keeper is not None:
@@ -85,10 +90,28 @@ async def serve(
                     await watching
             left = await bridge.drain(drain_s, hurry.is_set)
         finally:
+            beating.cancel()
             bridge.close()
             if keeper is not None:
                 await keeper.leave()
     return bridge.counters, left
+
+
+class Pulse:
+    """Whether the loop turns, to be asked from another thread."""
+
+    def __init__(self) -> None:
+        self._last_s = time.monotonic()
+
+    async def beat(self) -> None:
+        """Run this in the loop."""
+        while True:
+            self._last_s = time.monotonic()
+            await asyncio.sleep(PULSE_S)
+
+    def is_felt(self) -> bool:
+        """False once the loop has not turned for FROZEN_S."""
+        return time.monotonic() - self._last_s < FROZEN_S
 
 
 def in_loop(

@@ -11,7 +11,6 @@ from kite_broker_zerodha.session.credentials import (
     API_KEY,
     Credentials,
     CredentialSource,
-    TokenFile,
 )
 from kite_broker_zerodha.settings import KiteUser
 from kite_kafka_io.breaker import BreakerLimits
@@ -195,7 +194,5 @@ class FileThenEnvironment:
 
     def load(self) -> Credentials:
         """The credentials as they are now. Raises CredentialsError."""
-        given = self._settings
-        if given.token_file.exists():
-            return TokenFile(given.token_file, given.api_key or None).load()
-        return Credentials(given.api_key, given.access_token)
+        token = self._settings.token_of_day()
+        return Credentials(token.api_key, token.access_token)

@@ -17,14 +17,15 @@ from kite_bar_history.kite_history import INTERVALS, SETTLED_S, KiteHistory
 from kite_bar_history.protocol import Window
 from kite_bar_history.read_ahead import ReadAhead
 from kite_bar_history.run import Resources, merge_windows, stopping_after
-from kite_bar_history.summary import RunSummary
+from kite_bar_history.summary import NO_ANSWER, RunSummary
 from kite_bar_history.universe import Listed
 from kite_bars_store.bars.survey import BarSurvey
 from kite_bars_store.stores import Days
 from kite_broker_zerodha.spans import spans
-from kite_contracts.sessions import IST, SessionCalendar
+from kite_contracts.sessions import SessionCalendar
 from kite_contracts.sessions.model import MINUTE_NS
 from kite_runtime.checkpoint import Checkpoint
+from kite_runtime.clock import IST
 from kite_runtime.console import progress_bar, say
 
 CALLS_A_SECOND_MAX: Final = 3.0
@@ -69,7 +70,7 @@ class Work:
 
 @dataclass(frozen=True)
 class Chunk:
-    """One call, or none for an instrument without a token."""
+    """One call, or none for an instrument that Kite cannot be asked for."""
 
     key: str
     window: Window
@@ -82,7 +83,7 @@ class Chunk:
 
     @property
     def is_hopeless(self) -> bool:
-        return self.listed.token is None
+        return self.listed.token is None or bool(self.listed.problem)
 
 
 @dataclass(frozen=True)
@@ -229,13 +230,14 @@ def carry_out(
                     break
                 bar.update(task, description=chunk.listed.instrument.name)
                 merge_windows(
-                    *(resources.stores.bars, [source], [chunk.window], summary, judge), keep=keep
+                    *(resources.stores.bars, [source], [chunk.window], summary, judge),
+                    keep=keep,
+                    done=lambda _, key=chunk.key: checkpoint.note(key),  # type: ignore[misc]
                 )
-                checkpoint.note(chunk.key)
                 bar.advance(task)
     finally:
         summary.refused_folder = keep.folder
-    if summary.windows == len(plan.chunks):
+    if summary.windows == len(plan.chunks) and not summary.refused[NO_ANSWER]:
         checkpoint.finish()
 
 

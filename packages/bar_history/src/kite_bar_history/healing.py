@@ -27,7 +27,7 @@ from kite_bars_store.bars import BarColumns, Gap, GapLedger, MergeResult, Source
 from kite_bars_store.bars.columns import Int64s, take
 from kite_bars_store.bars.sql import nanoseconds, utc
 from kite_broker_zerodha.spans import spans
-from kite_contracts.sessions import IST, SessionCalendar
+from kite_contracts.sessions import SessionCalendar
 from kite_contracts.sessions.model import MINUTE_NS
 from kite_kafka_io.codec import AvroCodec
 from kite_kafka_io.errors import MalformedRecord, UnknownSchema
@@ -35,6 +35,7 @@ from kite_kafka_io.raw_reader import RawReader
 from kite_kafka_io.registry import open_framing
 from kite_kafka_io.settings import KafkaSettings
 from kite_runtime.checkpoint import Checkpoint
+from kite_runtime.clock import IST
 from kite_runtime.console import progress_bar, say
 
 Find = Callable[[int, date], Listed | None]
@@ -69,7 +70,7 @@ class Need:
     gap: Gap
     minutes: dict[str, Int64s] = field(default_factory=dict)
     unknown: set[int] = field(default_factory=set)
-    """Tokens that are in no master of their day."""
+    """Tokens that are in no master of their day, or whose contract Kite has no more."""
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,7 @@ def _add(
     token: int,
 ) -> None:
     found = find(token, day)
-    if found is None:
+    if found is None or found.problem:
         need.unknown.add(token)
         return
     assert need.gap.to_ts is not None  # it has ended
@@ -315,12 +316,17 @@ class Healing:
         summary = self.summary
         before = summary.read[source.name]
         exactly = _Exactly(source, call.minutes)
-        merge_windows(store, [exactly], [call.window], summary, self._judge, keep=self._keep)
-        absent = len(call.minutes) - summary.read[source.name] + before
-        if absent:
-            summary.missing["no bar at Kite"] += absent
         key = f"{call.listed.instrument.name} {call.window.since.isoformat()} {len(call.minutes)}"
-        self._checkpoint.note(key, call.as_json(store.batches))
+
+        def done(_: Window) -> None:
+            absent = len(call.minutes) - summary.read[source.name] + before
+            if absent:
+                summary.missing["no bar at Kite"] += absent
+            self._checkpoint.note(key, call.as_json(store.batches))
+
+        merge_windows(
+            *(store, [exactly], [call.window], summary, self._judge), keep=self._keep, done=done
+        )
 
     def _close_gaps(self) -> None:
         ledger, now = GapLedger(self._resources.stores.connection), self._resources.now()
@@ -404,7 +410,8 @@ def _finder(resources: Resources) -> tuple[Find, list[int]]:
 
     @cache
     def find(token: int, day: date) -> Listed | None:
-        found = resolve(Named("", "", token), day, resources.stores.instruments)
+        master, today = resources.stores.instruments, resources.today()
+        found = resolve(Named("", "", token), day, master, today)
         if found is None and token in named:
             found = resolve(named[token], day, None)
         return found

@@ -8,7 +8,7 @@ stocks and indices Kite tells 0, which is not the same as none.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -16,13 +16,18 @@ import numpy as np
 
 from kite_bar_history.protocol import Reading, RefusedLine, Window
 from kite_bar_history.refused import PLAIN_HEADER
+from kite_bar_history.summary import NO_ANSWER
+from kite_bar_history.timing import WidthCheck
 from kite_bar_history.universe import Listed
 from kite_bars_store.bars import BarColumns, SourceBars
 from kite_bars_store.bars.columns import Int64s
-from kite_broker_zerodha.errors import InputRefused
+from kite_bars_store.bars.quality import Bools
+from kite_bars_store.bars.sql import nanoseconds
+from kite_broker_zerodha.errors import InputRefused, KiteUnavailable, RateLimited
 from kite_broker_zerodha.spans import spans
-from kite_contracts.sessions import IST, SessionCalendar
+from kite_contracts.sessions import SessionCalendar
 from kite_contracts.sessions.model import midnight_ns
+from kite_runtime.clock import IST
 
 if TYPE_CHECKING:
     from kite_broker_zerodha.rest import Candles, KiteRest
@@ -33,6 +38,8 @@ SETTLED_S: Final = 10
 INTERVALS: Final = {"m1": "minute", "d1": "day"}
 NO_TOKEN: Final = "NO_TOKEN"
 REQUEST_REFUSED: Final = "REQUEST_REFUSED"
+WRONG_INTERVAL: Final = "WRONG_INTERVAL"
+NOT_LISTED: Final = "NOT_LISTED"
 
 _WITHOUT_OI: Final = ("NSE", "BSE", "INDICES")
 _COLUMNS: Final = ("ts_open_ns", "open", "high", "low", "close", "volume", "oi")
@@ -43,7 +50,9 @@ class KiteHistory:
     """Kite's candles, one call for each instrument and ``rest.spans`` of its window.
 
     ``purpose`` goes with the bars: history or heal. ``calls`` counts the calls. `read` raises
-    AuthRefused and KiteUnavailable; what Kite refuses of one instrument is a refused line.
+    AuthRefused and KiteUnavailable; what Kite refuses of one instrument is a refused line. So is an
+    instrument to which it gives no usable answer, time and again, while others have theirs: it is
+    put aside for the rest of the run.
     """
 
     def __init__(
@@ -59,6 +68,10 @@ class KiteHistory:
         self._now = now
         self._purpose = purpose
         self.calls = 0
+        self._aside: dict[str, str] = {}
+        """Instruments without an answer, and why."""
+        self._fails = False
+        """Whether the last instrument that was asked for had none."""
 
     @property
     def name(self) -> str:
@@ -69,23 +82,31 @@ class KiteHistory:
         parts: list[Int64s] = []
         refused: list[RefusedLine] = []
         tokens: dict[str, int] = {}
+        not_asked = 0
         found: list[Listed] = []
         until = min(window.until, self._now())
         if window.since < until:
             for each in window.listed:
-                if each.token is None:
-                    refused.append(_no_token(each))
+                if each.token is None or each.problem:
+                    refused.append(_not_to_be_asked(each))
                     continue
                 tokens[each.instrument.name] = each.token
-                own = [
-                    self._whole(candles, each, window.interval, len(found))
-                    for candles in self._candles(each, each.token, window, until, refused)
-                ]
-                if any(part.shape[1] for part in own):
+                answers = self._answers(each, each.token, window, until, refused)
+                own = []
+                for candles in answers:
+                    asked = _within(candles, window)
+                    not_asked += len(asked) - int(asked.sum())
+                    own.append(self._whole(candles, each, window.interval, asked, len(found)))
+                width = WidthCheck(window.interval)
+                for part in own:
+                    width.look(part[0], part[1])
+                if width.width() > 1:
+                    refused.append(_too_wide(each, window, width.width()))
+                elif any(part.shape[1] for part in own):
                     parts += own
                     found.append(each)
         if not parts:
-            return Reading((), refused)
+            return Reading((), refused, not_asked=not_asked)
         table = np.concatenate(parts, axis=1)
         bars = SourceBars(
             SOURCE,
@@ -100,7 +121,34 @@ class KiteHistory:
                 "tokens": tokens,
             },
         )
-        return Reading((bars,), refused)
+        return Reading((bars,), refused, not_asked=not_asked)
+
+    def _answers(
+        self,
+        each: Listed,
+        token: int,
+        window: Window,
+        until: datetime,
+        refused: list[RefusedLine],
+    ) -> Sequence[Candles]:
+        """All candles of an instrument; none of one that is put aside. Raises KiteUnavailable where
+        the instrument before had no answer either: then Kite is away."""
+        name = each.instrument.name
+        if name not in self._aside:
+            try:
+                answers = list(self._candles(each, token, window, until, refused))
+            except RateLimited:
+                raise
+            except KiteUnavailable as error:
+                if self._fails:
+                    raise
+                self._fails, self._aside[name] = True, str(error)
+            else:
+                self._fails = False
+                return answers
+        message = f"{name} is put aside, others go on: {self._aside[name]}"
+        refused.append(RefusedLine(SOURCE, 0, NO_ANSWER, message, name))
+        return ()
 
     def _candles(
         self,
@@ -134,14 +182,16 @@ class KiteHistory:
             )
             yield candles
 
-    def _whole(self, candles: Candles, listed: Listed, interval: str, number: int) -> Int64s:
-        """The bars that have ended, as rows of BarColumns."""
+    def _whole(
+        self, candles: Candles, listed: Listed, interval: str, asked: Bools, number: int
+    ) -> Int64s:
+        """The bars asked for that have ended, as rows of BarColumns."""
         settled_ns = int((self._now() - timedelta(seconds=SETTLED_S)).timestamp() * 1e9)
         opens = candles.ts_open_ns
         if interval == "m1":
-            keep = opens + _MINUTE_NS <= settled_ns
+            keep = asked & (opens + _MINUTE_NS <= settled_ns)
         else:
-            keep = opens < self._first_running_day_ns(listed, settled_ns)
+            keep = asked & (opens < self._first_running_day_ns(listed, settled_ns))
         columns = [getattr(candles, name)[keep] for name in _COLUMNS]
         return np.stack([np.full(int(keep.sum()), number, np.int64), *columns])
 
@@ -153,13 +203,31 @@ class KiteHistory:
         return midnight_ns(today + timedelta(days=int(over)))
 
 
-def _no_token(listed: Listed) -> RefusedLine:
-    name = listed.instrument.name
+def _within(candles: Candles, window: Window) -> Bools:
+    """Which candles are of the window: Kite has answered with other days than those asked for."""
+    opens = candles.ts_open_ns
+    inside: Bools = opens >= nanoseconds(window.since)
+    inside &= opens < nanoseconds(window.until)
+    return inside
+
+
+def _too_wide(each: Listed, window: Window, width: int) -> RefusedLine:
+    name, unit = each.instrument.name, INTERVALS[window.interval]
     return RefusedLine(
-        *(SOURCE, 0, NO_TOKEN),
-        f"Kite's token of {name} is not known: run `instruments sync`",
+        *(SOURCE, 0, WRONG_INTERVAL),
+        f"Kite was asked for {unit} bars of {name} from {_text(window.since)} and answered with "
+        f"bars of {width} {unit}s, as their distances show: try again later",
         name,
     )
+
+
+def _not_to_be_asked(each: Listed) -> RefusedLine:
+    name = each.instrument.name
+    if each.problem:
+        message = f"Kite was not asked for {name}: it {each.problem}"
+        return RefusedLine(SOURCE, 0, NOT_LISTED, message, name)
+    message = f"Kite's token of {name} is not known: run `instruments sync`"
+    return RefusedLine(SOURCE, 0, NO_TOKEN, message, name)
 
 
 def _plain(listed: Listed, raw: str) -> str:

@@ -14,7 +14,7 @@ from typing import Final, Protocol
 
 from kite_bar_history.universe import Listed
 from kite_bars_store.bars import SourceBars
-from kite_contracts.sessions import IST
+from kite_runtime.clock import IST
 
 INSTRUMENTS_MAX: Final = 25
 """Of one window: a month of minutes of so many is about the 250,000 bars of one transaction."""
@@ -55,6 +55,8 @@ class Reading:
     refused: Sequence[RefusedLine] = ()
     repeated: int = 0
     """Bars that were there more than once with the same values; one of them is in ``bars``."""
+    not_asked: int = 0
+    """Bars of other times than those of the window, which were left out."""
 
 
 class BarSource(Protocol):

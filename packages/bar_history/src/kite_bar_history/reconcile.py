@@ -37,26 +37,33 @@ FILES_MAX: Final = 2
 
 def compare_files(
     files: Sequence[Path],
-    layouts: Mapping[str, Layout],
+    layouts: Sequence[Mapping[str, Layout]],
     rules: MergeRules,
     *,
     tick_size: int,
     accept_adjusted: bool,
 ) -> tuple[dict[str, Comparison], RunSummary]:
     """Compare one or two files by the rules of the merge, by interval; ``tick_size`` in paise.
-    Raises UsageError and InputUnusable."""
+    ``layouts`` are those that may fit: for all files, or of each file its own. Raises UsageError
+    and InputUnusable."""
     paths = files_of(files)
     if not 1 <= len(paths) <= FILES_MAX:
         raise UsageError(f"--files compares one or two files, not {len(paths)}")
+    if len(layouts) not in (1, len(paths)):
+        raise UsageError(
+            f"--layout is given {len(layouts)} times for {len(paths)} files: once for all, or once "
+            "for each in their order"
+        )
+    own = layouts if len(layouts) == len(paths) else [*layouts] * len(paths)
     calendar = SessionCalendar.load()
     judge = SessionJudge(calendar, rules.phases)
     summary = RunSummary(dry_run=True)
     roster = OpenRoster(tick_size)
     readings = []
-    for path in paths:
+    for path, possible in zip(paths, own, strict=True):
         with closing(
             VendorFiles(
-                layouts,
+                possible,
                 Asked(roster, FIRST_NS, LAST_NS),
                 Spool(Path(tempfile.gettempdir())),
                 judge,
@@ -66,12 +73,12 @@ def compare_files(
             readings.append(_read(path, source, roster, summary))
     found = {}
     for interval in INTERVALS:
-        own = _named([[b for b in bars if b.interval == interval] for bars in readings], rules)
-        if own:
-            found[interval] = compare(own, rules, calendar)
-            summary.outside.add(judge.outside(own))
+        said = _named([[b for b in bars if b.interval == interval] for bars in readings], rules)
+        if said:
+            found[interval] = compare(said, rules, calendar)
+            summary.outside.add(judge.outside(said))
             doubts = Anomalies()
-            doubts.look(own)
+            doubts.look(said)
             summary.doubts += doubts.sentences
     return found, summary
 

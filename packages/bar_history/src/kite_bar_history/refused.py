@@ -108,7 +108,7 @@ class RefusedFiles:
 
     def _name(self, place: str, header: str) -> Path:
         """A name by which the layout is found again; two of one name get folders of their own."""
-        bare = re.sub(r"\.(gz|zst)$", "", re.sub(r"[^\w.+&-]", "_", Path(place).name))
+        bare = re.sub(r"\.(gz|zst|zip)$", "", re.sub(r"[^\w.+&-]", "_", Path(place).name))
         if header == PLAIN_HEADER and not bare.endswith(".csv"):
             bare += ".csv"
         taken = set(self._names.values())

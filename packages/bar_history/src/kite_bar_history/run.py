@@ -9,31 +9,43 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
-from kite_bar_history.kite_history import KiteHistory
+import numpy as np
+
+from kite_bar_history.kite_history import NOT_LISTED, KiteHistory
 from kite_bar_history.live_bars import SOURCE, LiveBars
 from kite_bar_history.protocol import BarSource, RefusedLine, Window, windows_of
-from kite_bar_history.refused import RefusedFiles, not_kept
-from kite_bar_history.summary import RunSummary, remarks, remarks_on_missing
-from kite_bar_history.universe import Listed, is_known_by, universe
+from kite_bar_history.refused import PLAIN_HEADER, RefusedFiles, not_kept, plain
+from kite_bar_history.summary import (
+    NO_ANSWER,
+    RunSummary,
+    remarks,
+    remarks_on_missing,
+    remarks_on_names,
+)
+from kite_bar_history.universe import Listed, universe
+from kite_bar_history.vendor_files.contracts import Contracts
 from kite_bar_history.vendor_files.files import Asked, VendorFiles
 from kite_bar_history.vendor_files.input import files_of
 from kite_bar_history.vendor_files.layouts import Layout, chosen_layouts
 from kite_bar_history.vendor_files.spool import Spool
 from kite_bar_history.vendor_files.values import Roster
-from kite_bars_store.bars import BarStore, MergeResult, SourceBars
+from kite_bars_store.bars import BarColumns, BarStore, MergeResult, SourceBars
 from kite_bars_store.bars.anomalies import Anomalies
+from kite_bars_store.bars.columns import take
 from kite_bars_store.bars.missing.coverage import missing_minutes
 from kite_bars_store.bars.out_of_session import SessionJudge
 from kite_bars_store.database import transaction
 from kite_bars_store.stores import Days, Stores
-from kite_contracts.sessions import IST, SessionCalendar
+from kite_contracts.sessions import SessionCalendar
+from kite_contracts.sessions.model import midnight_ns
 from kite_kafka_io.settings import KafkaSettings
 from kite_runtime.checkpoint import Checkpoint, checkpoint_path
+from kite_runtime.clock import IST
 from kite_runtime.console import progress_bar, say
 from kite_runtime.errors import TryAgainLater, UsageError
 from kite_runtime.stopping import Stop, stop_on_signals
@@ -67,7 +79,8 @@ class Resources:
 
     def universe(self, symbols: Sequence[str] | None, day: date) -> list[Listed]:
         """Those of ``symbols``, or else of the file. Raises as `universe` does."""
-        return universe(self.universe_file, symbols, day, self.stores.instruments)
+        master = self.stores.instruments
+        return universe(self.universe_file, symbols, day, master, self.today())
 
     def judge(self) -> SessionJudge:
         return SessionJudge(self.stores.calendar, self.stores.rules.phases)
@@ -128,6 +141,7 @@ class Run:
         self._keep = resources.refused_files()
         self._paths: list[Path] = []
         self.listed: list[Listed] = []
+        self._roster = Roster(())
         self.summary = RunSummary(dry_run=order.dry_run)
 
     def to_end(self) -> RunSummary:
@@ -139,6 +153,7 @@ class Run:
         self._paths = files_of(order.vendor)
         days = order.days
         self.listed = resources.universe(order.symbols, days.last)
+        self._roster = Roster(self.listed, Contracts(self.listed, self._stores.instruments))
         summary.notes += remarks(self.listed, days.first, days.last, self._stores.calendar)
         with stopping_after("window") as stop, self._sources(layouts, stop) as sources:
             self._merge(sources, stop)
@@ -233,11 +248,10 @@ class Run:
 
     def _files(self, layouts: dict[str, Layout]) -> VendorFiles:
         days, resources = self._order.days, self._resources
-        known = is_known_by(resources.universe_file, self._stores.instruments)
         since_ns, until_ns = (int(each.timestamp()) * 10**9 for each in (days.since, days.until))
         return VendorFiles(
             layouts,
-            Asked(Roster(self.listed, known), since_ns, until_ns),
+            Asked(self._roster, since_ns, until_ns),
             Spool(resources.state_dir / "spool"),
             resources.judge(),
             accept_adjusted=self._order.accept_adjusted,
@@ -257,6 +271,7 @@ class Run:
                 bar.update(task, description=path.name)
                 self.summary.files.append(files.load(path, refuse))
                 bar.advance(task)
+        self.summary.notes += remarks_on_names(files.without(), self._roster)
 
     def _explain_missing(self) -> None:
         """Of the days that are over."""
@@ -330,7 +345,8 @@ def merge_windows(
 
     ``judge`` counts bars outside the session; ``keep`` gets the refused lines of each window,
     ``progress`` how many are done before each, ``look`` all its bars, ``done`` the window when it
-    is merged. After ``stop`` no further window is begun. Raises what store and sources raise.
+    is merged and need not be read again. After ``stop`` no further window is begun. Raises what
+    store and sources raise.
     """
     for window in windows:
         if stop:
@@ -338,8 +354,10 @@ def merge_windows(
             break
         progress(total.windows, window)
         readings = [source.read(window) for source in sources]
-        bars = [each for reading in readings for each in reading.bars if len(each.bars)]
+        said = [each for reading in readings for each in reading.bars]
         refused = [line for reading in readings for line in reading.refused]
+        bars, unlisted = while_listed(said, window.listed)
+        refused += unlisted
         for part in rounds(bars):
             result = store.merge(part)
             total.add(result)
@@ -348,12 +366,49 @@ def merge_windows(
         total.outside.add(judge.outside(bars))
         total.refuse(refused)
         total.repeated += sum(reading.repeated for reading in readings)
+        total.not_asked += sum(reading.not_asked for reading in readings)
         if keep is not None and refused:
             keep(refused)
         for each in bars:
             total.read[each.source] += len(each.bars)
         total.windows += 1
-        done(window)
+        if not any(line.reason == NO_ANSWER for line in refused):
+            done(window)
+
+
+def while_listed(
+    said: Sequence[SourceBars], listed: Sequence[Listed]
+) -> tuple[list[SourceBars], list[RefusedLine]]:
+    """The bars of days on which their instruments were listed; of others nothing becomes golden,
+    whoever has them: a continuous name, for example, that was given to an expired contract."""
+    lives = {each.instrument.name: each for each in listed}
+    kept: list[SourceBars] = []
+    refused: list[RefusedLine] = []
+    for each in said:
+        own = [lives[instrument.name] for instrument in each.instruments]
+        since = np.array([_day_ns(life.since, 0) for life in own], np.int64)
+        until = np.array([_day_ns(life.until, 1 << 62) for life in own], np.int64)
+        place, opens = each.bars.instrument, each.bars.ts_open_ns
+        good = (opens >= since[place]) & (opens < until[place])
+        for row in np.flatnonzero(~good).tolist():
+            life = own[int(place[row])]
+            when = "after its last day" if opens[row] >= until[place[row]] else "before its first"
+            refused.append(
+                RefusedLine(
+                    *(each.file_name or each.source, row + 1, NOT_LISTED),
+                    f"{life.instrument.name} was not listed on this day, which is {when}",
+                    *(plain(each, row), PLAIN_HEADER),
+                )
+            )
+        if not good.all():
+            each = replace(each, bars=BarColumns(**take(each.bars.as_dict(), good)))
+        if len(each.bars):
+            kept.append(each)
+    return kept, refused
+
+
+def _day_ns(day: date | None, otherwise: int) -> int:
+    return otherwise if day is None else midnight_ns(day)
 
 
 def rounds(bars: Sequence[SourceBars]) -> Iterator[list[SourceBars]]:

@@ -11,16 +11,19 @@ from pathlib import Path
 from typing import Any, Final
 
 from kite_bar_history.protocol import RefusedLine
-from kite_bar_history.universe import Listed
+from kite_bar_history.universe import Listed, near
+from kite_bar_history.vendor_files.values import Roster
 from kite_bars_store.bars import GoldenCount, MergeResult
 from kite_bars_store.bars.comparing import Comparison
 from kite_bars_store.bars.missing.missing import Cause
 from kite_bars_store.bars.out_of_session import OutsideBars
 from kite_contracts.sessions import SessionCalendar
 from kite_runtime.console import stdout
-from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS
+from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS, EXIT_TRY_LATER
 
 EXAMPLES_MAX: Final = 5
+NO_ANSWER: Final = "NO_ANSWER"
+"""The reason of an instrument that Kite keeps answering with an error; it is put aside."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +39,11 @@ class FileReport:
     reason: str | None = None
     """Why the whole file was refused: a code; None when it was read."""
     message: str = ""
+    remarks: tuple[str, ...] = ()
+    """What is worth a look and no fault."""
 
     def as_dict(self) -> dict[str, Any]:
-        return {**vars(self), "path": str(self.path)}
+        return {**vars(self), "path": str(self.path), "remarks": list(self.remarks)}
 
 
 @dataclass
@@ -55,6 +60,8 @@ class RunSummary:
     revised: int = 0
     unchanged: int = 0
     repeated: int = 0
+    not_asked: int = 0
+    """Bars that Kite sent of times that were not asked for; left out."""
     revisions: int = 0
     """Stretches restated by one ratio, which wait for a decision."""
     golden: GoldenCount = field(default_factory=GoldenCount)
@@ -98,11 +105,14 @@ class RunSummary:
         """Whether anything needs attention: conflicts, refused lines or files, revisions, gaps."""
         bad_files = any(each.reason for each in self.files)
         refused = self.refused.total()
-        waiting = self.revisions or self.unexplained or self.doubts
+        waiting = self.revisions or self.unexplained or self.doubts or self.outside.traded_in_halt
         return bool(self.conflicts or refused or bad_files or waiting)
 
     @property
     def exit_code(self) -> int:
+        """That of trying again later only where nothing was possible."""
+        if self.refused[NO_ANSWER] and not self.read.total():
+            return EXIT_TRY_LATER
         return EXIT_FINDINGS if self.has_findings else EXIT_DONE
 
     def as_dict(self) -> dict[str, Any]:
@@ -117,6 +127,7 @@ class RunSummary:
             "revised": self.revised,
             "unchanged": self.unchanged,
             "repeated": self.repeated,
+            "not_asked": self.not_asked,
             "golden": {
                 "inserted": golden.inserted,
                 "updated": golden.updated,
@@ -129,6 +140,7 @@ class RunSummary:
             "refused": _sorted(self.refused),
             "refused_folder": None if self.refused_folder is None else str(self.refused_folder),
             "outside": _sorted(self.outside.causes),
+            "traded_in_halt": self.outside.traded_in_halt,
             "missing": _sorted(self.missing),
             "unexplained": self.unexplained,
             "files": [each.as_dict() for each in self.files],
@@ -172,6 +184,11 @@ def finding_lines(summary: RunSummary) -> list[str]:
     lines: list[str] = []
     lines += _parts("outside", summary.outside.causes, " (kept as observations, never golden)")
     lines += [f"               {each}" for each in summary.outside.examples]
+    if summary.outside.traded_in_halt:
+        lines.append(
+            f"in doubt       {summary.outside.traded_in_halt:,} bars with a volume within a halt: "
+            "it may have begun or ended at another time in this segment (sessions.toml)"
+        )
     lines += _parts("missing", summary.missing)
     lines += _parts("refused", summary.refused)
     lines += [
@@ -183,6 +200,11 @@ def finding_lines(summary: RunSummary) -> list[str]:
     for each in summary.files:
         if each.reason:
             lines.append(f"file refused   {each.path}: {each.reason}: {each.message}")
+        lines += [f"remark         {each.path}: {remark}" for remark in each.remarks]
+    if summary.not_asked:
+        lines.append(
+            f"left out       {summary.not_asked:,} bars of days that Kite was not asked for"
+        )
     not_asked = sum(each.not_asked for each in summary.files)
     if not_asked:
         lines.append(f"left aside     {not_asked:,} bars of other instruments or days")
@@ -233,6 +255,21 @@ def comparison_lines(found: Comparison) -> list[str]:
             f"{'volume equal':<14} {found.volume_equal:,}",
             f"{'largest gap':<14} {found.largest_difference} between two prices",
         ]
+        if source := found.carries_open():
+            count = found.opens_carried[source]
+            others = [each for each in found.sources if each != source]
+            order = ", ".join(f'"{each}"' for each in (*others, source))
+            lines.append(
+                f"{'open':<14} {count:,} of {found.opens_differ:,} opens that differ are "
+                f"{source}'s own previous close: `[field] open = [{order}]` in merge.toml takes "
+                "the other's"
+            )
+        if shift := found.better_shift():
+            way = "later" if shift > 0 else "earlier"
+            lines.append(
+                f"{'in doubt':<14} with {found.second} {abs(shift)} minutes {way}, "
+                f"{found.equal_at[shift]:,} would be equal in OHLC: check its stamp and time_zone"
+            )
     lines += [
         _counts("volume", found.volume),
         f"{'golden':<14} {found.golden:,} inside the session, {found.outside:,} outside it",
@@ -276,3 +313,22 @@ def remarks_on_missing(
         )
     if refused and by_symbol:
         yield "minutes whose lines were refused are among the missing ones"
+
+
+def remarks_on_names(without: Sequence[str], roster: Roster) -> Iterator[str]:
+    """Sentences on instruments ``without`` bars in any file, where the files have a name much like
+    theirs, or contracts that could be these if the history described them."""
+    others = roster.left_aside() if without else []
+    for name in without[:EXAMPLES_MAX]:
+        like = near(name, others)
+        if like:
+            yield (
+                f"no file has bars of {name}; there are some of {', '.join(like)}: if that is "
+                "meant, write it under rename in the layout"
+            )
+    unknown = roster.undescribed()
+    if unknown:
+        yield (
+            f"the files name contracts by expiry, and the instrument history does not describe "
+            f"{', '.join(unknown[:EXAMPLES_MAX])}: run `instruments sync` on a day they are listed"
+        )

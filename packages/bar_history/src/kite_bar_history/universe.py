@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Final, Protocol
 
 from kite_bars_store.bars import BarInstrument
-from kite_bars_store.instruments import Validity
+from kite_bars_store.instruments import Batch, Validity
 from kite_broker_zerodha.subscriptions import load_tokens
 from kite_contracts.sessions import INDICES, SEGMENTS
 from kite_runtime.errors import NotFound
@@ -30,6 +30,12 @@ class Listed:
     """The segment of the session calendar: NSE, NFO, CDS, MCX, …"""
     token: int | None = None
     """Kite's instrument token on these days; None when it is not known (files need none)."""
+    since: date | None = None
+    """Its first day; None where it is not known."""
+    until: date | None = None
+    """The day after its last one; None while it is listed."""
+    problem: str = ""
+    """Why Kite must not be asked for it today, as the end of a sentence; empty where it may be."""
 
 
 @dataclass(frozen=True)
@@ -50,11 +56,19 @@ class Master(Protocol):
 
     def by_token(self, token: int, as_of: date | None = None) -> list[Validity]: ...
 
+    def days(self) -> Sequence[Batch]: ...
+
 
 def universe(
-    file: Path, symbols: Sequence[str] | None, day: date, master: Master | None = None
+    file: Path,
+    symbols: Sequence[str] | None,
+    day: date,
+    master: Master | None = None,
+    today: date | None = None,
 ) -> list[Listed]:
     """The instruments of ``symbols`` (``NSE:SBIN``), or else of ``file``, as of ``day``, by name.
+
+    ``today`` is the day on which Kite may be asked for them; None: the same.
 
     The master, where it is there, gives token, tick size and segment; without it tokens come from
     the file, and tick sizes are not known. Raises SubscriptionFileError for a file that cannot be
@@ -68,8 +82,9 @@ def universe(
         keys = [tuple(each.split(":", 1)) for each in dict.fromkeys(symbols)]
         wanted = [by_name.get((key[0], key[1]), Named(key[0], key[1])) for key in keys]
     found = {}
+    dumps = [] if master is None else master.days()
     for each in wanted:
-        listed = resolve(each, day, master)
+        listed = resolve(each, day, master, today, dumps)
         if listed is None:
             raise NotFound(
                 f"{file} names the token {each.token} without a symbol, and the instrument history "
@@ -80,23 +95,48 @@ def universe(
     return [found[name] for name in sorted(found)]
 
 
-def resolve(named: Named, day: date, master: Master | None) -> Listed | None:
-    """What is known of the instrument on ``day``; before the first dump, what is known first.
+def resolve(
+    named: Named,
+    day: date,
+    master: Master | None,
+    today: date | None = None,
+    dumps: Sequence[Batch] = (),
+) -> Listed | None:
+    """What is known of the instrument on ``day``; before its first dump what is known first, after
+    its last one what is known last. ``dumps`` are all that the master has.
 
-    None for a bare token that the master does not have.
+    None for a bare token that the master does not have on that day.
     """
-    known = _known(named, day, master)
-    if known is not None:
-        segment = INDICES if known.segment == INDICES else known.exchange
+    today = day if today is None else today
+    ranges = _ranges(named, master)
+    known = _nearest(ranges, day)
+    if known is None or (not named.tradingsymbol and not _holds(known, day, early=True)):
+        if not named.tradingsymbol:
+            return None
         instrument = BarInstrument(
-            known.exchange, known.tradingsymbol, known.price_scale, known.tick_size
+            named.exchange, named.tradingsymbol, _SCALES.get(named.exchange, 2)
         )
-        return Listed(instrument, _segment(segment), known.instrument_token)
-    if not named.tradingsymbol:
-        return None
-    scale = _SCALES.get(named.exchange, 2)
-    instrument = BarInstrument(named.exchange, named.tradingsymbol, scale)
-    return Listed(instrument, _segment(named.exchange), named.token)
+        other = _other(named.token, instrument, master, today)
+        problem = f"is not in the instrument history, in which {other}" if other else ""
+        return Listed(instrument, _segment(named.exchange), named.token, problem=problem)
+    segment = INDICES if known.segment == INDICES else known.exchange
+    instrument = BarInstrument(
+        known.exchange, known.tradingsymbol, known.price_scale, known.tick_size
+    )
+    own = [each for each in ranges if each.tradingsymbol == known.tradingsymbol]
+    since, until, ended = _life(own, dumps)
+    current = _nearest(own, today) or known
+    token, problem = known.instrument_token, ""
+    if until is not None and until <= today:
+        other = _other(token, instrument, master, today)
+        problem = f"{ended}; {other}" if other else ended
+    elif named.token not in (None, current.instrument_token):
+        other = _other(named.token, instrument, master, today)
+        problem = (
+            f"has the token {current.instrument_token} in the instrument history, and not "
+            f"{named.token}" + (f": {other}" if other else "")
+        )
+    return Listed(instrument, _segment(segment), token, since, until, problem)
 
 
 def read_tokens(path: Path) -> list[Named]:
@@ -104,35 +144,62 @@ def read_tokens(path: Path) -> list[Named]:
     return [Named(each.exchange, each.tradingsymbol, each.token) for each in load_tokens(path)]
 
 
-def _known(named: Named, day: date, master: Master | None) -> Validity | None:
+def _ranges(named: Named, master: Master | None) -> list[Validity]:
     if master is None:
-        return None
+        return []
     if named.tradingsymbol:
-        ranges = master.by_symbol(named.tradingsymbol, named.exchange)
-    elif named.token is not None:
-        ranges = master.by_token(named.token)
+        return master.by_symbol(named.tradingsymbol, named.exchange)
+    return [] if named.token is None else master.by_token(named.token)
+
+
+def _nearest(ranges: Sequence[Validity], day: date) -> Validity | None:
+    """The range of the day, else the last one before it, else the first."""
+    begun = [each for each in ranges if each.valid_from <= day]
+    return begun[-1] if begun else next(iter(ranges), None)
+
+
+def _holds(known: Validity, day: date, *, early: bool = False) -> bool:
+    """Whether it is what it says on the day; ``early``: also on a day before the range."""
+    end = _end(known)
+    return (early or known.valid_from <= day) and (end is None or day < end)
+
+
+def _end(known: Validity) -> date | None:
+    """The day after the last one: of a contract that of its expiry, which no dump may tell of."""
+    ends = [known.valid_to, None if known.expiry is None else known.expiry + timedelta(1)]
+    return min((each for each in ends if each is not None), default=None)
+
+
+def _life(own: Sequence[Validity], dumps: Sequence[Batch]) -> tuple[date | None, date | None, str]:
+    """The first day, the day after the last one, and how it ended. The first is known where an
+    earlier dump of the exchange does not have the instrument."""
+    first, last = own[0], own[-1]
+    earlier = any(
+        first.exchange in each.exchanges and each.observed_on < first.valid_from for each in dumps
+    )
+    until = _end(last)
+    if last.expiry is not None and until == last.expiry + timedelta(1):
+        ended = f"expired on {last.expiry}"
     else:
-        return None
-    inside = [each for each in ranges if _holds(each, day)]
-    return inside[0] if inside else (ranges[0] if ranges and day < ranges[0].valid_from else None)
+        ended = f"is no longer listed since {until}"
+    return first.valid_from if earlier else None, until, ended
 
 
-def _holds(known: Validity, day: date) -> bool:
-    return known.valid_from <= day and (known.valid_to is None or day < known.valid_to)
+def _other(token: int | None, instrument: BarInstrument, master: Master | None, today: date) -> str:
+    """What else the token names today; empty where it names nothing else."""
+    if token is None or master is None:
+        return ""
+    names = [
+        f"{each.exchange}:{each.tradingsymbol}"
+        for each in master.by_token(token)
+        if _holds(each, today)
+    ]
+    others = [name for name in names if name != instrument.name]
+    return f"its token {token} now names {others[-1]}" if others else ""
 
 
 def _segment(name: str) -> str:
     return name if name in SEGMENTS else "NSE"
-
-
-def is_known_by(file: Path, master: Master) -> Callable[[str, str], bool]:
-    """Whether tokens.csv or the instrument history, on whatever day, has an instrument."""
-    named = {(e.exchange, e.tradingsymbol) for e in read_tokens(file)} if file.exists() else set()
-
-    def is_known(exchange: str, symbol: str) -> bool:
-        return (exchange, symbol) in named or bool(master.by_symbol(symbol, exchange))
-
-    return is_known
 
 
 def symbol_of(text: str, names: Sequence[str]) -> str:

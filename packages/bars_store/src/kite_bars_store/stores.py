@@ -11,7 +11,8 @@ from pathlib import Path
 from kite_bars_store.bars import BarStore, MergeRules, load_rules
 from kite_bars_store.database import Connection, connect
 from kite_bars_store.instruments import InstrumentStore
-from kite_contracts.sessions import IST, SessionCalendar
+from kite_contracts.sessions import SessionCalendar
+from kite_runtime.clock import IST
 from kite_runtime.errors import UsageError
 
 

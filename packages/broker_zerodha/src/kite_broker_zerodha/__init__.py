@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from kite_broker_zerodha.session.credentials import (
         Credentials as Credentials,  # pants: no-infer-dep
     )
-    from kite_broker_zerodha.session.credentials import (  # pants: no-infer-dep
-        EnvironmentCredentials as EnvironmentCredentials,
-    )
     from kite_broker_zerodha.session.credentials import (
         FixedCredentials as FixedCredentials,  # pants: no-infer-dep
     )
@@ -40,7 +37,7 @@ __getattr__, __dir__, __all__ = lazy(
         "errors": "AuthRefused BrokerError CredentialsError KiteUnavailable",
         "frames": "decode_frames",
         "rest.client": "KiteRest",
-        "session.credentials": "Credentials EnvironmentCredentials FixedCredentials TokenFile",
+        "session.credentials": "Credentials FixedCredentials TokenFile",
         "session.options": "SessionOptions",
         "session.session": "KiteSession",
         "settings": "KiteApiUser KiteUser",

@@ -17,7 +17,14 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from kite_broker_zerodha.packets import LAYOUTS, NS_PER_SECOND, PacketKind, Wire, price_scale_of
+from kite_broker_zerodha.packets import (
+    LAYOUTS,
+    NS_PER_SECOND,
+    SECONDS_OF_1970,
+    PacketKind,
+    Wire,
+    price_scale_of,
+)
 from kite_contracts.bounds import check_row
 from kite_contracts.tick_batch import (
     ABSENT,
@@ -53,7 +60,9 @@ _OFFSET: Final = 1
 _SHIFT: Final = 2
 _SIGN: Final = 3
 _FACTOR: Final = 4
+_LEAST: Final = 5
 
+_LEAST_SECONDS: Final = {Wire.SECONDS: 1, Wire.TRADE_SECONDS: SECONDS_OF_1970, Wire.MISSING: 1}
 _TRUNCATED: Final = int(Verdict.TRUNCATED)
 _UNKNOWN_PACKET: Final = int(Verdict.UNKNOWN_PACKET)
 _TRAILING_BYTES: Final = int(Verdict.TRAILING_BYTES)
@@ -83,10 +92,10 @@ def _packet_tables() -> tuple[Ints, Ints, Ints]:
     """``packets.LAYOUTS`` as arrays: the layout of each length, the layouts, and their fields.
 
     A layout's row: its mode, its groups, and its fields as first and stop (exclusive). A field's:
-    column, offset, shift, sign, factor; it is read as one u32 and becomes
+    column, offset, shift, sign, factor and least; it is read as one u32 and becomes
     ``(((u32 >> shift) ^ sign) - sign) * factor``, so the loop has no branch on the wire type. (The
-    two bytes after an order count are padding of the same packet.) A factor other than 1 marks a
-    time, of which 0 is absent.
+    two bytes after an order count are padding of the same packet.) ``u32 >> shift`` below the
+    least is absent.
     """
     layout_of_length = np.full(max(PacketKind) + 1, -1, np.int64)
     fields: list[tuple[int, ...]] = []
@@ -97,8 +106,9 @@ def _packet_tables() -> tuple[Ints, Ints, Ints]:
         for field in layout.fields:
             shift = {Wire.U16: 16, Wire.MISSING: 32}.get(field.wire, 0)
             sign = 2**31 if field.wire is Wire.PRICE else 0
-            factor = NS_PER_SECOND if field.wire in (Wire.SECONDS, Wire.MISSING) else 1
-            fields.append((field.column, field.offset, shift, sign, factor))
+            least = _LEAST_SECONDS.get(field.wire, 0)
+            factor = NS_PER_SECOND if least else 1
+            fields.append((field.column, field.offset, shift, sign, factor, least))
         layouts.append((layout.mode, layout.groups, first, len(fields)))
     return layout_of_length, np.array(layouts, np.int64), np.array(fields, np.int64)
 
@@ -108,7 +118,7 @@ _SCALE_OF_SEGMENT: Final = np.array([price_scale_of(segment) for segment in rang
 
 
 @compiled
-def _u16(data: Bytes, at: int) -> int:
+def u16(data: Bytes, at: int) -> int:
     return int((np.int64(data[at]) << 8) | np.int64(data[at + 1]))
 
 
@@ -121,11 +131,11 @@ def _u32(data: Buffer, at: int) -> int:
 
 
 @compiled
-def _packet_end(data: Bytes, at: int, end: int) -> int:
+def packet_end_of(data: Bytes, at: int, end: int) -> int:
     """Where the packet ends whose length prefix is at ``at``; -1 when that is beyond ``end``."""
     if end - at < 2:
         return -1
-    packet_end = at + 2 + _u16(data, at)
+    packet_end = at + 2 + u16(data, at)
     return packet_end if packet_end <= end else -1
 
 
@@ -134,10 +144,10 @@ def count_slots(data: Bytes, start: int, end: int) -> int:
     """How many rows the frame in ``data[start:end]`` takes; see ``frames.count_slots``."""
     if end - start < 2:
         return 1
-    announced = _u16(data, start)
+    announced = u16(data, start)
     at = start + 2
     for slot in range(announced):
-        packet_end = _packet_end(data, at, end)
+        packet_end = packet_end_of(data, at, end)
         if packet_end < 0:
             return slot + 1
         at = packet_end
@@ -149,10 +159,9 @@ def _read_fields(data: Buffer, at: int, layout: int, values: Ints) -> None:
     for number in range(_LAYOUTS[layout, _FIRST], _LAYOUTS[layout, _STOP]):
         i = np.uint64(number)
         raw = _u32(data, at + _FIELDS[i, _OFFSET]) >> _FIELDS[i, _SHIFT]
-        sign, factor = _FIELDS[i, _SIGN], _FIELDS[i, _FACTOR]
-        value = ((raw ^ sign) - sign) * factor
-        absent = value == 0 and factor != 1
-        values[np.uint64(_FIELDS[i, _COLUMN])] = ABSENT if absent else value
+        sign = _FIELDS[i, _SIGN]
+        value = ((raw ^ sign) - sign) * _FIELDS[i, _FACTOR]
+        values[np.uint64(_FIELDS[i, _COLUMN])] = ABSENT if raw < _FIELDS[i, _LEAST] else value
 
 
 @compiled
@@ -207,10 +216,10 @@ def _decode_frame(
         _stamp(rows, row, index, frame, 0, start, end)
         _fault(rows, row, _TRUNCATED)
         return
-    announced = _u16(data, start)
+    announced = u16(data, start)
     at = start + 2
     for slot in range(announced):
-        packet_end = _packet_end(data, at, end)
+        packet_end = packet_end_of(data, at, end)
         if packet_end < 0:
             _stamp(rows, row + slot, index, frame, slot, at, end)
             _fault(rows, row + slot, _TRUNCATED)

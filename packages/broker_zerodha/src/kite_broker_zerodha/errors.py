@@ -7,6 +7,7 @@
     │   └── BatchTooSmall     a frame with more rows than the batch has: decode into a larger one
     ├── AuthRefused           Kite refuses key, token or login: log in again
     ├── CredentialsError      there are no usable credentials here: the message says what to do
+    │   └── NotLoggedIn       there is no token at all: log in
     ├── KiteUnavailable       Kite is away, or busy: try again later
     │   ├── RateLimited       too many calls: try again later, and slower
     │   └── BadAnswer         an answer that is none of Kite's: try later, report it if it stays
@@ -60,6 +61,10 @@ class AuthRefused(BrokerError):
 
 class CredentialsError(BrokerError, ConfigurationError):
     """There are no usable credentials; one sentence says what is missing and what to do."""
+
+
+class NotLoggedIn(CredentialsError):
+    """There is no access token, neither a file nor a variable."""
 
 
 class KiteUnavailable(BrokerError, TryAgainLater):

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Callable
 from typing import Any, Final
 
-from kite_broker_zerodha.packets import NS_PER_SECOND, PacketKind, price_scale_of
+from kite_broker_zerodha.packets import NS_PER_SECOND, SECONDS_OF_1970, PacketKind, price_scale_of
 
 Record = dict[str, Any]
 
@@ -108,7 +108,7 @@ def _add_full(record: Record, packet: bytes) -> None:
     traded, oi, oi_high, oi_low, event, *depth = _FULL_TAIL(packet, _QUOTE_BYTES)
     record["mode"] = "full"
     record["ts_event_ns"] = _time_ns(event)
-    record["trade"]["last_trade_time_ns"] = _time_ns(traded)
+    record["trade"]["last_trade_time_ns"] = _time_ns(traded if traded >= SECONDS_OF_1970 else 0)
     record["open_interest"] = {"oi": oi, "day_high": oi_high, "day_low": oi_low}
     levels = [
         {"price": price, "quantity": quantity, "orders": orders}
@@ -167,7 +167,7 @@ def _full_json(packet: bytes, stamps: _Stamps) -> bytes:
     tail = _FULL_TAIL(packet, _QUOTE_BYTES)
     scale = price_scale_of(part[0])
     own = (*part[:7], tail[0], *part[7:], tail[4], *tail[1:4], *tail[5:])
-    text: bytes = _FULL_JSON[tail[0] > 0, tail[4] > 0] % (*stamps, scale, *own)
+    text: bytes = _FULL_JSON[tail[0] >= SECONDS_OF_1970, tail[4] > 0] % (*stamps, scale, *own)
     return text
 
 

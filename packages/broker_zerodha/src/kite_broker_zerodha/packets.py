@@ -28,6 +28,7 @@ MAX_FRAME_ROWS: Final = MAX_PACKETS + 1
 """The most rows any frame can take: each announced packet, and bytes after the last one."""
 
 NS_PER_SECOND: Final = 1_000_000_000
+SECONDS_OF_1970: Final = 365 * 86_400
 
 
 class Segment(IntEnum):
@@ -45,11 +46,13 @@ class Segment(IntEnum):
     NCO = 12
 
 
-DEFAULT_PRICE_SCALE: Final = 2
 PRICE_SCALES: Final[Mapping[int, int]] = MappingProxyType(
-    {Segment.CDS: 7, Segment.BCD: 4, Segment.NCO: 4}
+    {int(segment): 2 for segment in Segment} | {Segment.CDS: 7, Segment.BCD: 4, Segment.NCO: 4}
 )
-"""Decimals of a price on the wire, for the segments that do not have two (divisors 1e7 and 1e4)."""
+"""Decimals of a price on the wire (divisors 100, 1e7 and 1e4)."""
+UNKNOWN_PRICE_SCALE: Final = -1
+"""Of a segment that Kite does not document. The contract has no such scale, so its ticks become
+dead letters, to be redriven by a release that knows the segment, and never wrong prices."""
 
 
 def segment_of(token: int) -> int:
@@ -58,8 +61,8 @@ def segment_of(token: int) -> int:
 
 
 def price_scale_of(token: int) -> int:
-    """How many decimals the integer prices of this instrument have: 2, 4 or 7."""
-    return PRICE_SCALES.get(segment_of(token), DEFAULT_PRICE_SCALE)
+    """How many decimals the integer prices of this instrument have: 2, 4, 7 or unknown."""
+    return PRICE_SCALES.get(segment_of(token), UNKNOWN_PRICE_SCALE)
 
 
 def is_tradable(token: int) -> bool:
@@ -88,6 +91,8 @@ class Wire(IntEnum):
     """Unsigned 16 bits: numbers of orders."""
     SECONDS = 3
     """Unsigned 32 bits, UTC epoch seconds; 0 means absent. In the batch: nanoseconds or ABSENT."""
+    TRADE_SECONDS = 5
+    """As SECONDS, but all of 1970 means absent: instruments that never traded are sent with it."""
     MISSING = 4
     """Not in this packet, although its group is in the tick: the column is ABSENT."""
 
@@ -182,7 +187,7 @@ LAYOUTS: Final = MappingProxyType(
                 Group.OHLC | Group.TRADE | Group.OPEN_INTEREST | Group.DEPTH,
                 _fields(
                     *_TRADABLE,
-                    (44, Wire.SECONDS, "last_trade_time_ns"),
+                    (44, Wire.TRADE_SECONDS, "last_trade_time_ns"),
                     (48, Wire.U32, "oi"),
                     (52, Wire.U32, "oi_day_high"),
                     (56, Wire.U32, "oi_day_low"),

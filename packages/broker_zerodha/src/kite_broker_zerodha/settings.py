@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from kite_broker_zerodha.auth.token_file import StoredToken, read_token
+from kite_broker_zerodha.errors import CredentialsError, NotLoggedIn
 from kite_runtime.secrets import Secret
 from kite_runtime.settings import Settings, require, variable
 
@@ -37,6 +39,24 @@ class KiteUser(Settings):
     def require_api_key(self) -> str:
         """The API key. Raises ConfigurationError."""
         return str(require(self, "api_key"))
+
+    def token_of_day(self) -> StoredToken:
+        """The token of the file where there is one, else of the environment; read at each call.
+
+        Raises NotLoggedIn where there is neither, CredentialsError for a file that cannot be used
+        and for a token without an API key.
+        """
+        if self.token_file.exists():
+            return read_token(self.token_file, self.api_key or None)
+        if not self.access_token.reveal():
+            raise NotLoggedIn(
+                f"not logged in at Kite: there is no {self.token_file.name} and no "
+                "KITE_ACCESS_TOKEN; run `instruments auth url`, log in, then `instruments auth "
+                "exchange`"
+            )
+        if not self.api_key:
+            raise CredentialsError(f"KITE_API_KEY is not set: put the key {_PUT}")
+        return StoredToken(self.api_key, self.access_token)
 
 
 @dataclass(frozen=True, kw_only=True)

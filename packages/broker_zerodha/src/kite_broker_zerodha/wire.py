@@ -24,7 +24,14 @@ from kite_contracts.tick_batch import ABSENT, FIELDS, TickBatch
 
 __all__ = ["HEARTBEAT", "encode_frame", "encode_packet", "encode_row", "field_names"]
 
-_FORMATS: Final = {Wire.U32: "I", Wire.PRICE: "i", Wire.U16: "H2x", Wire.SECONDS: "I"}
+_FORMATS: Final = {
+    Wire.U32: "I",
+    Wire.PRICE: "i",
+    Wire.U16: "H2x",
+    Wire.SECONDS: "I",
+    Wire.TRADE_SECONDS: "I",
+}
+_TIMES: Final = (Wire.SECONDS, Wire.TRADE_SECONDS)
 
 
 class _Encoder:
@@ -34,7 +41,7 @@ class _Encoder:
         written = [field for field in layout.fields if field.wire is not Wire.MISSING]
         written.sort(key=lambda field: field.offset)
         self.names = tuple(field.name for field in written)
-        self.times = tuple(i for i, field in enumerate(written) if field.wire is Wire.SECONDS)
+        self.times = tuple(i for i, field in enumerate(written) if field.wire in _TIMES)
         self.missing = {field.name for field in layout.fields} - set(self.names)
         self.packer = struct.Struct(">" + "".join(_FORMATS[field.wire] for field in written))
 

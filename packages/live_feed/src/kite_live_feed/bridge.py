@@ -67,7 +67,6 @@ class Bridge:
             parts.framing,
             parts.topics,
             self.counters,
-            on_batch=self._connections.saw,
             refused=self._refused,
             sharded=parts.group is not None,
             wake_by=self._answers.descriptor,

@@ -13,7 +13,6 @@ from kite_broker_zerodha.session.events import FeedSessions, GapCause
 from kite_broker_zerodha.session.options import SessionOptions
 from kite_broker_zerodha.session.session import KiteSession, SessionState
 from kite_broker_zerodha.subscriptions import Plan
-from kite_contracts.tick_batch import INSTRUMENT_TOKEN, TS_RECV_NS, TickBatch
 from kite_kafka_io.breaker import BreakerLimits
 from kite_kafka_io.framing import Framing
 from kite_kafka_io.settings import KafkaSettings
@@ -109,19 +108,14 @@ class Connections:
         for session in self._sessions.values():
             await session.stop()
 
-    def saw(self, batch: TickBatch) -> None:
-        """These ticks arrived: liveness per instrument."""
-        tokens = batch.values[: batch.size, INSTRUMENT_TOKEN]
-        seen_ns = batch.values[: batch.size, TS_RECV_NS]
-        for session in self._sessions.values():
-            session.saw(tokens, seen_ns)
-
     def problems(self) -> list[str]:
-        return [
-            f"shard {shard} is {session.state}{self._reason(session.state)}"
-            for shard, session in sorted(self._sessions.items())
-            if session.state is not SessionState.LIVE
-        ]
+        found = []
+        for shard, session in sorted(self._sessions.items()):
+            if session.state is not SessionState.LIVE:
+                found.append(f"shard {shard} is {session.state}{self._reason(session.state)}")
+            elif session.is_mute:
+                found.append(f"shard {shard} is connected, but Kite sends no ticks")
+        return found
 
     def views(self) -> dict[int, ShardView]:
         return {

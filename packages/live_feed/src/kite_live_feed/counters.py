@@ -70,6 +70,8 @@ class Counters:
     journal_damage: int = 0
     reconnects: int = 0
     text_messages: Counter[str] = field(default_factory=Counter)
+    broker_errors: Counter[str] = field(default_factory=Counter)
+    """Text of an error that Kite sent → how often."""
     dead_letters: Counter[str] = field(default_factory=Counter)
     gaps_opened: int = 0
     gaps_closed: int = 0

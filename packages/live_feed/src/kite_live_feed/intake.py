@@ -40,9 +40,15 @@ log = structlog.get_logger()
 
 _FRAME: Final = RecordKind.FRAME
 """A constant of the module: in Python 3.11 a member of an enum is looked up slowly."""
+TEXTS_A_MINUTE: Final = 20
+"""Texts of a kind that are logged or become events; more are only counted."""
+ERROR_TEXTS_MAX: Final = 20
+"""Different texts of errors that are counted apart; the rest counts as one."""
+_NS_PER_MINUTE: Final = 60 * 10**9
 _FIELDS: Final = ("feed_session", "from_ns", "to_ns", "cause", "detail", "count")
 _LEVELS: Final = {
     "AUTH_EXPIRED": logging.ERROR,
+    "BROKER_ERROR": logging.ERROR,
     "LOSS": logging.ERROR,
     "DEAD_LETTERS_HIGH": logging.ERROR,
     "DISCONNECTED": logging.WARNING,
@@ -66,6 +72,8 @@ class Intake:
     _last_frame_ns: dict[int, int] = field(default_factory=dict)
     _losses: dict[int, _Loss] = field(default_factory=dict)
     _connected: set[int] = field(default_factory=set)
+    _text_minute: int = 0
+    _texts_shown: Counter[str] = field(default_factory=Counter)
     _gaps: dict[tuple[int, int], str] = field(default_factory=dict)
     """Open gaps: (shard, from_ns) → cause."""
 
@@ -196,8 +204,28 @@ class Intake:
                 self.counters.auth_expired = False
                 self._record("AUTH_RESTORED", event.shard, ts_ns=event.ts_ns)
             case TextMessage():
-                self.counters.text_messages[event.kind] += 1
-                log.info("message from Kite", kind=event.kind, data=event.data)
+                self._text(event)
+
+    def _text(self, event: TextMessage) -> None:
+        """Count it; an error is an event, a message is logged: some of each kind a minute."""
+        counters = self.counters
+        counters.text_messages[event.kind] += 1
+        text = event.text or "(not a plain text)"
+        if event.kind == "error":
+            known = text in counters.broker_errors
+            named = known or len(counters.broker_errors) < ERROR_TEXTS_MAX
+            counters.broker_errors[text if named else "other"] += 1
+        minute = self.clock.now_ns() // _NS_PER_MINUTE
+        if minute != self._text_minute:
+            self._text_minute = minute
+            self._texts_shown.clear()
+        self._texts_shown[event.kind] += 1
+        if self._texts_shown[event.kind] > TEXTS_A_MINUTE:
+            return
+        if event.kind == "error":
+            self._record("BROKER_ERROR", event.shard, detail=text)
+        elif event.kind == "message":
+            log.info("message from Kite", kind=event.kind, data=text)
 
     def _lose(self, shard: int, packets: int, ts_recv_ns: int, full: JournalFull) -> None:
         self.counters.frames_lost += 1

@@ -8,6 +8,8 @@ ends anyway. Days beyond the known holidays count as trading days.
 from __future__ import annotations
 
 import multiprocessing
+from collections.abc import Iterable
+from datetime import date
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Final
@@ -21,14 +23,19 @@ SESSIONS: Final = Path("configs/sessions.toml")
 _NAMES: Final = {int(segment): segment.name for segment in Segment}
 
 
-def load_market_hours(root: Path) -> IsOpen:
-    """The hours of ``configs/sessions.toml``; without that file, those that were delivered.
+def load_calendar(root: Path) -> SessionCalendar:
+    """That of ``configs/sessions.toml``; without that file, the delivered one.
 
     Takes seconds (the exchange's holidays), which an event loop must not lose: call it before.
     Raises contracts' ConfigurationError, one sentence, and KiteError when the child dies.
     """
     path = root / SESSIONS
-    return make_is_open(SessionCalendar.load(path if path.exists() else None, _holidays()))
+    return SessionCalendar.load(path if path.exists() else None, _holidays())
+
+
+def load_market_hours(root: Path) -> IsOpen:
+    """The hours of `load_calendar`."""
+    return make_is_open(load_calendar(root))
 
 
 def _holidays() -> Holidays:
@@ -57,6 +64,13 @@ def _holidays() -> Holidays:
 
 def _send_holidays(end_of_child: Connection) -> None:
     end_of_child.send(exchange_holidays())
+
+
+def days_left(calendar: SessionCalendar, tokens: Iterable[int], today: date) -> int:
+    """Until which day, counted from ``today``, the holidays of all these segments are known."""
+    names = {_NAMES.get(segment_of(token)) for token in tokens}
+    ends = [calendar.facts_end(name) for name in names if name is not None]
+    return (min(ends) - today).days if ends else 0
 
 
 def make_is_open(calendar: SessionCalendar) -> IsOpen:

@@ -17,6 +17,7 @@ from prometheus_client.core import (
 
 from kite_broker_zerodha.session.session import SessionState
 from kite_live_feed.counters import LATENCY_BOUNDS_S, Counters, ShardView
+from kite_runtime.logs import lines_dropped
 
 PREFIX: Final = "ws_bridge_"
 
@@ -118,7 +119,19 @@ METRICS: Final = (
         ("topic",),
     ),
     Row("text_messages", "counter", "Text messages from Kite, by kind.", ("kind",)),
+    Row(
+        "broker_errors",
+        "counter",
+        "Errors that Kite sent as a text message, by their text.",
+        ("cause",),
+    ),
     Row("feed_events", "counter", "Feed events journaled, by type.", ("type",)),
+    Row(
+        "log_lines_dropped",
+        "counter",
+        "Lines of the log that were lost: a full disk, or a pipe that is not read.",
+        read=lambda _, __: lines_dropped(),
+    ),
     Row(
         "start_time_seconds",
         "gauge",

@@ -67,8 +67,6 @@ class Pump:
     counters: Counters
     _: KW_ONLY
     clock: Clock = field(default_factory=SystemClock)
-    on_batch: Callable[[TickBatch], None] | None = None
-    """Sees every decoded batch, for liveness per instrument."""
     refused: RefusedStore | None = None
     """Takes what Kafka refuses for good; without it such a record is sent again and again."""
     sharded: bool = False
@@ -261,8 +259,6 @@ class Pump:
             taken_ticks = producer.produce_ticks(batch, entry.delivery)
             entry.ticks += taken_ticks
             self.counters.ticks_published += taken_ticks
-            if self.on_batch is not None:
-                self.on_batch(batch)
             if taken_ticks < batch.size:
                 self._add_faults(chunk, batch, entry)
 

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Protocol
+from datetime import date, datetime, timedelta, timezone
+from typing import Final, Protocol
+
+IST: Final = timezone(timedelta(hours=5, minutes=30), "IST")
+"""India's time, the same all year."""
+
+
+def today() -> date:
+    """The day in India."""
+    return datetime.now(IST).date()
 
 
 class Clock(Protocol):

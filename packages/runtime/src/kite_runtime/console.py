@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
+import select
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from io import UnsupportedOperation
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 if TYPE_CHECKING:
@@ -15,6 +18,9 @@ if TYPE_CHECKING:
     stdout: Console
     stderr: Console
 
+_OBEYED: Final = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
+)
 PIPE_COLUMNS: Final = 200
 """The width of a table that goes into a file or a pipe: a cell cut to fit no screen is lost."""
 
@@ -28,21 +34,62 @@ def __getattr__(name: str) -> Any:
     if name not in ("stdout", "stderr"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from rich.console import Console
+    from rich.segment import Segment
 
-    made = Console(stderr=name == "stderr", highlight=False, width=_width(getattr(sys, name)))
+    class CleanConsole(Console):
+        """Prints what comes from outside as text, whatever it holds."""
+
+        def render(self, renderable: Any, options: Any = None) -> Iterator[Segment]:
+            for part in super().render(renderable, options):
+                yield part if part.control else Segment(clean(part.text), part.style)
+
+    made = CleanConsole(stderr=name == "stderr", highlight=False, width=_width(getattr(sys, name)))
     globals()[name] = made
     return made
 
 
+def clean(text: str) -> str:
+    """The text without what a terminal obeys rather than shows: C0 and C1 control characters but
+    for tab and line feed, and marks that turn the direction of writing."""
+    return _OBEYED.sub("", text)
+
+
 def complain(program: str, problem: object, code: int) -> int:
-    print(f"{program}: {problem}", file=sys.stderr)
+    write_line(sys.stderr, clean(f"{program}: {problem}"), patience_s=1.0)
     return code
 
 
 def say(text: str) -> None:
     """One line of progress, on stderr, so that stdout stays the result."""
     console = sys.modules[__name__]
-    console.stderr.print(text, markup=False, soft_wrap=True)
+    with suppress(OSError):
+        console.stderr.print(text, markup=False, soft_wrap=True)
+
+
+def write_line(stream: TextIO, text: str, *, patience_s: float = 0.0) -> bool:
+    """Write a line without ever blocking for longer or failing; whether it was written whole.
+
+    A pipe that nobody reads, one whose reader has gone and a full disk must not end or stop the
+    program that reports something there. A line longer than a pipe takes at once may be cut.
+    """
+    data = f"{text}\n".encode("utf-8", "replace")
+    try:
+        stream.flush()
+        descriptor = stream.fileno()
+    except UnsupportedOperation:  # it is no file
+        return stream.write(f"{text}\n") > 0
+    except (OSError, ValueError):
+        return False
+    ready = select.poll()
+    ready.register(descriptor, select.POLLOUT)
+    try:
+        while data:
+            if not ready.poll(patience_s * 1000):
+                return False
+            data = data[os.write(descriptor, data[: select.PIPE_BUF]) :]
+    except OSError:
+        return False
+    return True
 
 
 def progress_bar() -> Progress:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from contextlib import suppress
+from socketserver import ThreadingMixIn
+from typing import Any, Final
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
@@ -14,6 +17,10 @@ from prometheus_client.registry import Collector
 
 from kite_runtime.build_info import build_info
 from kite_runtime.errors import PortTaken
+
+TIMEOUT_S: Final = 5.0
+"""How long a connection may be silent."""
+CONNECTIONS_MAX: Final = 32
 
 StartResponse = Callable[..., Any]
 
@@ -36,15 +43,45 @@ class BuildInfoCollector(Collector):
 
 
 class _Quiet(WSGIRequestHandler):
+    timeout = TIMEOUT_S
+
     def log_message(self, format: str, *args: Any) -> None:
         """Scrapes every few seconds would drown the log."""
 
 
-class HealthServer:
-    """Serves the pages from a thread of its own.
+class _Server(ThreadingMixIn, WSGIServer):
+    """A thread a connection; a new one closes the oldest where there are too many."""
 
-    ``problems`` is asked at each ``/readyz`` and returns what is wrong, empty when ready;
-    ``/healthz`` says that the process answers. ``pages`` are further paths, each with a function
+    daemon_threads = True  # a connection that stays silent does not hold up the end
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._open: dict[socket.socket, None] = {}
+        self._lock = threading.Lock()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        with self._lock:
+            if len(self._open) >= CONNECTIONS_MAX:
+                with suppress(OSError):
+                    next(iter(self._open)).shutdown(socket.SHUT_RDWR)
+            self._open[request] = None
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        with self._lock:
+            self._open.pop(request, None)
+        super().shutdown_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that hangs up or says nothing is its own business."""
+
+
+class HealthServer:
+    """Serves the pages from threads of its own, whatever its clients do.
+
+    ``problems`` is asked at each ``/readyz`` and returns what is wrong, empty when ready. ``alive``
+    is asked at each ``/healthz``: False means that the process works no more and is to be replaced.
+    ``pages`` are further paths, each with a function
     whose answer is served as JSON. ``other_port`` is the setting by which a person
     chooses another port, such as ``WS_BRIDGE_PORT=9465``. Raises PortTaken.
     """
@@ -56,14 +93,16 @@ class HealthServer:
         problems: Callable[[], list[str]],
         *,
         other_port: str,
+        alive: Callable[[], bool] = lambda: True,
         pages: Mapping[str, Callable[[], Any]] | None = None,
     ) -> None:
         self._metrics = make_wsgi_app(registry)
         self._problems = problems
+        self._alive = alive
         self._pages = pages or {}
         try:
             self._server: WSGIServer = make_server(
-                "127.0.0.1", port, self._answer, handler_class=_Quiet
+                "127.0.0.1", port, self._answer, server_class=_Server, handler_class=_Quiet
             )
         except OSError as error:
             raise PortTaken(port, error, other_port) from error
@@ -87,7 +126,9 @@ class HealthServer:
             answer: Iterable[bytes] = self._metrics(environ, start)
             return answer
         if path == "/healthz":
-            return _text(start, "200 OK", "ok\n")
+            if self._alive():
+                return _text(start, "200 OK", "ok\n")
+            return _text(start, "503 Service Unavailable", "the program does not work any more\n")
         if path == "/readyz":
             found = self._problems()
             status = "503 Service Unavailable" if found else "200 OK"

@@ -1,18 +1,23 @@
-"""Logs: one line an event on stderr, JSON where no person is looking, secrets redacted."""
+"""Logs: one line an event on stderr, JSON where no person is looking, secrets redacted.
+
+A log never blocks and never ends the program: what its reader does not take is dropped and counted.
+"""
 
 from __future__ import annotations
 
 import logging
 import sys
 import time
-from collections.abc import Iterable, Mapping, MutableMapping
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from typing import Any, Final, TextIO
 
 import structlog
 
+from kite_runtime.console import clean, write_line
 from kite_runtime.secrets import redact
 
 SAME_LOGGER_S: Final = 10.0
+DEPTH_MAX: Final = 8
 _LEVELS: Final = {True: logging.ERROR, False: logging.INFO}
 
 
@@ -23,11 +28,16 @@ def configure_logs(*, quiet: bool = False, secrets: Iterable[str] = ()) -> None:
     would appear.
     """
     struck = tuple(secret for secret in secrets if secret)
+    stream: Any = _Lines(sys.stderr)
 
     def strike(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
-        return {key: _clean(value, struck) for key, value in event.items()}
+        return {key: _safe(value, shown) for key, value in event.items()}
 
     terminal = sys.stderr.isatty()
+
+    def shown(text: str) -> str:
+        return redact(clean(text) if terminal else text, struck)  # JSON escapes all of it
+
     renderer: Any = (
         structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer()
     )
@@ -40,10 +50,11 @@ def configure_logs(*, quiet: bool = False, secrets: Iterable[str] = ()) -> None:
     structlog.configure(
         processors=[*before, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[quiet]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(stream),
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(stream)
+    handler.terminator = ""
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[structlog.stdlib.add_logger_name, *before],
@@ -54,6 +65,26 @@ def configure_logs(*, quiet: bool = False, secrets: Iterable[str] = ()) -> None:
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     if quiet:  # the command's own sentence says what a person needs
         logging.getLogger("kite_kafka_io").setLevel(logging.CRITICAL)
+
+
+def lines_dropped() -> int:
+    """How many lines of the log could not be written, since the process began."""
+    return _Lines.dropped
+
+
+class _Lines:
+    """A stream for lines that never blocks and never fails: what cannot be written is counted."""
+
+    dropped = 0
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, line: str) -> None:
+        _Lines.dropped += not write_line(self._stream, line.rstrip("\n"))
+
+    def flush(self) -> None:
+        """Each line was written at once."""
 
 
 class _Seldom(logging.Filter):
@@ -71,11 +102,14 @@ class _Seldom(logging.Filter):
         return True
 
 
-def _clean(value: Any, secrets: tuple[str, ...]) -> Any:
+def _safe(value: Any, shown: Callable[[str], str], depth: int = 0) -> Any:
+    """What a log line may hold of a value; nothing is nested deeper than DEPTH_MAX."""
     if isinstance(value, str):
-        return redact(value, secrets)
+        return shown(value)
+    if isinstance(value, Mapping | list | tuple) and depth == DEPTH_MAX:
+        return "…"
     if isinstance(value, Mapping):
-        return {key: _clean(each, secrets) for key, each in value.items()}
+        return {key: _safe(each, shown, depth + 1) for key, each in value.items()}
     if isinstance(value, list | tuple):
-        return [_clean(each, secrets) for each in value]
+        return [_safe(each, shown, depth + 1) for each in value]
     return value

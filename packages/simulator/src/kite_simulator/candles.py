@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from kite_broker_zerodha.packets import Segment, price_scale_of, segment_of
 from kite_broker_zerodha.spans import DAYS_A_CALL
-from kite_contracts.sessions import IST
 from kite_contracts.sessions.model import MINUTE_NS, day_of, midnight_ns
+from kite_runtime.clock import IST
 from kite_simulator.history import FIELDS, History
 from kite_simulator.rest_faults import RestAnswer, error_answer, json_answer
 

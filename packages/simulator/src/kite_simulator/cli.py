@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Final, NoReturn, TypeVar
 
 import typer
 
-from kite_broker_zerodha.auth import login_url
+from kite_broker_zerodha.auth.grant import login_url
 from kite_broker_zerodha.errors import ListenFailed
 from kite_runtime.command_line import make_app, run, with_any_reader
 from kite_runtime.console import say

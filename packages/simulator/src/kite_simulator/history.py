@@ -23,8 +23,9 @@ import numpy as np
 import numpy.typing as npt
 
 from kite_broker_zerodha.packets import Segment, segment_of
-from kite_contracts.sessions import IST, SessionCalendar
+from kite_contracts.sessions import SessionCalendar
 from kite_contracts.sessions.model import midnight_ns
+from kite_runtime.clock import IST
 from kite_simulator.faults import ScriptError, script_lines
 from kite_simulator.market import origin_of
 

@@ -21,8 +21,8 @@ from threading import Lock
 from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
-from kite_broker_zerodha.auth.grant import IST
 from kite_broker_zerodha.packets import price_scale_of
+from kite_runtime.clock import IST
 from kite_simulator.account import Account, LoginRefused
 from kite_simulator.candles import candle_answer
 from kite_simulator.history import UNCHANGED, History, HistoryChanges

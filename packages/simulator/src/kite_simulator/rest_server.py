@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Thread
 from typing import Final, Self
 
-from kite_broker_zerodha.auth.grant import IST
+from kite_runtime.clock import IST
 from kite_simulator.account import Account
 from kite_simulator.rest import LOGIN_PATH, PriceOf, RestOptions, RestRequest, RestService
 from kite_simulator.rest_faults import RestAnswer

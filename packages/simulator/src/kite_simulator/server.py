@@ -41,6 +41,7 @@ class SimulatorOptions:
     ``settle_s``         it also stands still until no client has sent anything for this long
     ``dead_tokens``      without an account: access tokens refused with HTTP 403, all others are
                          accepted
+    ``mute_connections`` so many connections, from the first one on, get heartbeats and no tick
     """
 
     host: str = "127.0.0.1"
@@ -53,6 +54,7 @@ class SimulatorOptions:
     settle_s: float = 0.1
     script: tuple[Fault, ...] = ()
     dead_tokens: frozenset[str] = frozenset()
+    mute_connections: int = 0
     heartbeat_s: float = 1.0
     connections_max: int = SHARDS_MAX
     tokens_max: int = SHARD_TOKENS_MAX
@@ -134,7 +136,7 @@ class SimulatorServer:
     @property
     def subscribed_tokens(self) -> int:
         """How many different instruments the clients that read have subscribed."""
-        return len(set().union(*(client.book.modes for client in self._readers())))
+        return len(set().union(*(client.book.modes for client in self._served())))
 
     def declare_dead(self, access_token: str) -> None:
         self._account.declare_dead(access_token)
@@ -219,6 +221,10 @@ class SimulatorServer:
     def _readers(self) -> list[_Client]:
         return [client for client in self._clients if client.reads]
 
+    def _served(self) -> list[_Client]:
+        """Those who get ticks."""
+        return [client for client in self._readers() if not self._is_mute(client)]
+
     async def _serve(self, connection: ServerConnection) -> None:
         client = _Client(connection, len(self.ledger.connections), self.options.tokens_max)
         self.ledger.connections.append(client.ledger)
@@ -242,12 +248,16 @@ class SimulatorServer:
         self._market.add(reply.tokens)
         self._subscriptions_changed()
         modes, size = client.book.modes, self.options.frame_packets
-        for start in range(0, len(reply.tokens), size):
-            part = reply.tokens[start : start + size]
+        tokens = () if self._is_mute(client) else reply.tokens
+        for start in range(0, len(tokens), size):
+            part = tokens[start : start + size]
             packets = [self._market.packet(token, modes[token]) for token in part]
             await self._send(client, _plain(packets), cached=True)
         for error in reply.errors:
             await self._text(client, "error", error)
+
+    def _is_mute(self, client: _Client) -> bool:
+        return client.ledger.number < self.options.mute_connections
 
     async def _beat(self, client: _Client) -> None:
         with suppress(ConnectionClosed):
@@ -297,7 +307,7 @@ class SimulatorServer:
                         await self._changed.wait()
             else:
                 break
-        self._traders = sorted(self._readers(), key=lambda client: client.order)
+        self._traders = sorted(self._served(), key=lambda client: client.order)
         self._feed.regroup([client.book.modes for client in self._traders])
         self._due_s = loop.time()
 

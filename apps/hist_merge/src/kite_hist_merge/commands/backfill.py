@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from kite_hist_merge.commands.options import (
-    AsJson,
-    Root,
+    LayoutName,
     Symbols,
     Vendor,
     a_symbol,
@@ -25,22 +25,33 @@ from kite_hist_merge.commands.options import (
 )
 from kite_runtime.console import say
 from kite_runtime.errors import EXIT_DONE, Interrupted, UsageError
+from kite_runtime.options import AsJson, Root, a_date
 
 if TYPE_CHECKING:
     from kite_bar_history.backfill import Plan, Work
     from kite_bar_history.run import Resources
     from kite_runtime.checkpoint import Checkpoint
 
+DAYS: Final = 60
 DAYS_MAX: Final = 4000
 """Kite's minutes begin in 2015."""
 
 Days = Annotated[
-    int,
+    int | None,
     typer.Option(
-        "--days", min=1, max=DAYS_MAX, help="So many days back, today included. 60 are one call "
-        "of minutes an instrument.",
+        "--days", min=1, max=DAYS_MAX, help="So many days back, today included; 60 by default, "
+        "which are one call of minutes an instrument.",
     ),
 ]  # fmt: skip
+Since = Annotated[
+    date | None,
+    typer.Option(
+        "--from",
+        metavar="DATE",
+        parser=a_date,
+        help="The first day, in India, instead of --days.",
+    ),
+]
 New = Annotated[
     bool | None,
     typer.Option(
@@ -64,11 +75,13 @@ Restart = Annotated[
 
 
 def command(
-    days: Days = 60,
+    days: Days = None,
+    since: Since = None,
     symbols: Symbols = None,
     new: New = None,
     interval: Interval = "m1",
     vendor: Vendor = None,
+    layout: LayoutName = None,
     dry_run: PlanOnly = False,
     yes: Yes = False,
     restart: Restart = False,
@@ -82,15 +95,19 @@ def command(
     """
     from kite_bar_history.backfill import new_work, plan_of, unfinished_work
 
+    if layout and not vendor:
+        raise UsageError("--layout is of files: name them with --vendor")
     names = _names(symbols)
     only_new = new if new is not None else names is None
     with open_resources(settings_of(root)) as resources:
+        count = _count(days, since, resources.today(), DAYS_MAX if not vendor else None)
         if vendor:
-            work = new_work(resources, interval, days, names, only_new=only_new)
-            return _from_files(resources, work, vendor, dry_run, as_json)
-        with resources.checkpoint("backfill", interval, days, names, only_new) as checkpoint:
+            work = new_work(resources, interval, count, names, only_new=only_new)
+            return _from_files(resources, work, vendor, layout, dry_run, as_json)
+        what = interval, since or count, names, only_new
+        with resources.checkpoint("backfill", *what) as checkpoint:
             begun = None if restart else unfinished_work(checkpoint)
-            work = begun or new_work(resources, interval, days, names, only_new=only_new)
+            work = begun or new_work(resources, interval, count, names, only_new=only_new)
             listed = resources.universe(work.symbols, resources.today())
             done = checkpoint.done if begun else ()
             plan = plan_of(work, listed, done, resources.stores.calendar, resources.now())
@@ -104,8 +121,27 @@ def command(
             return _from_kite(resources, plan, checkpoint, as_json)
 
 
+def _count(days: int | None, since: date | None, today: date, most: int | None) -> int:
+    """How many days back; ``most`` None is any number. Raises UsageError."""
+    if since is None:
+        return DAYS if days is None else days
+    if days is not None:
+        raise UsageError("--from and --days both name the first day: leave one out")
+    if since > today:
+        raise UsageError(f"--from {since} has not come yet: name an earlier day")
+    found = (today - since).days + 1
+    if most is not None and found > most:
+        raise UsageError(f"--from {since} is {found:,} days ago, and Kite has {most:,} at most")
+    return found
+
+
 def _from_files(
-    resources: Resources, work: Work, vendor: Sequence[Path], dry_run: bool, as_json: bool
+    resources: Resources,
+    work: Work,
+    vendor: Sequence[Path],
+    layout: str | None,
+    dry_run: bool,
+    as_json: bool,
 ) -> int:
     """Files cost no calls, and what of them is merged is known by the store: no plan is needed."""
     from kite_bar_history.run import Order, Run
@@ -118,6 +154,7 @@ def _from_files(
         work.days,
         tuple(vendor),
         work.symbols,
+        layout,
         with_kite=False,
         intervals=(work.interval,),
         dry_run=dry_run,
@@ -188,7 +225,7 @@ def _show_plan(plan: Plan, work: Work, as_json: bool) -> None:
     }
     if plan.without_token:
         names = ", ".join(plan.without_token)
-        rows["without a token"] = f"{names} (`instruments sync` records tokens)"
+        rows["not asked for"] = f"{names}: no token, or expired (`instruments sync` records tokens)"
     show_table("Plan of the backfill", rows)
     if not plan.chunks:
         say("there is nothing to fetch")

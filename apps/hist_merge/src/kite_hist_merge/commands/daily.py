@@ -6,22 +6,19 @@ from pathlib import Path
 
 from kite_hist_merge.commands.options import (
     AcceptAdjusted,
-    AsJson,
     DryRun,
-    From,
     Intervals,
     LayoutName,
     Live,
     NoKite,
-    Root,
     Symbols,
-    To,
     Vendor,
     ended,
     open_resources,
     settings_of,
-    today,
 )
+from kite_runtime.clock import today
+from kite_runtime.options import AsJson, From, Root, To
 
 
 def command(

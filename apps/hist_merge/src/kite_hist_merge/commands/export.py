@@ -11,17 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Final
 import orjson
 import typer
 
-from kite_hist_merge.commands.options import (
-    AsJson,
-    AsOf,
-    Root,
-    WithBars,
-    a_date,
-    open_stores,
-    settings_of,
-)
+from kite_hist_merge.commands.options import AsOf, WithBars, open_stores, settings_of
 from kite_runtime.console import say, stdout
 from kite_runtime.errors import NotFound, UsageError
+from kite_runtime.options import AsJson, Root, a_date
 
 if TYPE_CHECKING:
     from kite_bars_store.bars.export import Done

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kite_hist_merge.commands.options import (
-    AsJson,
-    Root,
     open_resources,
     print_facts,
     settings_of,
@@ -18,6 +16,7 @@ from kite_hist_merge.commands.options import (
 )
 from kite_runtime.console import say
 from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS, Interrupted
+from kite_runtime.options import AsJson, Root
 
 if TYPE_CHECKING:
     from kite_bar_history.healing import Healing
@@ -63,8 +62,8 @@ def _print(work: Healing, as_json: bool) -> None:
     if needs.unknown:
         some = ", ".join(map(str, sorted(needs.unknown)[:5]))
         summary.notes.append(
-            f"{len(needs.unknown):,} tokens are in no master of their day ({some}): run "
-            "`instruments sync` for it, then heal again"
+            f"{len(needs.unknown):,} tokens are in no master of their day, or their contracts have "
+            f"expired since ({some}): `instruments sync` of that day helps the former"
         )
     if as_json:
         counts = {"healed": healed, "left": left, "waiting": waiting}

@@ -17,12 +17,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 from rich.table import Table
 
-from kite_broker_zerodha.auth import read_token
-from kite_broker_zerodha.errors import CredentialsError
-from kite_contracts.sessions import IST
 from kite_hist_merge.settings import Settings
+from kite_runtime.clock import IST
 from kite_runtime.console import say, stderr, stdout
-from kite_runtime.errors import Interrupted
+from kite_runtime.errors import Interrupted, NotFound
 
 if TYPE_CHECKING:
     from kite_bar_history.run import Resources
@@ -30,7 +28,6 @@ if TYPE_CHECKING:
     from kite_bars_store.stores import Stores
     from kite_broker_zerodha.rest import KiteRest
 
-_COMPACT: Final = re.compile(r"[0-9]{8}")
 _SYMBOL: Final = re.compile(r"[A-Za-z]{1,10}:.{1,60}")
 
 
@@ -39,17 +36,6 @@ class Recorded(StrEnum):
 
     MINUTES = "m1"
     DAYS = "d1"
-
-
-def a_date(text: str) -> date:
-    """A date as it is typed. Raises BadParameter, which Typer shows with the option's name."""
-    text = text.strip()
-    try:
-        if _COMPACT.fullmatch(text):
-            return datetime.strptime(text, "%Y%m%d").date()
-        return date.fromisoformat(text)
-    except ValueError as error:
-        raise typer.BadParameter(f"{text!r} is no date such as 2024-01-05 or 20240105") from error
 
 
 def a_time(text: str) -> datetime:
@@ -77,23 +63,6 @@ def an_interval(text: str) -> str:
     return text
 
 
-Root = Annotated[
-    Path,
-    typer.Option("--root", metavar="DIR", help="Folder with .env, .infra/.env and configs."),
-]
-From = Annotated[
-    date,
-    typer.Option(
-        "--from",
-        metavar="DATE",
-        parser=a_date,
-        help="The first day, in India: 2024-01-05 or 20240105.",
-    ),
-]
-To = Annotated[
-    date,
-    typer.Option("--to", metavar="DATE", parser=a_date, help="The last day, included."),
-]
 Symbols = Annotated[
     list[str] | None,
     typer.Option(
@@ -127,14 +96,13 @@ DryRun = Annotated[
         "--dry-run", help="Read and compare everything, write nothing, show what would be."
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON: one object a line.")]
 Vendor = Annotated[
     list[Path] | None,
     typer.Option(
         "--vendor",
         metavar="PATH",
         help="A vendor's file, or a folder of them; may be repeated. CSV, text or Parquet, also "
-        "as .gz or .zst.",
+        "as .gz or .zst, or one in a .zip.",
     ),
 ]
 LayoutName = Annotated[
@@ -143,6 +111,15 @@ LayoutName = Annotated[
         "--layout",
         metavar="NAME",
         help="The layout of the files, of configs/vendor.toml. Default: the one that fits.",
+    ),
+]
+LayoutNames = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--layout",
+        metavar="NAME",
+        help="The layout of the files, of configs/vendor.toml; with --files once for all, or once "
+        "for each in their order. Default: the one that fits.",
     ),
 ]
 AcceptAdjusted = Annotated[
@@ -182,6 +159,30 @@ def open_stores(settings: Settings) -> AbstractContextManager[Stores]:
     return stores.open_stores(dsn, settings.rules_file, application="hist_merge")
 
 
+def names_with_bars(
+    stores: Stores, settings: Settings, first: date, last: date, symbols: list[str] | None
+) -> list[str]:
+    """``symbols``, or else all with golden minutes on these days and those of tokens.csv; sorted.
+    Raises NotFound for one that never had a bar, or where there is none at all."""
+    from kite_bar_history.universe import read_tokens, symbol_of
+    from kite_bars_store.bars import BarSurvey
+    from kite_bars_store.stores import days_of
+
+    survey, days = BarSurvey(stores.connection), days_of(first, last)
+    if symbols is not None:
+        names = survey.names()
+        return sorted({symbol_of(each, names) for each in symbols})
+    found = {each.name for each in survey.instruments(days.since, days.until)}
+    if not found:
+        raise NotFound(
+            f"there are no golden minutes from {days.first} to {days.last}: `daily` merges some"
+        )
+    if settings.universe_file.exists():
+        named = read_tokens(settings.universe_file)
+        found |= {f"{each.exchange}:{each.tradingsymbol}" for each in named if each.tradingsymbol}
+    return sorted(found)
+
+
 @contextmanager
 def open_resources(settings: Settings) -> Iterator[Resources]:
     """What runs need besides options; Kite is asked when they log in. Raises as `open_stores`."""
@@ -201,35 +202,10 @@ def open_resources(settings: Settings) -> Iterator[Resources]:
 
 
 def _log_in(settings: Settings, sleep: Callable[[float], object] = time.sleep) -> KiteRest:
-    """A client with the token of the file, or else of ``KITE_ACCESS_TOKEN``; a context manager.
+    """A client with the token of the day; a context manager. Raises as `token_of_day`."""
+    from kite_broker_zerodha.rest import open_client
 
-    It reports on stderr when it waits to try again. Raises CredentialsError when there is no token,
-    ConfigurationError when there is no API key with it, and EndpointError.
-    """
-    from kite_broker_zerodha.rest import KiteRest, host_pace
-
-    if settings.token_file.exists():
-        stored = read_token(settings.token_file, settings.api_key or None)
-        key, token = stored.api_key, stored.access_token
-    elif settings.access_token.reveal():
-        key, token = settings.require_api_key(), settings.access_token
-    else:
-        raise CredentialsError(
-            f"not logged in at Kite: there is no {settings.token_file.name} and no "
-            "KITE_ACCESS_TOKEN; run `instruments auth url`, log in, then `instruments auth "
-            "exchange`"
-        )
-    pace = host_pace(key, settings.api_url)
-    return KiteRest(key, token, root=settings.api_url, pace=pace, on_retry=_retrying, sleep=sleep)
-
-
-def _retrying(error: Exception, wait_s: float) -> None:
-    say(f"{error}; again in {wait_s:.1f} s")
-
-
-def today() -> date:
-    """The day in India."""
-    return datetime.now(IST).date()
+    return open_client(settings, settings.token_of_day(), sleep=sleep)
 
 
 def show_table(title: str, rows: Mapping[str, str]) -> None:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import orjson
 import typer
 
-from kite_hist_merge.commands.options import AsJson, Recorded, Root, open_stores, settings_of
+from kite_hist_merge.commands.options import Recorded, open_stores, settings_of
 from kite_runtime.console import say, stdout
 from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS, NotFound
+from kite_runtime.options import AsJson, Root
 
 if TYPE_CHECKING:
     from kite_bars_store.bars import GoldenCount

@@ -12,23 +12,21 @@ import typer
 
 from kite_hist_merge.commands.options import (
     AcceptAdjusted,
-    AsJson,
     DryRun,
     Intervals,
-    LayoutName,
+    LayoutNames,
     NoKite,
-    Root,
     Symbols,
     Vendor,
-    a_date,
     ended,
     open_resources,
     print_facts,
     settings_of,
-    today,
 )
+from kite_runtime.clock import today
 from kite_runtime.console import stdout
 from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS, UsageError
+from kite_runtime.options import FROM, TO, AsJson, Root
 
 if TYPE_CHECKING:
     from kite_bar_history.protocol import Window
@@ -48,14 +46,6 @@ def a_tick(text: str) -> Decimal:
     return found
 
 
-First = Annotated[
-    date | None,
-    typer.Option("--from", metavar="DATE", parser=a_date, help="The first day, in India."),
-]
-Last = Annotated[
-    date | None,
-    typer.Option("--to", metavar="DATE", parser=a_date, help="The last day, included."),
-]
 Alone = Annotated[
     bool,
     typer.Option(
@@ -85,13 +75,13 @@ Out = Annotated[
 def command(
     files: Files = None,
     alone: Alone = False,
-    first: First = None,
-    last: Last = None,
+    first: Annotated[date | None, FROM] = None,
+    last: Annotated[date | None, TO] = None,
     vendor: Vendor = None,
     symbols: Symbols = None,
     no_kite: NoKite = False,
     interval: Intervals = None,
-    layout: LayoutName = None,
+    layout: LayoutNames = None,
     accept_adjusted: AcceptAdjusted = False,
     tick: Tick = Decimal("0.05"),
     out: Out = None,
@@ -116,7 +106,8 @@ def command(
     if alone:
         if first or last or vendor or symbols or out:
             raise UsageError("--files compares files alone: leave out --from, --to and the like")
-        layouts = chosen_layouts(settings.vendor_file, layout)
+        chosen: list[str | None] = [*layout] if layout else [None]
+        layouts = [chosen_layouts(settings.vendor_file, each) for each in chosen]
         return _files_alone(
             *compare_files(
                 files or (),
@@ -131,11 +122,13 @@ def command(
         raise UsageError(f"{files[0]} is named without an option: --files compares files alone")
     if first is None or last is None:
         raise UsageError("name the days with --from and --to, or files with --files")
+    if len(layout or ()) > 1:
+        raise UsageError("--layout is given several times: without --files it takes one")
     order = Order(
         days_of(first, last),
         tuple(vendor or ()),
         symbols,
-        layout,
+        layout[0] if layout else None,
         accept_adjusted,
         not no_kite,
         tuple(interval or INTERVALS),
@@ -178,9 +171,7 @@ def _print(found: dict[str, Comparison], summary: RunSummary, as_json: bool) -> 
 def _files_alone(found: dict[str, Comparison], summary: RunSummary, as_json: bool) -> int:
     from kite_bar_history.summary import comparison_lines, finding_lines
 
-    conflicts = any(
-        name.startswith("CONFLICT") for each in found.values() for name in each.verdicts
-    )
+    compared = any(each.has_findings for each in found.values())
     if as_json:
         print_facts(
             {
@@ -197,4 +188,4 @@ def _files_alone(found: dict[str, Comparison], summary: RunSummary, as_json: boo
         lines = [line for one in found.values() for line in comparison_lines(one)]
         for line in [*lines, *finding_lines(summary)]:
             stdout.print(line, markup=False, soft_wrap=True)
-    return EXIT_FINDINGS if conflicts or summary.has_findings else EXIT_DONE
+    return EXIT_FINDINGS if compared or summary.has_findings else EXIT_DONE

@@ -7,21 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kite_hist_merge.commands.options import (
-    From,
-    Root,
-    To,
-    WithBars,
-    open_stores,
-    settings_of,
-)
+from kite_hist_merge.commands.options import WithBars, names_with_bars, open_stores, settings_of
 from kite_runtime.console import progress_bar, stdout
-from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS, NotFound
+from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS
 from kite_runtime.files import write_whole
+from kite_runtime.options import From, Root, To
 
 if TYPE_CHECKING:
     from kite_bars_store.report import Report
-    from kite_bars_store.stores import Days, Stores
 
 
 def command(
@@ -45,36 +38,19 @@ def command(
     from kite_bars_store.report.gather import gather
     from kite_bars_store.stores import days_of
 
-    days = days_of(first, last)
+    days, settings = days_of(first, last), settings_of(root)
     path = root / "report.html" if out is None else out
     with (
-        open_stores(settings_of(root)) as stores,
+        open_stores(settings) as stores,
         snapshot(stores.connection, "reading for a report"),
         progress_bar() as bar,
     ):
-        chosen = _symbols(stores, days, symbols)
+        chosen = names_with_bars(stores, settings, first, last, symbols)
         task = bar.add_task("reading", total=(last - first).days + 1)
         report = gather(stores, chosen, days, lambda _: bar.advance(task))
     write_whole(path, render(report).encode())
     stdout.print(_told(report, path), markup=False, soft_wrap=True)
     return EXIT_FINDINGS if report.has_findings else EXIT_DONE
-
-
-def _symbols(stores: Stores, days: Days, symbols: list[str] | None) -> list[str]:
-    """What is reported on, sorted."""
-    from kite_bar_history.universe import symbol_of
-    from kite_bars_store.bars import BarSurvey
-
-    survey = BarSurvey(stores.connection)
-    if symbols is not None:
-        names = survey.names()
-        return sorted({symbol_of(each, names) for each in symbols})
-    found = [each.name for each in survey.instruments(days.since, days.until)]
-    if not found:
-        raise NotFound(
-            f"there are no golden minutes from {days.first} to {days.last}: `daily` merges some"
-        )
-    return sorted(found)
 
 
 def _told(report: Report, path: Path) -> str:

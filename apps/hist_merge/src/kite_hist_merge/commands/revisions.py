@@ -12,10 +12,11 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from kite_contracts.sessions import IST
-from kite_hist_merge.commands.options import AsJson, Root, open_stores, settings_of
+from kite_hist_merge.commands.options import open_stores, settings_of
+from kite_runtime.clock import IST
 from kite_runtime.console import stdout
 from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS, NotFound, UsageError
+from kite_runtime.options import AsJson, Root
 
 if TYPE_CHECKING:
     from kite_bars_store.bars import GoldenCount, RestatedStretch

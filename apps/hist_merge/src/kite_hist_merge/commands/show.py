@@ -14,17 +14,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from kite_contracts.errors import UnknownContractError
-from kite_contracts.sessions import IST, SessionCalendar
-from kite_hist_merge.commands.options import (
-    AsJson,
-    AsOf,
-    Recorded,
-    Root,
-    a_time,
-    open_stores,
-    settings_of,
-)
+from kite_contracts.sessions import SessionCalendar
+from kite_hist_merge.commands.options import AsOf, Recorded, a_time, open_stores, settings_of
+from kite_runtime.clock import IST
 from kite_runtime.console import stdout
+from kite_runtime.options import AsJson, Root
 
 if TYPE_CHECKING:
     from kite_bars_store.bars.explain import Asked

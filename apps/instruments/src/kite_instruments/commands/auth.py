@@ -12,25 +12,20 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from kite_broker_zerodha.auth import (
-    Grant,
-    RedirectListener,
-    StoredToken,
-    login_url,
-    may_die_early,
-    remove_token,
-    request_token_of,
-    write_token,
-)
+from kite_broker_zerodha.auth.grant import Grant, login_url, may_die_early
+from kite_broker_zerodha.auth.listener import RedirectListener
+from kite_broker_zerodha.auth.redirect import request_token_of
+from kite_broker_zerodha.auth.token_file import StoredToken, remove_token, write_token
 from kite_broker_zerodha.errors import AuthRefused, KiteUnavailable, LoginNotFinished
-from kite_contracts.sessions import IST
 from kite_instruments import fetching
-from kite_instruments.commands.options import Root, settings_of
+from kite_instruments.commands.options import settings_of
 from kite_instruments.errors import LoginDead
 from kite_instruments.settings import Settings
+from kite_runtime.clock import IST
 from kite_runtime.command_line import with_any_reader
 from kite_runtime.console import say
 from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS, TryAgainLater, UsageError
+from kite_runtime.options import Root
 
 LAST_HOUR: Final = timedelta(hours=1)
 PASTED_CHARS_MAX: Final = 4096

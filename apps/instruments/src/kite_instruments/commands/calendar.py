@@ -12,9 +12,10 @@ import typer
 from rich.table import Table
 
 from kite_contracts.sessions import CLASSES, SEGMENTS, PhaseName, SessionCalendar, TradingDay
-from kite_instruments.commands.options import AsJson, Root, a_date, today
+from kite_runtime.clock import today
 from kite_runtime.console import say, stdout
 from kite_runtime.errors import UsageError
+from kite_runtime.options import FROM, TO, AsJson, Root, a_date
 
 SESSIONS: Final = Path("configs/sessions.toml")
 DAYS_MAX: Final = 3660
@@ -52,14 +53,6 @@ Day = Annotated[
     date | None,
     typer.Option("--date", metavar="DATE", parser=a_date, help="One day. Default: today in India."),
 ]
-First = Annotated[
-    date | None,
-    typer.Option("--from", metavar="DATE", parser=a_date, help="First day of a list of days."),
-]
-Last = Annotated[
-    date | None,
-    typer.Option("--to", metavar="DATE", parser=a_date, help="Its last day, included."),
-]
 Month = Annotated[
     date | None,
     typer.Option("--month", metavar="YYYY-MM", parser=a_month, help="All days of a month."),
@@ -79,8 +72,8 @@ StockClass = Annotated[
 def command(
     segment: Segment = "NSE",
     on: Day = None,
-    first: First = None,
-    last: Last = None,
+    first: Annotated[date | None, FROM] = None,
+    last: Annotated[date | None, TO] = None,
     month: Month = None,
     stock_class: StockClass = None,
     root: Root = Path(),
@@ -100,6 +93,8 @@ def command(
         _print_day(day, as_json)
     else:
         _print_days(calendar.days(segment, *span, stock_class), as_json)
+    if warning := calendar.ends_soon(segment, today()):
+        say(f"warning: {warning}")
     return 0
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from rich.table import Table
 
-from kite_instruments.commands.options import AsJson, Exchanges, Root, open_store, settings_of
+from kite_instruments.commands.options import Exchanges, open_store, settings_of
 from kite_runtime.console import stdout
+from kite_runtime.options import AsJson, Root
 
 
 def command(exchange: Exchanges = None, root: Root = Path(), as_json: AsJson = False) -> int:

@@ -14,11 +14,13 @@ from rich.table import Table
 
 from kite_bars_store.errors import DumpRefused
 from kite_broker_zerodha.errors import NotADump
-from kite_instruments.commands.options import Exchanges, Root, open_store, settings_of, today
+from kite_instruments.commands.options import Exchanges, open_store, settings_of
 from kite_instruments.fetching import read_file
 from kite_instruments.shown import as_csv, as_json, instrument, text_of
+from kite_runtime.clock import today
 from kite_runtime.console import say, stdout
 from kite_runtime.errors import UsageError
+from kite_runtime.options import Root
 
 if TYPE_CHECKING:
     from kite_bars_store.instruments.changes import Changes, Compared
@@ -151,9 +153,10 @@ def _compare_files(
         except NotADump as error:
             raise DumpRefused(f"{path} is refused: {error}") from error
     before, after = dumps
-    earliest = pc.min(after.table["expiry"]).as_py()
+    # Their days are not known; the first contract to end tells nearly the same.
+    days = [pc.min(each.table["expiry"]).as_py() or today for each in (after, before)]
     compared = compare_masters(
-        (str(first), str(second)), before.table, after.table, exchanges, earliest or today
+        (str(first), str(second)), before.table, after.table, exchanges, *days
     )
     return compared, len(before.refused) + len(after.refused)
 

@@ -13,12 +13,14 @@ import typer
 from kite_bars_store.errors import UniverseError
 from kite_broker_zerodha.errors import AuthRefused, BrokerError, CredentialsError, KiteUnavailable
 from kite_instruments import fetching
-from kite_instruments.commands.options import Root, open_store, settings_of, today
+from kite_instruments.commands.options import open_store, settings_of
 from kite_instruments.errors import ExportFailed, LoginDead
 from kite_instruments.settings import Settings
+from kite_runtime.clock import today
 from kite_runtime.console import say
 from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS, NotFound, OutputUnusable, UsageError
 from kite_runtime.files import read_if_there, write_whole
+from kite_runtime.options import Root
 
 if TYPE_CHECKING:
     from kite_bars_store.instruments import InstrumentStore

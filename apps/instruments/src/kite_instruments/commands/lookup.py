@@ -12,19 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 from rich.table import Table
 
-from kite_instruments.commands.options import (
-    AsJson,
-    AsOf,
-    Exchanges,
-    Root,
-    open_store,
-    settings_of,
-    today,
-)
+from kite_instruments.commands.options import AsOf, Exchanges, open_store, settings_of
 from kite_instruments.shown import as_json as json_form
 from kite_instruments.shown import instrument, text_of
+from kite_runtime.clock import today
 from kite_runtime.console import say, stdout
 from kite_runtime.errors import UsageError
+from kite_runtime.options import AsJson, Root
 
 if TYPE_CHECKING:
     import pyarrow as pa  # type: ignore[import-untyped]

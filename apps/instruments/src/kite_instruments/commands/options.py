@@ -5,25 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kite_contracts.sessions import IST
 from kite_instruments.settings import Settings
+from kite_runtime.options import a_date
 
 if TYPE_CHECKING:
     from kite_bars_store.instruments import InstrumentStore
-
-
-def a_date(text: str) -> date:
-    """A date as it is typed. Raises BadParameter, which Typer shows with the option's name."""
-    try:
-        return date.fromisoformat(text)
-    except ValueError as error:
-        raise typer.BadParameter(f"{text!r} is no date such as 2026-08-03") from error
 
 
 def an_exchange(text: str) -> str:
@@ -33,11 +25,6 @@ def an_exchange(text: str) -> str:
     return text.upper()
 
 
-Root = Annotated[
-    Path,
-    typer.Option("--root", metavar="DIR", help="Folder with .env, .infra/.env and configs."),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON: one object a line.")]
 Exchanges = Annotated[
     list[str] | None,
     typer.Option(
@@ -71,8 +58,3 @@ def open_store(settings: Settings) -> Iterator[InstrumentStore]:
         store = InstrumentStore(connection)
         store.check()
         yield store
-
-
-def today() -> date:
-    """The day in India."""
-    return datetime.now(IST).date()

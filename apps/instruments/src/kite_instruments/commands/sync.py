@@ -17,20 +17,13 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from kite_bars_store.errors import DumpRefused
-from kite_instruments.commands.options import (
-    AsJson,
-    Exchanges,
-    Root,
-    a_date,
-    open_store,
-    settings_of,
-    today,
-)
+from kite_instruments.commands.options import Exchanges, open_store, settings_of
 from kite_instruments.errors import NotPublished
 from kite_instruments.fetching import Fetched, fetch, read_file
 from kite_instruments.settings import Settings
 from kite_instruments.shown import show, tell_published
 from kite_kafka_io.errors import BrokerUnreachable, KafkaIoError, RegistryError, UnknownTopic
+from kite_runtime.clock import today
 from kite_runtime.console import progress_bar, say
 from kite_runtime.errors import (
     EXIT_DONE,
@@ -41,6 +34,7 @@ from kite_runtime.errors import (
 )
 from kite_runtime.files import write_whole
 from kite_runtime.logs import configure_logs
+from kite_runtime.options import AsJson, Root, a_date
 
 if TYPE_CHECKING:
     from kite_bars_store.instruments import InstrumentStore

@@ -35,7 +35,8 @@ COUNTS: Final = (
 
 SAME: Final = (
     *("journal_full", "in_flight", "auth_expired", "gaps_open", "dead_letters"),
-    *("dead_letter_alarm", "dead_letter_share", "group_size", "group_uncarried", "rebalances"),
+    *("broker_errors", "dead_letter_alarm", "dead_letter_share"),
+    *("group_size", "group_uncarried", "rebalances"),
 )
 """Metrics that are facts of the status as they are."""
 
@@ -224,6 +225,7 @@ def _facts(status: Facts) -> Table:
         ("gaps open", _pairs(status["gaps_open"])),
         ("gaps so far", f"{counts['gaps_opened']:,}, {counts['gaps_closed']:,} of them closed"),
         ("access token", _token(status)),
+        ("errors that Kite sent", _pairs(status["broker_errors"])),
         ("dead letters", _pairs(status["dead_letters"])),
         ("dead letters' share now", f"{status['dead_letter_share']:.2%}" + alarm),
         ("put aside, refused by Kafka", _pairs(status["refused"])),

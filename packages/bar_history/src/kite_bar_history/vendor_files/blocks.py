@@ -18,15 +18,15 @@ import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
 from pyarrow import csv as arrow_csv
 
-from kite_bar_history.vendor_files.layouts import PRICES
+from kite_bar_history.vendor_files.layouts import IDENTITY, PRICES
 from kite_bar_history.vendor_files.lines import NOISE, Bar, Frame, read_line
-from kite_bar_history.vendor_files.values import ASIDE, NOT_A_TIME, UNKNOWN, Fault
+from kite_bar_history.vendor_files.values import ASIDE, NOT_A_TIME, ON_DAY, UNKNOWN, Fault
 from kite_bars_store.bars import NO_OI
 from kite_bars_store.bars.screening import FIRST_NS, LAST_NS, PRICE_MAX, VOLUME_MAX
 from kite_contracts.sessions.model import MINUTE_NS
 
+DAY_NS: Final = 1440 * MINUTE_NS
 NAMES: Final = ("instrument", "ts_open_ns", *PRICES, "volume", "oi", "line")
-_TEXTS: Final = ("exchange", "symbol", "date", "time")
 
 Look = Callable[[int], tuple[str, Bar | Fault | None | tuple[()]]]
 Matrix = npt.NDArray[np.int64]
@@ -70,7 +70,7 @@ class BlockReader:
         if columns is None:
             odd[:] = True
             zeros = np.zeros(len(lines), np.int64)
-            number, times, columns = zeros, zeros, dict.fromkeys((*PRICES, "volume"), zeros)
+            number, times, columns = zeros, zeros, dict.fromkeys(PRICES, zeros)
         else:
             number, times = self.numbers(columns, len(lines)), self.times(columns, len(lines))
 
@@ -85,7 +85,7 @@ class BlockReader:
         frame = self._frame
         types = {
             self._names[at]: pa.dictionary(pa.int32(), pa.string())
-            if key in _TEXTS
+            if frame.layout.is_text(key)
             else pa.float64()
             for key, at in frame.positions.items()
         }
@@ -116,17 +116,22 @@ class BlockReader:
         """The good bars; ``look`` at a row that is ``odd``, or turns out to be, gives its text, and
         what it is; nothing at all for a blank line."""
         frame, rows = self._frame, len(number)
+        number = self.on_days(number, times)
         bars = np.empty((len(NAMES), rows), np.int64)
         bars[0], bars[1], bars[8] = number, times, np.arange(first_line, first_line + rows)
         aside = ~odd & (number == ASIDE)
+        for key, values in frame.layout.keep.items():
+            aside |= ~odd & ~_chosen(columns.get(key), values, rows)
         odd = odd | (number == UNKNOWN) | (times < FIRST_NS) | (times >= LAST_NS)
         odd |= times % MINUTE_NS != 0
         scales = [10.0 ** frame.scale(each) for each in range(len(frame.roster.asked))]
         power = np.array(scales or [1.0])[np.maximum(number, 0)]
         for at, name in enumerate(PRICES, 2):
             odd |= _scaled(columns[name], power, PRICE_MAX, bars[at])
-        odd |= _scaled(columns["volume"], 1.0, VOLUME_MAX, bars[6]) | (bars[6] < 0)
+        odd |= self._volume(columns, number, bars[6])
         odd |= (bars[3] < np.maximum(bars[2], bars[5])) | (bars[4] > np.minimum(bars[2], bars[5]))
+        if frame.layout.untraded:
+            odd |= (bars[2] == 0) & (bars[3] == 0)
         odd |= self._oi(columns.get("oi"), bars[7])
         aside |= ~odd & ((times < frame.since_ns) | (times >= frame.until_ns))
         odd &= ~aside
@@ -145,13 +150,53 @@ class BlockReader:
         return BlockReading(kept, refused, int(np.count_nonzero(aside)))
 
     def numbers(self, columns: dict[str, Any], rows: int) -> Matrix:
-        exchanges, symbols = _coded(columns.get("exchange")), _coded(columns.get("symbol"))
+        """Of each row that of `Roster.number`, which may still need the day."""
+        keys = [key for key in IDENTITY if key in columns]
+        coded = [each for key in keys if (each := _coded(columns[key])) is not None]
 
-        def number(exchange: str | None, symbol: str | None) -> int:
-            naming = self._frame.naming
-            return self._frame.roster.number(*naming.key(exchange, symbol))
+        def number(*texts: str | None) -> int:
+            cells: dict[str, str] = {key: text or "" for key, text in zip(keys, texts, strict=True)}
+            return self._frame.roster.number(self._frame.naming.meant(cells))
 
-        return _by_pairs(exchanges, symbols, rows, number)
+        return _by_rows(coded, rows, number)
+
+    def on_days(self, number: Matrix, times: Matrix) -> Matrix:
+        """Continuous names as the contracts of their days; `UNKNOWN` without one, or a time."""
+        rolling = np.flatnonzero(number <= ON_DAY)
+        if not len(rolling):
+            return number
+        number = number.copy()
+        timed = (times[rolling] >= FIRST_NS) & (times[rolling] < LAST_NS)
+        number[rolling[~timed]] = UNKNOWN
+        rolling = rolling[timed]
+        days = (times[rolling] - FIRST_NS) // DAY_NS
+        pairs, place = np.unique(np.stack([number[rolling], days]), axis=1, return_inverse=True)
+        found = [
+            self._frame.roster.number_on(code, FIRST_NS + day * DAY_NS)
+            for code, day in pairs.T.tolist()
+        ]
+        number[rolling] = np.array(found, np.int64)[place.reshape(-1)]
+        return number
+
+    def _volume(
+        self, columns: dict[str, Any], number: Matrix, into: Matrix
+    ) -> npt.NDArray[np.bool_]:
+        """Write volumes; an empty one is left to the line alone, which knows what an index is."""
+        if "volume" not in columns:
+            into[:] = 0
+            traded = [
+                self._frame.roster.has_volume(n) for n in range(len(self._frame.roster.asked))
+            ]
+            return np.array(traded or [True])[np.maximum(number, 0)]
+        odd = _scaled(columns["volume"], 1.0, VOLUME_MAX, into) | (into < 0)
+        if "lot" in columns:
+            lots = np.empty_like(into)
+            odd |= _scaled(columns["lot"], 1.0, VOLUME_MAX, lots) | (lots <= 0)
+            into[odd], lots[odd] = 0, 1
+            odd |= into > VOLUME_MAX // lots
+            into[odd] = 0
+            into *= lots
+        return odd
 
     def times(self, columns: dict[str, Any], rows: int) -> Matrix:
         """When each bar opens; `NOT_A_TIME` where it is unknown, or only the line alone."""
@@ -160,11 +205,13 @@ class BlockReader:
         if dates and moments and clock.adds_up:
             return _spread(dates, clock.day_ns) + _spread(moments, clock.moment_ns)
 
-        def opens(day: str | None, moment: str | None) -> int:
-            found = clock.opens_ns(day or "", moment or "")
+        def opens(*texts: str | None) -> int:
+            cells = dict(zip(keys, texts, strict=True))
+            found = clock.opens_ns(cells.get("date") or "", cells.get("time") or "")
             return NOT_A_TIME if found is None else found
 
-        return _by_pairs(dates, moments, rows, opens)
+        keys = [key for key, coded in (("date", dates), ("time", moments)) if coded]
+        return _by_rows([coded for coded in (dates, moments) if coded], rows, opens)
 
     def _oi(self, column: Any, into: Matrix) -> npt.NDArray[np.bool_]:
         if column is None:
@@ -186,7 +233,7 @@ def _regular(frame: Frame) -> re.Pattern[bytes]:
     number = r"(?: *-?[0-9]+(?:\.[0-9]+)? *)?"
     cells = [text] * frame.width
     for key, at in frame.positions.items():
-        if key not in _TEXTS:
+        if not frame.layout.is_text(key):
             cells[at] = f'{number}|"{number}"'
     line = delimiter.join(f"(?:{each})" for each in cells)
     return re.compile(rf"{line}[\r\n]*".encode("latin-1"))
@@ -217,20 +264,27 @@ def _coded(column: Any) -> Coded | None:
     return codes, [*texts, ""]
 
 
-def _by_pairs(
-    first: Coded | None,
-    second: Coded | None,
-    rows: int,
-    function: Callable[[str | None, str | None], int],
-) -> Matrix:
-    """``function`` of each row's two texts, called once for each pair that occurs."""
-    nothing: Coded = np.zeros(rows, np.int64), [None]
-    ones, one_texts = first or nothing
-    twos, two_texts = second or nothing
-    keys = ones.astype(np.int64) * len(two_texts) + twos
+def _chosen(column: Any, values: frozenset[str], rows: int) -> npt.NDArray[np.bool_]:
+    """Which rows have one of the values; all, where the column is looked at line by line."""
+    coded = _coded(column)
+    if coded is None:
+        return np.ones(rows, np.bool_)
+    return _spread(coded, lambda text: text.strip() in values).astype(np.bool_)
+
+
+def _by_rows(columns: Sequence[Coded], rows: int, function: Callable[..., int]) -> Matrix:
+    """``function`` of each row's texts, called once for each combination that occurs."""
+    keys = np.zeros(rows, np.int64)
+    for codes, texts in columns:
+        keys = keys * len(texts) + codes
     unique = pa.array(keys).dictionary_encode()
-    pairs = (divmod(key, len(two_texts)) for key in unique.dictionary.to_pylist())
-    values = [function(one_texts[one], two_texts[two]) for one, two in pairs]
+    values = []
+    for key in unique.dictionary.to_pylist():
+        row = []
+        for _, texts in reversed(columns):
+            key, at = divmod(key, len(texts))
+            row.append(texts[at])
+        values.append(function(*reversed(row)))
     found: Matrix = np.array(values, np.int64)[unique.indices.to_numpy()]
     return found
 

@@ -11,10 +11,11 @@ import numpy as np
 from kite_bar_history.protocol import Reading, RefusedLine, Window
 from kite_bar_history.refused import MESSAGES, PLAIN_HEADER
 from kite_bar_history.summary import FileReport
+from kite_bar_history.timing import HoursCheck, WidthCheck
 from kite_bar_history.vendor_files import parquet
 from kite_bar_history.vendor_files.blocks import BlockReader, BlockReading, Matrix, text_of
+from kite_bar_history.vendor_files.edges import EdgeCheck
 from kite_bar_history.vendor_files.input import (
-    CutShort,
     blocks_of,
     fitting,
     frame_of,
@@ -23,14 +24,15 @@ from kite_bar_history.vendor_files.input import (
     sha256_of,
 )
 from kite_bar_history.vendor_files.layouts import CSV, Layout
-from kite_bar_history.vendor_files.lines import Frame
+from kite_bar_history.vendor_files.lines import SHOWN_MAX, Frame
+from kite_bar_history.vendor_files.opening import CutShort, place_of
 from kite_bar_history.vendor_files.spool import ROWS, Spool
+from kite_bar_history.vendor_files.times import swapped
 from kite_bar_history.vendor_files.values import Fault, Roster
 from kite_bars_store.bars import BarColumns, SourceBars, screen
 from kite_bars_store.bars.columns import INTERVALS
 from kite_bars_store.bars.out_of_session import SessionJudge
 from kite_bars_store.bars.sql import nanoseconds
-from kite_contracts.sessions.model import ist
 
 Keep = Callable[[Sequence[RefusedLine]], None]
 
@@ -47,6 +49,8 @@ class Asked:
 @dataclass(frozen=True)
 class _File:
     path: Path
+    place: Path
+    """The path; of a zip, the file in it."""
     sha256: bytes
     frame: Frame
     header: str
@@ -80,30 +84,30 @@ class VendorFiles:
 
     def load(self, path: Path, keep: Keep) -> FileReport:
         """Read one file; ``keep`` gets its refused lines. Raises InputUnusable."""
-        head, asked = head_of(path), self._asked
+        asked = self._asked
         try:
-            names = parquet.column_names(path)
+            place, head, names = place_of(path), head_of(path), parquet.column_names(path)
         except CutShort as exc:
             return _refused(path, Fault(*exc.args))
-        layout = fitting(head, path.name, self._layouts, names)
+        layout = fitting(head, place.name, self._layouts, names)
         if isinstance(layout, Fault):
             return _refused(path, layout)
         if layout.adjusted and not self._accept_adjusted:
             return _refused(path, _ADJUSTED, layout)
         span = asked.since_ns, asked.until_ns
-        frame = frame_of(layout, head, path.name, names, asked.roster, span)
+        frame = frame_of(layout, head, place.name, names, asked.roster, span)
         if isinstance(frame, Fault):
             return _refused(path, frame, layout)
         header = text_of(head.splitlines()[0]) if layout.header else ""
         header = header if names is None else PLAIN_HEADER
-        self._files.append(_File(path, sha256_of(path), frame, header))
+        self._files.append(_File(path, place, sha256_of(path), frame, header))
         return self._spooled(self._files[-1], keep)
 
     def read(self, window: Window) -> Reading:
         """The bars of the window, a `SourceBars` for each layout, screened."""
         roster = self._asked.roster
         keys = [(e.instrument.exchange, e.instrument.tradingsymbol) for e in window.listed]
-        numbers = [number for key in keys if (number := roster.number(*key)) >= 0]
+        numbers = [number for key in keys if (number := roster.number(key)) >= 0]
         span = nanoseconds(window.since), nanoseconds(window.until)
         rows = self._spool.take(numbers, *span)
         bars, refused, repeated = [], [], 0
@@ -119,39 +123,45 @@ class VendorFiles:
                 repeated += again
         return Reading(bars, refused, repeated)
 
+    def without(self) -> list[str]:
+        """The instruments asked for of which no file has a bar, by name."""
+        asked = self._asked.roster.asked
+        return [e.instrument.name for at, e in enumerate(asked) if at not in self._spool.numbers]
+
     def close(self) -> None:
         self._spool.close()
 
     def _spooled(self, file: _File, keep: Keep) -> FileReport:
         at, layout = len(self._files) - 1, file.frame.layout
-        rows = aside = judged = outside = first_ns = 0
-        fault = None
+        rows = aside = 0
+        width, hours = WidthCheck(layout.interval), HoursCheck(self._judge) if self._judge else None
+        edges = EdgeCheck(self._judge) if self._judge else None
+        dates, fault = _DateOrder(layout), None
+        remarks: list[str] = []
         try:
-            for reading in _readings(file):
+            for reading in _readings(file, remarks):
                 self._spool.add(reading.bars, at)
-                if self._judge is not None and layout.interval == "m1" and reading.bars.size:
+                width.look(reading.bars[0], reading.bars[1])
+                if hours is not None and layout.interval == "m1" and reading.bars.size:
                     instruments = file.frame.roster.instruments(layout)
                     bars = SourceBars("", "m1", instruments, BarColumns(*reading.bars[:8]))
-                    is_outside, has_session = self._judge.judged(bars)
-                    first_ns = first_ns or int(reading.bars[1].min())
-                    judged += int(has_session.sum())
-                    outside += int((is_outside & has_session).sum())
+                    hours.look(bars)
+                    if edges is not None:
+                        edges.look(bars)
                 rows, aside = rows + reading.rows, aside + reading.aside
                 if reading.refused:
+                    dates.look(reading.refused)
                     keep([_line(file, *each) for each in reading.refused])
             if not rows:
                 fault = Fault("EMPTY_FILE", "has no bar")
-            elif judged and judged == outside:
+            else:
+                fault = dates.fault or _timing_fault(layout, width, hours, edges)
+            if fault is not None:
                 self._dropped.add(at)
-                fault = Fault(
-                    "WRONG_HOURS",
-                    f"has no bar inside the session, the first at {ist(first_ns):%Y-%m-%d %H:%M} "
-                    f"in India: correct time_zone or stamp of layout {layout.name}",
-                )
         except CutShort as exc:
             fault = Fault(*exc.args)
         reason, message = fault or (None, "")
-        return FileReport(file.path, layout.name, rows, aside, reason, message)
+        return FileReport(file.path, layout.name, rows, aside, reason, message, tuple(remarks))
 
     def _screened(
         self, layout: Layout, rows: Matrix, numbers: Sequence[int]
@@ -203,18 +213,66 @@ _ADJUSTED = Fault(
 )
 
 
-def _readings(file: _File) -> Iterator[BlockReading]:
+class _DateOrder:
+    """Whether refused dates show that days and months of a file are the other way round: then the
+    dates that were read are wrong, too."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self.fault: Fault | None = None
+
+    def look(self, refused: Sequence[tuple[int, str, Fault]]) -> None:
+        key = "date" if self._layout.date_format else "time"
+        form = getattr(self._layout, f"{key}_format")
+        other = swapped(form)
+        if other is None or self.fault is not None:
+            return
+        for number, text, fault in refused:
+            if fault.reason == "NOT_A_TIME" and f'"{other}"' in fault.message:
+                self.fault = Fault(
+                    "WRONG_DATES",
+                    f"has days and months the other way round, as in line {number}, "
+                    f"{text[:SHOWN_MAX]}: layout {self._layout.name} needs "
+                    f"{key}_format = {other!r} for it",
+                )
+                return
+
+
+def _timing_fault(
+    layout: Layout, width: WidthCheck, hours: HoursCheck | None, edges: EdgeCheck | None
+) -> Fault | None:
+    """Why the times of a whole file cannot be those of its layout."""
+    wide, unit = width.width(), "minute" if layout.interval == "m1" else "day"
+    if wide > 1:
+        return Fault(
+            "WRONG_INTERVAL",
+            f"has bars of {wide} {unit}s, as their distances show, and layout {layout.name} reads "
+            f"bars of one {unit}: take the file with those",
+        )
+    problem = None if hours is None else hours.problem()
+    if problem is None and edges is not None:
+        problem = edges.problem
+    if problem is None:
+        return None
+    return Fault("WRONG_HOURS", f"{problem}: correct time_zone or stamp of layout {layout.name}")
+
+
+def _readings(file: _File, remarks: list[str]) -> Iterator[BlockReading]:
     if file.frame.layout.format != CSV:
         yield from parquet.readings(file.path, file.frame)
         return
     reader = BlockReader(file.frame)
+    last = b"\n"
     for first, lines in blocks_of(file.path):
+        last = lines[-1]
         skip = 1 if first == 1 and file.frame.layout.header else 0
         yield reader.read(lines[skip:], first + skip)
+    if not last.endswith((b"\n", b"\r")):
+        remarks.append("the last line has no line end: see that the file was not cut in it")
 
 
 def _line(file: _File, number: int, text: str, fault: Fault) -> RefusedLine:
-    return RefusedLine(str(file.path), number, fault.reason, fault.message, text, file.header)
+    return RefusedLine(str(file.place), number, fault.reason, fault.message, text, file.header)
 
 
 def _refused(path: Path, fault: Fault, layout: Layout | None = None) -> FileReport:

@@ -5,15 +5,14 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import pyarrow as pa  # type: ignore[import-untyped]
-
-from kite_bar_history.vendor_files.layouts import CSV, PARQUET, Layout
+from kite_bar_history.vendor_files.layouts import CSV, OPTIONAL, PARQUET, Layout
 from kite_bar_history.vendor_files.lines import Frame, read_line
+from kite_bar_history.vendor_files.opening import UNREADABLE, CutShort, open_text
 from kite_bar_history.vendor_files.values import Clock, Fault, Naming, OpenRoster, Roster
 from kite_runtime.errors import InputUnusable, UsageError
 
@@ -22,12 +21,12 @@ HEAD_BYTES: Final = 64 << 10
 LINE_BYTES_MAX: Final = 1 << 20
 _LINES: Final = 20
 _EVER: Final = (0, 1 << 62)
-_PACKED: Final = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
-_BOM: Final = b"\xef\xbb\xbf"
-
-
-class CutShort(Exception):
-    """No more can be read of a file. The arguments are those of the `Fault` that explains it."""
+_OTHER_LAYOUT: Final = (
+    "COLUMN_COUNT", "NOT_A_LINE", "NOT_A_TIME", "TIME_OUT_OF_RANGE",
+    "TIME_NOT_ALIGNED", "NOT_A_PRICE", "NOT_A_VOLUME", "UNKNOWN_SYMBOL",
+)  # fmt: skip
+"""Reasons of lines that are of another layout; what the values are worth comes later."""
+_PAGE: Final = re.compile(rb"\s*<(!|\?xml|(html|head|body|script|title|meta|div|table)\b)", re.I)
 
 
 def files_of(paths: Sequence[Path]) -> list[Path]:
@@ -62,11 +61,12 @@ def sha256_of(path: Path) -> bytes:
 
 
 def head_of(path: Path) -> bytes:
-    """The first bytes, unpacked. Raises InputUnusable; what is damaged is as long as it is good."""
-    with _open(path) as file:
+    """The first bytes, unpacked; of a damaged file as far as it is good. Raises InputUnusable and
+    CutShort."""
+    with open_text(path) as file:
         try:
-            return bytes(file.read(HEAD_BYTES)).removeprefix(_BOM)
-        except (OSError, pa.ArrowInvalid):
+            return bytes(file.read(HEAD_BYTES))
+        except UNREADABLE:
             return b""
 
 
@@ -76,14 +76,12 @@ def blocks_of(path: Path, block_bytes: int = BLOCK_BYTES) -> Iterator[tuple[int,
     Raises InputUnusable, and CutShort after the last good block.
     """
     line, rest, cause = 1, b"", None
-    with _open(path) as file:
+    with open_text(path) as file:
         while True:
             try:
                 data = bytes(file.read(block_bytes))
-            except (OSError, pa.ArrowInvalid) as exc:
+            except UNREADABLE as exc:
                 data, cause = b"", exc
-            if line == 1 and not rest:
-                data = data.removeprefix(_BOM)
             whole = rest + data
             end = whole.rfind(b"\n") + 1 if data else len(whole)
             rest = whole[end:]
@@ -112,19 +110,6 @@ def lines_at(path: Path, numbers: Collection[int]) -> dict[int, bytes]:
     return found
 
 
-@contextmanager
-def _open(path: Path) -> Iterator[Any]:
-    try:
-        with path.open("rb") as file:
-            start = file.read(4)
-        packing = next((kind for magic, kind in _PACKED.items() if start.startswith(magic)), None)
-        stream = pa.input_stream(str(path), compression=packing)
-    except OSError as exc:
-        raise InputUnusable(path, exc) from exc
-    with stream:
-        yield stream
-
-
 def fitting(
     head: bytes, file_name: str, layouts: Mapping[str, Layout], names: Sequence[str] | None
 ) -> Layout | Fault:
@@ -132,25 +117,61 @@ def fitting(
     if names is None:
         if not head.strip():
             return Fault("EMPTY_FILE", "has no line")
-        if head.lstrip().startswith(b"<"):
+        if _PAGE.match(head):
             return Fault("HTML_FILE", "is a web page and no data: download it again")
         if b"\0" in head:
-            return Fault("NOT_TEXT", "is neither text nor Parquet: unpack it, or name another file")
-    found = [
-        layout
-        for layout in layouts.values()
-        if layout.names_of(file_name) is not None and _fits(layout, head, file_name, names)
-    ]
+            words = "is neither text nor Parquet: unpack it, save it as UTF-8, or name another file"
+            return Fault("NOT_TEXT", words)
+    misfits = {name: misfit(layout, head, file_name, names) for name, layout in layouts.items()}
+    found = [layouts[name] for name, fault in misfits.items() if fault is None]
     if len(found) == 1:
         return found[0]
     if found:
         which = " and ".join(layout.name for layout in found)
         return Fault("AMBIGUOUS_LAYOUT", f"fits {which}: name the right one with --layout")
+    if len(layouts) == 1:
+        return next(fault for fault in misfits.values() if fault is not None)
     return Fault(
         "UNKNOWN_LAYOUT",
-        f"fits none of {', '.join(layouts)}: describe it in configs/vendor.toml, or name a layout "
-        "with --layout to see what does not fit",
+        f"fits none of {', '.join(layouts)}: `hist_merge layout FILE` shows why, and writes a "
+        "table for configs/vendor.toml",
     )
+
+
+def misfit(
+    layout: Layout, head: bytes, file_name: str, names: Sequence[str] | None
+) -> Fault | None:
+    """Why a file is not of this layout."""
+    if layout.names_of(file_name) is None:
+        pattern = layout.file_name.pattern
+        words = f"is not named like {pattern}, as layout {layout.name} has it"
+        return Fault("NAME_DIFFERS", words)
+    if layout.format != (CSV if names is None else PARQUET):
+        words = f"is no {layout.format} file, as layout {layout.name} has it"
+        return Fault("FORMAT_DIFFERS", words)
+    # Whatever symbol a line has is taken for one that is asked for.
+    frame = frame_of(layout, head, file_name, names, OpenRoster(1), _EVER)
+    if isinstance(frame, Fault):
+        return frame
+    lines = head.splitlines()[layout.header : _LINES + layout.header]
+    if names is not None or (layout.header and not any(line.strip() for line in lines)):
+        return None
+    if not layout.header and _names_columns(lines[0] if lines else b"", frame):
+        return Fault("LINES_DIFFER", f"has names of columns, layout {layout.name} has none")
+    faults = []
+    for number, line in enumerate(lines, 1 + layout.header):
+        found = read_line(line.decode("utf-8", "replace"), frame)
+        if isinstance(found, Fault) and found.reason in _OTHER_LAYOUT:
+            faults.append(f"line {number}: {found.message}")
+        else:
+            return None
+    what = faults[0] if faults else "it has no line"
+    return Fault("LINES_DIFFER", f"does not fit layout {layout.name}: {what}")
+
+
+def _names_columns(line: bytes, frame: Frame) -> bool:
+    cells = header_cells(line, frame.layout.delimiter)
+    return len(cells) == frame.width and not re.search(rb"[0-9]", line)
 
 
 def positions_in(
@@ -158,17 +179,24 @@ def positions_in(
 ) -> dict[str, int] | Fault:
     """Where each field stands in this file, or which one is missing."""
     if not layout.header:
-        return {key: int(at) for key, at in layout.columns.items()}
+        return {key: at for key, at in layout.columns.items() if isinstance(at, int)}
     have = header_cells(head, layout.delimiter) if names is None else list(names)
-    known = {name.strip().casefold(): at for at, name in reversed(list(enumerate(have)))}
+    known = {bare_name(name): at for at, name in reversed(list(enumerate(have)))}
     found = {}
-    for key, name in layout.columns.items():
-        at = known.get(str(name).casefold())
-        if at is not None:
-            found[key] = at
-        elif key != "oi":
-            return Fault("COLUMN_MISSING", f"has no column {name!r} of layout {layout.name}")
+    for key, called in layout.columns.items():
+        assert not isinstance(called, int)  # there is a header
+        places = [known[name] for each in called if (name := bare_name(each)) in known]
+        if places:
+            found[key] = places[0]
+        elif key not in OPTIONAL:
+            which = " or ".join(map(repr, called))
+            return Fault("COLUMN_MISSING", f"has no column {which} of layout {layout.name}")
     return found
+
+
+def bare_name(name: str) -> str:
+    """A column's name without its case, and without the brackets of ``<ticker>``."""
+    return name.strip().removeprefix("<").removesuffix(">").strip().casefold()
 
 
 def header_cells(head: bytes, delimiter: str) -> list[str]:
@@ -196,24 +224,3 @@ def frame_of(
     width = len(cells) if layout.header else layout.width
     naming = Naming.of(layout, layout.names_of(file_name) or {})
     return Frame(layout, naming, roster, Clock(layout), positions, width, *span)
-
-
-def _fits(layout: Layout, head: bytes, file_name: str, names: Sequence[str] | None) -> bool:
-    if layout.format != (CSV if names is None else PARQUET):
-        return False
-    # Whatever symbol a line has is taken for one that is asked for.
-    frame = frame_of(layout, head, file_name, names, OpenRoster(1), _EVER)
-    if isinstance(frame, Fault):
-        return False
-    lines = head.splitlines()[layout.header : _LINES + layout.header]
-    if names is not None or (layout.header and not any(line.strip() for line in lines)):
-        return True
-    return any(_is_sensible(line.decode("utf-8", "replace"), frame) for line in lines)
-
-
-def _is_sensible(line: str, frame: Frame) -> bool:
-    """Whether columns and time are those of the layout; what the values are worth comes later."""
-    found = read_line(line, frame)
-    if isinstance(found, Fault):
-        return found.reason not in ("COLUMN_COUNT", "NOT_A_LINE", "NOT_A_TIME", "NOT_A_PRICE")
-    return found is not None

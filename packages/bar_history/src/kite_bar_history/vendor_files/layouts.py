@@ -8,13 +8,14 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final, NoReturn
 from zoneinfo import ZoneInfo
 
 from kite_bar_history.errors import VendorFileError
+from kite_bar_history.vendor_files.times import EPOCHS, WHOLE
 from kite_runtime.errors import UsageError
 
 FILE: Final = "vendor.toml"
@@ -22,23 +23,34 @@ CSV: Final = "csv"
 PARQUET: Final = "parquet"
 START: Final = "bar-start"
 END: Final = "bar-end"
-ISO: Final = "iso"
-EPOCH: Final = "epoch"
+LAST_SECOND: Final = "last-second"
 PRICES: Final = ("open", "high", "low", "close")
-FIELDS: Final = ("exchange", "symbol", "date", "time", *PRICES, "volume", "oi")
+CONTRACT: Final = ("underlying", "expiry", "strike", "type")
+"""Columns that together name a derivative."""
+IDENTITY: Final = ("exchange", "symbol", *CONTRACT)
+FIELDS: Final = (*IDENTITY, "date", "time", *PRICES, "volume", "lot", "oi")
+OPTIONAL: Final = ("volume", "oi")
+"""Columns that a file may be without: an index has no volume."""
+KEEP: Final = "keep:"
+"""Before the name of a column that is there to choose rows by."""
 _DEFAULTS: Final[Mapping[str, Any]] = {
     "about": "", "source": "vendor", "interval": "m1", "file_name": ".*", "header": True,
     "delimiter": ",", "date_format": "", "time_format": "", "time_zone": "", "exchange": "",
-    "price_decimals": None, "zero_oi_is_none": True, "rename": {},
+    "price_decimals": None, "zero_oi_is_none": True, "rename": {}, "keep": {},
+    "symbol_patterns": [], "expiry_format": "", "thousands": "", "untraded": "",
 }  # fmt: skip
 _REQUIRED: Final = ("format", "columns", "stamp", "adjusted")
 _FLAGS: Final = ("header", "adjusted", "zero_oi_is_none")
 _CHOICES: Final[Mapping[str, Sequence[str]]] = {
     "format": (CSV, PARQUET),
-    "stamp": (START, END),
+    "stamp": (START, END, LAST_SECOND),
     "interval": ("m1", "d1"),
     "delimiter": (",", ";", "\t", "|"),
+    "thousands": ("", ","),
+    "untraded": ("", "close"),
 }
+_TABLES: Final = ("columns", "price_decimals", "rename", "keep", "symbol_patterns")
+_GROUPS: Final = ("exchange", "symbol", *CONTRACT, "rank")
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 _DECIMALS_MAX: Final = 7
 _Wrong = Callable[[str], NoReturn]
@@ -48,9 +60,10 @@ _Wrong = Callable[[str], NoReturn]
 class Layout:
     """One way in which files are written.
 
-    ``columns`` is where each of `FIELDS` stands: a name where the file has a header (and in
+    ``columns`` is where each of `FIELDS` stands: its names where the file has a header (and in
     Parquet), else a position from 0. ``width`` is the count of columns where there is no header.
-    ``price_decimals`` None: as many as the instrument's own prices have.
+    ``price_decimals`` None: as many as the instrument's own prices have. ``keep`` has the values
+    of the rows that count, by `KEEP` and the column, which is in ``columns`` too.
     """
 
     name: str
@@ -61,7 +74,7 @@ class Layout:
     file_name: re.Pattern[str]
     header: bool
     delimiter: str
-    columns: Mapping[str, str | int]
+    columns: Mapping[str, Sequence[str] | int]
     width: int
     date_format: str
     time_format: str
@@ -72,11 +85,20 @@ class Layout:
     price_decimals: int | None
     zero_oi_is_none: bool
     rename: Mapping[str, str]
+    keep: Mapping[str, frozenset[str]]
+    symbol_patterns: Sequence[re.Pattern[str]]
+    expiry_format: str
+    thousands: str
+    untraded: str
+
+    def is_text(self, field: str) -> bool:
+        """Whether a column holds no number."""
+        return field in (*IDENTITY, "date", "time") or field in self.keep
 
     def names_of(self, file_name: str) -> Mapping[str, str] | None:
         """``symbol`` and ``exchange`` as far as the file's name says them; None if it is another
         layout's name. What compression adds to the name does not count."""
-        bare = re.sub(r"\.(gz|zst)$", "", file_name)
+        bare = re.sub(r"\.(gz|zst|zip)$", "", file_name)
         match = self.file_name.fullmatch(bare)
         if match is None:
             return None
@@ -105,7 +127,8 @@ def load_layouts(path: Path | None) -> dict[str, Layout]:
 
 
 def chosen_layouts(path: Path | None, name: str | None) -> dict[str, Layout]:
-    """Those of the file, or the one of this name. Raises VendorFileError and UsageError."""
+    """Those of the file, or the one of this name, for which the names of files then count only
+    where the instrument is taken from them. Raises VendorFileError and UsageError."""
     layouts = load_layouts(path)
     if name is None:
         return layouts
@@ -113,7 +136,10 @@ def chosen_layouts(path: Path | None, name: str | None) -> dict[str, Layout]:
         raise UsageError(
             f"there is no layout {name!r} in {path or FILE}: take one of {', '.join(layouts)}"
         )
-    return {name: layouts[name]}
+    chosen = layouts[name]
+    if not chosen.file_name.groupindex:
+        chosen = replace(chosen, file_name=re.compile(".*"))
+    return {name: chosen}
 
 
 def parse_layouts(content: str, path: Path) -> dict[str, Layout]:
@@ -148,7 +174,7 @@ def _layout(path: Path, name: str, given: object) -> Layout:
     for key in _REQUIRED:
         if key not in given:
             wrong(f"needs {key}")
-    for key in sorted(known - {"columns", "price_decimals", "rename"}):
+    for key in sorted(known - set(_TABLES)):
         value, is_flag = values[key], key in _FLAGS
         if not isinstance(value, bool if is_flag else str):
             wrong(f"{key} is {value!r}: write {'true or false' if is_flag else 'a text'}")
@@ -161,40 +187,90 @@ def _layout(path: Path, name: str, given: object) -> Layout:
         wrong(f"price_decimals is {decimals!r}: write a number from 0 to {_DECIMALS_MAX}")
     if not isinstance(rename, dict) or not all(isinstance(e, str) and e for e in rename.values()):
         wrong('rename must be a table like "NIFTY" = "NIFTY 50"')
-    columns = values["columns"]
-    values["columns"] = _columns(columns, values["header"], wrong)
-    values["file_name"] = _pattern(values["file_name"], wrong)
+    columns, values["keep"] = values["columns"], _keep(values["keep"], wrong)
+    values["columns"] = _columns(columns, values["keep"], values["header"], wrong)
+    values["symbol_patterns"] = _patterns(values["symbol_patterns"], wrong)
+    values["file_name"] = _pattern("file_name", values["file_name"], ("symbol", "exchange"), wrong)
     _check_fields(values, wrong)
     _check_formats(values, wrong)
     values["time_zone"] = _zone(values["time_zone"], values["time_format"], wrong)
     return Layout(name=name, width=len(columns), **values)
 
 
-def _columns(given: object, by_name: bool, wrong: _Wrong) -> dict[str, str | int]:
-    found: dict[str, str | int]
+def _columns(
+    given: object, keep: Mapping[str, frozenset[str]], by_name: bool, wrong: _Wrong
+) -> dict[str, tuple[str, ...] | int]:
+    found: dict[str, tuple[str, ...] | int]
+    chosen = {key.removeprefix(KEEP): key for key in keep}
     if by_name:
-        if not isinstance(given, dict) or not all(isinstance(e, str) and e for e in given.values()):
+        if not isinstance(given, dict):
             wrong('columns must say which column each field is, like open = "Open"')
-        found = dict(given)
+        found = {key: _names(name, wrong) for key, name in given.items()}
+        found |= {key: (name,) for name, key in chosen.items()}
     else:
         if not isinstance(given, list) or not all(isinstance(each, str) for each in given):
             wrong('columns must list the fields in their order; "" for one to leave out')
-        found = {each: at for at, each in enumerate(given) if each}
+        found = {chosen.get(each, each): at for at, each in enumerate(given) if each}
         if len(found) != len([each for each in given if each]):
             wrong("columns names a field twice")
-    for key in sorted(set(found) - set(FIELDS)):
+        for name, key in chosen.items():
+            if key not in found:
+                wrong(f"keep names {name!r}, which is not in columns")
+    for key in sorted(set(found) - set(FIELDS) - set(keep)):
         wrong(f"columns names {key!r}: the fields are {', '.join(FIELDS)}")
+    return found
+
+
+def _names(given: object, wrong: _Wrong) -> tuple[str, ...]:
+    """One name of a column, or several of which a file has one."""
+    names = given if isinstance(given, list) else [given]
+    if not names or not all(isinstance(each, str) and each for each in names):
+        wrong('columns must say which column each field is, like open = "Open"')
+    return tuple(names)
+
+
+def _keep(given: object, wrong: _Wrong) -> dict[str, frozenset[str]]:
+    found = {}
+    for name, values in given.items() if isinstance(given, dict) else [("", None)]:
+        if not isinstance(values, list) or not all(isinstance(each, str) for each in values):
+            wrong('keep must be a table like SERIES = ["EQ", "BE"]')
+        found[KEEP + name] = frozenset(values)
+    return found
+
+
+def _patterns(given: object, wrong: _Wrong) -> list[re.Pattern[str]]:
+    if not isinstance(given, list) or not all(isinstance(each, str) for each in given):
+        wrong("symbol_patterns must be a list of regular expressions")
+    found = []
+    for text in given:
+        pattern = _pattern("symbol_patterns", text, _GROUPS, wrong)
+        groups = set(pattern.groupindex)
+        if "symbol" not in groups and not ({"underlying"} < groups and groups & {"expiry", "rank"}):
+            wrong(
+                f"symbol_patterns has {text!r}: it needs a group symbol, or underlying with expiry "
+                "or rank"
+            )
+        found.append(pattern)
     return found
 
 
 def _check_fields(values: Mapping[str, Any], wrong: _Wrong) -> None:
     columns, in_name = values["columns"], values["file_name"].groupindex
-    for key in (*PRICES, "volume"):
+    for key in PRICES:
         if key not in columns:
             wrong(f"columns needs {key}")
-    if "symbol" not in columns and "symbol" not in in_name:
+    for key in ("expiry", "strike", "type"):
+        if (key in columns) != ("underlying" in columns):
+            wrong("columns needs underlying, expiry, strike and type together")
+    dated = any("expiry" in each.groupindex for each in values["symbol_patterns"])
+    if (dated or "expiry" in columns) and not values["expiry_format"]:
+        wrong('needs expiry_format, such as "%d%b%y"')
+    if not {"symbol", "underlying"} & {*columns, *in_name}:
         wrong("needs a column symbol, or (?P<symbol>…) in file_name")
-    if "exchange" not in columns and "exchange" not in in_name and not values["exchange"]:
+    patterns = values["symbol_patterns"]
+    in_symbol = bool(patterns) and all("exchange" in each.groupindex for each in patterns)
+    somewhere = "exchange" in columns or "exchange" in in_name or in_symbol
+    if not somewhere and not values["exchange"]:
         wrong('needs exchange = "NSE", a column exchange, or it in file_name')
     if values["interval"] == "m1" and "time" not in columns:
         wrong("columns needs time, which bars of a minute have")
@@ -211,14 +287,16 @@ def _check_formats(values: Mapping[str, Any], wrong: _Wrong) -> None:
             wrong(f'needs {key}_format, such as "%Y%m%d", "%H:%M", "iso" or "epoch"')
         if key not in columns and form:
             wrong(f"has {key}_format, but no column {key}")
-    whole = {ISO, EPOCH} & {values["date_format"], values["time_format"]}
+    whole = set(WHOLE) & {values["date_format"], values["time_format"]}
     if "date" in columns and "time" in columns and whole:
         wrong('"iso" and "epoch" are whole times: give one column time alone')
+    if set(EPOCHS) & {values["date_format"]}:
+        wrong('"epoch" is a whole time: give it as time_format, with a column time alone')
 
 
 def _zone(name: str, time_format: str, wrong: _Wrong) -> ZoneInfo | None:
     if not name:
-        if time_format == EPOCH or "%z" in time_format:
+        if time_format in EPOCHS or "%z" in time_format:
             return None
         wrong('needs time_zone, such as "Asia/Kolkata" or "UTC"')
     try:
@@ -227,12 +305,12 @@ def _zone(name: str, time_format: str, wrong: _Wrong) -> ZoneInfo | None:
         wrong(f'time_zone is {name!r}: write one such as "Asia/Kolkata" or "UTC"')
 
 
-def _pattern(text: str, wrong: _Wrong) -> re.Pattern[str]:
+def _pattern(key: str, text: str, groups: Sequence[str], wrong: _Wrong) -> re.Pattern[str]:
     try:
         pattern = re.compile(text)
     except re.error as exc:
-        wrong(f"file_name is no regular expression ({exc})")
-    unknown = set(pattern.groupindex) - {"symbol", "exchange"}
+        wrong(f"{key} is no regular expression ({exc})")
+    unknown = set(pattern.groupindex) - set(groups)
     if unknown:
-        wrong(f"file_name has a group {min(unknown)!r}: there are symbol and exchange")
+        wrong(f"{key} has a group {min(unknown)!r}: there are {' and '.join(groups)}")
     return pattern

@@ -13,15 +13,18 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from kite_bar_history.refused import PLAIN_HEADER
 from kite_bar_history.vendor_files.blocks import BlockReader, BlockReading, Matrix
-from kite_bar_history.vendor_files.input import CutShort
-from kite_bar_history.vendor_files.layouts import PRICES
+from kite_bar_history.vendor_files.layouts import IDENTITY, PRICES
 from kite_bar_history.vendor_files.lines import Bar, Frame, read_cells
+from kite_bar_history.vendor_files.opening import CutShort
 from kite_bar_history.vendor_files.values import NOT_A_TIME, Fault
+from kite_bars_store.bars.quality import Bools
 from kite_contracts.sessions.model import ist, midnight_ns
 
 _MAGIC: Final = b"PAR1"
 _BATCH: Final = 65_536
-_FLOAT32: Final = "%.7g"
+_EXACT_MAX: Final = 2**24
+"""Below it a 32-bit float holds every whole number."""
+_LOST: Final = "%s is a 32-bit float, which does not hold it exactly: write the file with 64 bits"
 _NUMBERS: Final = (*PRICES, "volume", "oi")
 
 
@@ -72,16 +75,27 @@ def _batches(path: Path, frame: Frame) -> Iterator[tuple[int, dict[str, Any]]]:
 
 def _read(columns: dict[str, Any], frame: Frame, reader: BlockReader, first: int) -> BlockReading:
     rows = len(columns["open"])
-    number = reader.numbers(_texts(columns, "exchange", "symbol"), rows)
+    texts = _texts(columns, *IDENTITY, *frame.layout.keep)
     times = _times(columns, frame, rows)
-    floats: dict[str, Any] = {key: _as_floats(columns[key]) for key in _NUMBERS if key in columns}
+    number = reader.on_days(reader.numbers(texts, rows), times)
+    lost: dict[str, Bools] = {}
+    for key in _NUMBERS:
+        if key in columns and pa.types.is_float32(columns[key].type):
+            columns[key], lost[key] = _widened(key, columns[key], number, frame)
+    floats: dict[str, Any] = {
+        key: _as_floats(columns[key]) for key in (*_NUMBERS, "lot") if key in columns
+    }
 
     def look(at: int) -> tuple[str, Bar | Fault | None]:
         cells, ts_ns = _cells(columns, at), int(times[at])
         known = None if ts_ns == NOT_A_TIME else ts_ns
-        return _plain(cells, ts_ns, frame), read_cells(cells, frame, known)
+        found = read_cells(cells, frame, known)
+        for key in [key for key, rows in lost.items() if rows[at] and found is not None]:
+            found = Fault("PRICE_TOO_FINE" if key in PRICES else "NOT_A_VOLUME", _LOST % key)
+        return _plain(cells, ts_ns, frame), found
 
-    return reader.judged(number, times, floats, np.zeros(rows, np.bool_), first, look)
+    odd = np.any([np.zeros(rows, np.bool_), *lost.values()], axis=0) & (number >= 0)
+    return reader.judged(number, times, {**texts, **floats}, odd, first, look)
 
 
 def _times(columns: dict[str, Any], frame: Frame, rows: int) -> Matrix:
@@ -114,12 +128,35 @@ def _texts(columns: dict[str, Any], *keys: str) -> dict[str, Any]:
     return found
 
 
+def _widened(key: str, column: Any, number: Matrix, frame: Frame) -> tuple[Any, Bools]:
+    """A column of 32-bit floats as 64-bit ones, and which of its numbers are lost.
+
+    Such a float stands for all numbers nearer to it than to its neighbours. Where one of them alone
+    is a price of the instrument's ticks, or else one of its decimals, that is what was meant; where
+    none or several are, nobody can know. Of whole numbers those from 2**24 on are lost.
+    """
+    single = column.to_numpy(zero_copy_only=False)
+    values = single.astype(np.float64)
+    if key not in PRICES:
+        return column.cast(pa.float64()), np.abs(values) >= _EXACT_MAX
+    reach = np.spacing(np.abs(single)).astype(np.float64) / 2
+    listed = frame.roster.asked
+    scales = np.array([frame.scale(at) for at in range(len(listed))] or [0])
+    own = np.array([each.instrument.price_scale for each in listed] or [0])
+    ticks = np.array([each.instrument.tick_size for each in listed] or [0]) * 10.0 ** (scales - own)
+    place = np.maximum(number, 0)
+    power, tick = 10.0 ** scales[place], ticks[place]
+    found, lost = values.copy(), ~np.isnan(values)
+    for step in (np.ones_like(tick), tick):  # the ticks, written last, precede
+        with np.errstate(divide="ignore", invalid="ignore"):
+            price = np.rint(values * power / step) * step / power
+            fits = (step / power > 2 * reach) & (np.abs(price - values) <= reach)
+        found, lost = np.where(fits, price, found), lost & ~fits
+    return pa.array(found, mask=np.isnan(values)), lost
+
+
 def _as_floats(column: Any) -> Any:
-    """As float64; of 32 bits the seven digits that they hold are what was meant."""
-    if pa.types.is_float32(column.type):
-        values = column.to_numpy(zero_copy_only=False)
-        texts = np.char.mod(_FLOAT32, values.astype(np.float64))
-        return pa.array(texts.astype(np.float64))
+    """As float64."""
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         return pa.array([_float(each) for each in column.to_pylist()], pa.float64())
     return column.cast(pa.float64(), safe=False)
@@ -136,10 +173,7 @@ def _cells(columns: dict[str, Any], at: int) -> dict[str, str]:
     found = {}
     for key, column in columns.items():
         value = column[at].as_py()
-        if value is not None and pa.types.is_float32(column.type):
-            found[key] = _FLOAT32 % value
-        else:
-            found[key] = "" if value is None else str(value)
+        found[key] = "" if value is None else str(value)
     return found
 
 

@@ -51,10 +51,13 @@ class Spool:
         self._piece_rows = piece_rows
         self._waiting: list[Matrix] = []
         self._pieces: list[_Piece] = []
+        self.numbers: set[int] = set()
+        """The instruments that have bars."""
 
     def add(self, bars: Matrix, file: int) -> None:
         """Bars (`NAMES`) of a file. Raises OutputUnusable, when the disk is full for example."""
         column = np.full((1, bars.shape[1]), file, np.int64)
+        self.numbers.update(np.unique(bars[0]).tolist())
         self._waiting.append(np.concatenate([bars, column]))
         if sum(each.shape[1] for each in self._waiting) >= self._piece_rows:
             self._flush()

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -16,10 +16,15 @@ from kite_bars_store.bars.columns import PRICES, Columns, concat, take
 from kite_bars_store.bars.grid import Sessions, calendar_sessions, session_table
 from kite_bars_store.bars.merging import Setting, merge
 from kite_bars_store.bars.observations import observation_keys
-from kite_bars_store.bars.quality import rescaled
+from kite_bars_store.bars.quality import Bools, rescaled
 from kite_bars_store.bars.records import Flag
 from kite_bars_store.instruments import price
 from kite_contracts.sessions import SessionCalendar
+
+SHIFTS: Final = (-1, 1, -330, 330)
+"""Minutes: the start of a bar for its end, and UTC for India's time."""
+_SHIFTED_MIN: Final = 20
+_CARRIED_MIN: Final = 20
 
 
 @dataclass
@@ -42,9 +47,43 @@ class Comparison:
     flags: Counter[str] = field(default_factory=Counter)
     won: Counter[str] = field(default_factory=Counter)
     """Golden bars by the source whose prices they have."""
+    second: str = ""
+    """The source that the first by precedence is compared with."""
+    equal_at: Counter[int] = field(default_factory=Counter)
+    """By minutes by which the second is moved: how many bars then have the first's prices."""
+
+    opens_differ: int = 0
+    opens_carried: Counter[str] = field(default_factory=Counter)
+    """By source, of bars whose opens differ: how often its open is its own previous close."""
+    sources: tuple[str, ...] = ()
+    """All of the rules, by precedence."""
+
+    def carries_open(self) -> str | None:
+        """The source that fills its opens in from its own closes, as differing opens show."""
+        if self.opens_differ < _CARRIED_MIN or not self.opens_carried:
+            return None
+        source, count = self.opens_carried.most_common(1)[0]
+        return source if count >= 0.8 * self.opens_differ else None
+
+    def better_shift(self) -> int | None:
+        """The minutes by which the second's bars should be moved, where that makes far more of them
+        equal; None where they lie as they should."""
+        if not self.equal_at:
+            return None
+        shift, equal = max(self.equal_at.items(), key=lambda item: item[1])
+        return shift if equal >= _SHIFTED_MIN and equal > 2 * self.ohlc_equal else None
+
+    @property
+    def has_findings(self) -> bool:
+        """Whether anything needs attention: conflicts, or bars that lie minutes apart."""
+        conflicts = any(Verdict[name].is_conflict for name in self.verdicts)
+        return conflicts or self.better_shift() is not None
 
     def as_dict(self) -> dict[str, Any]:
-        return {**vars(self), "largest_difference": str(self.largest_difference)}
+        found = {**vars(self), "largest_difference": str(self.largest_difference)}
+        del found["equal_at"], found["sources"]
+        found["carries_open"] = self.carries_open()
+        return {**found, "better_shift_minutes": self.better_shift()}
 
 
 def compare(
@@ -64,6 +103,8 @@ def compare(
     keys = sorted({(i.exchange, i.tradingsymbol) for each in sources for i in each.instruments})
     ids = {key: at for at, key in enumerate(keys, 1)}
     sessions = calendar_sessions(calendar, rules.phases)
+    found.sources = rules.sources
+    found.second = sources[1].source if len(sources) > 1 else ""
     for each in sources:
         found.bars[each.source] += len(each.bars)
         found.volume[each.source] += int(each.bars.volume.sum())
@@ -93,6 +134,8 @@ def _add(found: Comparison, chunk: Chunk, rules: MergeRules, sessions: Sessions)
             found.flags[str(flag.name)] += count
     if len(chunk.parts) > 1:
         _add_pairs(found, chunk)
+        if chunk.grid.minutes == 1:
+            _add_shifts(found, *(part.columns for part in chunk.parts[:2]))
 
 
 def _words(chunk: Chunk) -> Columns:
@@ -104,10 +147,37 @@ def _words(chunk: Chunk) -> Columns:
     return rows
 
 
+def _add_shifts(found: Comparison, one: Columns, other: Columns) -> None:
+    """Count the equal bars for each of SHIFTS; a cell is a minute, and those of an instrument
+    follow one another."""
+    for shift in SHIFTS:
+        moved = other["cell"] + shift
+        _, first, second = np.intersect1d(one["cell"], moved, return_indices=True)
+        equal = one["scale"][first] == other["scale"][second]
+        for name in PRICES:
+            equal &= one[name][first] == other[name][second]
+        found.equal_at[shift] += int(equal.sum())
+
+
+def _is_carried(bars: Columns, chunk: Chunk) -> Bools:
+    """Whose open is the close of the bar before it on that day, which is of the same source."""
+    found = np.zeros(len(bars["cell"]), np.bool_)
+    days = chunk.grid.days(bars["cell"])
+    found[1:] = (bars["open"][1:] == bars["close"][:-1]) & (days[1:] == days[:-1])
+    return found
+
+
 def _add_pairs(found: Comparison, chunk: Chunk) -> None:
     one, other = (part.columns for part in chunk.parts[:2])
+    carried = [_is_carried(each, chunk) for each in (one, other)]
     _, first, second = np.intersect1d(one["cell"], other["cell"], return_indices=True)
+    names = [part.source.source for part in chunk.parts[:2]]
     one, other = take(one, first), take(other, second)
+    scaled = [each["open"] * 10 ** (9 - each["scale"]) for each in (one, other)]
+    differs = scaled[0] != scaled[1]
+    found.opens_differ += int(differs.sum())
+    for name, is_carried, rows in zip(names, carried, (first, second), strict=True):
+        found.opens_carried[name] += int((differs & is_carried[rows]).sum())
     scale = np.maximum(one["scale"], other["scale"])
     tick = rescaled(one["tick"], one["scale"], scale)
     gaps = np.zeros(len(scale), np.int64)

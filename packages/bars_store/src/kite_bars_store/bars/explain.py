@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 
 from kite_bars_store.bars import Field, Flag, Limits, MergeRules, Observation, Verdict
 from kite_bars_store.instruments import price
-from kite_contracts.sessions import IST
+from kite_runtime.clock import IST
 
 _POINTS: Final = 10_000
 _PRICES: Final = ("open", "high", "low", "close")
@@ -22,8 +22,9 @@ _MAY_BE_MISSING: Final = "the segment trades then, so it may be missing; `report
 FLAGS: Final = {
     Flag.OFF_TICK: "a price is no multiple of the tick, as after an adjustment",
     Flag.JUMP: "open or close lies far from the close before it on that day",
-    Flag.CUMULATIVE_VOLUME: "the volume of a source looks cumulative",
+    Flag.CUMULATIVE_VOLUME: "the volume of a source is about the sum of all before it that day",
     Flag.FLAT: "one price and no volume: a source pads a minute without a trade like this",
+    Flag.UNVERIFIED_HOURS: "outside the usual hours of a day whose special sessions are unverified",
     Flag.REVISION_RATIO: "a source restated it by a ratio, which waits for `accept` or `reject`",
 }
 """What each flag means."""
@@ -39,6 +40,7 @@ MEANINGS: Final = {
     Verdict.CONFLICT_BROKER_WON: "they differ by more than the rules allow; the broker precedes",
     Verdict.CONFLICT_VENDOR_WON: "they differ by more than the rules allow; the vendor precedes",
     Verdict.CONFLICT_LIVE_WON: "they differ by more than the rules allow; the live feed precedes",
+    Verdict.VOLUME_REPLACED: "a volume is the day's so far, as the other's proves, which is taken",
 }
 """What each verdict means."""
 
@@ -193,7 +195,10 @@ def _mixed(judged: Judged, other: Said, rules: MergeRules) -> str:
         if name in rules.fields:
             reasons.append(f"{name} ([field] {name} = {', '.join(rules.fields[name])})")
         elif bit is Field.VOLUME:
-            reasons.append(f"volume (that of {judged.won.source} looks cumulative)")
+            reasons.append(
+                f"volume (that of {judged.won.source} is the day's so far: with all before it, the "
+                f"one of {other.source} makes it up)"
+            )
         else:
             reasons.append(f"{name} ({judged.won.source} has none)")
     return f"from {other.source}: {', '.join(reasons)}"

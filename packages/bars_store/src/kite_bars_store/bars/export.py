@@ -28,7 +28,7 @@ from kite_bars_store.bars.reading import BAR_SCHEMA, DERIVED_SCHEMA
 from kite_bars_store.bars.sql import utc
 from kite_bars_store.database import snapshot
 from kite_bars_store.stores import Stores
-from kite_contracts.sessions import IST
+from kite_runtime.clock import IST
 from kite_runtime.errors import OutputUnusable, UsageError
 from kite_runtime.files import replacing
 

@@ -21,6 +21,10 @@ from kite_contracts.sessions.model import MINUTE_NS, day_of, midnight_ns
 
 CLOSED: Final = -32768
 """The session minute of a slot outside the session."""
+UNVERIFIED: Final = 16_384
+"""Added to the session minute of a slot in which a session was held, perhaps."""
+_OPENS: Final = 555
+"""When the equities usually open, in minutes since midnight."""
 DAY_MINUTES: Final = 1440
 
 Sessions = Callable[[str, date], npt.NDArray[np.int16]]
@@ -104,7 +108,8 @@ def calendar_sessions(calendar: SessionCalendar, phases: Sequence[PhaseName]) ->
 
     A minute is inside when any class of the segment's instruments trades in one of ``phases``: what
     class an instrument is of is not known here, and a bar that might be right stays. So do all
-    bars of an exchange or a day whose hours are unknown.
+    bars of an exchange or a day whose hours are unknown, and of an old day that was not verified:
+    there minutes besides the usual ones are UNVERIFIED more than they would be.
     """
 
     def sessions(exchange: str, day: date) -> npt.NDArray[np.int16]:
@@ -118,6 +123,9 @@ def calendar_sessions(calendar: SessionCalendar, phases: Sequence[PhaseName]) ->
         minutes = np.concatenate([each.minutes(phases) for each in days])
         opening = np.concatenate([each.minutes() for each in days])
         found = np.full(DAY_MINUTES, CLOSED, np.int16)
+        unverified = any(each.is_unverified for each in days)
+        if unverified:
+            found[:] = _ALL_DAY - _OPENS + UNVERIFIED
         if len(minutes):
             inside = np.unique((minutes - midnight_ns(day)) // MINUTE_NS)
             opens = (

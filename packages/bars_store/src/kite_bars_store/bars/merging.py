@@ -15,14 +15,24 @@ import numpy as np
 import numpy.typing as npt
 
 from kite_bars_store.bars.columns import NO_OI, PRICES, VALUES, Columns, Int64s, run_starts, take
-from kite_bars_store.bars.grid import CLOSED, Grid
-from kite_bars_store.bars.quality import Bools, beyond_points, is_flat, quality_flags, rescaled
+from kite_bars_store.bars.grid import CLOSED, DAY_MINUTES, UNVERIFIED, Grid
+from kite_bars_store.bars.quality import (
+    Bools,
+    Quality,
+    beyond_points,
+    is_flat,
+    quality_of,
+    rescaled,
+)
 from kite_bars_store.bars.records import Field, Flag, Verdict
 from kite_bars_store.bars.rules import Limits, MergeRules
 
 _OF_PRICES: Final = int(Field.OPEN | Field.HIGH | Field.LOW | Field.CLOSE)
 _TICK_MAX: Final = 10**13
 _ONLY: Final = int(Verdict.BROKER_ONLY)
+_REPLACED: Final = int(Verdict.VOLUME_REPLACED)
+CUMULATIVE_BPS: Final = 100
+"""Two sources place trades at the edge of a minute in different ones, so sums are not equal."""
 _CONFLICT: Final = int(Verdict.CONFLICT_BROKER_WON)
 
 
@@ -30,7 +40,8 @@ _CONFLICT: Final = int(Verdict.CONFLICT_BROKER_WON)
 class Setting:
     """What observations are judged by: the slots, and of each instrument its limits and hours.
 
-    ``session`` has a row an instrument: the session minute of each slot, or CLOSED.
+    ``session`` has a row an instrument: the session minute of each slot, which may be UNVERIFIED,
+    or CLOSED.
     """
 
     grid: Grid
@@ -57,22 +68,26 @@ def merge(latest: Columns, setting: Setting, rules: MergeRules) -> Golden:
         latest, instruments, minutes = take(latest, inside), instruments[inside], minutes[inside]
     days = setting.grid.days(latest["cell"])
     jump_bps = np.array([each.jump_bps for each in setting.limits], np.int64)
-    flags = quality_flags(latest, days, jump_bps[instruments], rules.cumulative_after)
+    quality = quality_of(latest, days, jump_bps[instruments], rules.cumulative_after)
     cells = run_starts(latest["cell"])
     paired = np.zeros(len(cells), np.bool_)
     paired[:-1] = np.diff(cells) > 1
     if len(cells):
         paired[-1] = cells[-1] < len(latest["cell"]) - 1
+    unverified = minutes >= UNVERIFIED - DAY_MINUTES
+    minutes = np.where(unverified, minutes - UNVERIFIED, minutes).astype(np.int16)
     won = take(latest, cells)
     # A bar without a counterpart is compared with itself, which costs less than leaving it out.
     second = np.where(paired, cells + 1, cells)
     other = take(latest, second)
     bars, differs, beyond = _compare(won, other, instruments[cells], setting.limits)
     bars["verdict"] = _verdicts(latest, cells, days, rules, paired, differs, beyond)
-    both_flags = flags[cells], flags[second]
-    suspect = tuple(each & Flag.CUMULATIVE_VOLUME != 0 for each in both_flags)
-    bars["from_other"] = _take_fields(bars, (won, other), rules, differs, suspect)
-    bars["flags"] = both_flags[0] | both_flags[1] | _held(latest, cells)
+    cumulative = paired & _is_cumulative(quality, cells, second, other["volume"], won["volume"])
+    bars["from_other"] = _take_fields(bars, (won, other), rules, differs, cumulative)
+    replaced = cumulative & (bars["from_other"] & int(Field.VOLUME) != 0)
+    bars["verdict"] = np.where(replaced, _REPLACED, bars["verdict"]).astype(np.int16)
+    bars["flags"] = quality.flags[cells] | quality.flags[second] | _held(latest, cells)
+    bars["flags"] |= np.where(unverified[cells], Flag.UNVERIFIED_HOURS, 0).astype(np.int32)
     bars["differs"] = differs
     bars["other_batch"] = np.where(paired, other["batch"], 0)
     bars["session_minute"] = minutes[cells]
@@ -162,12 +177,27 @@ def _no_trade(latest: Columns, cells: Int64s, days: Int64s, paired: Bools) -> Bo
     return found
 
 
+def _is_cumulative(
+    quality: Quality, won: Int64s, other: Int64s, others_volume: Int64s, volume: Int64s
+) -> Bools:
+    """Whether the winner's volume is proven to be the day's so far, and the other's is the bar's.
+
+    The proof is a day whose volumes never fall, or that the other's volume and all that the winner
+    has before make up the winner's, but for CUMULATIVE_BPS. ``won`` and ``other`` are rows.
+    """
+    suspect = quality.flags & Flag.CUMULATIVE_VOLUME != 0
+    apart = np.abs(volume - quality.volume_before[won] - others_volume)
+    equal = ~beyond_points(apart, volume, np.full(len(volume), CUMULATIVE_BPS, np.int64))
+    found: Bools = suspect[won] & ~suspect[other] & (quality.rising[won] | equal)
+    return found
+
+
 def _take_fields(
     bars: Columns,
     pair: tuple[Columns, Columns],
     rules: MergeRules,
     differs: npt.NDArray[Any],
-    cumulative: tuple[Bools, ...],
+    cumulative: Bools,
 ) -> npt.NDArray[np.int16]:
     """Puts the other's values into ``bars`` where the rules say so; returns which (`Field`).
 
@@ -181,7 +211,7 @@ def _take_fields(
             order = np.array(rules.field_ranks(name), np.int64)
             wanted = (order[other["rank"]] < order[won["rank"]]) & (differs >> bit & 1 == 1)
         if name == "volume":
-            wanted |= cumulative[0] & ~cumulative[1] & (differs >> bit & 1 == 1)
+            wanted |= cumulative & (differs >> bit & 1 == 1)
         if name == "oi":
             wanted |= (won["oi"] == NO_OI) & (other["oi"] != NO_OI)
         if wanted.any():

@@ -14,7 +14,15 @@ from typing import Final
 
 import numpy as np
 
-from kite_bars_store.bars.columns import PRICES, VALUES, Columns, Int64s, run_starts, take
+from kite_bars_store.bars.columns import (
+    NO_OI,
+    PRICES,
+    VALUES,
+    Columns,
+    Int64s,
+    run_starts,
+    take,
+)
 from kite_bars_store.bars.grid import Grid
 from kite_bars_store.bars.quality import Bools
 from kite_bars_store.bars.rules import SOURCES_MAX, MergeRules
@@ -92,6 +100,17 @@ def _of(revision: Revision, observed: Columns, grid: Grid) -> Bools:
         & (times <= revision.last_ns)
     )
     return masked
+
+
+def with_known_oi(new: Columns, latest: Columns) -> Columns:
+    """``new`` with the open interest that its source had where it now carries none: what a file
+    does not carry, it does not take back. Both are sorted by their keys."""
+    keys, known = observation_keys(new), observation_keys(latest)
+    if not len(known):
+        return new
+    at = np.minimum(np.searchsorted(known, keys), len(known) - 1)
+    kept = (known[at] == keys) & (new["oi"] == NO_OI)
+    return {**new, "oi": np.where(kept, latest["oi"][at], new["oi"])} if kept.any() else new
 
 
 def differing(new: Columns, latest: Columns) -> tuple[Bools, Bools, Int64s]:

@@ -14,7 +14,7 @@ from kite_bars_store.bars.grid import CLOSED, Sessions, calendar_sessions
 from kite_bars_store.bars.quality import Bools
 from kite_bars_store.bars.screening import FIRST_NS, LAST_NS
 from kite_contracts.errors import UnknownContractError
-from kite_contracts.sessions import PhaseName, SessionCalendar
+from kite_contracts.sessions import CauseKind, PhaseName, SessionCalendar
 from kite_contracts.sessions.model import MINUTE_NS, day_of, ist
 
 EXAMPLES_MAX: Final = 10
@@ -29,9 +29,12 @@ class OutsideBars:
 
     causes: Counter[str] = field(default_factory=Counter)
     examples: list[str] = field(default_factory=list)
+    traded_in_halt: int = 0
+    """Bars with a volume at a time at which the calendar has a halt: one of them is wrong."""
 
     def add(self, other: OutsideBars) -> None:
         self.causes.update(other.causes)
+        self.traded_in_halt += other.traded_in_halt
         self.examples += other.examples[: EXAMPLES_MAX - len(self.examples)]
 
 
@@ -45,18 +48,22 @@ class SessionJudge:
     def outside(self, said: Sequence[SourceBars]) -> OutsideBars:
         """What lies outside; a bar of two sources counts once."""
         found: dict[tuple[str, str, int], tuple[str, str]] = {}
+        traded: set[tuple[str, str, int]] = set()
         for bars in said:
             for row in np.flatnonzero(self.is_outside(bars)).tolist():
                 instrument = bars.instruments[int(bars.bars.instrument[row])]
                 ts_ns = int(bars.bars.ts_open_ns[row])
                 key = (instrument.exchange, instrument.tradingsymbol, ts_ns)
+                if bars.bars.volume[row] > 0:
+                    traded.add(key)
                 if key not in found:
                     found[key] = self._cause(instrument.exchange, ts_ns, bars.interval)
         examples = [
             f"{exchange}:{symbol} {ist(ts_ns):%Y-%m-%d %H:%M}: {sentence}"
             for (exchange, symbol, ts_ns), (_, sentence) in list(found.items())[:EXAMPLES_MAX]
         ]
-        return OutsideBars(Counter(kind for kind, _ in found.values()), examples)
+        in_halt = sum(kind == CauseKind.HALT for key, (kind, _) in found.items() if key in traded)
+        return OutsideBars(Counter(kind for kind, _ in found.values()), examples, in_halt)
 
     def is_outside(self, bars: SourceBars) -> Bools:
         """Of each bar whether it is outside."""

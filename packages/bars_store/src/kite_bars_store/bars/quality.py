@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -14,18 +15,27 @@ Bools = npt.NDArray[np.bool_]
 _POINTS: Final = 10_000
 
 
-def quality_flags(latest: Columns, days: Int64s, jump_bps: Int64s, after: int) -> npt.NDArray[Any]:
-    """The flags of each observation (`Flag`), int32.
+@dataclass(frozen=True)
+class Quality:
+    """Of each observation: its flags (`Flag`, int32), whether it is of a day whose volumes never
+    fall, and the sum of the volumes that its source has before it on that day."""
 
-    ``latest`` are sorted by cell, then source; ``days`` names the instrument's day of each.
-    """
+    flags: npt.NDArray[Any]
+    rising: Bools
+    volume_before: Int64s
+
+
+def quality_of(latest: Columns, days: Int64s, jump_bps: Int64s, after: int) -> Quality:
+    """``latest`` are sorted by cell, then source; ``days`` names the instrument's day of each."""
+    rising, before = np.zeros(len(days), np.bool_), np.zeros(len(days), np.int64)
     flags = np.where(is_flat(latest), Flag.FLAT, 0).astype(np.int32)
     flags |= np.where(_off_tick(latest), Flag.OFF_TICK, 0).astype(np.int32)
     for rank in np.unique(latest["rank"]):
         own = np.flatnonzero(latest["rank"] == rank)
         flags[own[_jumps(latest, own, days, jump_bps)]] |= Flag.JUMP
-        flags[own[_cumulative(latest["volume"][own], days[own], after)]] |= Flag.CUMULATIVE_VOLUME
-    return flags
+        alike, rising[own], before[own] = _cumulative(latest["volume"][own], days[own], after)
+        flags[own[alike]] |= Flag.CUMULATIVE_VOLUME
+    return Quality(flags, rising, before)
 
 
 def is_flat(latest: Columns) -> Bools:
@@ -72,20 +82,29 @@ def _jumps(latest: Columns, own: Int64s, days: Int64s, jump_bps: Int64s) -> Bool
     return found
 
 
-def _cumulative(volume: Int64s, days: Int64s, after: int) -> Bools:
-    """A volume as large as all before it on that day, or a day of volumes that never fall."""
+def _cumulative(volume: Int64s, days: Int64s, after: int) -> tuple[Bools, Bools, Int64s]:
+    """Which volumes look cumulative, which are those of a day that proves it, and the sum of all
+    before each on its day.
+
+    One looks so when it is the sum of all before it and no more than the largest of them: a block
+    trade is as large without being near that sum. A day proves it when its volumes never fall.
+    """
     if not len(volume):
-        return np.zeros(0, np.bool_)
+        return np.zeros(0, np.bool_), np.zeros(0, np.bool_), volume
     starts = run_starts(days)
     run = np.cumsum(np.bincount(starts, minlength=len(days))) - 1
     total = np.cumsum(volume)
     before = total - volume
     before = before - before[starts][run]
+    lift = run * (int(volume.max()) + 1)  # a day's maximum starts afresh
+    largest = np.maximum.accumulate(volume + lift) - lift
+    largest = np.concatenate([volume[:1], largest[:-1]])
     position = np.arange(len(days)) - starts[run]
-    whole: Bools = (position >= after) & (volume > 0) & (volume >= before) & (before > 0)
+    alike: Bools = (position >= after) & (volume >= before) & (volume <= before + largest)
+    alike &= before > largest  # else it says no more than that a volume is large
     step = np.diff(volume, prepend=volume[:1])
     step[starts] = 0
     falls = np.add.reduceat((step < 0).astype(np.int64), starts)
     rises = np.add.reduceat((step > 0).astype(np.int64), starts)
-    whole |= ((falls == 0) & (rises >= max(after, 1)))[run]
-    return whole
+    rising: Bools = ((falls == 0) & (rises >= max(after, 1)))[run]
+    return alike | rising, rising, before

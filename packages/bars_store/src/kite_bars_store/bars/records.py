@@ -33,9 +33,11 @@ class Verdict(IntEnum):
     CONFLICT_BROKER_WON = 8
     CONFLICT_VENDOR_WON = 9
     CONFLICT_LIVE_WON = 10
+    VOLUME_REPLACED = 11
 
     @property
     def is_conflict(self) -> bool:
+        """Whether the two differ by more than the rules allow."""
         return self >= Verdict.CONFLICT_BROKER_WON
 
 
@@ -47,6 +49,7 @@ class Flag(IntFlag):
     CUMULATIVE_VOLUME = 4
     FLAT = 8
     REVISION_RATIO = 16
+    UNVERIFIED_HOURS = 32
 
 
 class Field(IntFlag):

@@ -24,6 +24,8 @@ _TABLES: Final = {
 }  # fmt: skip
 NUMBER_MAX: Final = 90_000  # so that no product with a price or a volume leaves 64 bits
 SOURCES_MAX: Final = 16
+CODE: Final = 2
+"""Counted up when the code makes other golden bars of the same rules: they are then recomputed."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,8 @@ class MergeRules:
     @cached_property
     def canonical(self) -> str:
         """The rules as JSON, equal for equal rules; what a batch's rules are kept as."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        content = {"code": CODE, **asdict(self)}
+        return json.dumps(content, sort_keys=True, separators=(",", ":"))
 
     @cached_property
     def sha256(self) -> bytes:

@@ -32,7 +32,7 @@ from kite_bars_store.bars.sql import nanoseconds, statement, utc
 from kite_bars_store.database import Connection, Cursor, check_revision, lock, transaction
 from kite_contracts.sessions import SessionCalendar
 
-REVISION: Final = "0003"
+REVISION: Final = "0004"
 """The migration that brings the tables."""
 
 

@@ -66,7 +66,7 @@ WHERE g.instrument_id = ANY (%(ids)s::integer[])
   AND g.ts_open >= %(since)s AND g.ts_open < %(until)s
   AND w.ts_open >= %(since)s AND w.ts_open < %(until)s
   AND o.ts_open >= %(since)s AND o.ts_open < %(until)s
-  AND g.verdict IN (8, 9, 10)
+  AND g.verdict IN (8, 9, 10, 11)
 
 -- name: conflict_sizes
 -- How many conflicts by the class of both differences: 0 is none, 1 up to the first edge, and so on.

@@ -25,6 +25,7 @@ from kite_bars_store.bars.observations import (
     find_revisions,
     latest_of,
     observation_keys,
+    with_known_oi,
 )
 from kite_bars_store.bars.projecting import project, setting_of
 from kite_bars_store.bars.records import BatchResult, GoldenCount
@@ -168,7 +169,7 @@ def _span(chunk: Chunk) -> Scope:
 
 
 def _compared(cursor: Cursor, writer: Writer, chunk: Chunk, part: Part, latest: Columns) -> _Step:
-    columns = part.columns
+    columns = with_known_oi(part.columns, latest)
     added, revised, at = differing(columns, latest)
     new = added | revised
     count = int(np.count_nonzero(new))

@@ -19,6 +19,8 @@ from kite_runtime.errors import NotFound, UsageError
 
 Rows = npt.NDArray[np.int64]
 
+ADJACENT_DAYS: Final = 7
+"""A token that was free for so short a time is not given to another share."""
 BEFORE: Final = "_before"
 _SEPARATOR: Final = "\x1f"
 _SAME_CONTRACT: Final = ("name", "expiry", "instrument_type")
@@ -66,17 +68,28 @@ class Changes:
         return {each.name: getattr(self, each.name).num_rows for each in fields(self)}
 
 
-def diff(before: pa.Table, after: pa.Table, *, day: date | None = None) -> Changes:
+def diff(
+    before: pa.Table,
+    after: pa.Table,
+    *,
+    day: date | None = None,
+    before_day: date | None = None,
+) -> Changes:
     """The changes from one master to another; columns as in `SCHEMA`, in any order.
 
-    ``day`` is that of the later master; without it no contract counts as expired. Compare the same
-    exchanges: an exchange that only one of them has is added or removed whole. Raises ValueError
-    as `records.conform` does.
+    ``day`` is that of the later master; without it no contract counts as expired. ``before_day`` is
+    that of the earlier one: of masters at most ADJACENT_DAYS apart an instrument without expiry
+    that has another symbol and name on the same token is renamed, as its company was.
+
+    Compare the same exchanges: an exchange that only one of them has is added or removed whole.
+    Raises ValueError as `records.conform` does.
     """
     before, after = conform(before), conform(after)
     old, new = _join(before, after, "instrument_token")
     same_symbol = _equal(before, old, after, new, ("tradingsymbol",))
     same_contract = _equal(before, old, after, new, _SAME_CONTRACT)
+    if day is not None and before_day is not None and (day - before_day).days <= ADJACENT_DAYS:
+        same_contract |= _is_company(before, old, after, new)
     renamed = ~same_symbol & same_contract
     reused = ~same_symbol & ~same_contract
     old_left, new_left = _mask(before), _mask(after)
@@ -104,6 +117,17 @@ def diff(before: pa.Table, after: pa.Table, *, day: date | None = None) -> Chang
         reused=_pairs(before, old[reused], after, new[reused]),
         changed=_pairs(before, kept_old[differs], after, kept_new[differs]),
     )
+
+
+def _is_company(before: pa.Table, old: Rows, after: pa.Table, new: Rows) -> npt.NDArray[np.bool_]:
+    """Pairs of shares on one token, of which each symbol is in its own master alone."""
+    found = _equal(before, old, after, new, ("instrument_type", "segment", "lot_size"))
+    for table, rows, other in ((before, old, after), (after, new, before)):
+        own = table.take(pa.array(rows))
+        found &= pc.is_null(own["expiry"]).to_numpy(zero_copy_only=False).astype(np.bool_)
+        there = pc.is_in(_keys(own), value_set=_keys(other))
+        found &= ~there.to_numpy(zero_copy_only=False).astype(np.bool_)
+    return found
 
 
 def _mask(table: pa.Table) -> npt.NDArray[np.bool_]:
@@ -242,7 +266,7 @@ def compare_days(store: Days, first: date, second: date, exchanges: Iterable[str
     for day, master in ((first, before), (second, after)):
         if not master.num_rows:
             raise NotFound(f"no dump holds on {day}: `instruments days` lists what there is")
-    return compare_masters((str(first), str(second)), before, after, exchanges, second)
+    return compare_masters((str(first), str(second)), before, after, exchanges, second, first)
 
 
 def last_two_days(store: Days) -> tuple[date, date]:
@@ -262,6 +286,7 @@ def compare_masters(
     after: pa.Table,
     exchanges: Iterable[str],
     day: date,
+    before_day: date | None = None,
 ) -> Compared:
     """The changes of ``exchanges``, or else of those that both have. Raises NotFound."""
     mine, theirs = (set(pc.unique(each["exchange"]).to_pylist()) for each in (before, after))
@@ -283,14 +308,20 @@ def compare_masters(
         before.filter(pc.is_in(before["exchange"], chosen)),
         after.filter(pc.is_in(after["exchange"], chosen)),
         day=day,
+        before_day=before_day,
     )
     left_out = () if wanted else tuple(sorted(mine ^ theirs))
     return Compared(labels, changes, left_out)
 
 
+def is_expired(rows: pa.Table, day: date) -> Any:
+    """Which contracts had ended before ``day``."""
+    return pc.fill_null(pc.less(rows["expiry"], pa.scalar(day)), False)
+
+
 def expired(rows: pa.Table, day: date) -> pa.Table:
     """The contracts that had ended before ``day``; a dump of that day has none."""
-    return rows.filter(pc.fill_null(pc.less(rows["expiry"], pa.scalar(day)), False))
+    return rows.filter(is_expired(rows, day))
 
 
 def check_day(rows: pa.Table, day: date, source: str) -> None:

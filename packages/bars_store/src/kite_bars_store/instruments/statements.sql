@@ -239,6 +239,15 @@ JOIN unnest(%(exchanges)s::text[], %(tradingsymbols)s::text[]) AS k (exchange, t
 WHERE source = %(source)s
 ORDER BY v.exchange, v.tradingsymbol, valid_from
 
+-- name: futures_of
+SELECT
+    exchange, tradingsymbol, instrument_token, exchange_token, name, expiry, strike,
+    price_scale, tick_size, lot_size, instrument_type, segment, valid_from, valid_to, batch_id
+FROM instrument_validity
+WHERE source = %(source)s AND exchange = %(exchange)s AND name = %(name)s
+  AND instrument_type = 'FUT'
+ORDER BY expiry, valid_from
+
 -- name: with_futures
 -- Names on which futures are listed on some day of the span: their stocks are F&O stocks.
 SELECT DISTINCT name FROM instrument_validity

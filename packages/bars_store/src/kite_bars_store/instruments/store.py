@@ -123,6 +123,13 @@ class InstrumentStore:
             found.setdefault((row[0], row[1]), []).append(Validity(*row))
         return found
 
+    def futures(self, exchange: str, underlying: str) -> list[Validity]:
+        """The ranges of all futures on an underlying (Kite's ``name``), by expiry."""
+        params = {"source": self.source, "exchange": exchange, "name": underlying}
+        with transaction(self._connection, "looking futures up") as cursor:
+            rows = cursor.execute(statement("futures_of"), params).fetchall()
+        return [Validity(*row) for row in rows]
+
     def with_futures(self, since: date, until: date) -> set[str]:
         """The names on which NFO futures are listed on some day of ``[since, until]``: the stocks
         of these symbols trade by the hours of F&O stocks."""

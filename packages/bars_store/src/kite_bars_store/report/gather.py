@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import date
 from typing import Final
 
@@ -37,7 +38,11 @@ def gather(
     survey = BarSurvey(stores.connection)
     found = survey.instruments(days.since, days.until, symbols)
     span = days.since, days.until
-    wanted = set(symbols)
+    place = {name: row for row, name in enumerate(symbols)}
+    largest = [
+        replace(each, instrument=place[found[each.instrument].name])
+        for each in survey.largest_conflicts(found, *span, LARGEST)
+    ]
     return Report(
         missing=missing,
         bars=count.bars,
@@ -45,11 +50,11 @@ def gather(
         verdicts=count.verdicts,
         flags=count.flags,
         sizes=survey.conflict_sizes(found, *span, PRICE_EDGES, VOLUME_EDGES),
-        largest=survey.largest_conflicts(found, *span, LARGEST),
+        largest=largest,
         revisions=[
             each
             for each in stores.bars.revisions()
-            if f"{each.exchange}:{each.tradingsymbol}" in wanted
+            if f"{each.exchange}:{each.tradingsymbol}" in place
             and each.minutes == 1
             and each.first_open < days.until
             and each.last_open >= days.since

@@ -18,7 +18,7 @@ from kite_bars_store.bars.explain import FLAGS, MEANINGS, differences
 from kite_bars_store.bars.missing.missing import Cause
 from kite_bars_store.report.heatmap import LEGEND, Chart, chart, class_names, heatmap
 from kite_bars_store.report.model import PRICE_EDGES, VOLUME_EDGES, Report
-from kite_contracts.sessions import IST
+from kite_runtime.clock import IST
 
 PACKAGE: Final = "kite_bars_store.report"
 HOLES_MAX: Final = 20

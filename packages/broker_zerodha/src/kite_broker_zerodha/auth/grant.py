@@ -6,16 +6,16 @@ login_url ──browser──► redirect with a request_token ──exchange─
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, time, timedelta, timezone
+from datetime import UTC, datetime, time, timedelta
 from typing import Final
 from urllib.parse import urlencode
 
 from kite_broker_zerodha.errors import CredentialsError
+from kite_runtime.clock import IST
 from kite_runtime.secrets import Secret
 
 KITE_LOGIN: Final = "https://kite.zerodha.com/connect/login"
 KITE_VERSION: Final = "3"
-IST: Final = timezone(timedelta(hours=5, minutes=30), "IST")
 
 EXPIRY_IST: Final = time(6, 0)
 """Source: Kite Connect's documentation of the session: a token dies at 6 AM the next day."""

@@ -12,14 +12,16 @@ import json
 import os
 import secrets
 import stat
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from kite_broker_zerodha.auth.grant import IST, Grant, expires_at
+from kite_broker_zerodha.auth.grant import Grant, expires_at
 from kite_broker_zerodha.errors import CredentialsError
+from kite_runtime.clock import IST
 from kite_runtime.secrets import Secret
 
 TOKEN_FILE_BYTES_MAX: Final = 64 * 1024
@@ -27,18 +29,18 @@ TOKEN_FILE_BYTES_MAX: Final = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class StoredToken:
-    """What a token file says; ``repr`` shows no secret.
+    """The access token of a day; ``repr`` shows no secret.
 
-    Times are aware, UTC. In a file made by hand they may be missing: they are None then, and the
-    names empty.
+    Times are aware, UTC. In a file made by hand they may be missing, and KITE_ACCESS_TOKEN has
+    none: they are None then, and the names empty.
     """
 
     api_key: str = field(repr=False)
     access_token: Secret
-    user_id: str
-    user_name: str
-    minted_at: datetime | None
-    expires_at: datetime | None
+    user_id: str = ""
+    user_name: str = ""
+    minted_at: datetime | None = None
+    expires_at: datetime | None = None
 
 
 def write_token(path: str | os.PathLike[str], grant: Grant) -> None:
@@ -110,6 +112,11 @@ def read_token(path: str | os.PathLike[str], api_key: str | None = None) -> Stor
     key = found.get("api_key") or api_key
     if not isinstance(token, str) or not token:
         raise CredentialsError(f'the token file {place} has no "access_token" string')
+    if not token.isascii() or not token.isprintable():
+        raise CredentialsError(
+            f"the token file {place} has characters in its access_token that none "
+            "of Kite's has: log in again"
+        )
     if not isinstance(key, str) or not key:
         raise CredentialsError(
             f'the token file {place} has no "api_key": add it or set KITE_API_KEY'
@@ -128,14 +135,16 @@ def read_token(path: str | os.PathLike[str], api_key: str | None = None) -> Stor
 
 def _read_private(path: Path) -> dict[str, Any]:
     try:
-        with path.open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            data = file.read(TOKEN_FILE_BYTES_MAX + 1)
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+            status = os.fstat(file.fileno())
+            data = file.read(TOKEN_FILE_BYTES_MAX + 1) if stat.S_ISREG(status.st_mode) else None
     except OSError as error:
         raise CredentialsError(f"the token file {path} cannot be read: {error.strerror}") from error
-    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+    if data is None:  # such as a FIFO, which would be waited for
+        raise CredentialsError(f"the token file {path} is no regular file")
+    if not is_private(status, {os.getegid(), *os.getgroups()}):
         raise CredentialsError(
-            f"the token file {path} is open to others (mode {stat.S_IMODE(mode):04o}): "
+            f"the token file {path} is open to others (mode {stat.S_IMODE(status.st_mode):04o}): "
             f"chmod 600 {path}"
         )
     try:
@@ -145,6 +154,15 @@ def _read_private(path: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise CredentialsError(f'the token file {path} is no JSON object with "access_token"')
     return found
+
+
+def is_private(status: os.stat_result, groups: Collection[int]) -> bool:
+    """Only its owner can use it; or it is mode 0440, root's and of one of these groups, as
+    Kubernetes mounts a secret."""
+    mounted = status.st_uid == 0 and status.st_gid in groups
+    return not status.st_mode & (stat.S_IRWXG | stat.S_IRWXO) or (
+        mounted and stat.S_IMODE(status.st_mode) == stat.S_IRUSR | stat.S_IRGRP
+    )
 
 
 def _text(found: dict[str, Any], name: str) -> str:

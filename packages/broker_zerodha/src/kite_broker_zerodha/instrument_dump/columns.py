@@ -55,7 +55,7 @@ Ints = npt.NDArray[np.int64]
 _STATED_ELSEWHERE: Final = {"/observed_on", "/source"}
 _PLAIN_INTEGER: Final = "^-?[0-9]{1,18}$"  # any such number fits 64 bits
 _INT64: Final = np.iinfo(np.int64)
-_SCALES: Final = np.array([price_scale_of(segment) for segment in range(256)], np.int64)
+_SCALES: Final = np.array([max(2, price_scale_of(segment)) for segment in range(256)], np.int64)
 
 
 def typed(text: pa.Table) -> tuple[pa.Table, Flags]:

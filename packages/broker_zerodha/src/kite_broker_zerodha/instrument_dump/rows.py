@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
 
-from kite_broker_zerodha.packets import DEFAULT_PRICE_SCALE, price_scale_of
+from kite_broker_zerodha.packets import price_scale_of
 from kite_contracts.reasons import ReasonCode
 from kite_contracts.validate import Violation, explain
 
@@ -97,9 +97,9 @@ def _integer(text: str) -> int | str:
 
 
 def _scale(token: int | str, prices: list[str]) -> int:
-    """The scale of the token's ticks; more where a price has more decimals."""
-    base = price_scale_of(token) if isinstance(token, int) else DEFAULT_PRICE_SCALE
-    return max([base, *(decimals(text) for text in prices if DECIMAL.fullmatch(text))])
+    """The scale of the token's ticks, at least 2; more where a price has more decimals."""
+    base = price_scale_of(token) if isinstance(token, int) else 0
+    return max([2, base, *(decimals(text) for text in prices if DECIMAL.fullmatch(text))])
 
 
 def _price(text: str, scale: int) -> int | str:

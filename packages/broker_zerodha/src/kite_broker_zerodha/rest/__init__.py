@@ -11,7 +11,7 @@ from kite_broker_zerodha.rest.candles import (
     RefusedCandle,
     parse_candles,
 )
-from kite_broker_zerodha.rest.client import KITE_ROOT, KiteRest, Profile
+from kite_broker_zerodha.rest.client import KITE_ROOT, KiteRest, Profile, open_client
 from kite_broker_zerodha.rest.limits import CALLS_A_SECOND, CallKind, Pace, host_pace
 from kite_broker_zerodha.rest.retries import Retries
 from kite_broker_zerodha.spans import DAYS_A_CALL, spans
@@ -30,6 +30,7 @@ __all__ = [
     "RefusedCandle",
     "Retries",
     "host_pace",
+    "open_client",
     "parse_candles",
     "spans",
 ]

@@ -48,7 +48,7 @@ def error_of(answer: Answer, hide: Hide) -> BrokerError | None:
         return RateLimited(
             f"Kite takes no more calls now ({_cause(answer, _object(answer), hide)}): "
             "try again later",
-            _retry_after_s(answer.retry_after),
+            retry_after_seconds(answer.retry_after),
         )
     if "json" in kind:
         return _error_of_json(answer, hide)
@@ -117,7 +117,7 @@ def _short(text: str, hide: Hide) -> str:
     return hide(line)[:MESSAGE_CHARS_MAX].rstrip(". ")
 
 
-def _retry_after_s(text: str) -> float:
+def retry_after_seconds(text: str) -> float:
     """Seconds of a Retry-After header; 0 for none, a date or nonsense."""
     return min(float(text), RETRY_AFTER_MAX_S) if text.isascii() and text.isdigit() else 0.0
 

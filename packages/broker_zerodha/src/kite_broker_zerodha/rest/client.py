@@ -14,14 +14,18 @@ from typing import Any, Final, TypeVar
 from kiteconnect import KiteConnect  # type: ignore[import-untyped]
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
 
-from kite_broker_zerodha.auth.grant import IST, Grant
+from kite_broker_zerodha.auth.grant import Grant
+from kite_broker_zerodha.auth.token_file import StoredToken
 from kite_broker_zerodha.errors import AuthRefused, BadAnswer, CredentialsError, InputRefused
 from kite_broker_zerodha.packets import Segment, price_scale_of, segment_of
 from kite_broker_zerodha.rest.candles import Candles, parse_candles
-from kite_broker_zerodha.rest.limits import CallKind, Pace
+from kite_broker_zerodha.rest.limits import CallKind, Pace, host_pace
 from kite_broker_zerodha.rest.retries import Retries, surely_undone, worth_another_try
 from kite_broker_zerodha.rest.transport import KiteHttp, checked_root
+from kite_broker_zerodha.settings import KiteApiUser
 from kite_broker_zerodha.spans import DAYS_A_CALL
+from kite_runtime.clock import IST
+from kite_runtime.console import say
 from kite_runtime.secrets import Secret, redact
 
 KITE_ROOT: Final = "https://api.kite.trade"
@@ -274,6 +278,27 @@ class _Client(KiteConnect):  # type: ignore[misc]
 
     def _format_historical(self, data: Any) -> Any:
         return data
+
+
+def open_client(
+    settings: KiteApiUser,
+    token: StoredToken | None = None,
+    *,
+    sleep: Callable[[float], object] = time.sleep,
+) -> KiteRest:
+    """A client at the pace of all processes of its key, which reports on stderr when it waits.
+
+    Without a token it asks for what is public. Raises EndpointError and CredentialsError.
+    """
+    key = token.api_key if token is not None else settings.api_key
+    return KiteRest(
+        key,
+        token.access_token if token is not None else None,
+        root=settings.api_url,
+        pace=host_pace(key, settings.api_url),
+        on_retry=lambda error, wait_s: say(f"{error}; again in {wait_s:.1f} s"),
+        sleep=sleep,
+    )
 
 
 def _error_of(state: RetryCallState) -> BaseException | None:

@@ -7,7 +7,6 @@ some other program replaces, or the environment. The secrets show in no repr and
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -69,19 +68,6 @@ class FixedCredentials:
         return self._credentials
 
 
-class EnvironmentCredentials:
-    """``KITE_API_KEY`` and ``KITE_ACCESS_TOKEN`` of a mapping, looked up each time."""
-
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        self._environ = environ
-
-    def load(self) -> Credentials:
-        missing = [name for name in (API_KEY, ACCESS_TOKEN) if not self._environ.get(name)]
-        if missing:
-            raise CredentialsError(f"no credentials: set {' and '.join(missing)}")
-        return Credentials(self._environ[API_KEY], self._environ[ACCESS_TOKEN])
-
-
 class TokenFile:
     """The file that ``auth.token_file`` writes; the key may come from elsewhere.
 
@@ -99,16 +85,3 @@ class TokenFile:
 
     def __repr__(self) -> str:
         return f"TokenFile({str(self._path)!r})"
-
-
-__all__ = [
-    "ACCESS_TOKEN",
-    "API_KEY",
-    "CredentialSource",
-    "Credentials",
-    "CredentialsError",
-    "EnvironmentCredentials",
-    "FixedCredentials",
-    "Secret",
-    "TokenFile",
-]

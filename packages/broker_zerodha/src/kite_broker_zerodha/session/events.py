@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Protocol
 
 from kite_broker_zerodha.session.messages import TextKind
 from kite_contracts.tick_batch import TickMode
@@ -107,11 +107,11 @@ class AuthRestored:
 
 @dataclass(frozen=True, slots=True)
 class TextMessage:
-    """An order postback, an error or a broker's message, as Kite sent it."""
+    """An order postback, an error or a broker's message; ``text`` as in ``ServerText``."""
 
     shard: int
     kind: TextKind
-    data: Any
+    text: str | None
 
 
 SessionEvent = (

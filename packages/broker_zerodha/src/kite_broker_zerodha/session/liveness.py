@@ -1,7 +1,8 @@
 """Three watchdogs over a feed that can die without saying so. Pure: time is an argument.
 
     level 1   InboundWatchdog   any inbound byte: the connection itself
-    level 2   FlowWatchdog      frames with ticks: connected, heartbeats arrive, and yet mute
+    level 2   FlowWatchdog      frames with ticks: connected, heartbeats arrive, and yet mute,
+                                later or from the first moment
     level 3   SymbolWatchdog    each instrument: its own silence, while its market is open
 
 Kite sends a heartbeat about every second, so five seconds without a byte are a dead connection
@@ -12,12 +13,13 @@ interval; there a silence is called one when it is far longer than what was usua
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import inf
 from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from kite_broker_zerodha.session.liveness_loop import note_ticks
+from kite_broker_zerodha.session.liveness_loop import note_frame
 
 IsOpen = Callable[[int, int], bool]
 """``is_open(instrument_token, now_ns)``: whether this instrument trades at that time."""
@@ -47,14 +49,25 @@ class InboundWatchdog:
 
 
 class FlowWatchdog:
-    """Level 2: learns the usual rate of tick frames and says when they stopped.
+    """Level 2: learns the usual rate of tick frames and reports when they stopped.
 
     Mute means: no frame for ``floor_s``, and for ``factor`` times the usual distance between two
     frames. With frames at random that happens by chance once in e**20. The rate is an exponential
     mean over ``memory_s`` and is not taught by the silence itself.
+
+    A connection without any frame is mute after ``first_s``, whatever was usual before: Kite sends
+    the last packet of each token as soon as it is subscribed to.
     """
 
-    def __init__(self, floor_s: float, factor: float = 20.0, memory_s: float = 60.0) -> None:
+    def __init__(
+        self,
+        floor_s: float,
+        factor: float = 20.0,
+        memory_s: float = 60.0,
+        first_s: float = 30.0,
+    ) -> None:
+        self._first_s = first_s
+        self._has_frames = False
         self._floor_s = floor_s
         self._factor = factor
         self._memory_s = memory_s
@@ -66,9 +79,10 @@ class FlowWatchdog:
     def restart(self, frames: int, now_s: float) -> None:
         """A connection begins; ``frames`` is the running count of frames so far."""
         self._frames, self._sampled_s, self._moved_s = frames, now_s, now_s
+        self._has_frames = False
 
     def sample(self, frames: int, now_s: float) -> bool:
-        """Tell the running count of frames; returns whether the feed is mute now."""
+        """Take the running count of frames; returns whether the feed is mute now."""
         if frames == self._frames:
             return self.is_mute(now_s)
         elapsed_s = now_s - self._sampled_s
@@ -77,6 +91,7 @@ class FlowWatchdog:
             share = min(1.0, elapsed_s / self._memory_s)
             self._rate = rate if self._rate is None else self._rate + share * (rate - self._rate)
         self._frames, self._sampled_s, self._moved_s = frames, now_s, now_s
+        self._has_frames = True
         return False
 
     def rest(self, now_s: float) -> None:
@@ -84,9 +99,10 @@ class FlowWatchdog:
         self._moved_s = now_s
 
     def is_mute(self, now_s: float) -> bool:
-        if not self._rate:
-            return False  # nothing ever came: level 3 knows which instruments should trade
-        return self.silent_s(now_s) >= max(self._floor_s, self._factor / self._rate)
+        limit_s = max(self._floor_s, self._factor / self._rate) if self._rate else inf
+        if not self._has_frames:
+            limit_s = min(limit_s, self._first_s)
+        return self.silent_s(now_s) >= limit_s
 
     def silent_s(self, now_s: float) -> float:
         return now_s - self._moved_s
@@ -104,8 +120,9 @@ class SymbolWatchdog:
 
     An instrument is stale when it was silent, during open hours, for longer than ``factor`` times
     its mean distance between ticks, but at least ``floor_s`` and at most ``cap_s``. It is reported
-    once, and again only after it ticked in between. Until its usual distance is known, the cap
-    counts. Times are receive times, ns since the epoch.
+    once, and again only after it ticked in between; what becomes stale within ``every_s`` of a
+    report is in the next one. Until its usual distance is known, the cap counts. Times are receive
+    times, ns since the epoch.
     """
 
     TICKS_KNOWN: Final = 5
@@ -117,8 +134,11 @@ class SymbolWatchdog:
         floor_s: float = 60.0,
         cap_s: float = 900.0,
         factor: float = 20.0,
+        every_s: float = 60.0,
         is_open: IsOpen = always_open,
     ) -> None:
+        self._every_ns = int(every_s * NS_PER_S)
+        self._next_ns = 0
         self._floor_ns = int(floor_s * NS_PER_S)
         self._cap_ns = int(cap_s * NS_PER_S)
         self._factor = factor
@@ -146,9 +166,9 @@ class SymbolWatchdog:
         self._tokens, self._first_ns, self._last_ns = wanted, first_ns, last_ns
         self._ticks, self._reported = ticks, reported
 
-    def saw(self, tokens: npt.NDArray[np.int64], ts_recv_ns: npt.NDArray[np.int64]) -> None:
-        """Ticks arrived: two columns of equal length. Tokens not watched are ignored."""
-        note_ticks(self._tokens, self._last_ns, self._ticks, self._reported, tokens, ts_recv_ns)
+    def saw(self, frame: bytes, ts_recv_ns: int) -> None:
+        """A frame arrived, of any bytes. Tokens not watched are ignored."""
+        note_frame(self._tokens, self._last_ns, self._ticks, self._reported, frame, ts_recv_ns)
 
     def resume(self, now_ns: int) -> None:
         """A gap ended: its silence is known already and is not held against any instrument."""
@@ -162,9 +182,10 @@ class SymbolWatchdog:
         before = (self._last_ns < now_ns - by_ns // 2) == (by_ns > 0)
         self._first_ns[before] += by_ns
         self._last_ns[before] += by_ns
+        self._next_ns += by_ns
 
     def stale(self, now_ns: int) -> StaleChange | None:
-        """The instruments that became stale since the last call, or None.
+        """The instruments that became stale since the last report, or None; at most ``every_s``.
 
         One that is silent because its market is closed starts over, as if watched from now.
         """
@@ -183,8 +204,9 @@ class SymbolWatchdog:
         self._first_ns[closed] = self._last_ns[closed] = now_ns
         self._ticks[closed], self._reported[closed] = 0, False
         rows = candidates[(silent_ns >= limit_ns)[candidates] & ~self._reported[candidates]]
-        if not len(rows):
+        if not len(rows) or now_ns < self._next_ns:
             return None
+        self._next_ns = now_ns + self._every_ns
         self._reported[rows] = True
         tokens = tuple(int(token) for token in self._tokens[rows])
         return StaleChange(tokens, int(self._last_ns[rows].min()))

@@ -1,7 +1,8 @@
 """Kite's text messages, both ways, and the address to connect to. Pure.
 
 Client to server: JSON with numeric tokens (string tokens deliver nothing). Server to client:
-``{"type": T, "data": ...}`` where T is ``order``, ``error`` or ``message``.
+``{"type": T, "data": ...}`` where T is ``order``, ``error`` or ``message``. They come from outside:
+whatever their size, depth or form, a short plain text is all that is kept.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from kite_contracts.tick_batch import TickMode
 CHUNK_TOKENS: Final = 500
 """Tokens in one message: a message of the largest numbers then stays below 6 kB."""
 
-RAW_TEXT_MAX: Final = 4096
-"""Characters kept of a text message that is no JSON."""
+TEXT_CHARS_MAX: Final = 300
+"""Characters kept of a text for people."""
 
 MODE_NAMES: Final = {mode: mode.name.lower() for mode in TickMode}
 
@@ -28,10 +29,14 @@ TextKind = Literal["order", "error", "message"]
 
 
 class ServerText(NamedTuple):
-    """A text message from Kite; ``data`` is what its JSON says, or the raw text."""
+    """A text message from Kite.
+
+    ``text`` is for people and at most TEXT_CHARS_MAX long. None for an order postback, which holds
+    the account's private data, and for whatever is no plain text.
+    """
 
     kind: TextKind
-    data: Any
+    text: str | None
 
 
 def subscribe_message(tokens: Sequence[int]) -> str:
@@ -64,11 +69,18 @@ def parse_text(text: str) -> ServerText:
     try:
         parsed = json.loads(text)
     except (ValueError, RecursionError):
-        return ServerText("message", text[:RAW_TEXT_MAX])
-    kind = parsed.get("type") if isinstance(parsed, dict) else None
-    if kind in ("order", "error", "message"):
-        return ServerText(kind, parsed.get("data"))
-    return ServerText("message", parsed)
+        return ServerText("message", _line(text))
+    found = parsed if isinstance(parsed, dict) else {}
+    kind, data = found.get("type"), found.get("data")
+    if kind == "order":
+        return ServerText("order", None)
+    plain = _line(data) if isinstance(data, str) else None
+    return ServerText("error" if kind == "error" else "message", plain)
+
+
+def _line(text: str) -> str:
+    """One line without control characters."""
+    return "".join(c if c.isprintable() else " " for c in text[:TEXT_CHARS_MAX])
 
 
 def checked_endpoint(endpoint: str) -> str:

@@ -23,10 +23,12 @@ class SessionOptions:
 
     ``inbound_silence_s``   without any byte for this long the connection is dropped
     ``stall_s``             shortest silence of ticks that counts as a stall (level 2)
+    ``first_tick_s``        longest wait for the first tick of a connection (level 2)
     ``stall_reconnect_s``   a stall this long ends the connection, in case another one works
     ``symbol_floor_s``, ``symbol_cap_s``  bounds of the silence of one instrument (level 3)
     ``is_open``             calendar of levels 2 and 3
     ``watch_s``             how often the watchdogs look
+    ``auth_again_s``        how soon credentials are tried a second time after their first refusal
     ``auth_poll_s``         how often changed credentials are looked for after a refusal
     ``auth_retry_s``        how often the refused ones are tried again nevertheless
     ``open_timeout_s``, ``close_timeout_s``  limits of the two handshakes
@@ -41,11 +43,13 @@ class SessionOptions:
 
     inbound_silence_s: float = 5.0
     stall_s: float = 10.0
+    first_tick_s: float = 30.0
     stall_reconnect_s: float = 60.0
     symbol_floor_s: float = 60.0
     symbol_cap_s: float = 900.0
     is_open: IsOpen = always_open
     watch_s: float = 0.5
+    auth_again_s: float = 2.0
     auth_poll_s: float = 1.0
     auth_retry_s: float = 60.0
     open_timeout_s: float = 10.0

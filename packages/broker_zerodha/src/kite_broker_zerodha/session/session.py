@@ -12,8 +12,6 @@ from enum import StrEnum
 from functools import partial
 from typing import Final
 
-import numpy as np
-import numpy.typing as npt
 from websockets.exceptions import ConnectionClosed
 
 from kite_broker_zerodha.errors import AuthRefused, CredentialsError
@@ -87,6 +85,8 @@ class KiteSession:
         """Handshakes begun, those that failed included; without credentials none is."""
         self.last_data_ns: int | None = None
         """Receive time of the last tick frame."""
+        self.is_mute = False
+        """Connected, the market is open, and yet no tick arrives."""
         self._endpoint = checked_endpoint(endpoint)
         self._source = credentials
         self._listener = listener
@@ -94,7 +94,7 @@ class KiteSession:
         self._options = options or SessionOptions()
         self._feed_sessions = feed_sessions or FeedSessions()
         self._backoff = self._options.backoff()
-        self._flow = FlowWatchdog(self._options.stall_s)
+        self._flow = FlowWatchdog(self._options.stall_s, first_s=self._options.first_tick_s)
         self._symbols = SymbolWatchdog(
             self._options.symbol_floor_s, self._options.symbol_cap_s, is_open=self._options.is_open
         )
@@ -104,6 +104,8 @@ class KiteSession:
         self._stopping = asyncio.Event()
         self._connection: KiteConnection | None = None
         self._credentials: Credentials | None = None
+        self._refused: Credentials | None = None
+        """Those that Kite refused last; None again once a connection is made."""
         self._gap: GapOpened | None = None
         self._cause = GapCause.CONNECT_FAILED
         self._end_reason: str | None = None
@@ -121,14 +123,17 @@ class KiteSession:
                 self.state = SessionState.CONNECTING
                 try:
                     connection = await self._connect()
-                except (AuthRefused, CredentialsError) as error:
+                except AuthRefused as error:
+                    if not await self._try_once_more():
+                        await self._auth_refused(str(error))
+                except CredentialsError as error:
                     await self._auth_refused(str(error))
-                    continue
                 except ConnectFailed as error:
                     self._attempt_failed(str(error))
+                    await self._back_off(error.retry_after_s)
                 else:
                     await self._serve(connection)
-                await self._back_off()
+                    await self._back_off()
         finally:
             self.state = SessionState.STOPPED
 
@@ -145,13 +150,6 @@ class KiteSession:
         self._stopping.set()
         if self._connection is not None:
             await self._connection.close()
-
-    def saw(self, tokens: npt.NDArray[np.int64], ts_recv_ns: npt.NDArray[np.int64]) -> None:
-        """Tell which instruments ticked when (two columns of a decoded batch), for level 3.
-
-        Tokens of other shards are ignored, so a batch of several shards can be sent to each.
-        """
-        self._symbols.saw(tokens, ts_recv_ns)
 
     async def _connect(self) -> KiteConnection:
         self._credentials = None
@@ -177,7 +175,7 @@ class KiteSession:
         except ConnectionClosed as error:
             self._ended(error)
         finally:
-            self._connection = None
+            self._connection, self.is_mute = None, False
             self._told = {}
             for helper in helpers:
                 helper.cancel()
@@ -190,7 +188,7 @@ class KiteSession:
     async def _receive(self, connection: KiteConnection) -> None:
         """The hot loop: ``recv`` does not yield while messages are queued."""
         recv, now_ns, shard = connection.recv, self._clock.now_ns, self.shard
-        on_frame = self._listener.on_frame
+        on_frame, saw = self._listener.on_frame, self._symbols.saw
         while True:
             payload = await recv()
             if isinstance(payload, str):
@@ -204,6 +202,7 @@ class KiteSession:
                 if self._gap is not None:
                     self._close_gap(ts_recv_ns)
                 on_frame(shard, payload, ts_recv_ns)
+                saw(payload, ts_recv_ns)
 
     async def _watch(self, connection: KiteConnection) -> None:
         """The watchdogs; a dead connection is aborted, which ends ``_receive``."""
@@ -223,18 +222,22 @@ class KiteSession:
                     connection, GapCause.SILENT, f"no byte for {inbound.silent_s(now_s):.1f} s"
                 )
                 return
-            if self._flow.sample(self.frames, now_s) and self._mute(connection, now_s, now_ns):
+            self.is_mute = self._flow.sample(self.frames, now_s) and self._is_open(now_s, now_ns)
+            if self.is_mute and self._give_up_mute(connection, now_s):
                 return
             stale = self._symbols.stale(now_ns)
             if stale is not None and self._gap is None:
                 self._listener.on_event(Stale(self.shard, stale.tokens, stale.from_ns))
 
-    def _mute(self, connection: KiteConnection, now_s: float, now_ns: int) -> bool:
+    def _is_open(self, now_s: float, now_ns: int) -> bool:
+        """Whether any subscribed instrument trades now; silence while none does is not counted."""
+        if any(self._options.is_open(token, now_ns) for token in self._told):
+            return True
+        self._flow.rest(now_s)
+        return False
+
+    def _give_up_mute(self, connection: KiteConnection, now_s: float) -> bool:
         """Heartbeats without ticks; returns whether the connection was given up for it."""
-        is_open = self._options.is_open
-        if not any(is_open(token, now_ns) for token in self._told):
-            self._flow.rest(now_s)
-            return False
         if self._gap is None:
             gap = self._open_gap(GapCause.STALLED)
             if gap is not None:
@@ -266,7 +269,7 @@ class KiteSession:
         self.feed_session = self._feed_sessions.allocate(self.shard, now_ns)
         self._backoff.connected(self._clock.monotonic_s())
         self._cause, self._end_reason = GapCause.DISCONNECTED, None
-        self._failure_told = None
+        self._failure_told = self._refused = None
         if self._auth_alarm:
             self._auth_alarm = False
             self._listener.on_event(AuthRestored(self.shard, now_ns))
@@ -302,11 +305,22 @@ class KiteSession:
                 if self._source.load() != self._credentials:
                     return
 
-    async def _back_off(self) -> None:
+    async def _try_once_more(self) -> bool:
+        """Whether the same credentials are to be tried again soon: a good token that was just made
+        is refused now and then, so the first refusal is no alarm yet."""
+        if self._auth_alarm or self._credentials == self._refused:
+            return False
+        self._refused = self._credentials
+        self.state = SessionState.BACKOFF
+        await self._pause(self._options.auth_again_s)
+        return True
+
+    async def _back_off(self, at_least_s: float = 0.0) -> None:
         if self._stopping.is_set():
             return
         self.state = SessionState.BACKOFF
-        await self._pause(self._backoff.next_wait_s(self._clock.monotonic_s()))
+        wait_s = self._backoff.next_wait_s(self._clock.monotonic_s())
+        await self._pause(max(at_least_s, wait_s))
 
     async def _pause(self, seconds: float) -> None:
         """Wait, but not beyond ``stop``."""
@@ -343,10 +357,10 @@ class KiteSession:
         self._listener.on_event(GapClosed(self.shard, gap.tokens, gap.from_ns, to_ns, gap.cause))
 
     def _text(self, text: str) -> None:
-        kind, data = parse_text(text)
-        if isinstance(data, str) and self._credentials is not None:
-            data = redact(data, self._credentials.secrets)
-        self._listener.on_event(TextMessage(self.shard, kind, data))
+        kind, plain = parse_text(text)
+        if plain is not None and self._credentials is not None:
+            plain = redact(plain, self._credentials.secrets)
+        self._listener.on_event(TextMessage(self.shard, kind, plain))
 
 
 def _abort_if_failed(connection: KiteConnection, task: asyncio.Task[None]) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Final, TypeVar
 
 from kite_broker_zerodha.session.events import SessionEvent
+from kite_broker_zerodha.wire import encode_frame
 
 Event = TypeVar("Event")
 
@@ -49,6 +50,11 @@ class ManualClock:
             await _let_others_run()
         self._now_ns = target_ns
         await _let_others_run()
+
+
+def frame_of(*tokens: int) -> bytes:
+    """A frame with one ltp packet, of price 0, for each token."""
+    return encode_frame([token.to_bytes(4, "big") + bytes(4) for token in tokens])
 
 
 async def _let_others_run() -> None:

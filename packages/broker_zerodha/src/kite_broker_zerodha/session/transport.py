@@ -17,6 +17,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
 from kite_broker_zerodha.errors import AuthRefused, KiteUnavailable
+from kite_broker_zerodha.rest.answers import retry_after_seconds
 from kite_broker_zerodha.session.credentials import Credentials
 from kite_broker_zerodha.session.messages import connect_url
 from kite_broker_zerodha.session.options import SessionOptions
@@ -32,7 +33,11 @@ _LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 
 
 class ConnectFailed(KiteUnavailable):
-    """No connection: try again later. The message is safe to show."""
+    """No connection: try again later, ``retry_after_s`` at the earliest. Safe to show."""
+
+    def __init__(self, message: str, retry_after_s: float = 0.0) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 _LOGGER: Final = redacting_logger("broker_zerodha.websocket")
@@ -81,7 +86,8 @@ async def open_connection(
         sentence = _status_sentence(error, credentials)
         if error.response.status_code in _AUTH_STATUSES:
             raise AuthRefused(sentence) from None
-        raise ConnectFailed(sentence) from None
+        asked = error.response.headers.get("Retry-After", "")
+        raise ConnectFailed(sentence, retry_after_seconds(asked)) from None
     except (OSError, WebSocketException, EOFError) as error:
         # Not chained: the library's errors may quote the address with its secrets.
         raise ConnectFailed(failure_sentence(error, endpoint, options, credentials)) from None

@@ -101,25 +101,21 @@ def parse_tokens(path: Path, data: bytes, *, named: bool = False) -> dict[int, I
     found: dict[int, Instrument] = {}
     lines: dict[int, int] = {}
     tokens: dict[tuple[str, str], int] = {}
-    for line, row in _rows(path, data, ("instrument_token", *(_NAME if named else ()))):
-        each = _instrument(path, line, row)
+    for row in _rows(path, data, ("instrument_token", *(_NAME if named else ()))):
+        each = _instrument(row)
         if each.token in lines:
-            raise SubscriptionFileError(
-                path,
-                line,
+            raise row.wrong(
                 f"token {each.token} stands on line {lines[each.token]} too",
                 "remove one: duplicates count for Kite's limit",
             )
         other = tokens.setdefault(each.name, each.token) if each.tradingsymbol else each.token
         if other != each.token:
-            raise SubscriptionFileError(
-                path,
-                line,
+            raise row.wrong(
                 f"{each.exchange}:{each.tradingsymbol} has two tokens, {other} and {each.token}",
                 "remove the one that is out of date",
             )
-        lines[each.token] = line
-        found[line] = each
+        lines[each.token] = row.line
+        found[row.line] = each
     if not found:
         raise SubscriptionFileError(
             path, None, "holds no instrument", "add lines such as 408065,full,NSE,INFY"
@@ -131,19 +127,16 @@ def parse_universe(path: Path, data: bytes) -> dict[int, Member]:
     """The rows of a universe by their line; none is there twice. Raises SubscriptionFileError."""
     found: dict[int, Member] = {}
     lines: dict[tuple[str, str], int] = {}
-    for line, row in _rows(path, data, _NAME):
-        exchange, symbol = _exchange(path, line, row), _symbol(path, line, row)
+    for row in _rows(path, data, _NAME):
+        name = exchange, symbol = _exchange(row), _symbol(row)
         if not exchange or not symbol:
-            raise SubscriptionFileError(
-                path,
-                line,
-                f"unknown instrument {exchange}:{symbol}",
-                "write both, exchange and tradingsymbol",
+            raise row.wrong(
+                f"unknown instrument {exchange}:{symbol}", "write both, exchange and tradingsymbol"
             )
-        if (exchange, symbol) in lines:
-            raise _twice(path, line, exchange, symbol, path, lines[exchange, symbol])
-        lines[exchange, symbol] = line
-        found[line] = Member(exchange, symbol, _mode(path, line, row))
+        if name in lines:
+            raise row.twice(name, path, lines[name])
+        lines[name] = row.line
+        found[row.line] = Member(exchange, symbol, _mode(row))
     if not found:
         raise SubscriptionFileError(
             path, None, "holds no instrument", "add lines such as NSE,INFY,full"
@@ -164,18 +157,17 @@ def choose(
     chosen: dict[int, tuple[Instrument, Path, int]] = {}
     for path, members in universes.items():
         for line, (exchange, symbol, mode) in members.items():
+            row = _Row(path, line, {})
             token = tokens.get((exchange, symbol))
             if token is None:
-                raise SubscriptionFileError(
-                    path,
-                    line,
+                raise row.wrong(
                     f"unknown instrument {exchange}:{symbol}",
                     f"add it to {tokens_file} or correct its spelling",
                 )
             requested = Instrument(token, mode, exchange, symbol)
             earlier = chosen.setdefault(token, (requested, path, line))
             if earlier[0] != requested:
-                raise _twice(path, line, exchange, symbol, earlier[1], earlier[2])
+                raise row.twice((exchange, symbol), earlier[1], earlier[2])
     return tuple(instrument for instrument, _, _ in chosen.values())
 
 
@@ -218,58 +210,69 @@ def _check_written(path: Path, rows: Sequence[object], found: Iterable[object]) 
         )
 
 
-def _rows(path: Path, data: bytes, required: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
-    """The data lines as dictionaries, with their numbers in the file. One line is one row."""
+class _Row(NamedTuple):
+    """A line of a file, its cells by column."""
+
+    path: Path
+    line: int
+    cells: Mapping[str, str]
+
+    def wrong(self, problem: str, remedy: str) -> SubscriptionFileError:
+        """The error about this line."""
+        return SubscriptionFileError(self.path, self.line, problem, remedy)
+
+    def twice(self, name: tuple[str, str], path: Path, line: int) -> SubscriptionFileError:
+        """The error about a name that another line has too."""
+        return self.wrong(
+            f"{':'.join(name)} stands in {path}, line {line} too", "remove one of the two"
+        )
+
+
+def _rows(path: Path, data: bytes, required: Sequence[str]) -> Iterator[_Row]:
+    """The data lines. One line is one row."""
     header: list[str] | None = None
-    for line, text in enumerate(_LINE_END.split(_text(path, data)), start=1):
+    for number, text in enumerate(_LINE_END.split(_text(path, data)), start=1):
         if not text.strip() or text.lstrip().startswith("#"):
             continue
-        cells = _cells(path, line, text)
+        line = _Row(path, number, {})
+        cells = _cells(line, text)
         if not any(cells):
             continue
         if header is None:
             header = [cell.lower() for cell in cells]
-            _check_header(path, line, header, required)
+            _check_header(line, header, required)
         elif len(cells) != len(header):
-            raise SubscriptionFileError(
-                path,
-                line,
+            raise line.wrong(
                 f"{len(cells)} value{'s' * (len(cells) > 1)} for {len(header)} columns",
                 f"write one for each of {_shown(header)}",
             )
         else:
-            yield line, dict(zip(header, cells, strict=True))
+            yield line._replace(cells=dict(zip(header, cells, strict=True)))
     if header is None:
         raise SubscriptionFileError(
             path, None, "the file is empty", f"begin it with the line {','.join(required)}"
         )
 
 
-def _cells(path: Path, line: int, text: str) -> list[str]:
+def _cells(line: _Row, text: str) -> list[str]:
     try:
         # A quote that is still open at the end of the line is an error of this line.
         (cells,) = csv.reader([text], strict=True, skipinitialspace=True)
     except csv.Error as exc:
-        raise SubscriptionFileError(
-            path, line, f"malformed CSV ({exc})", "correct the quotes of this line"
-        ) from exc
+        raise line.wrong(f"malformed CSV ({exc})", "correct the quotes of this line") from exc
     return [cell.strip() for cell in cells]
 
 
-def _check_header(path: Path, line: int, header: list[str], required: Sequence[str]) -> None:
+def _check_header(line: _Row, header: list[str], required: Sequence[str]) -> None:
     missing = [name for name in required if name not in header]
     if missing:
-        raise SubscriptionFileError(
-            path,
-            line,
+        raise line.wrong(
             f"the column {' and '.join(missing)} is missing, found {_shown(header)}",
             f"begin the file with the line {','.join(required)}",
         )
     twice = next((name for name in header if name and header.count(name) > 1), None)
     if twice is not None:
-        raise SubscriptionFileError(
-            path, line, f"the column {twice[:40]!r} is there twice", "remove one"
-        )
+        raise line.wrong(f"the column {twice[:40]!r} is there twice", "remove one")
 
 
 def _shown(header: list[str]) -> str:
@@ -277,81 +280,57 @@ def _shown(header: list[str]) -> str:
     return repr(",".join(header)[:120])[1:-1]
 
 
-def _instrument(path: Path, line: int, row: Mapping[str, str]) -> Instrument:
-    text = row["instrument_token"]
+def _instrument(row: _Row) -> Instrument:
+    text = row.cells["instrument_token"]
     token = int(text) if _TOKEN.fullmatch(text) else 0
     if not 1 <= token <= TOKEN_MAX:
-        raise SubscriptionFileError(
-            path,
-            line,
+        raise row.wrong(
             f"{text[:40]!r} is no instrument token",
             f"write a whole number from 1 to {TOKEN_MAX}, such as 408065",
         )
     segment = _SEGMENTS.get(segment_of(token))
     if segment is None:
         known = ", ".join(f"{number} {name}" for number, name in _SEGMENTS.items())
-        raise SubscriptionFileError(
-            path,
-            line,
+        raise row.wrong(
             f"unknown token {token}: Kite has no segment {segment_of(token)}, only {known}",
             "take instrument_token, not exchange_token, from Kite's instruments list",
         )
-    exchange, symbol = _exchange(path, line, row), _symbol(path, line, row)
+    exchange, symbol = _exchange(row), _symbol(row)
     if exchange and exchange != segment != Segment.INDICES.name:
-        raise SubscriptionFileError(
-            path,
-            line,
+        raise row.wrong(
             f"token {token} is of {segment}, not of {exchange}",
             "copy token and names from one line of Kite's instruments list",
         )
     if not exchange or not symbol:
         exchange = symbol = ""  # half a name is none: the token says what is meant
-    return Instrument(token, _mode(path, line, row), exchange, symbol)
+    return Instrument(token, _mode(row), exchange, symbol)
 
 
-def _exchange(path: Path, line: int, row: Mapping[str, str]) -> str:
-    exchange = row.get("exchange", "").upper()
-    if exchange and exchange not in EXCHANGES:
-        raise SubscriptionFileError(
-            path,
-            line,
-            f"Kite has no exchange {row['exchange'][:40]!r}",
-            f"write one of {', '.join(EXCHANGES)}",
+def _exchange(row: _Row) -> str:
+    text = row.cells.get("exchange", "")
+    if text and text.upper() not in EXCHANGES:
+        raise row.wrong(
+            f"Kite has no exchange {text[:40]!r}", f"write one of {', '.join(EXCHANGES)}"
         )
-    return exchange
+    return text.upper()
 
 
-def _symbol(path: Path, line: int, row: Mapping[str, str]) -> str:
-    symbol = row.get("tradingsymbol", "")
+def _symbol(row: _Row) -> str:
+    symbol = row.cells.get("tradingsymbol", "")
     if not symbol.isprintable():
-        raise SubscriptionFileError(
-            path,
-            line,
+        raise row.wrong(
             f"the tradingsymbol {symbol[:40]!r} has a character that cannot be seen",
             "type it again",
         )
     return symbol
 
 
-def _mode(path: Path, line: int, row: Mapping[str, str]) -> TickMode:
-    text = row.get("mode", "")
+def _mode(row: _Row) -> TickMode:
+    text = row.cells.get("mode", "")
     mode = _MODES.get(text.lower() or "full")
     if mode is None:
-        raise SubscriptionFileError(
-            path, line, f"unknown mode {text[:40]!r}", "write ltp, quote or full"
-        )
+        raise row.wrong(f"unknown mode {text[:40]!r}", "write ltp, quote or full")
     return mode
-
-
-def _twice(
-    path: Path, line: int, exchange: str, symbol: str, other: Path, other_line: int
-) -> SubscriptionFileError:
-    return SubscriptionFileError(
-        path,
-        line,
-        f"{exchange}:{symbol} stands in {other}, line {other_line} too",
-        "remove one of the two",
-    )
 
 
 def _text(path: Path, data: bytes) -> str:

@@ -6,7 +6,14 @@ from typing import Final
 
 from hypothesis import strategies as st
 
-from kite_broker_zerodha.packets import LAYOUTS, NS_PER_SECOND, PacketKind, Segment, Wire
+from kite_broker_zerodha.packets import (
+    LAYOUTS,
+    NS_PER_SECOND,
+    SECONDS_OF_1970,
+    PacketKind,
+    Segment,
+    Wire,
+)
 from kite_broker_zerodha.testing.fuzzing import EXCHANGE_EPOCH_S, mutate
 from kite_broker_zerodha.wire import encode_frame, encode_packet
 from kite_contracts.tick_batch import ABSENT
@@ -21,6 +28,10 @@ _WIRE_VALUES: Final = {
     Wire.SECONDS: st.one_of(
         st.just(ABSENT), st.integers(1, 2**32 - 1).map(lambda seconds: seconds * NS_PER_SECOND)
     ),
+    Wire.TRADE_SECONDS: st.one_of(
+        st.just(ABSENT),
+        st.integers(SECONDS_OF_1970, 2**32 - 1).map(lambda seconds: seconds * NS_PER_SECOND),
+    ),
 }
 _EVENT_TIMES: Final = st.one_of(
     st.just(ABSENT),
@@ -29,9 +40,9 @@ _EVENT_TIMES: Final = st.one_of(
 
 
 def tokens() -> st.SearchStrategy[int]:
-    """Instrument tokens that the contract takes: every known segment, and now and then another."""
-    segments = st.one_of(st.sampled_from(Segment), st.integers(0, 255))
-    return st.builds(lambda own, segment: own << 8 | segment, st.integers(1, 2**24 - 1), segments)
+    """Instrument tokens of every known segment."""
+    own, segments = st.integers(1, 2**24 - 1), st.sampled_from(Segment)
+    return st.builds(lambda own, segment: own << 8 | segment, own, segments)
 
 
 def packet_fields(kind: PacketKind) -> st.SearchStrategy[dict[str, int]]:

@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 
 from kite_broker_zerodha.frames import count_slots, decode_frames, frame_index
-from kite_broker_zerodha.packets import LAYOUTS, MAX_FRAME_ROWS, PacketKind, Wire
+from kite_broker_zerodha.packets import LAYOUTS, MAX_FRAME_ROWS, PacketKind, Segment, Wire
 from kite_broker_zerodha.testing import reference
 from kite_broker_zerodha.wire import encode_frame
 from kite_contracts.bounds import COLUMN_GROUPS, TickBounds
@@ -24,13 +24,15 @@ from kite_contracts.tick_batch import FIELDS, TickBatch, Verdict
 EXCHANGE_EPOCH_S: Final = 315_513_000
 """1980-01-01 00:00 IST, the zero of the exchanges' clock: the contract takes no earlier time."""
 
+_SEGMENTS: Final = tuple(Segment)
+
 
 def random_packet(kind: PacketKind, random: random.Random) -> bytes:
     """A packet that decodes to a good tick; any bytes but for its token and times."""
     packet = bytearray(random.randbytes(kind))
-    packet[0] |= 1  # the contract takes no token 0
+    packet[3] = random.choice(_SEGMENTS)
     for _, wire, offset in LAYOUTS[kind].fields:
-        if wire is Wire.SECONDS:
+        if wire in (Wire.SECONDS, Wire.TRADE_SECONDS):
             seconds = random.randrange(EXCHANGE_EPOCH_S, 2**32)
             packet[offset : offset + 4] = seconds.to_bytes(4, "big")
     return bytes(packet)

@@ -107,7 +107,9 @@ def _decode_packet(packet: bytes, row: Row) -> None:
             row.verdict = Verdict.UNKNOWN_PACKET
             return
     segment = row.values["instrument_token"] & 0xFF
-    row.values["price_scale"] = 7 if segment == _CDS else 4 if segment in (_BCD, _NCO) else 2
+    known = segment in (*range(1, 10), _NCO)
+    scale = 7 if segment == _CDS else 4 if segment in (_BCD, _NCO) else 2
+    row.values["price_scale"] = scale if known else -1
 
 
 def _decode_full_tail(packet: bytes, row: Row) -> None:
@@ -115,6 +117,7 @@ def _decode_full_tail(packet: bytes, row: Row) -> None:
     row.groups |= Group.OPEN_INTEREST | Group.DEPTH
     traded, oi, oi_day_high, oi_day_low, event = _FULL_TAIL.unpack_from(packet, 44)
     row.values.update(oi=oi, oi_day_high=oi_day_high, oi_day_low=oi_day_low)
+    traded = 0 if traded < 31_536_000 else traded  # 1970: it never traded
     row.values.update(last_trade_time_ns=_time_ns(traded), ts_event_ns=_time_ns(event))
     for entry, numbers in enumerate(_DEPTH_ENTRY.iter_unpack(packet[64:])):
         side = "bid" if entry < DEPTH_LEVELS else "ask"

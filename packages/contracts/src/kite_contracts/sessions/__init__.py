@@ -17,7 +17,6 @@ from kite_contracts.sessions.holidays import Holidays
 from kite_contracts.sessions.model import (
     CLASSES,
     INDICES,
-    IST,
     SEGMENTS,
     Cause,
     CauseKind,
@@ -29,7 +28,6 @@ from kite_contracts.sessions.model import (
 
 __all__ = [
     "CLASSES",
-    "IST",
     "INDICES",
     "SEGMENTS",
     "Cause",

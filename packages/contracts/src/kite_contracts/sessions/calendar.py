@@ -33,6 +33,7 @@ from kite_contracts.sessions.parse import load_rules
 from kite_contracts.sessions.rules import DayRule, Regime, Rules, cut
 
 CONTINUOUS: Final = (PhaseName.CONTINUOUS,)
+CALENDAR_WARNING_DAYS: Final = 60
 DAYS_CACHED: Final = 8192
 MINUTES_CACHED: Final = 1024
 _PHASE_CAUSES: Final = {
@@ -138,7 +139,14 @@ class SessionCalendar:
             return self._irregular(rule, regime, stock_class)
         if is_weekend(day):
             reason = f"{day:%A}: {segment} does not trade on weekends"
-            return _closed(segment, day, stock_class, DayKind.WEEKEND, reason, "the weekday")
+            assumption = self._unverified(day)
+            return _closed(
+                *(segment, day, stock_class, DayKind.WEEKEND),
+                f"{reason}; {assumption}" if assumption else reason,
+                "the weekday",
+                is_assumed=bool(assumption),
+                is_unverified=bool(assumption),
+            )
         if self._holidays.knows(day) and day in self._holidays.closed:
             return self._holiday(segment, day, stock_class)
         if regime is None:
@@ -158,6 +166,7 @@ class SessionCalendar:
             reason=f"{reason}; {assumption}" if assumption else reason,
             source=regime.source,
             note=regime.note,
+            is_unverified=bool(self._unverified(day)),
         )
 
     def _holiday(self, segment: str, day: date, stock_class: str | None) -> TradingDay:
@@ -168,6 +177,7 @@ class SessionCalendar:
             f"{reason}; {assumption}" if assumption else reason,
             self._holidays.source,
             is_assumed=bool(assumption),
+            is_unverified=bool(self._unverified(day)),
         )
 
     def _irregular(
@@ -188,6 +198,8 @@ class SessionCalendar:
 
     def _assumption(self, segment: str, day: date) -> str:
         """Why an answer from the equities' holidays is assumed; empty where it is a fact."""
+        if unverified := self._unverified(day):
+            return unverified
         if not self._holidays.knows(day):
             return (
                 f"assumed: holidays are known from {self._holidays.first} to {self._holidays.last}"
@@ -196,6 +208,26 @@ class SessionCalendar:
         if years is not None and day.year not in years:
             return f"assumed: the holidays of {segment} in {day.year} are not in the file"
         return ""
+
+    def _unverified(self, day: date) -> str:
+        since = self._rules.verified_since
+        return f"assumed: special sessions before {since} are not verified" if day < since else ""
+
+    def facts_end(self, segment: str) -> date:
+        """The last day of which the holidays of the segment are known, and not assumed."""
+        last = self._holidays.last
+        years = self._rules.own_holidays.get(segment)
+        return last if years is None else min(last, date(max(years, default=1), 12, 31))
+
+    def ends_soon(self, segment: str, today: date) -> str | None:
+        """One sentence, from CALENDAR_WARNING_DAYS before the holidays that are known end."""
+        last = self.facts_end(segment)
+        if (last - today).days >= CALENDAR_WARNING_DAYS:
+            return None
+        return (
+            f"the holidays of {segment} are known until {last} and assumed from then on: update "
+            "exchange_calendars, or add them to configs/sessions.toml"
+        )
 
 
 def _check(segment: str, stock_class: str | None) -> None:
@@ -217,8 +249,12 @@ def _closed(
     reason: str,
     source: str,
     is_assumed: bool = False,
+    is_unverified: bool = False,
 ) -> TradingDay:
-    return TradingDay(segment, day, stock_class, False, is_assumed, kind, (), reason, source)
+    return TradingDay(
+        *(segment, day, stock_class, False, is_assumed, kind, (), reason, source),
+        is_unverified=is_unverified,
+    )
 
 
 def _outside(day: TradingDay, ts_ns: int) -> Cause:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-IST: Final = timezone(timedelta(hours=5, minutes=30), "IST")
-"""India's time, the same all year; dates of this package are dates in India."""
+from kite_runtime.clock import IST
 
 MINUTE_NS: Final = 60_000_000_000
 _EPOCH: Final = date(1970, 1, 1)
@@ -124,6 +123,8 @@ class TradingDay:
     reason: str
     source: str
     note: str = ""
+    is_unverified: bool = False
+    """A special session of this day may be missing here: a bar at any time of it may be right."""
 
     @property
     def is_irregular(self) -> bool:
@@ -152,6 +153,7 @@ class TradingDay:
             "class": self.stock_class,
             "is_trading": self.is_trading,
             "is_assumed": self.is_assumed,
+            "is_unverified": self.is_unverified,
             "kind": str(self.kind),
             "phases": [
                 {

@@ -13,12 +13,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from kite_contracts.sessions import entries
 from kite_contracts.sessions.entries import EntryProblem
 from kite_contracts.sessions.model import CLASSES, SEGMENTS, DayKind
-from kite_contracts.sessions.rules import DayRule, Evening, Regime, Rules
+from kite_contracts.sessions.rules import VERIFIED_SINCE, DayRule, Evening, Regime, Rules
 from kite_runtime.errors import ConfigurationError
 
 FILE: Final = "sessions.toml"
 OWN_KINDS: Final = ("muhurat", "special", "half", "halt", "holiday")
-_TABLES: Final = ("regime", "day", "own_holidays", "evening")
+_TABLES: Final = ("regime", "day", "own_holidays", "evening", "verified_since")
 _HOURS: Final = ("phases", "from", "until", "hours")
 _Result = TypeVar("_Result")
 _Value = TypeVar("_Value")
@@ -52,7 +52,7 @@ def parse_rules(content: str, name: str) -> Rules:
     if unknown:
         raise ConfigurationError(
             f"{name}: the table {unknown[0]!r} is unknown, there are [[regime]], [[day]], "
-            "[[own_holidays]] and [evening]: see docs/calendar.md"
+            "[[own_holidays]], [evening] and verified_since: see docs/calendar.md"
         )
     if not tables.get("regime"):
         raise ConfigurationError(
@@ -81,7 +81,9 @@ class _Reader:
         days: dict[tuple[str, date], DayRule] = {}
         for where, entry in self._entries("day"):
             self._at(where, lambda entry: self._add_days(days, entry), entry)
-        return Rules(regimes, days, own, self._evening)
+        since = self._tables.get("verified_since", VERIFIED_SINCE)
+        verified = self._at("verified_since", lambda given: entries.day(given, "it"), since)
+        return Rules(regimes, days, own, self._evening, verified)
 
     def _entries(self, table: str) -> Iterator[tuple[str, Any]]:
         found = self._tables.get(table, [])

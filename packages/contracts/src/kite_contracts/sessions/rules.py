@@ -6,7 +6,11 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from kite_contracts.sessions.model import IST, MINUTE_NS, DayKind, Phase, PhaseName, midnight_ns
+from kite_contracts.sessions.model import MINUTE_NS, DayKind, Phase, PhaseName, midnight_ns
+from kite_runtime.clock import IST
+
+VERIFIED_SINCE = date(2016, 1, 1)
+"""Where a file has no ``verified_since``."""
 
 Minutes = int
 """Minutes since midnight in India."""
@@ -74,6 +78,8 @@ class Rules:
     days: dict[tuple[str, date], DayRule]
     own_holidays: dict[str, frozenset[int]]
     evening: Evening | None
+    verified_since: date = VERIFIED_SINCE
+    """Special sessions of earlier days may be missing from ``days``."""
 
     def classes(self, segment: str) -> tuple[str, ...]:
         """The classes of instruments with hours of their own, in alphabetical order."""

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib import resources
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse, Response
@@ -17,6 +16,7 @@ from kite_bars_store.failures import Group, Status
 from kite_contracts.reasons import ReasonCode
 from kite_dead_letters.page.filters import address
 from kite_dead_letters.page.views import readable
+from kite_runtime.clock import IST
 
 PACKAGE: Final = "kite_dead_letters.page"
 ASSETS: Final = {
@@ -25,7 +25,6 @@ ASSETS: Final = {
     "icon.svg": "image/svg+xml",
 }
 BAR_WIDTH: Final = 120
-_INDIA: Final = ZoneInfo("Asia/Kolkata")
 _UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"))
 
 
@@ -85,7 +84,7 @@ def utc(time: datetime) -> str:
 
 def ist(time: datetime) -> str:
     """The same on the exchange's clock."""
-    return f"{time.astimezone(_INDIA):%Y-%m-%d %H:%M:%S} IST"
+    return f"{time.astimezone(IST):%Y-%m-%d %H:%M:%S} IST"
 
 
 def iso(time: datetime) -> str:

@@ -29,7 +29,12 @@ FEED: Final = "demo"
 POLL_S: Final = 0.05
 DRAIN_S: Final = 30.0
 SESSION_OPTIONS: Final = SessionOptions(
-    stall_s=2.0, auth_retry_s=0.5, backoff_first_s=0.1, backoff_cap_s=1.0, proxy=False
+    stall_s=2.0,
+    auth_again_s=0.1,
+    auth_retry_s=0.5,
+    backoff_first_s=0.1,
+    backoff_cap_s=1.0,
+    proxy=False,
 )
 """Shorter than live, so that a demo with faults takes seconds; the five-second watchdog stays."""
 

@@ -25,8 +25,9 @@ from kite_bars_store.bars.records import Gap
 from kite_bars_store.bars.sql import nanoseconds
 from kite_bars_store.database import Connection
 from kite_bars_store.instruments import Batch, InstrumentStore, Validity
-from kite_contracts.sessions import INDICES, IST, SEGMENTS, SessionCalendar
+from kite_contracts.sessions import INDICES, SEGMENTS, SessionCalendar
 from kite_contracts.sessions.model import day_of
+from kite_runtime.clock import IST
 
 FO_STOCK: Final = "fo-stock"
 _FOREVER_NS: Final = 2**62

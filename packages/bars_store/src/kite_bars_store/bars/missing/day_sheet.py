@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from kite_bars_store.bars.columns import Columns, Int64s, run_starts
 from kite_bars_store.bars.missing.expected import Hours
+from kite_contracts.sessions import INDICES
 from kite_contracts.sessions.model import MINUTE_NS, midnight_ns
 
 SELDOM: Final = 1e-2
@@ -53,6 +54,11 @@ class Watched:
     listed_from: date | None = None
     listed_until: date | None = None
 
+    @property
+    def is_traded(self) -> bool:
+        """False for an index: it has no volume at any time, so no minute is one without a trade."""
+        return self.segment != INDICES
+
     def is_listed(self, day: date) -> bool:
         return (self.listed_from is None or self.listed_from <= day) and (
             self.listed_until is None or day < self.listed_until
@@ -82,7 +88,8 @@ class Silence:
 
 @dataclass(frozen=True)
 class Sheet:
-    """One day of the instruments of one kind: a row each, a column a minute of ``minutes``."""
+    """One day of the instruments of one kind: a row each, a column a minute of ``minutes``.
+    ``is_traded`` as that of `Watched`."""
 
     minutes: Int64s
     inside: Bools
@@ -91,6 +98,7 @@ class Sheet:
     sources: npt.NDArray[np.int8]
     traded: Bools
     silent: Bools
+    is_traded: bool = True
 
     @property
     def expected(self) -> Bools:
@@ -128,7 +136,7 @@ class Sheet:
         listed = np.array([watched[n].is_listed(day) for n in rows.tolist()], np.bool_)
         return cls(
             *(its_hours.minutes, its_hours.inside, its_hours.is_closed, listed),
-            *(sources, traded, silent),
+            *(sources, traded, silent, all(watched[n].is_traded for n in rows.tolist())),
         )
 
     def causes(self) -> npt.NDArray[np.int8]:
@@ -138,10 +146,12 @@ class Sheet:
         found[gone] = CODE[Cause.UNEXPLAINED]
         odds = self._odds(gone & self.expected)
         some = np.max(self.sources, axis=1, initial=0)[:, None] > 0
-        found[gone & some & (odds >= SELDOM)] = CODE[Cause.NO_TRADE]
+        if self.is_traded:
+            found[gone & some & (odds >= SELDOM)] = CODE[Cause.NO_TRADE]
         found[gone & self.silent] = CODE[Cause.OUTAGE]
         agreed = _between(self.sources > 1) & (odds >= SELDOM_BOTH)
-        found[gone & agreed] = CODE[Cause.NO_TRADE]
+        if self.is_traded:
+            found[gone & agreed] = CODE[Cause.NO_TRADE]
         found[gone & ~self.listed[:, None]] = CODE[Cause.NOT_LISTED]
         outside = Cause.HOLIDAY if self.is_closed else Cause.OUTSIDE_SESSION
         found[gone & ~self.inside[None, :]] = CODE[outside]

@@ -29,7 +29,8 @@ n·q^k runs of k such minutes among n. Of one source's bars 1 % is enough to tak
 without a trade, of two that agree a millionth. So a liquid stock may miss one minute, or three that
 neither source has, and an option that trades ten times a day may be silent for hours. A day without
 any bar is judged by the instrument's other days in the same way. A minute that a source pads flat
-is there and not missing.
+is there and not missing. An index has no volume at any time, so it has no minute without a trade:
+what is missing of it is UNEXPLAINED.
 """
 
 from __future__ import annotations
@@ -157,20 +158,23 @@ def explain(
             traded[rows, number] = (sheet.expected & sheet.traded).sum(axis=1)
             parts.append(runs_of(sheet, rows, number, midnight_ns(day)))
     runs = concat(parts)
-    _judge_empty_days(runs, expected, present, traded)
+    _judge_empty_days(watched, runs, expected, present, traded)
     order = np.lexsort((runs["since_ns"], runs["instrument"], runs["day"]))
     ordered = {name: column[order] for name, column in runs.items() if name != "whole"}
     return Missing(watched, days, ordered, expected, present, traded)
 
 
 def _judge_empty_days(
+    watched: Sequence[Watched],
     runs: Columns,
     expected: npt.NDArray[np.int32],
     present: npt.NDArray[np.int32],
     traded: npt.NDArray[np.int32],
 ) -> None:
     """Days without any bar of instruments that hardly trade: NO_TRADE, by their other days."""
+    is_traded = np.array([each.is_traded for each in watched], np.bool_)
     whole = np.flatnonzero(runs["whole"])
+    whole = whole[is_traded[runs["instrument"][whole]]]
     if not len(whole):
         return
     instrument = runs["instrument"][whole]

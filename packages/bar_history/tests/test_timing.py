@@ -1,0 +1,118 @@
+"""Bars that are wider than they are taken for, and times of another zone or stamp."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from vendor_made_up import FIRST, minute
+
+from kite_bar_history.timing import HoursCheck, WidthCheck
+from kite_bars_store.bars import BarColumns, BarInstrument, SourceBars, load_rules
+from kite_bars_store.bars.out_of_session import SessionJudge
+from kite_bars_store.bars.sql import nanoseconds
+from kite_contracts.sessions import SessionCalendar
+
+SBIN = BarInstrument("NSE", "SBIN", 2, 5)
+
+
+def opens(places: Sequence[int], day: int = 0) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """Minutes of the session that begins with FIRST, ``day`` calendar days later."""
+    found = [nanoseconds(minute(at)) + day * 86_400 * 10**9 for at in places]
+    return np.array(found, np.int64)
+
+
+def width_of(*days: Sequence[int], interval: str = "m1", blocks: int = 1) -> int:
+    check = WidthCheck(interval)
+    for day, places in enumerate(days):
+        mixed = random.Random(day).sample(list(places), len(places))
+        for block in range(blocks):
+            times = opens(mixed[block::blocks], day)
+            check.look(np.zeros(len(times), np.int64), times)
+    return check.width()
+
+
+@pytest.mark.parametrize("blocks", [1, 7])
+@pytest.mark.parametrize(
+    ("days", "width"),
+    [
+        ([range(375)], 1),
+        ([range(0, 375, 3)], 3),
+        ([range(0, 375, 5)], 5),
+        ([range(0, 375, 15)], 15),
+        ([range(0, 375, 30)], 30),
+        ([range(0, 375, 60)], 60),
+        ([range(2, 375, 5)], 5),  # not from 09:15 on
+        ([[at for at in range(0, 375, 5) if at % 35]], 5),  # some are missing
+        ([range(375), range(0, 375, 15)], 15),  # one day of many is enough
+        ([range(0, 375, 15), range(0, 375, 5)], 5),
+        ([[*range(0, 375, 5), 11]], 1),  # one bar between is a bar of a minute
+        ([[0, 60, 120, 180]], 1),  # four trades of a thin option prove nothing
+        ([[0, 60], [0, 120], [0, 180], [60, 120], [0, 240], [0, 300]], 1),
+        ([[7]], 1),
+        ([[]], 1),
+    ],
+)
+def test_the_width_of_bars_is_found_by_proof(
+    days: list[Sequence[int]], width: int, blocks: int
+) -> None:
+    assert width_of(*days, blocks=blocks) == width
+
+
+def test_thin_instruments_are_hardly_ever_taken_for_wide_bars() -> None:
+    chance = random.Random(7)
+    check = WidthCheck("m1")
+    for number in range(5_000):
+        times = opens(chance.sample(range(375), chance.randrange(1, 25)))
+        check.look(np.full(len(times), number, np.int64), times)
+    assert check.width() == 1
+
+
+def test_weeks_taken_for_days() -> None:
+    def days(step: int, count: int) -> int:
+        check = WidthCheck("d1")
+        places = range(0, step * count, step)
+        times = np.concatenate([opens([0], day) for day in places])
+        check.look(np.zeros(len(times), np.int64), times)
+        return check.width()
+
+    assert days(7, 52) == 7
+    assert days(7, 5) == 1
+    assert days(1, 52) == 1
+
+
+def problem_of(shift: int, places: Sequence[int] = range(375), days: Sequence[int] = (0,)) -> str:
+    judge = SessionJudge(SessionCalendar.load(), load_rules().phases)
+    check = HoursCheck(judge)
+    for day in days:
+        times = opens(places, day) + shift * 60 * 10**9
+        rows = [(0, int(ts_ns), 1, 1, 1, 1, 1) for ts_ns in times]
+        check.look(SourceBars("", "m1", [SBIN], BarColumns.of(rows)))
+    return check.problem() or ""
+
+
+@pytest.mark.parametrize(
+    ("shift", "words"),
+    [
+        (0, ""),
+        (1, ""),  # the end of a bar read as its start: one bar in 375 is outside
+        (-330, "has 330 of 375 bars outside the session, the first at 2024-01-02 03:45 in India; "),
+        (-330, "5:30 hours later 100% of them would be inside"),
+        (330, "5:30 hours earlier 100% of them would be inside"),
+        (120, ""),
+        (240, "and no other time zone or stamp puts them inside"),
+    ],
+)
+def test_most_bars_outside_the_session_are_refused_with_the_shift(shift: int, words: str) -> None:
+    found = problem_of(shift)
+    assert words in found
+    assert bool(words) == bool(found)
+
+
+def test_some_bars_outside_are_no_problem_nor_are_days_without_a_session() -> None:
+    assert FIRST.weekday() == 1
+    assert problem_of(-20) == ""  # 20 of 375 before the opening
+    assert problem_of(0, days=(0, 4)) == ""  # a Saturday has no session
+    assert problem_of(-330, days=(4,)) == ""
