@@ -14,12 +14,13 @@ from collections import deque
 from collections.abc import Sequence
 from itertools import accumulate
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 
 from benchmarks.measure import NotMeasured
 from benchmarks.ways import SESSION
-from kite_broker_zerodha.frames import count_slots, frame_index
+from kite_broker_zerodha.frames import count_slots
 from kite_broker_zerodha.session.events import Connected
 from kite_kafka_io.framing import SingleObjectFraming
 from kite_kafka_io.settings import KafkaSettings
@@ -27,9 +28,9 @@ from kite_live_feed.counters import Counters
 from kite_live_feed.intake import Intake
 from kite_live_feed.journal import Chunk, Journal, Position
 from kite_live_feed.journal.layout import RecordKind
-from kite_live_feed.journal.scan import COLUMNS, FRAME_COLUMNS, KIND, make_chunk
+from kite_live_feed.journal.scan import Row, make_chunk
 from kite_live_feed.options import JournalOptions
-from kite_live_feed.pump import make_pump
+from kite_live_feed.pump import Pump
 from kite_live_feed.topics import Topics
 from kite_runtime.clock import SystemClock
 
@@ -55,7 +56,7 @@ class JournaledBridge:
             wake=lambda: None,
             tokens_of=lambda _: (),
         )
-        self._pump = make_pump(
+        self._pump = Pump(
             self._journal.reader,
             self._journal.cursor,
             settings,
@@ -96,9 +97,9 @@ class UnjournaledBridge:
     def __init__(self, settings: KafkaSettings, topic: str) -> None:
         self._memory = _Memory()
         self._seq = 0
-        self._pump = make_pump(
-            self._memory,
-            self._memory,
+        self._pump = Pump(
+            cast(Any, self._memory),
+            cast(Any, self._memory),
             settings,
             SingleObjectFraming(),
             Topics(ticks=topic, events=topic, dead=topic),
@@ -139,17 +140,13 @@ class _Memory:
         if not taken:
             return None
         ends = list(accumulate(len(frame) for frame, _, _ in taken))
-        records = np.zeros((len(taken), COLUMNS), np.int64)
-        records[:, :FRAME_COLUMNS] = frame_index(
-            [
-                (end - len(frame), end, ts_recv_ns, SESSION, seq)
-                for end, (frame, ts_recv_ns, seq) in zip(ends, taken, strict=True)
-            ]
-        )
-        records[:, KIND] = RecordKind.FRAME
+        rows = [
+            Row(end - len(frame), end, ts_recv_ns, SESSION, seq, int(RecordKind.FRAME), SHARD)
+            for end, (frame, ts_recv_ns, seq) in zip(ends, taken, strict=True)
+        ]
         buffer = np.frombuffer(b"".join(frame for frame, _, _ in taken), np.uint8)
         after = Position(0, self.position.offset + size)
-        return make_chunk(buffer, records, [], 0, self.position, after)
+        return make_chunk(buffer, rows, [], 0, self.position, after)
 
     def seek(self, position: Position) -> None:
         raise NotMeasured("the producer failed, and a queue in memory cannot go back")

@@ -19,9 +19,9 @@ from kite_broker_zerodha.subscriptions import Plan
 from kite_kafka_io.consumer import RecordReader
 from kite_kafka_io.framing import SingleObjectFraming
 from kite_kafka_io.settings import KafkaSettings
-from kite_live_feed.journal import RecordKind, list_segments, read_file
-from kite_live_feed.journal.scan import FEED_SESSION, FIRST_SEQ, KIND
-from kite_live_feed.proof.readback import Mark, ReadBack, read_back
+from kite_live_feed.journal.layout import list_segments
+from kite_live_feed.journal.reader import read_file
+from kite_live_feed.proof import Mark, ReadBack, read_back
 from kite_live_feed.rehearsal.demo import demo_plan
 from kite_live_feed.topics import Topics
 from kite_runtime.testing import import_path
@@ -152,11 +152,9 @@ def journaled_sessions(journal_dir: Path) -> dict[int, int]:
         if segment.path.stat().st_size == 0:
             continue
         for chunk in read_file(segment.path):
-            for row in range(len(chunk.records)):
-                if chunk.records[row, KIND] == RecordKind.FRAME:
-                    session, first = chunk.records[row, (FEED_SESSION, FIRST_SEQ)].tolist()
-                    ends = first + count_slots(chunk.payload(row))
-                    sessions[session] = max(sessions.get(session, 0), ends)
+            for row in chunk.frame_rows:
+                ends = row.first_seq + count_slots(chunk.payload(row))
+                sessions[row.feed_session] = max(sessions.get(row.feed_session, 0), ends)
     return sessions
 
 

@@ -74,6 +74,23 @@ def test_alone_it_runs_the_live_bridge(command_line: CommandLine) -> None:
     assert alone.code == 78
 
 
+@pytest.mark.parametrize("words", [("--wrong",), ("--wrong=1",), ("--prot", "1"), ("-x",)])
+def test_a_wrong_option_of_the_default_command_is_reported_alike(
+    command_line: CommandLine, words: tuple[str, ...]
+) -> None:
+    """Without a command it is found before Typer is asked; the sentence is the same."""
+    alone, named = command_line(*words), command_line("run", *words)
+    assert (alone.code, alone.stderr) == (named.code, named.stderr)
+    assert (alone.code, len(alone.sentences)) == (2, 1)
+
+
+@pytest.mark.parametrize("words", [("--port=1",), ("--store-and-forward",), ("--root", "."), ()])
+def test_an_option_of_the_default_command_is_taken(
+    command_line: CommandLine, words: tuple[str, ...]
+) -> None:
+    assert command_line(*words).code == 78, "no credentials, and no fault of the call"
+
+
 @pytest.mark.parametrize("arguments", [("--debug",), ("run", "--debug"), ("--debug", "run")])
 def test_debug_shows_the_trace_and_keeps_the_exit_code(
     command_line: CommandLine, arguments: tuple[str, ...]

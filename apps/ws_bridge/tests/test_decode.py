@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from bridge_cases import Stage
 
-from kite_live_feed.journal import list_segments
+from kite_live_feed.journal.layout import list_segments
 from kite_runtime.testing import CommandLine, Finished
 
 INFY, NIFTY, USDINR, MCX_SPREAD = 408065, 256265, 1000 << 8 | 3, 2000 << 8 | 7

@@ -14,8 +14,9 @@ from bridge_cases import frames_of
 from kite_kafka_io.framing import SingleObjectFraming
 from kite_kafka_io.settings import KafkaSettings
 from kite_live_feed.bridge import Bridge
-from kite_live_feed.journal import list_segments, read_file
-from kite_live_feed.proof.ledger import Ledger
+from kite_live_feed.journal.layout import list_segments
+from kite_live_feed.journal.reader import read_file
+from kite_live_feed.proof import Ledger
 from kite_live_feed.rehearsal import demo
 from kite_live_feed.rehearsal.demo import (
     DemoOptions,
@@ -145,7 +146,7 @@ def test_expected_reasons_follow_the_simulators_books() -> None:
     ledger = SimulatorLedger(
         bad=Counter(truncated=2, unknown_packet=1, trailing_bytes=3, out_of_bounds=4)
     )
-    assert expected_reasons(ledger) == {
+    assert expected_reasons(ledger.bad) == {
         "DECODE_TRUNCATED": 2,
         "DECODE_UNKNOWN_PACKET": 1,
         "DECODE_TRAILING_BYTES": 3,

@@ -18,7 +18,7 @@ from kite_broker_zerodha.auth.token_file import write_token
 from kite_broker_zerodha.rest import KiteRest
 from kite_kafka_io.consumer import RecordReader
 from kite_kafka_io.settings import KafkaSettings
-from kite_live_feed.proof.readback import Mark, mark_topics
+from kite_live_feed.proof import Mark, mark_topics
 from kite_live_feed.topics import Topics
 from kite_runtime.secrets import Secret
 from kite_simulator import Account, SimulatedKite, SimulatorOptions

@@ -16,6 +16,7 @@ from promql import PromQlError, metrics_of
 
 from kite_kafka_io.mock_broker import MockBroker
 from kite_simulator import SimulatorOptions, SimulatorServer
+from kite_ws_bridge.commands.options import COMPILING
 
 ROOT = Path(__file__).parents[3]
 ALERTS = ROOT / "infra" / "prometheus" / "alerts.yml"
@@ -46,6 +47,7 @@ def told(mock_broker: MockBroker, tmp_path_factory: pytest.TempPathFactory) -> s
             try:
                 await bridge.start()
                 await asyncio.wait_for(kite.finished.wait(), stage.DEADLINE_S)
+                assert COMPILING in bridge.lines, "seconds of silence at the first start"
                 return await asyncio.to_thread(fetch, bridge.address + "/metrics")
             finally:
                 await bridge.kill_if_running()

@@ -19,31 +19,35 @@ from kite_kafka_io.errors import UnknownTopic
 from kite_kafka_io.producer import Delivery, RecordProducer
 from kite_kafka_io.settings import KafkaSettings
 from kite_live_feed.errors import RefusedFileError
-from kite_live_feed.in_flight import Content
-from kite_live_feed.refused import RefusedStore, read_refused
+from kite_live_feed.refused import RefusedRecord, RefusedStore, read_refused
 from kite_live_feed.side_records import REFUSED_FOR_S, RETRY_S
 from kite_live_feed.topics import Topics
 from kite_runtime.testing import CommandLine
 
 HEADERS = st.lists(st.tuples(st.text(max_size=9), st.none() | st.binary(max_size=9)), max_size=3)
-CONTENTS = st.builds(Content, st.none() | st.binary(max_size=9), st.binary(max_size=50), HEADERS)
+RECORDS = st.builds(
+    RefusedRecord,
+    topic=st.sampled_from(["a.b", "../x"]),
+    key=st.none() | st.binary(max_size=9),
+    value=st.binary(max_size=50),
+    headers=HEADERS,
+    error=st.text(max_size=9),
+    refused_ns=st.integers(START_NS, START_NS + 9),
+)
 
 
-@given(contents=st.lists(CONTENTS, min_size=1, max_size=5), topic=st.sampled_from(["a.b", "../x"]))
+@given(records=st.lists(RECORDS, min_size=1, max_size=5), topic=st.sampled_from(["a.b", "../x"]))
 def test_what_is_put_aside_is_read_back(
-    tmp_path_factory: pytest.TempPathFactory, contents: list[Content], topic: str
+    tmp_path_factory: pytest.TempPathFactory, records: list[RefusedRecord], topic: str
 ) -> None:
     folder = tmp_path_factory.mktemp("journal")
     store = RefusedStore(folder)
     assert (store.files(), store.size_bytes) == ([], 0)
-    for number, content in enumerate(contents):
-        assert store.put_all(topic, [(content, "why")], START_NS + number)
+    for record in records:
+        assert store.put_all(topic, [record])
     [path] = store.files()
     assert path.parent == folder / "refused"
-    found = list(read_refused(path))
-    assert [Content(each.key, each.value, each.headers) for each in found] == contents
-    assert [each.refused_ns - START_NS for each in found] == list(range(len(contents)))
-    assert {(each.topic, each.error) for each in found} == {(topic, "why")}
+    assert list(read_refused(path)) == records
     assert store.size_bytes == path.stat().st_size
 
 
@@ -51,16 +55,16 @@ def test_the_files_are_bounded_and_a_full_disk_leaves_no_torn_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = RefusedStore(tmp_path, bytes_max=400)
-    content = Content(b"k", b"v" * 50, [])
-    assert store.put_all("t", [(content, "why")], 1)
+    record = RefusedRecord("t", b"k", b"v" * 50, [], "why", 1)
+    assert store.put_all("t", [record])
     before = store.size_bytes
     real_write = os.write
     monkeypatch.setattr(os, "write", lambda fd, data: real_write(fd, data[:10]))
-    assert not store.put_all("t", [(content, "why")], 2)
+    assert not store.put_all("t", [record])
     assert "No space left" in str(store.problem)
     monkeypatch.undo()
     assert store.size_bytes == before
-    while store.put_all("t", [(content, "why")], 3):
+    while store.put_all("t", [record]):
         pass
     assert before < store.size_bytes <= 400
     assert "is full (400 bytes)" in str(store.problem)
@@ -68,7 +72,7 @@ def test_the_files_are_bounded_and_a_full_disk_leaves_no_torn_line(
 
 def test_a_line_that_is_no_record_is_named(tmp_path: Path) -> None:
     store = RefusedStore(tmp_path)
-    store.put_all("t", [(Content(None, b"v", []), "why")], 1)
+    store.put_all("t", [RefusedRecord("t", None, b"v", [], "why", 1)])
     [path] = store.files()
     path.write_bytes(path.read_bytes() + b'{"topic": "t"}\n')
     with pytest.raises(RefusedFileError, match="line 2"):
@@ -106,13 +110,16 @@ def test_a_refused_letter_holds_the_position_for_half_a_minute_and_no_longer(
         assert store.size_bytes == 0
         stage.clock.ns += int(RETRY_S * 1e9)
         rig.drive()
-        assert (stage.counters.refused[mock_topics.dead], stage.counters.dead_acked) == (1, 0)
+        assert (stage.counters.records_refused[mock_topics.dead], stage.counters.dead_acked) == (
+            1,
+            0,
+        )
         # The topic is known to refuse now: the next letter waits for nothing.
         stage.receive(encode_frame([VIOLATION]))
         rig.pump.step()
         stage.clock.ns += int(RETRY_S * 1e9)
         rig.drive()
-        assert stage.counters.refused[mock_topics.dead] == 2
+        assert stage.counters.records_refused[mock_topics.dead] == 2
         assert rig.found().lost() == 2, "the proof shows what is not in Kafka"
         # It accepts again: the next refusal gets its half minute.
         MissingDeadTopic.away = False
@@ -142,7 +149,8 @@ def test_a_refused_letter_holds_the_position_for_half_a_minute_and_no_longer(
 def test_records_that_cannot_be_sent_stay(command_line: CommandLine, tmp_path: Path) -> None:
     store = RefusedStore(tmp_path)
     headers: Headers = [("dlq.reason", b"SEMANTIC_RANGE")]
-    store.put_all("ticks.dlq", [(Content(b"1", b"raw", headers), "why")], START_NS)
+    record = RefusedRecord("ticks.dlq", b"1", b"raw", headers, "why", START_NS)
+    store.put_all("ticks.dlq", [record])
     shown = command_line("refused", "--journal-dir", str(tmp_path), "--send",
                          "--bootstrap", "127.0.0.1:9")  # fmt: skip
     assert shown.code == 75

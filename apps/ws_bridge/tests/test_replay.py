@@ -10,11 +10,13 @@ from bridge_cases import SESSION, HandClock, Stage, frame
 from kite_broker_zerodha.session.events import Disconnected
 from kite_kafka_io.consumer import RecordReader, TickReader
 from kite_kafka_io.settings import KafkaSettings
-from kite_live_feed.journal import START, Position, list_segments
+from kite_live_feed.journal import Position
+from kite_live_feed.journal.layout import START, list_segments
 from kite_live_feed.options import JournalOptions
 from kite_live_feed.replay import ReplayCursor, ReplayReader
 from kite_live_feed.topics import Topics
 from kite_runtime.testing import CommandLine
+from kite_ws_bridge.commands.options import COMPILING
 
 OPTIONS = JournalOptions(segment_bytes=1 << 20, max_bytes=1 << 24, sync="never")
 SECOND = 1_000_000_000
@@ -120,6 +122,7 @@ def test_the_command_publishes_the_same_ticks_again(
     for _ in range(2):
         shown = command_line(*call, "--bootstrap", mock_kafka.bootstrap)
         assert shown.code == 0, shown.stderr
+        assert shown.stderr.startswith(COMPILING)
         assert "5 frames: 100 ticks and 0 dead letters acknowledged" in shown.stderr
     assert ticks(mock_kafka, mock_topics.ticks, repeats=False) == [
         (SESSION, seq, seq) for seq in range(100)

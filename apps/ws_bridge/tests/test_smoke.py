@@ -21,8 +21,8 @@ from kite_kafka_io.errors import MalformedRecord, UnknownSchema
 from kite_kafka_io.framing import SingleObjectFraming
 from kite_kafka_io.settings import KafkaSettings
 from kite_live_feed.rehearsal.demo import demo_plan
-from kite_live_feed.rehearsal.smoke.market_feed import MINUTE_NS, BarBuilder, Frame, SmokeFeed
-from kite_live_feed.rehearsal.smoke.run import (
+from kite_live_feed.rehearsal.market_feed import MINUTE_NS, BarBuilder, Frame, SmokeFeed
+from kite_live_feed.rehearsal.smoke import (
     SmokeOptions,
     SmokeResult,
     identity,

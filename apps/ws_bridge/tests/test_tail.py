@@ -17,7 +17,7 @@ from kite_kafka_io.framing import SingleObjectFraming
 from kite_kafka_io.mock_broker import MockBroker
 from kite_kafka_io.producer import Delivery, RecordProducer
 from kite_kafka_io.settings import KafkaSettings
-from kite_live_feed.rehearsal.smoke.run import SmokeOptions, run_smoke
+from kite_live_feed.rehearsal.smoke import SmokeOptions, run_smoke
 from kite_live_feed.topics import Topics
 from kite_runtime.testing import CommandLine, Finished
 from kite_simulator import parse_script

@@ -13,7 +13,6 @@ from kite_broker_zerodha.wire import encode_frame, encode_packet
 from kite_live_feed.counters import Counters
 from kite_live_feed.intake import Intake
 from kite_live_feed.journal import Chunk, Journal
-from kite_live_feed.journal.scan import SHARD
 from kite_live_feed.options import JournalOptions
 
 START_NS = 1_795_000_000_000_000_000
@@ -103,9 +102,8 @@ def frames_of(chunks: list[Chunk]) -> list[Numbered]:
     """The frames of chunks in the order of the journal."""
     found = []
     for chunk in chunks:
-        shards = chunk.records[chunk.records[:, 5] == 1, SHARD].tolist()
-        for shard, (start, end, _, session, seq) in zip(shards, chunk.frames.tolist(), strict=True):
-            found.append(Numbered(shard, session, seq, chunk.buffer[start:end].tobytes()))
+        for row in chunk.frame_rows:
+            found.append(Numbered(row.shard, row.feed_session, row.first_seq, chunk.payload(row)))
     return found
 
 

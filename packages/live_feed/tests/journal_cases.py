@@ -5,10 +5,11 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from hypothesis import strategies as st
 
-from kite_live_feed.journal import Chunk, Position, Record, RecordKind
+from kite_live_feed.journal import Chunk, Position
 from kite_live_feed.journal.layout import (
     ANY_STAMP,
     HEADER_BYTES,
@@ -16,13 +17,29 @@ from kite_live_feed.journal.layout import (
     MAGIC,
     PAYLOAD_BYTES_MAX,
     PREFIX,
-    pack_record,
+    RecordKind,
+    pack_header,
+    segment_path,
 )
-from kite_live_feed.journal.scan import END, FEED_SESSION, FIRST_SEQ, KIND, SHARD, START, TS_RECV_NS
-from kite_live_feed.journal.segments import segment_path
 
 STAMP = 0x12345678
 NS = st.integers(-(2**63), 2**63 - 1)
+
+
+class Record(NamedTuple):
+    """One record as values, in the order of ``JournalWriter.append``."""
+
+    kind: int
+    shard: int
+    payload: bytes
+    ts_recv_ns: int
+    feed_session: int
+    first_seq: int
+
+
+def pack_record(record: Record, stamp: int) -> bytes:
+    """Header and payload as they lie in a segment."""
+    return pack_header(*record, stamp) + record.payload
 
 
 def records(payload: st.SearchStrategy[bytes] | None = None) -> st.SearchStrategy[Record]:
@@ -64,26 +81,24 @@ def segment_file(folder: Path, wanted: Sequence[Record], tail: bytes = b"") -> P
 
 def found_in(chunks: Iterable[Chunk]) -> list[Record]:
     """The good records of chunks, as values."""
-    found = []
-    for chunk in chunks:
-        for row in chunk.records.tolist():
-            found.append(
-                Record(
-                    row[KIND],
-                    row[SHARD],
-                    chunk.buffer[row[START] : row[END]].tobytes(),
-                    row[TS_RECV_NS],
-                    row[FEED_SESSION],
-                    row[FIRST_SEQ],
-                )
-            )
-    return found
+    return [
+        Record(
+            row.kind,
+            row.shard,
+            chunk.payload(row),
+            row.ts_recv_ns,
+            row.feed_session,
+            row.first_seq,
+        )
+        for chunk in chunks
+        for row in chunk.rows
+    ]
 
 
 def unpack_record(data: bytes, offset: int, stamp: int = ANY_STAMP) -> Record | None:
     """The record at ``offset``, or None unless a complete, undamaged one lies there.
 
-    The reference for the compiled scan: one record, no search.
+    The reference for the scan: one record, no search.
     """
     start = offset + HEADER_BYTES
     if len(data) < start:
@@ -100,5 +115,5 @@ def unpack_record(data: bytes, offset: int, stamp: int = ANY_STAMP) -> Record | 
 
 
 def position_behind(chunk: Chunk, row: int) -> Position:
-    """The position right behind ``chunk.records[row]``."""
-    return Position(chunk.position.segment, chunk.position.offset + int(chunk.records[row, END]))
+    """The position right behind ``chunk.rows[row]``."""
+    return Position(chunk.position.segment, chunk.position.offset + chunk.rows[row].end)

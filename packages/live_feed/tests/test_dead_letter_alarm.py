@@ -19,14 +19,14 @@ LIMITS = BreakerLimits(share=0.1, window_s=60, least=5, clear_s=30)
 def test_an_alarm_and_its_end_are_events(tmp_path: Path) -> None:
     with Stage(tmp_path) as stage:
         counters = stage.counters
-        counters.ticks_acked, counters.dead_by_reason["TOO_LARGE"] = 10_000, 9_000
+        counters.ticks_acked, counters.dead_letters["TOO_LARGE"] = 10_000, 9_000
         watch = DeadLetterWatch(LIMITS, counters, stage.intake.on_dead_letters)
         stage.connect()
         for second in range(200):
             counters.ticks_acked += 20
             if second < 5:
-                counters.dead_by_reason["SEMANTIC_RANGE"] += 8
-                counters.dead_by_reason["TOO_LARGE"] += 1
+                counters.dead_letters["SEMANTIC_RANGE"] += 8
+                counters.dead_letters["TOO_LARGE"] += 1
             stage.clock.ns += NS
             watch.look(float(second), stage.clock.ns)
             if second == 2:
@@ -56,7 +56,7 @@ def test_a_feed_with_few_dead_letters_says_nothing(tmp_path: Path) -> None:
         watch = DeadLetterWatch(LIMITS, stage.counters, lambda *what: told.append(what))
         for second in range(300):
             stage.counters.ticks_acked += 100
-            stage.counters.dead_by_reason["SEMANTIC_RANGE"] += 5
+            stage.counters.dead_letters["SEMANTIC_RANGE"] += 5
             watch.look(float(second), second * NS)
     assert told == []
     assert 0.04 < stage.counters.dead_letter_share < 0.06

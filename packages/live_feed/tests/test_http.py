@@ -98,7 +98,7 @@ def test_values_are_those_of_the_moment(site: Site) -> None:
     counters.frames_lost = 3
     counters.auth_expired = True
     counters.last_ack_latency_ns = 2_500_000
-    counters.dead_by_reason["SEMANTIC_RANGE"] = 5
+    counters.dead_letters["SEMANTIC_RANGE"] = 5
     counters.text_messages["order"] = 2
     families = site.metrics()
     assert value(families["ws_bridge_frames_lost"]) == 3
@@ -114,7 +114,7 @@ def test_values_are_those_of_the_moment(site: Site) -> None:
 
 
 def test_the_json_page_holds_the_numbers_of_the_metrics(site: Site) -> None:
-    site.counters.dead_by_reason["SEMANTIC_RANGE"] = 5
+    site.counters.dead_letters["SEMANTIC_RANGE"] = 5
     site.counters.latency.observe(0.0015, frames=3)
     site.counters.shards = {10: ShardView("backoff", 2, 1, None)}
     status, text = site.get("/status")

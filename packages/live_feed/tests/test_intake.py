@@ -130,7 +130,7 @@ def test_a_session_event_becomes_a_record_of_the_contract(
     assert record == NONE | differs
     assert explain("feed_event", 1, record) is None
     assert AvroCodec().encode("feed_event", record)
-    assert stage.counters.events_by_type == {differs["type"]: 1}
+    assert stage.counters.feed_events == {differs["type"]: 1}
 
 
 def test_a_failed_attempt_without_a_close_code_has_no_cause(tmp_path: Path) -> None:
@@ -273,7 +273,7 @@ def test_an_event_that_finds_no_room_is_at_least_in_the_log(tmp_path: Path) -> N
         fill(stage)
         with capture_logs() as logs:
             stage.intake.on_event(Stale(0, (INFY,), 5))
-        assert stage.counters.events_by_type["STALE"] == 0
+        assert stage.counters.feed_events["STALE"] == 0
     [line] = [each for each in logs if "only in this log" in each["event"]]
     assert (line["log_level"], line["tokens"]) == ("error", [INFY])
 

@@ -8,9 +8,10 @@ import random
 import signal
 from pathlib import Path
 
-from journal_cases import found_in, frame
+from journal_cases import Record, found_in, frame
 
-from kite_live_feed.journal import START, Journal, JournalReader, Record
+from kite_live_feed.journal import Journal, JournalReader
+from kite_live_feed.journal.layout import START
 from kite_live_feed.options import JournalOptions
 
 OPTIONS = JournalOptions(segment_bytes=64 * 1024, max_bytes=10**9, sync=0.005)

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kite_live_feed.journal import START, AckCursor, Position
+from kite_live_feed.journal import AckCursor, Position
 from kite_live_feed.journal.cursor import SLOT_BYTES
+from kite_live_feed.journal.layout import START
 
 
 def reopened(path: Path) -> AckCursor:

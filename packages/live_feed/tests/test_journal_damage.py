@@ -9,17 +9,12 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from journal_cases import STAMP, found_in, frame, records, segment_file
+from journal_cases import STAMP, Record, found_in, frame, pack_record, records, segment_file
 
-from kite_live_feed.journal import (
-    Damage,
-    JournalReader,
-    JournalWriter,
-    Record,
-    list_segments,
-    read_file,
-)
-from kite_live_feed.journal.layout import HEADER_BYTES, pack_record
+from kite_live_feed.journal import JournalReader, JournalWriter
+from kite_live_feed.journal.layout import HEADER_BYTES, list_segments
+from kite_live_feed.journal.reader import read_file
+from kite_live_feed.journal.scan import Damage
 
 CHUNK_SIZES = st.sampled_from([1, 64, 200, 4096])
 
@@ -113,7 +108,7 @@ def test_a_payload_with_a_wrong_byte_keeps_its_name(tmp_path: Path) -> None:
     path.write_bytes(content)
     (chunk,) = read_file(path)
     assert found_in([chunk]) == [wanted[0], wanted[2]]
-    assert chunk.frames.tolist() == chunk.records[:, :5].tolist()
+    assert chunk.frames.tolist() == [list(row[:5]) for row in chunk.rows]
     (damage,) = chunk.damage
     assert damage == Damage(196, 296, "the payload's checksum is wrong", 0, 1001, 77, 1)
     assert chunk.position_after.offset == 444

@@ -7,21 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from journal_cases import found_in, frame, position_behind, segment_file
+from journal_cases import Record, found_in, frame, position_behind, segment_file
 
 from kite_live_feed.errors import NotAJournalFile
-from kite_live_feed.journal import (
-    START,
-    Journal,
-    JournalReader,
-    JournalWriter,
-    LastFrame,
-    Position,
-    Record,
-    RecordKind,
-    list_segments,
-    read_file,
-)
+from kite_live_feed.journal import Journal, JournalReader, JournalWriter, Position
+from kite_live_feed.journal.layout import START, RecordKind, list_segments
+from kite_live_feed.journal.reader import read_file
+from kite_live_feed.journal.recovery import LastFrame
 from kite_live_feed.options import JournalOptions
 
 SMALL = JournalOptions(segment_bytes=4096, max_bytes=10**6, sync="never")
@@ -43,7 +35,7 @@ def test_a_chunk_has_what_the_decoder_needs(tmp_path: Path) -> None:
     assert chunk.frames.flags.c_contiguous
     assert chunk.frames.tolist() == [[48, 53, 10, 20, 30], [154, 158, 12, 21, 0]]
     assert chunk.events == [b"event"]
-    assert [chunk.payload(row) for row in range(3)] == [b"frame", b"event", b"next"]
+    assert [chunk.payload(row) for row in chunk.rows] == [b"frame", b"event", b"next"]
     assert chunk.position == Position(1, 0)
     assert position_behind(chunk, 0) == Position(1, 53)
     assert chunk.position_after == Position(1, 158) == position_behind(chunk, 2)

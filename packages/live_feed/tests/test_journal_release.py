@@ -11,17 +11,11 @@ import shutil
 from pathlib import Path
 
 import pytest
-from journal_cases import found_in
+from journal_cases import Record, found_in
 
-from kite_live_feed.journal import (
-    Journal,
-    LastFrame,
-    Position,
-    Record,
-    RecordKind,
-    list_segments,
-)
-from kite_live_feed.journal.recovery import read_last_frames
+from kite_live_feed.journal import Journal, Position
+from kite_live_feed.journal.layout import RecordKind, list_segments
+from kite_live_feed.journal.recovery import LastFrame, read_last_frames
 from kite_live_feed.options import JournalOptions
 from kite_live_feed.replay import ReplayReader
 from kite_runtime.clock import SystemClock

@@ -10,20 +10,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from journal_cases import found_in, frame, position_behind
+from journal_cases import Record, found_in, frame, position_behind
 
-from kite_live_feed.journal import (
-    Journal,
-    JournalFull,
-    JournalLocked,
-    JournalReader,
-    JournalUnusable,
-    JournalWriter,
-    Record,
-    RecordTooLarge,
-    list_segments,
-)
-from kite_live_feed.journal.layout import PAYLOAD_BYTES_MAX
+from kite_live_feed.errors import JournalFull, JournalLocked, JournalUnusable, RecordTooLarge
+from kite_live_feed.journal import Journal, JournalReader, JournalWriter
+from kite_live_feed.journal.layout import PAYLOAD_BYTES_MAX, list_segments
 from kite_live_feed.journal.writer import RETRY_NS
 from kite_live_feed.options import JournalOptions
 from kite_runtime.testing import import_path
@@ -131,7 +122,7 @@ def test_a_partly_acknowledged_segment_is_kept(journal: Journal, time: Time) -> 
     refused = fill(journal.writer)
     chunk = journal.reader.read_chunk()
     assert chunk is not None
-    journal.cursor.advance(position_behind(chunk, len(chunk.records) - 2))
+    journal.cursor.advance(position_behind(chunk, len(chunk.rows) - 2))
     time.ns += RETRY_NS
     with pytest.raises(JournalFull):
         journal.writer.append(*frame(refused))
@@ -300,7 +291,8 @@ def test_a_real_file_size_limit(tmp_path: Path) -> None:
     code = """
 import resource, sys
 from pathlib import Path
-from kite_live_feed.journal import Journal, JournalFull
+from kite_live_feed.errors import JournalFull
+from kite_live_feed.journal import Journal
 from kite_live_feed.options import JournalOptions
 time = [10**18]
 journal = Journal(Path(sys.argv[1]), JournalOptions(65536, 10**6, sync="never"), lambda: time[0])
@@ -352,7 +344,8 @@ def test_one_bridge_a_folder(tmp_path: Path) -> None:
 
 def test_two_processes_on_one_folder(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from kite_live_feed.journal import *\n"
+        "import sys; from pathlib import Path; from kite_live_feed.journal import JournalWriter\n"
+        "from kite_live_feed.errors import JournalLocked\n"
         "try: JournalWriter(Path(sys.argv[1]))\n"
         "except JournalLocked as exc: sys.exit(str(exc))\n"
     )

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from journal_cases import frame
 
-from kite_live_feed.journal import Journal, LastFrame, RecordKind, list_segments
-from kite_live_feed.journal.recovery import FILE_NAME, SEGMENTS_MAX
+from kite_live_feed.journal import Journal
+from kite_live_feed.journal.layout import RecordKind, list_segments
+from kite_live_feed.journal.recovery import FILE_NAME, SEGMENTS_MAX, LastFrame
 from kite_live_feed.options import JournalOptions
 
 SMALL = JournalOptions(segment_bytes=4096, max_bytes=10**6, sync="never")

@@ -11,8 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kite_live_feed.proof.ledger import Ledger
-from kite_live_feed.proof.readback import ReadBack
+from kite_live_feed.proof import Ledger, ReadBack
 
 SESSION, FRAMES, TICKS = 16, 4, 8
 REASONS = Counter({"DECODE_TRUNCATED": 1, "SEMANTIC_RANGE": 1})

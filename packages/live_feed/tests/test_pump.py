@@ -15,19 +15,17 @@ from bridge_cases import INFY, SESSION, START_NS, Stage, frame, ltp
 from kite_broker_zerodha.packets import PacketKind
 from kite_broker_zerodha.session.events import GapCause, GapOpened
 from kite_broker_zerodha.wire import encode_frame, encode_packet
-from kite_contracts.bounds import tick_bounds
 from kite_contracts.tick_batch import TickBatch
-from kite_kafka_io.codec import AvroCodec
 from kite_kafka_io.consumer import RecordReader, TickReader
 from kite_kafka_io.dead_letters import DeadLetter
 from kite_kafka_io.errors import ProducerFatal, QueueFull
 from kite_kafka_io.framing import SingleObjectFraming
 from kite_kafka_io.producer import Delivery, RecordProducer
 from kite_kafka_io.settings import KafkaSettings
-from kite_live_feed.journal import Journal, Position, list_segments
-from kite_live_feed.journal.layout import HEADER_BYTES
+from kite_live_feed.journal import Journal, Position
+from kite_live_feed.journal.layout import HEADER_BYTES, list_segments
 from kite_live_feed.options import JournalOptions
-from kite_live_feed.proof.readback import Mark, ReadBack, mark_topics, read_back
+from kite_live_feed.proof import Mark, ReadBack, mark_topics, read_back
 from kite_live_feed.pump import PRODUCER_RETRY_S, Pump
 from kite_live_feed.refused import RefusedStore
 from kite_live_feed.shards import Fence
@@ -61,35 +59,24 @@ class Rig:
         self._type = producer_type
         self._side_type = side_type
         self._mark: Mark = mark_topics(kafka, topics.names)
-        codec = AvroCodec(FRAMING)
         self.pump = Pump(
-            reader=stage.journal.reader,
-            cursor=stage.journal.cursor,
-            open_producer=self._open,
-            open_side_producer=self._open_side,
-            bounds=tick_bounds(),
-            topics=topics,
-            encode_event=lambda record: codec.encode("feed_event", record),
-            counters=stage.counters,
+            stage.journal.reader,
+            stage.journal.cursor,
+            kafka,
+            FRAMING,
+            topics,
+            stage.counters,
             clock=stage.clock,
             refused=refused,
             pace_s=pace_s,
+            make_producer=self._open,
         )
 
-    def _open(self) -> RecordProducer:
-        producer = self._type(
-            self.kafka,
-            framing=FRAMING,
-            ticks_topic=self.topics.ticks,
-            dead_topic=self.topics.dead,
-        )
-        self.opened.append(producer)
-        return producer
-
-    def _open_side(self) -> RecordProducer:
-        producer = self._side_type(self.kafka, framing=FRAMING, gapless=False)
-        self.opened_side.append(producer)
-        return producer
+    def _open(self, _: KafkaSettings, *, gapless: bool, **options: Any) -> RecordProducer:
+        """The Kafka of ``kafka`` as it is now: a test may put another in its place."""
+        kind, opened = (self._type, self.opened) if gapless else (self._side_type, self.opened_side)
+        opened.append(kind(self.kafka, gapless=gapless, **options))
+        return opened[-1]
 
     @property
     def settled(self) -> bool:
@@ -307,7 +294,7 @@ def test_dead_letters_say_what_why_and_where(rig: Rig) -> None:
     assert {each.attempt for each in letters} == {1}
     assert [each.first_failure_ns for each in letters] == [START_NS + 1000] * 4 + [START_NS + 2000]
     assert "0" in letters[0].message
-    assert stage.counters.dead_by_reason == {
+    assert stage.counters.dead_letters == {
         "SEMANTIC_RANGE": 2,
         "DECODE_UNKNOWN_PACKET": 1,
         "DECODE_TRAILING_BYTES": 1,

@@ -8,7 +8,7 @@ from kite_kafka_io.dead_letters import DeadLetter
 from kite_kafka_io.framing import SingleObjectFraming
 from kite_kafka_io.mock_broker import MockBroker
 from kite_kafka_io.settings import KafkaSettings
-from kite_live_feed.proof.readback import mark_topics, read_back
+from kite_live_feed.proof import mark_topics, read_back
 from kite_live_feed.topics import Topics
 
 SESSION = 1_795_000_000_000_000_000

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kite_live_feed.proof.readback import ReadBack
+from kite_live_feed.proof import ReadBack
 
 OTHER = 5
 REASON = "DECODE_TRUNCATED"

@@ -15,6 +15,7 @@ from kite_live_feed.counters import Counters
 from kite_live_feed.options import GroupSetup
 from kite_live_feed.shard_keeper import GroupShards, ShardKeeper, check_partitions
 from kite_live_feed.shards import Fence, ShardNote, Takeover
+from kite_live_feed.topics import SHARDS
 from kite_runtime.clock import SystemClock
 from kite_runtime.errors import SettingError
 
@@ -90,10 +91,10 @@ class Shards(GroupShards):
         self.released.append((set(shards), taken))
         return {shard: self.held.pop(shard) or 77 for shard in shards}
 
-    def open_uncarried(self, shard: int, from_ns: int) -> None:
+    async def open_uncarried(self, shard: int, from_ns: int) -> None:
         self.opened.append((shard, from_ns))
 
-    def fence(self, fences: AbstractSet[Fence]) -> None:
+    async def fence(self, fences: AbstractSet[Fence]) -> None:
         self.fences |= fences
 
     def _fail(self, error: Exception) -> None:
@@ -107,10 +108,12 @@ class Rig:
         self.shards = Shards(connections)
         self.group: Group | None = None
         self._partitions = partitions
-        self.keeper = ShardKeeper(self.shards, self._join, {})
+        none: Any = None
+        self.keeper = ShardKeeper(self.shards, none, {}, self._join)
         self.keeper.start()
 
-    def _join(self, membership: Membership) -> Any:
+    def _join(self, _: Any, topic: str, group: str, membership: Membership, **more: Any) -> Any:
+        assert (topic, group, more) == (SHARDS, "g", {"session_timeout_s": 6.0})
         self.group = Group(membership, self._partitions)
         return self.group
 

@@ -59,7 +59,7 @@ def test_of_a_batch_that_is_too_large_only_what_does_not_fit_is_put_aside(
         assert [record.topic for record in read_refused(events)] == [topics.events]
         assert (stage.counters.ticks_acked, stage.counters.producer_restarts) == (1, 0)
         assert (stage.counters.dead_acked, len(rig.opened_side)) == (40, 1)
-        assert stage.counters.refused == {dead: 1, topics.events: 1}
+        assert stage.counters.records_refused == {dead: 1, topics.events: 1}
         assert rig.pump.side.problems == {}, "the topics themselves take records"
 
 
@@ -126,7 +126,7 @@ def test_letters_without_end_for_a_topic_that_refuses_are_put_aside_early(
             stage.receive(frame(10, 10 * number))
         rig.drive(passing(stage, lambda: rig.settled))
         assert stage.clock.ns - began_ns < REFUSED_FOR_S * SECOND_NS
-        assert stage.counters.refused == {mock_topics.dead: 5_000}
+        assert stage.counters.records_refused == {mock_topics.dead: 5_000}
         [file] = store.files()
         assert len(list(read_refused(file))) == 5_000
         assert stage.counters.ticks_acked == 500
@@ -162,7 +162,7 @@ def test_a_failed_producer_of_letters_is_replaced_and_the_ticks_do_not_notice(
         rig.drive(passing(stage, lambda: rig.settled))
         assert (len(rig.opened), len(rig.opened_side)) == (1, 2)
         assert {letter.feed_seq for letter in rig.letters()} == set(range(100))
-        assert (stage.counters.dead_acked, stage.counters.refused) == (100, {})
+        assert (stage.counters.dead_acked, stage.counters.records_refused) == (100, {})
         assert stage.counters.producer_restarts == 0
 
 

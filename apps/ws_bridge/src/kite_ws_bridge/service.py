@@ -7,20 +7,18 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Final, TypeVar
 
 import structlog
 from prometheus_client import CollectorRegistry
 
 from kite_broker_zerodha.subscriptions import Plan
-from kite_kafka_io.group import GroupMember, Membership
 from kite_live_feed.bridge import Bridge
 from kite_live_feed.connections import BridgeParts
+from kite_live_feed.counters import Counters
 from kite_live_feed.journal import Journal
 from kite_live_feed.metrics import BridgeMetrics
-from kite_live_feed.shard_keeper import GroupShards, ShardKeeper
-from kite_live_feed.topics import SHARDS
+from kite_live_feed.shard_keeper import ShardKeeper
 from kite_runtime.health import BuildInfoCollector, HealthServer
 from kite_ws_bridge.subscription_watch import SubscriptionWatch
 
@@ -34,18 +32,6 @@ FROZEN_S: Final = 5.0
 Answer = TypeVar("Answer")
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """How a run ended: acknowledged ticks and dead letters, and journal bytes left for the next."""
-
-    ticks: int
-    dead_letters: int
-    frames_lost: int
-    refused: int
-    """Records that Kafka refused for good and that were put aside."""
-    bytes_left: int
-
-
 async def serve(
     parts: BridgeParts,
     journal: Journal,
@@ -53,13 +39,12 @@ async def serve(
     plan: Plan,
     port: int,
     drain_s: float,
-) -> Outcome:
+) -> tuple[Counters, int]:
     """Run until SIGTERM or Ctrl-C, then publish what is journaled within ``drain_s`` seconds.
 
     With ``parts.group`` it carries the shards that the group gives it, and hands them over at the
-    end.
-
-    A second signal ends the draining at once; the journal keeps the rest. Raises PortTaken.
+    end. A second signal ends the draining at once. Returns the counters, and the journal's bytes
+    that are left for the next run. Raises PortTaken.
     """
     bridge = Bridge(parts, journal, plan)
     stop, hurry = asyncio.Event(), asyncio.Event()
@@ -78,7 +63,9 @@ async def serve(
             found.append(f"the subscription files are not used: {watch.problem}")
         return found
 
-    keeper = None if bridge.shards is None else make_keeper(bridge.shards, parts, journal)
+    keeper: ShardKeeper | None = None
+    if bridge.shards is not None:
+        keeper = ShardKeeper(bridge.shards, parts.kafka, journal.recovery.frames)
     registry = CollectorRegistry()
     registry.register(BuildInfoCollector("ws_bridge"))
     metrics = BridgeMetrics(bridge.counters, in_loop(loop, bridge.refresh, None))
@@ -104,16 +91,10 @@ async def serve(
             left = await bridge.drain(drain_s, hurry.is_set)
         finally:
             beating.cancel()
+            bridge.close()
             if keeper is not None:
                 await keeper.leave()
-    counters = bridge.counters
-    return Outcome(
-        counters.ticks_acked,
-        counters.dead_acked,
-        counters.frames_lost,
-        counters.refused.total(),
-        left,
-    )
+    return bridge.counters, left
 
 
 class Pulse:
@@ -131,16 +112,6 @@ class Pulse:
     def is_felt(self) -> bool:
         """False once the loop has not turned for FROZEN_S."""
         return time.monotonic() - self._last_s < FROZEN_S
-
-
-def make_keeper(shards: GroupShards, parts: BridgeParts, journal: Journal) -> ShardKeeper:
-    """What keeps the bridge's place in the group; not started yet."""
-    group, timeout_s = shards.setup.group, shards.setup.timeout_s
-
-    def join(membership: Membership) -> GroupMember:
-        return GroupMember(parts.kafka, SHARDS, group, membership, session_timeout_s=timeout_s)
-
-    return ShardKeeper(shards, join, journal.recovery.frames)
 
 
 def in_loop(

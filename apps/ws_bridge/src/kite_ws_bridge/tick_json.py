@@ -14,28 +14,10 @@ from kite_broker_zerodha.frames import count_slots, decode_frames
 from kite_broker_zerodha.wire import HEARTBEAT
 from kite_contracts.bounds import TickBounds
 from kite_contracts.reasons import reason_of
-from kite_contracts.tick_batch import (
-    ABSENT,
-    DEPTH,
-    DEPTH_LEVELS,
-    FIELDS,
-    INDEX_CHANGE,
-    LAST_TRADE_TIME_NS,
-    OHLC,
-    OHLC_FIELDS,
-    OPEN_INTEREST,
-    OPEN_INTEREST_FIELDS,
-    TRADE,
-    TRADE_FIELDS,
-    Group,
-    TickBatch,
-    TickMode,
-    Verdict,
-)
+from kite_contracts.tick_batch import FIELDS, OHLC_FIELDS, TickBatch, Verdict
+from kite_contracts.tick_rows import tick_record
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_PRICES: Final = frozenset(OHLC_FIELDS) | {"average_price"}
-_LEVEL_WIDTH: Final = 3
 
 
 @dataclass
@@ -73,9 +55,9 @@ def price_text(raw: int, scale: int) -> str:
     return f"{Decimal(raw).scaleb(-scale):.{scale}f}"
 
 
-def time_text(ns: int) -> str | None:
+def time_text(ns: int | None) -> str | None:
     """Nanoseconds since the epoch as ISO 8601 UTC, whole seconds where exact; None if absent."""
-    if ns == ABSENT:
+    if ns is None:
         return None
     seconds, rest = divmod(ns, 1_000_000_000)
     stamp = (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S")
@@ -87,43 +69,35 @@ def tick_object(batch: TickBatch, row: int) -> dict[str, Any]:
 
     A field that the packet does not carry is null, and ``bids`` and ``asks`` are then empty.
     """
-    values = batch.values[row].tolist()
-    groups = Group(int(batch.groups[row]))
-    scale = values[FIELDS.index("price_scale")]
-    result: dict[str, Any] = {
-        "instrument_token": values[0],
-        "mode": TickMode(int(batch.mode[row])).name.lower(),
-        "last_price": price_text(values[FIELDS.index("last_price")], scale),
-        "ts_event": time_text(values[FIELDS.index("ts_event_ns")]),
+    record = tick_record(batch, row)
+    ohlc, trade, interest, index, depth = (
+        record[group] or {} for group in ("ohlc", "trade", "open_interest", "index_change", "depth")
+    )
+
+    def price(raw: int | None) -> str | None:
+        return None if raw is None else price_text(raw, record["price_scale"])
+
+    return {
+        "instrument_token": record["instrument_token"],
+        "mode": record["mode"],
+        "last_price": price(record["last_price"]),
+        "ts_event": time_text(record["ts_event_ns"]),
+        **{name: price(ohlc.get(name)) for name in OHLC_FIELDS},
+        "last_quantity": trade.get("last_quantity"),
+        "average_price": price(trade.get("average_price")),
+        "volume_day": trade.get("volume_day"),
+        "total_buy_quantity": trade.get("total_buy_quantity"),
+        "total_sell_quantity": trade.get("total_sell_quantity"),
+        "oi": interest.get("oi"),
+        "oi_day_high": interest.get("day_high"),
+        "oi_day_low": interest.get("day_low"),
+        "last_trade_time": time_text(trade.get("last_trade_time_ns")),
+        "index_change": price(index.get("change")),
+        **{
+            side: [{**level, "price": price(level["price"])} for level in depth.get(side, [])]
+            for side in ("bids", "asks")
+        },
     }
-    for group, first, names in (
-        (Group.OHLC, OHLC, OHLC_FIELDS),
-        (Group.TRADE, TRADE, TRADE_FIELDS[:-1]),
-        (Group.OPEN_INTEREST, OPEN_INTEREST, OPEN_INTEREST_FIELDS),
-    ):
-        for offset, name in enumerate(names):
-            raw = values[first + offset]
-            shown = price_text(raw, scale) if name in _PRICES else raw
-            result[name] = shown if group in groups else None
-    traded = Group.TRADE in groups
-    result["last_trade_time"] = time_text(values[LAST_TRADE_TIME_NS]) if traded else None
-    indexed = Group.INDEX in groups
-    result["index_change"] = price_text(values[INDEX_CHANGE], scale) if indexed else None
-    deep = Group.DEPTH in groups
-    result["bids"] = _levels(values, DEPTH, scale) if deep else []
-    result["asks"] = _levels(values, DEPTH + _LEVEL_WIDTH * DEPTH_LEVELS, scale) if deep else []
-    return result
-
-
-def _levels(values: list[int], first: int, scale: int) -> list[dict[str, Any]]:
-    return [
-        {
-            "price": price_text(values[at], scale),
-            "quantity": values[at + 1],
-            "orders": values[at + 2],
-        }
-        for at in range(first, first + _LEVEL_WIDTH * DEPTH_LEVELS, _LEVEL_WIDTH)
-    ]
 
 
 def fault_object(batch: TickBatch, row: int, buffer: bytes) -> dict[str, Any]:

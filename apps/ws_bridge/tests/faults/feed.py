@@ -13,7 +13,6 @@ from functools import partial
 from pathlib import Path
 
 import live_stage as stage
-import numpy as np
 
 from faults.broker import NOTHING
 from faults.outcome import Fault, Outcome
@@ -23,8 +22,8 @@ from faults.shifted import MODULE, OPEN_HOURS, clock_settings
 from faults.wire import Mode, WireProxy
 from kite_broker_zerodha.subscriptions import Plan, Subscription, make_plan
 from kite_contracts.tick_batch import TickMode
-from kite_live_feed.journal import RecordKind, list_segments, read_file
-from kite_live_feed.journal.scan import KIND
+from kite_live_feed.journal.layout import list_segments
+from kite_live_feed.journal.reader import read_file
 from kite_live_feed.rehearsal.demo import demo_plan
 from kite_simulator import SimulatorServer, parse_script
 
@@ -92,7 +91,7 @@ def _journaled(journal: Path) -> list[bytes]:
     found = []
     for segment in list_segments(journal):
         for chunk in read_file(segment.path):
-            for row in np.flatnonzero(chunk.records[:, KIND] == RecordKind.FRAME).tolist():
+            for row in chunk.frame_rows:
                 found.append(hashlib.sha256(chunk.payload(row)).digest())
     return found
 

@@ -9,15 +9,14 @@ import subprocess
 from pathlib import Path
 
 import live_stage as stage
-import numpy as np
 
 from faults.broker import NOTHING
 from faults.outcome import Fault, Outcome
 from faults.proof import Proof
 from faults.scene import Scene, Watcher, until, watched
 from kite_broker_zerodha.frames import count_slots
-from kite_live_feed.journal import RecordKind, list_segments, read_file
-from kite_live_feed.journal.scan import END, KIND, START
+from kite_live_feed.journal.layout import list_segments
+from kite_live_feed.journal.reader import read_file
 
 LIMIT = "4MiB"
 TMPFS = "6m"
@@ -148,11 +147,9 @@ def _frames(journal: Path) -> list[tuple[Path, int, int, int]]:
     for segment in list_segments(journal):
         for chunk in read_file(segment.path):
             base = chunk.position.offset
-            for row in np.flatnonzero(chunk.records[:, KIND] == RecordKind.FRAME).tolist():
-                start, end = chunk.records[row, (START, END)].tolist()
-                found.append(
-                    (segment.path, base + start, base + end, count_slots(chunk.payload(row)))
-                )
+            for row in chunk.frame_rows:
+                packets = count_slots(chunk.payload(row))
+                found.append((segment.path, base + row.start, base + row.end, packets))
     return found
 
 

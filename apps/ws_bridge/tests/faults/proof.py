@@ -20,7 +20,7 @@ from kite_broker_zerodha.session.events import SHARD_BITS
 from kite_kafka_io.consumer import RecordReader, TickReader
 from kite_kafka_io.framing import SingleObjectFraming
 from kite_kafka_io.settings import KafkaSettings
-from kite_live_feed.proof.readback import Mark, ReadBack
+from kite_live_feed.proof import Mark, ReadBack
 from kite_live_feed.topics import Topics
 
 SILENCE_NS = 20_000_000_000

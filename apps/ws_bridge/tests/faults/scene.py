@@ -23,7 +23,7 @@ from kite_contracts.topics import load_topics
 from kite_devstack import topics as devstack_topics
 from kite_devstack.kafka import KafkaServer, private_kafka
 from kite_kafka_io.settings import KafkaSettings
-from kite_live_feed.proof.readback import Mark, mark_topics
+from kite_live_feed.proof import Mark, mark_topics
 from kite_live_feed.topics import Topics
 from kite_simulator import Fault as FeedFault
 from kite_simulator import SimulatorOptions, SimulatorServer

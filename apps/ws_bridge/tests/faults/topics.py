@@ -32,7 +32,7 @@ from kite_devstack import topics as devstack_topics
 from kite_devstack.kafka import KafkaServer
 from kite_kafka_io.settings import KafkaSettings
 from kite_kafka_io.topics import end_offsets
-from kite_live_feed.proof.readback import Mark
+from kite_live_feed.proof import Mark
 from kite_live_feed.refused import RefusedStore
 from kite_live_feed.topics import FEED_EVENTS, TICKS, TICKS_DLQ
 from kite_runtime.testing import import_path

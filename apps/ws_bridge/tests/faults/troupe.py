@@ -23,9 +23,9 @@ from faults.scene import Scene
 from kite_broker_zerodha.frames import count_slots
 from kite_kafka_io.consumer import TickReader
 from kite_kafka_io.settings import KafkaSettings
-from kite_live_feed.journal import RecordKind, list_segments, read_file
-from kite_live_feed.journal.scan import FEED_SESSION, FIRST_SEQ, KIND, TS_RECV_NS
-from kite_live_feed.proof.readback import Mark
+from kite_live_feed.journal.layout import list_segments
+from kite_live_feed.journal.reader import read_file
+from kite_live_feed.proof import Mark
 from kite_live_feed.rehearsal.demo import demo_plan
 from kite_live_feed.topics import Topics
 from kite_simulator import SimulatorServer
@@ -130,13 +130,9 @@ def received(journals: list[Path]) -> list[Received]:
             if not segment.path.stat().st_size:
                 continue
             for chunk in read_file(segment.path):
-                for row in np.flatnonzero(chunk.records[:, KIND] == RecordKind.FRAME).tolist():
-                    of, first, ts_ns = chunk.records[
-                        row, (FEED_SESSION, FIRST_SEQ, TS_RECV_NS)
-                    ].tolist()
-                    found.append(
-                        Received(of, first, first + count_slots(chunk.payload(row)), ts_ns)
-                    )
+                for row in chunk.frame_rows:
+                    ends = row.first_seq + count_slots(chunk.payload(row))
+                    found.append(Received(row.feed_session, row.first_seq, ends, row.ts_recv_ns))
     return found
 
 

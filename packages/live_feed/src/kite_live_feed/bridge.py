@@ -20,7 +20,7 @@ from kite_live_feed.connections import BridgeParts, Connections
 from kite_live_feed.counters import Counters
 from kite_live_feed.dead_letter_alarm import DeadLetterWatch
 from kite_live_feed.journal import Journal
-from kite_live_feed.pump import make_pump
+from kite_live_feed.pump import Pump
 from kite_live_feed.refused import RefusedStore
 from kite_live_feed.shard_keeper import GroupShards
 
@@ -60,7 +60,7 @@ class Bridge:
             parts.dead_letter_limits, self.counters, self._intake.on_dead_letters
         )
         self._refused = RefusedStore(journal.writer.directory)
-        self._pump = make_pump(
+        self._pump = Pump(
             journal.reader,
             journal.cursor,
             parts.kafka,
@@ -85,7 +85,6 @@ class Bridge:
 
     @property
     def plan(self) -> Plan:
-        """The subscription as it should be."""
         return self._connections.plan
 
     @property
@@ -140,9 +139,9 @@ class Bridge:
                 "the note of the connections' last frames is unreadable; the gap of one that was "
                 "silent for long may not be reported"
             )
-        await self.apply(self.plan)
-        # The first tick must not wait for the compiler; connecting takes longer than loading.
+        # Before connecting: the first ticks must not wait for the compiler.
         await asyncio.to_thread(warm_up)
+        await self.apply(self.plan)
         self._start(self._pump_forever())
         self._start(self._keep_house())
         self._start(self._recheck_topics())
@@ -160,13 +159,12 @@ class Bridge:
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def apply(self, plan: Plan) -> None:
-        """Make this the subscription; only the difference is sent."""
         await self._connections.apply(plan)
 
     async def drain(self, deadline_s: float, hurry: Callable[[], bool] = lambda: False) -> int:
         """Publish what is journaled until all of it is acknowledged or the time is up.
 
-        Returns the bytes of the journal that are left for the next run.
+        Returns the bytes of the journal that are left for the next run. Raises what ended the run.
         """
         ends_s = self._parts.clock.monotonic_s() + deadline_s
         if self.shards is None:
@@ -176,14 +174,19 @@ class Bridge:
             await self._publish_until(ends_s, hurry)
             self.shards.hand_over_all()
         await self._publish_until(ends_s, hurry)
-        self._pump.close()
-        self._answers.close()
+        left = 0 if self.settled else self._journal.writer.backlog_bytes
+        self.close()
         if self._failed.done():
             self._failed.result()
-        return 0 if self.settled else self._journal.writer.backlog_bytes
+        return left
+
+    def close(self) -> None:
+        """Leave Kafka at once; the journal keeps what is not acknowledged. A second call does
+        nothing."""
+        self._pump.close()
+        self._answers.close()
 
     def fail(self, error: BaseException) -> None:
-        """End the run with this error."""
         if not self._failed.done():
             self._failed.set_exception(error)
 
@@ -249,7 +252,6 @@ class Bridge:
             await asyncio.sleep(HOUSEKEEPING_S)
 
     def _log_stalls(self) -> None:
-        """One line when acknowledgements stop, one when they come again."""
         stalled = self._stalled_s() > UNACKED_ALARM_S
         if stalled != self._kafka_stalled:
             self._kafka_stalled = stalled
@@ -292,10 +294,12 @@ class Waker:
         self._loop.add_reader(self._read, self._ready)
 
     def close(self) -> None:
-        """Whoever writes must have ended before."""
-        self._loop.remove_reader(self._read)
-        os.close(self._read)
-        os.close(self.descriptor)
+        """Whoever writes must have ended before. A second call does nothing."""
+        if self._read >= 0:
+            self._loop.remove_reader(self._read)
+            os.close(self._read)
+            os.close(self.descriptor)
+            self._read = -1
 
     def _ready(self) -> None:
         os.read(self._read, _PIPE_BYTES)
@@ -303,7 +307,6 @@ class Waker:
 
 
 def warm_up() -> None:
-    """Compile the hot path, or load it from the user's cache."""
     warm_up_decoder()
     warm_up_liveness()
     warm_up_producer()

@@ -82,7 +82,6 @@ class Connections:
         self._running: dict[int, asyncio.Task[None]] = {}
 
     async def apply(self, plan: Plan) -> None:
-        """Make this the subscription; only the difference is sent."""
         self.plan = plan
         for shard, tokens in enumerate(plan.shards):
             if self.held is not None and (shard not in self.held or not tokens):
@@ -110,7 +109,6 @@ class Connections:
             await session.stop()
 
     def problems(self) -> list[str]:
-        """The shards that are not live, or live without ticks, one sentence each."""
         found = []
         for shard, session in sorted(self._sessions.items()):
             if session.state is not SessionState.LIVE:
@@ -120,7 +118,6 @@ class Connections:
         return found
 
     def views(self) -> dict[int, ShardView]:
-        """Each connection as it is now."""
         return {
             shard: ShardView(
                 str(session.state),

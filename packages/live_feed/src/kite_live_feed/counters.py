@@ -60,11 +60,11 @@ class Counters:
     ticks_acked: int = 0
     dead_acked: int = 0
     events_journaled: int = 0
-    events_by_type: Counter[str] = field(default_factory=Counter)
+    feed_events: Counter[str] = field(default_factory=Counter)
     events_acked: int = 0
     side_refusals: int = 0
     """Answers of Kafka that refused a dead letter or an event; each is sent again."""
-    refused: Counter[str] = field(default_factory=Counter)
+    records_refused: Counter[str] = field(default_factory=Counter)
     """Topic → dead letters and events that were refused for good and put aside in a file."""
     producer_restarts: int = 0
     journal_damage: int = 0
@@ -72,7 +72,7 @@ class Counters:
     text_messages: Counter[str] = field(default_factory=Counter)
     broker_errors: Counter[str] = field(default_factory=Counter)
     """Text of an error that Kite sent → how often."""
-    dead_by_reason: Counter[str] = field(default_factory=Counter)
+    dead_letters: Counter[str] = field(default_factory=Counter)
     gaps_opened: int = 0
     gaps_closed: int = 0
     session_packets: dict[int, int] = field(default_factory=dict)

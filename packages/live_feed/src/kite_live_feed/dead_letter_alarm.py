@@ -27,24 +27,20 @@ class DeadLetterWatch:
         self._counters = counters
         self._report = report
         self._ticks = counters.ticks_acked
-        self._dead = Counter(counters.dead_by_reason)
+        self._dead = Counter(counters.dead_letters)
         self._since_ns = 0
 
     @property
     def problem(self) -> str | None:
-        """A sentence while the alarm is on."""
         if not self._breaker.open:
             return None
         return f"{self._breaker.state()}; `dlq_triage --topic ticks.dlq` shows more"
 
     def look(self, now_s: float, now_ns: int) -> None:
-        """Take in what was acknowledged since the last look."""
         counters = self._counters
         good, self._ticks = counters.ticks_acked - self._ticks, counters.ticks_acked
-        dead = Counter(counters.dead_by_reason)
-        dead.subtract(self._dead)
-        self._dead = Counter(counters.dead_by_reason)
-        changed = self._breaker.add(good, +dead, now_s)
+        before, self._dead = self._dead, Counter(counters.dead_letters)
+        changed = self._breaker.add(good, self._dead - before, now_s)
         state, is_open = self._breaker.state(), self._breaker.open
         counters.dead_letter_alarm = is_open
         counters.dead_letter_share = state.share

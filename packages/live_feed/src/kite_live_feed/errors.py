@@ -1,22 +1,6 @@
-"""Everything that goes wrong in the bridge, by what its reader does about it.
+"""Everything that goes wrong in the bridge; each message is one sentence with the remedy.
 
-    KiteError (kite_runtime.errors)        1   failed
-    ├── UsageError                   2   wrong call: another argument
-    │   └── NotAJournalFile              the file given is no journal segment
-    ├── ConfigurationError          78   correct a setting or a file, start again
-    │   ├── SettingError                 a variable's value
-    │   ├── PortTaken                    the port of metrics or simulator is in use
-    │   ├── MissingCredentials           Kite's key or token is not set
-    │   ├── JournalLocked                another bridge writes this journal
-    │   └── JournalUnusable              the journal folder cannot be made or written
-    ├── TryAgainLater               75   a service is away: start again later
-    │   └── KafkaUnreachable
-    └── JournalError                 1
-        ├── RefusedFileError             a file of refused records holds something else
-        ├── JournalFull                  a record was not stored: count the loss, go on
-        └── RecordTooLarge               a record above the limit: a bug of the caller
-
-The numbers are the exit codes. Each message is one sentence with the remedy.
+The exit codes are those of ``kite_runtime.errors``.
 """
 
 from __future__ import annotations

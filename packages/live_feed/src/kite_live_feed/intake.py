@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import orjson
@@ -31,7 +31,9 @@ from kite_broker_zerodha.session.events import (
 )
 from kite_kafka_io.breaker import BreakerState
 from kite_live_feed.counters import Counters
-from kite_live_feed.journal import JournalFull, JournalWriter, RecordKind
+from kite_live_feed.errors import JournalFull
+from kite_live_feed.journal import JournalWriter
+from kite_live_feed.journal.layout import RecordKind
 from kite_runtime.clock import Clock
 
 log = structlog.get_logger()
@@ -55,38 +57,28 @@ _LEVELS: Final = {
 }
 
 
+@dataclass(kw_only=True)
 class Intake:
     """The listener of the Kite sessions. Calls are quick: one append to the journal each."""
 
-    def __init__(
-        self,
-        *,
-        feed: str,
-        writer: JournalWriter,
-        counters: Counters,
-        clock: Clock,
-        wake: Callable[[], None],
-        tokens_of: Callable[[int], tuple[int, ...]],
-    ) -> None:
-        self._feed = feed
-        self._writer = writer
-        self._counters = counters
-        self._clock = clock
-        self._wake = wake
-        self._tokens_of = tokens_of
-        self._session: dict[int, int] = {}
-        self._next_seq: dict[int, int] = {}
-        self._last_frame_ns: dict[int, int] = {}
-        self._losses: dict[int, _Loss] = {}
-        self._connected: set[int] = set()
-        self._text_minute = 0
-        self._texts_shown: Counter[str] = Counter()
-        self._gaps: dict[tuple[int, int], str] = {}
-        """Open gaps: (shard, from_ns) → cause."""
+    feed: str
+    writer: JournalWriter
+    counters: Counters
+    clock: Clock
+    wake: Callable[[], None]
+    tokens_of: Callable[[int], tuple[int, ...]]
+    _session: dict[int, int] = field(default_factory=dict)
+    _next_seq: dict[int, int] = field(default_factory=dict)
+    _last_frame_ns: dict[int, int] = field(default_factory=dict)
+    _losses: dict[int, _Loss] = field(default_factory=dict)
+    _connected: set[int] = field(default_factory=set)
+    _text_minute: int = 0
+    _texts_shown: Counter[str] = field(default_factory=Counter)
+    _gaps: dict[tuple[int, int], str] = field(default_factory=dict)
+    """Open gaps: (shard, from_ns) → cause."""
 
     @property
     def connected(self) -> frozenset[int]:
-        """The shards whose connection is up."""
         return frozenset(self._connected)
 
     def announce_stop(self) -> None:
@@ -100,9 +92,8 @@ class Intake:
             self._record("GAP_OPENED", shard, from_ns=from_ns, cause=GapCause.RESTART)
 
     def announce_loss(self) -> None:
-        """Try once more to announce a loss that could not be announced yet."""
         if self._losses:
-            self._announce_losses(self._clock.now_ns())
+            self._announce_losses(self.clock.now_ns())
 
     def hand_over(self, shard: int) -> int | None:
         """Open the gap that the shard's next owner closes; where it begins, None without a frame.
@@ -114,12 +105,12 @@ class Intake:
         if begins:
             for from_ns in begins:
                 del self._gaps[shard, from_ns]
-            self._counters.gaps_open = Counter(self._gaps.values())
+            self.counters.gaps_open = Counter(self._gaps.values())
             return min(begins)
         if last_ns is not None:
             self._record("GAP_OPENED", shard, from_ns=last_ns, cause=GapCause.HANDOVER)
             self._gaps.pop((shard, last_ns), None)
-            self._counters.gaps_open = Counter(self._gaps.values())
+            self.counters.gaps_open = Counter(self._gaps.values())
         return last_ns
 
     def yield_shard(self, shard: int) -> None:
@@ -137,12 +128,12 @@ class Intake:
 
     def _close(self, shard: int, from_ns: int) -> None:
         cause = self._gaps[shard, from_ns]
-        now_ns = self._clock.now_ns()
+        now_ns = self.clock.now_ns()
         self._record("GAP_CLOSED", shard, from_ns=from_ns, to_ns=now_ns, cause=cause)
 
     def on_dead_letters(self, alarm: bool, state: BreakerState, since_ns: int) -> None:
         """Journal that too much becomes dead letters, or no longer does; reported with shard 0."""
-        now_ns = self._clock.now_ns()
+        now_ns = self.clock.now_ns()
         self._record(
             "DEAD_LETTERS_HIGH" if alarm else "DEAD_LETTERS_NORMAL",
             0,
@@ -156,14 +147,14 @@ class Intake:
 
     def on_frame(self, shard: int, payload: bytes, ts_recv_ns: int) -> None:
         """Journal one binary frame; it is safe once this returns."""
-        counters = self._counters
+        counters = self.counters
         counters.frames_received += 1
         counters.bytes_received += len(payload)
         packets = count_slots(payload)
         session = self._session[shard]
         first_seq = self._next_seq[shard]
         try:
-            self._writer.append(_FRAME, shard, payload, ts_recv_ns, session, first_seq)
+            self.writer.append(_FRAME, shard, payload, ts_recv_ns, session, first_seq)
         except JournalFull as full:
             self._lose(shard, packets, ts_recv_ns, full)
             return
@@ -174,19 +165,18 @@ class Intake:
         counters.session_packets[session] = first_seq + packets
         if self._losses:
             self._announce_losses(ts_recv_ns)
-        self._wake()
+        self.wake()
 
     def on_event(self, event: SessionEvent) -> None:
-        """Journal one session event as a ``FeedEvent``, and keep the books."""
         match event:
             case Connected():
                 self._session[event.shard] = event.feed_session
                 self._next_seq[event.shard] = 0
-                self._counters.session_packets[event.feed_session] = 0
+                self.counters.session_packets[event.feed_session] = 0
                 self._connected.add(event.shard)
                 self._record("CONNECTED", event.shard, ts_ns=event.ts_ns)
             case Disconnected():
-                self._counters.reconnects += event.shard in self._connected
+                self.counters.reconnects += event.shard in self._connected
                 self._connected.discard(event.shard)
                 code = None if event.code is None else str(event.code)
                 self._record(
@@ -207,25 +197,25 @@ class Intake:
             case Stale():
                 self._record("STALE", event.shard, tokens=event.tokens, from_ns=event.from_ns)
             case AuthExpired():
-                self._counters.auth_expired = True
-                self._counters.auth_problem = event.detail
+                self.counters.auth_expired = True
+                self.counters.auth_problem = event.detail
                 self._record("AUTH_EXPIRED", event.shard, ts_ns=event.ts_ns, detail=event.detail)
             case AuthRestored():
-                self._counters.auth_expired = False
+                self.counters.auth_expired = False
                 self._record("AUTH_RESTORED", event.shard, ts_ns=event.ts_ns)
             case TextMessage():
                 self._text(event)
 
     def _text(self, event: TextMessage) -> None:
         """Count it; an error is an event, a message is logged: some of each kind a minute."""
-        counters = self._counters
+        counters = self.counters
         counters.text_messages[event.kind] += 1
         text = event.text or "(not a plain text)"
         if event.kind == "error":
             known = text in counters.broker_errors
             named = known or len(counters.broker_errors) < ERROR_TEXTS_MAX
             counters.broker_errors[text if named else "other"] += 1
-        minute = self._clock.now_ns() // _NS_PER_MINUTE
+        minute = self.clock.now_ns() // _NS_PER_MINUTE
         if minute != self._text_minute:
             self._text_minute = minute
             self._texts_shown.clear()
@@ -238,8 +228,8 @@ class Intake:
             log.info("message from Kite", kind=event.kind, data=text)
 
     def _lose(self, shard: int, packets: int, ts_recv_ns: int, full: JournalFull) -> None:
-        self._counters.frames_lost += 1
-        self._counters.packets_lost += packets
+        self.counters.frames_lost += 1
+        self.counters.packets_lost += packets
         if not self._losses:
             log.error("the journal is full: frames are being lost", reason=str(full))
         loss = self._losses.setdefault(shard, _Loss(ts_recv_ns))
@@ -267,37 +257,35 @@ class Intake:
         if kind.startswith("GAP"):
             self._count_gap(kind, shard, fields)
         record = feed_event(
-            self._feed,
+            self.feed,
             kind,
-            self._clock.now_ns() if ts_ns is None else ts_ns,
+            self.clock.now_ns() if ts_ns is None else ts_ns,
             shard,
             feed_session=self._session.get(shard),
             **fields,
         )
         self._log(record)
         try:
-            self._writer.append(
-                RecordKind.EVENT, shard, orjson.dumps(record), record["ts_ns"], 0, 0
-            )
+            self.writer.append(RecordKind.EVENT, shard, orjson.dumps(record), record["ts_ns"], 0, 0)
         except JournalFull:
             log.error("the journal is full: a feed event is only in this log", **record)
             return False
-        self._counters.events_journaled += 1
-        self._counters.events_by_type[kind] += 1
-        self._wake()
+        self.counters.events_journaled += 1
+        self.counters.feed_events[kind] += 1
+        self.wake()
         return True
 
     def _count_gap(self, kind: str, shard: int, fields: dict[str, Any]) -> None:
         if not fields.get("tokens"):
-            fields["tokens"] = self._tokens_of(shard)
+            fields["tokens"] = self.tokens_of(shard)
         gap = (shard, fields["from_ns"])
         if kind == "GAP_OPENED":
-            self._counters.gaps_opened += 1
+            self.counters.gaps_opened += 1
             self._gaps[gap] = str(fields["cause"])
         else:
-            self._counters.gaps_closed += 1
+            self.counters.gaps_closed += 1
             self._gaps.pop(gap, None)
-        self._counters.gaps_open = Counter(self._gaps.values())
+        self.counters.gaps_open = Counter(self._gaps.values())
 
     def _log(self, record: dict[str, Any]) -> None:
         """One line for each event; of the tokens only their number."""

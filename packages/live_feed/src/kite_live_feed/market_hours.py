@@ -74,8 +74,6 @@ def days_left(calendar: SessionCalendar, tokens: Iterable[int], today: date) -> 
 
 
 def make_is_open(calendar: SessionCalendar) -> IsOpen:
-    """The function that the session's watchdogs ask."""
-
     def is_open(token: int, now_ns: int) -> bool:
         name = _NAMES.get(segment_of(token))
         return name is not None and calendar.surely_open(name, now_ns)

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass, field
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Final
 
 import numpy as np
 import orjson
@@ -20,7 +21,7 @@ import structlog
 
 from kite_broker_zerodha.frames import FRAME_INDEX, decode_frames
 from kite_broker_zerodha.packets import MAX_FRAME_ROWS
-from kite_contracts.bounds import TickBounds, tick_bounds
+from kite_contracts.bounds import tick_bounds
 from kite_contracts.tick_batch import TickBatch, Verdict
 from kite_kafka_io.codec import AvroCodec
 from kite_kafka_io.dead_letters import DeadLetter
@@ -29,11 +30,17 @@ from kite_kafka_io.framing import Framing
 from kite_kafka_io.producer import RecordProducer
 from kite_kafka_io.settings import KafkaSettings
 from kite_live_feed.counters import Counters
-from kite_live_feed.in_flight import ChunkInFlight, Content, SideRecord
-from kite_live_feed.journal import Chunk, Position
+from kite_live_feed.journal import AckCursor, Chunk, JournalReader, Position
 from kite_live_feed.refused import RefusedStore
+from kite_live_feed.replay import ReplayCursor, ReplayReader
 from kite_live_feed.shards import Fence, Frames, newest_frames, superseded
-from kite_live_feed.side_records import SideRecords, letter_of_damage, letter_of_row
+from kite_live_feed.side_records import (
+    ChunkInFlight,
+    SideRecord,
+    SideRecords,
+    letter_of_damage,
+    letter_of_row,
+)
 from kite_live_feed.topics import Topics
 from kite_runtime.clock import Clock, SystemClock
 
@@ -48,77 +55,48 @@ PRODUCER_RETRY_S: Final = 1.0
 TS_RECV: Final = FRAME_INDEX.index("ts_recv_ns")
 
 
-class ChunkSource(Protocol):
-    """Where chunks come from: the journal's reader, or files that are replayed."""
-
-    def read_chunk(self, max_bytes: int) -> Chunk | None:
-        """The next chunk, or None when there is none yet."""
-
-    def seek(self, position: Position) -> None:
-        """Go back to an acknowledged position."""
-
-
-class Acknowledged(Protocol):
-    """The acknowledged position."""
-
-    @property
-    def position(self) -> Position:
-        """Everything before it is in Kafka."""
-
-    def advance(self, position: Position) -> bool:
-        """Everything before ``position`` is in Kafka now."""
-
-
+@dataclass
 class Pump:
     """Moves the journal into Kafka. Not thread-safe: one loop calls :meth:`step` and the rest."""
 
-    def __init__(
-        self,
-        *,
-        reader: ChunkSource,
-        cursor: Acknowledged,
-        open_producer: Callable[[], RecordProducer],
-        open_side_producer: Callable[[], RecordProducer],
-        bounds: TickBounds,
-        topics: Topics,
-        encode_event: Callable[[dict[str, Any]], bytes],
-        counters: Counters,
-        clock: Clock,
-        refused: RefusedStore | None = None,
-        sharded: bool = False,
-        pace_s: float = 0.0,
-    ) -> None:
-        """``open_side_producer`` makes an ordinary producer, for all that is no tick. ``refused``
-        takes what Kafka refuses for good; without it such a record is sent again and again.
-        ``sharded`` keeps the books of shards that change hands. The pump rests ``pace_s`` after a
-        small chunk.
-        """
-        self._reader = reader
-        self._cursor = cursor
-        self._open_producer = open_producer
-        self._bounds = bounds
-        self._topics = topics
-        self._encode_event = encode_event
-        self._counters = counters
-        self._clock = clock
+    reader: JournalReader | ReplayReader
+    cursor: AckCursor | ReplayCursor
+    kafka: KafkaSettings
+    framing: Framing
+    topics: Topics
+    counters: Counters
+    _: KW_ONLY
+    clock: Clock = field(default_factory=SystemClock)
+    refused: RefusedStore | None = None
+    """Takes what Kafka refuses for good; without it such a record is sent again and again."""
+    sharded: bool = False
+    """Keep the books of shards that change hands."""
+    wake_by: int | None = None
+    """A byte is written to this file descriptor when there is something to :meth:`collect`."""
+    pace_s: float = PACE_S
+    """The rest after a small chunk."""
+    make_producer: Callable[..., RecordProducer] = RecordProducer
+
+    def __post_init__(self) -> None:
+        self._bounds = tick_bounds()
+        self._codec = AvroCodec(self.framing)
         self._chunks: deque[ChunkInFlight] = deque()
         """Their ticks are on their way."""
         self._behind: deque[ChunkInFlight] = deque()
         """Kafka has their ticks; the first of them waits for its dead letters or events."""
-        self._ticks_to = cursor.position
+        self._ticks_to = self.cursor.position
         """Kafka has all ticks before it."""
         self._batch = TickBatch(MAX_FRAME_ROWS)  # any frame fits; memory is touched as used
         self._producer: RecordProducer | None = None
         self._producer_due = 0.0
-        self.side = SideRecords(open_side_producer, counters, clock, refused)
-        self._sharded = sharded
+        open_side = partial(self._open, gapless=False)
+        self.side = SideRecords(open_side, self.counters, self.clock, self.refused)
         self.acked_ns: dict[int, int] = {}
         """Shard → receive time of its last frame that Kafka has; kept for a sharded bridge."""
         self.fences: frozenset[Fence] = frozenset()
         """What lies behind them is another bridge's to publish."""
         self.held_up = False
         """The last step found no room in the producer."""
-        self._pace_s = pace_s
         self._rested_s = 0.0
         """When the rest after a small chunk is over."""
 
@@ -130,16 +108,14 @@ class Pump:
     @property
     def rest_s(self) -> float:
         """How long the next step must wait: frames that come meanwhile are published together."""
-        return max(0.0, self._rested_s - self._clock.monotonic_s())
+        return max(0.0, self._rested_s - self.clock.monotonic_s())
 
     @property
     def idle(self) -> bool:
-        """True when nothing of what was handed to Kafka is unacknowledged."""
         return not self._chunks and not self._behind
 
     def done(self, end: Position) -> bool:
-        """Whether everything before ``end`` is acknowledged."""
-        return self.idle and self._cursor.position >= end
+        return self.idle and self.cursor.position >= end
 
     def only_refused(self, end: Position) -> bool:
         """Of all before ``end`` only what Kafka refuses is missing there: Kafka itself answers."""
@@ -154,11 +130,11 @@ class Pump:
         if producer is None or producer.fatal is not None or self.rest_s > 0:
             return False
         self.held_up = producer.capacity_left == 0 or self.side.full
-        chunk = None if self.held_up else self._reader.read_chunk(CHUNK_BYTES)
+        chunk = None if self.held_up else self.reader.read_chunk(CHUNK_BYTES)
         if chunk is None:
             return False
         if chunk.buffer.size < SMALL_BYTES:
-            self._rested_s = self._clock.monotonic_s() + self._pace_s
+            self._rested_s = self.clock.monotonic_s() + self.pace_s
         try:
             self._publish(producer, chunk)
         except ProducerFatal as error:
@@ -166,7 +142,6 @@ class Pump:
         return True
 
     def collect(self) -> None:
-        """Take in acknowledgements and failures, and move the acknowledged position."""
         producer, in_flight = self._producer, 0
         if producer is not None:
             producer.poll(0)
@@ -176,16 +151,16 @@ class Pump:
         if self._chunks and self._chunks[0].delivery.ok:
             self._book_ticks()
         self.side.collect()
-        self._counters.in_flight = in_flight + self.side.in_flight
+        self.counters.in_flight = in_flight + self.side.in_flight
         if self._behind and not self._behind[0].side_left:
             self._acknowledge()
 
     def _book_ticks(self) -> None:
         """Kafka has the ticks of these chunks; now their dead letters and events go."""
-        now_ns, chunks, behind = self._clock.now_ns(), self._chunks, self._behind
+        now_ns, chunks, behind = self.clock.now_ns(), self._chunks, self._behind
         while chunks and chunks[0].delivery.ok:
             chunk = chunks.popleft()
-            chunk.book(self._counters, now_ns)
+            chunk.book(self.counters, now_ns)
             self.acked_ns.update(chunk.newest_ns)
             if chunk.side:
                 self.side.send(chunk.side)
@@ -201,10 +176,9 @@ class Pump:
         behind = self._behind
         while behind and not behind[0].side_left:
             position = behind.popleft().position
-        self._cursor.advance(position)
+        self.cursor.advance(position)
 
     def wait(self, timeout_s: float) -> None:
-        """Block until an acknowledgement arrives or the time is up."""
         if self._producer is not None and self._chunks:
             self._producer.poll(timeout_s)
         else:
@@ -219,20 +193,32 @@ class Pump:
         return len(self._chunks) + len(self._behind)
 
     def _ready_producer(self) -> RecordProducer | None:
-        if self._producer is None and self._clock.monotonic_s() >= self._producer_due:
-            self._producer = self._open_producer()
+        if self._producer is None and self.clock.monotonic_s() >= self._producer_due:
+            self._producer = self._open(gapless=True)
         return self._producer
+
+    def _open(self, *, gapless: bool) -> RecordProducer:
+        producer = self.make_producer(
+            self.kafka,
+            framing=self.framing,
+            ticks_topic=self.topics.ticks,
+            dead_topic=self.topics.dead,
+            gapless=gapless,
+        )
+        if self.wake_by is not None:
+            producer.wake_by(self.wake_by)
+        return producer
 
     def _start_over(self, producer: RecordProducer, reason: str) -> None:
         log.warning("the producer failed; publishing again from the journal", reason=reason)
         producer.close()
         self._producer = None
-        self._producer_due = self._clock.monotonic_s() + PRODUCER_RETRY_S
-        self._counters.producer_restarts += 1
+        self._producer_due = self.clock.monotonic_s() + PRODUCER_RETRY_S
+        self.counters.producer_restarts += 1
         for chunk in self._chunks:
             self.side.drop(chunk.side)
         self._chunks.clear()
-        self._reader.seek(self._ticks_to)
+        self.reader.seek(self._ticks_to)
 
     def _publish(self, producer: RecordProducer, chunk: Chunk) -> None:
         entry = ChunkInFlight(chunk.position_after)
@@ -241,17 +227,17 @@ class Pump:
         if len(frames):
             entry.oldest_recv_ns = int(frames[0, TS_RECV])
             entry.frames = len(frames)
-            if self._sharded:
+            if self.sharded:
                 entry.newest_ns = newest_frames(frames)
             self._publish_frames(producer, chunk, frames, entry)
         for event in chunk.events:
             record = orjson.loads(event)
-            key, value = f"{record['feed']}-{record['shard']}".encode(), self._encode_event(record)
-            content = partial(Content, key, value, [])
-            self._add_side(entry, SideRecord(entry, self._topics.events, len(value), content))
+            key = f"{record['feed']}-{record['shard']}".encode()
+            value = self._codec.encode("feed_event", record)
+            self._add_side(SideRecord(entry, self.topics.events, key, value))
         for damage in chunk.damage:
-            self._counters.journal_damage += 1
-            letter = letter_of_damage(damage, chunk.buffer, self._clock.now_ns())
+            self.counters.journal_damage += 1
+            letter = letter_of_damage(damage, chunk.buffer, self.clock.now_ns())
             self._add_dead(letter, entry)
 
     def _of_this_bridge(self, frames: Frames) -> Frames:
@@ -259,7 +245,7 @@ class Pump:
         if not self.fences or not len(frames):
             return frames
         behind = superseded(frames, self.fences)
-        self._counters.frames_superseded += int(np.count_nonzero(behind))
+        self.counters.frames_superseded += int(np.count_nonzero(behind))
         return frames[~behind]
 
     def _publish_frames(
@@ -272,7 +258,7 @@ class Pump:
             entry.packets += batch.size
             taken_ticks = producer.produce_ticks(batch, entry.delivery)
             entry.ticks += taken_ticks
-            self._counters.ticks_published += taken_ticks
+            self.counters.ticks_published += taken_ticks
             if taken_ticks < batch.size:
                 self._add_faults(chunk, batch, entry)
 
@@ -281,55 +267,11 @@ class Pump:
             self._add_dead(letter_of_row(batch, row, chunk.buffer), entry)
 
     def _add_dead(self, letter: DeadLetter, entry: ChunkInFlight) -> None:
-        self._counters.dead_published += 1
-        content = partial(Content.of_letter, letter)
-        record = SideRecord(entry, self._topics.dead, len(letter.raw), content, letter.reason)
-        self._add_side(entry, record)
+        self.counters.dead_published += 1
+        key, headers = letter.key(), letter.headers()
+        self._add_side(SideRecord(entry, self.topics.dead, key, letter.raw, headers, letter.reason))
 
-    def _add_side(self, entry: ChunkInFlight, record: SideRecord) -> None:
-        entry.side.append(record)
-        entry.side_left += 1
+    def _add_side(self, record: SideRecord) -> None:
+        record.chunk.side.append(record)
+        record.chunk.side_left += 1
         self.side.hold(record)
-
-
-def make_pump(
-    reader: ChunkSource,
-    cursor: Acknowledged,
-    kafka: KafkaSettings,
-    framing: Framing,
-    topics: Topics,
-    counters: Counters,
-    refused: RefusedStore | None = None,
-    sharded: bool = False,
-    wake_by: int | None = None,
-) -> Pump:
-    """A pump into the real Kafka, with the machine's clock. A byte is written to the file
-    descriptor ``wake_by`` when there is something to :meth:`~Pump.collect`."""
-    codec = AvroCodec(framing)
-
-    def open_producer(*, gapless: bool = True) -> RecordProducer:
-        producer = RecordProducer(
-            kafka,
-            framing=framing,
-            ticks_topic=topics.ticks,
-            dead_topic=topics.dead,
-            gapless=gapless,
-        )
-        if wake_by is not None:
-            producer.wake_by(wake_by)
-        return producer
-
-    return Pump(
-        reader=reader,
-        cursor=cursor,
-        open_producer=open_producer,
-        open_side_producer=partial(open_producer, gapless=False),
-        bounds=tick_bounds(),
-        topics=topics,
-        encode_event=lambda record: codec.encode("feed_event", record),
-        counters=counters,
-        clock=SystemClock(),
-        refused=refused,
-        sharded=sharded,
-        pace_s=PACE_S,
-    )

@@ -23,7 +23,6 @@ from urllib.parse import quote
 
 from kite_kafka_io.dead_letters import Headers
 from kite_live_feed.errors import RefusedFileError
-from kite_live_feed.in_flight import Content
 
 FOLDER: Final = "refused"
 SUFFIX: Final = ".jsonl"
@@ -64,15 +63,12 @@ class RefusedStore:
         """The files, by topic; those of an interrupted ``--send`` too."""
         return sorted(self.directory.glob(f"*{SUFFIX}*"))
 
-    def put_all(self, topic: str, records: Iterable[tuple[Content, str]], now_ns: int) -> bool:
-        """Store all of these, each with its error, by one write to the disk, or none of them.
+    def put_all(self, topic: str, records: Iterable[RefusedRecord]) -> bool:
+        """Store all of these by one write to the disk, or none of them.
 
         False, and a ``problem``, when they were not stored.
         """
-        lines = b"".join(
-            _pack(RefusedRecord(topic, each.key, each.value, each.headers, error, now_ns))
-            for each, error in records
-        )
+        lines = b"".join(map(_pack, records))
         try:
             if self.size_bytes + len(lines) > self._bytes_max:
                 self.problem = f"{self.directory} is full ({self._bytes_max} bytes)"

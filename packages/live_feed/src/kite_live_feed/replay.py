@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Final
 
 from kite_broker_zerodha.frames import FRAME_INDEX
-from kite_live_feed.journal import START, Chunk, Position, read_file
+from kite_live_feed.journal import Chunk, Position
+from kite_live_feed.journal.layout import START
+from kite_live_feed.journal.reader import read_file
 from kite_runtime.clock import Clock
 
 PACED_BYTES: Final = 16 * 1024
@@ -47,7 +49,6 @@ class ReplayReader:
         return chunk
 
     def seek(self, position: Position) -> None:
-        """Go back to the acknowledged position; what follows is due at once."""
         self._chunks = (each for each in self._all() if each.position_after > position)
         self._next = None
         self.finished = False
@@ -77,6 +78,5 @@ class ReplayCursor:
         self.position: Position = START
 
     def advance(self, position: Position) -> bool:
-        """Acknowledge everything before ``position``."""
         self.position = position
         return True

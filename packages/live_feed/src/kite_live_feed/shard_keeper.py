@@ -18,6 +18,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from collections.abc import Set as AbstractSet
 from concurrent.futures import Future
 from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -25,6 +26,7 @@ import structlog
 
 from kite_kafka_io.errors import BrokerUnreachable
 from kite_kafka_io.group import GroupMember, Membership
+from kite_kafka_io.settings import KafkaSettings
 from kite_live_feed.connections import Connections
 from kite_live_feed.counters import Counters
 from kite_live_feed.journal import Journal, Position
@@ -62,6 +64,7 @@ ACK_POLL_S: Final = 0.002
 Answer = TypeVar("Answer")
 
 
+@dataclass
 class GroupShards:
     """The shards that the group gave this bridge, and what it may do with them.
 
@@ -69,34 +72,27 @@ class GroupShards:
     ``take``, ``release``, ``open_uncarried`` and ``fence`` in the loop.
     """
 
-    def __init__(
-        self,
-        setup: GroupSetup,
-        connections: Connections,
-        pump: Pump,
-        journal: Journal,
-        counters: Counters,
-        clock: Clock,
-        fail: Callable[[Exception], None],
-    ) -> None:
-        self.setup = setup
-        self.clock = clock
-        self.counters = counters
-        self.fail = fail
-        """Ends the bridge's run with this error."""
-        self.known = False
-        """What the group decided about the shards is known, and carried out."""
-        self.carried: frozenset[int] = frozenset()
-        self.uncarried: frozenset[int] = frozenset()
-        """Shards that the group gave and for which there is no connection."""
-        self.lease_ends_s = clock.monotonic_s()
-        self.trouble: str | None = None
-        """What the Kafka client complained of last."""
-        self.handed_over: dict[int, int | None] = {}
-        """What the end of the run left to the next owners: shard → where its gap begins."""
-        self._connections = connections
-        self._pump = pump
-        self._journal = journal
+    setup: GroupSetup
+    connections: Connections
+    pump: Pump
+    journal: Journal
+    counters: Counters
+    clock: Clock
+    fail: Callable[[Exception], None]
+    """Ends the bridge's run with this error."""
+    known: bool = False
+    """What the group decided about the shards is known, and carried out."""
+    carried: frozenset[int] = frozenset()
+    uncarried: frozenset[int] = frozenset()
+    """Shards that the group gave and for which there is no connection."""
+    lease_ends_s: float = 0.0
+    trouble: str | None = None
+    """What the Kafka client complained of last."""
+    handed_over: dict[int, int | None] = field(default_factory=dict)
+    """What the end of the run left to the next owners: shard → where its gap begins."""
+
+    def __post_init__(self) -> None:
+        self.lease_ends_s = self.clock.monotonic_s()
 
     @property
     def confirmed(self) -> bool:
@@ -105,11 +101,9 @@ class GroupShards:
 
     @property
     def acked_ns(self) -> Mapping[int, int]:
-        """Shard → receive time of its last frame that Kafka has."""
-        return self._pump.acked_ns
+        return self.pump.acked_ns
 
     def problems(self) -> list[str]:
-        """What is wrong with the bridge's place in the group, one sentence each."""
         found = []
         if not self.confirmed:
             trouble = f" (Kafka's last error: {self.trouble})" if self.trouble else ""
@@ -127,7 +121,6 @@ class GroupShards:
         return found
 
     def refresh(self) -> None:
-        """Bring the group's gauges among the counters up to date."""
         counters = self.counters
         counters.group_shards = tuple(sorted(self._held))
         counters.group_size = self.setup.shards
@@ -137,7 +130,7 @@ class GroupShards:
     async def take(self, shards: Mapping[int, int | None]) -> None:
         """Carry these too. Each with the time at which its gap began, None where there is none."""
         self._held.update(shards)
-        await self._connections.apply(self._connections.plan)
+        await self.connections.apply(self.connections.plan)
 
     async def release(self, shards: AbstractSet[int], *, taken: bool) -> dict[int, int | None]:
         """Carry these no longer; shard → where the gap of its next owner begins.
@@ -147,34 +140,32 @@ class GroupShards:
         """
         for shard in shards:
             self._held.pop(shard, None)
-        await self._connections.end(shards)
-        published = not taken and await self._published(self._journal.writer.end)
+        await self.connections.end(shards)
+        published = not taken and await self._published(self.journal.writer.end)
         return {
             shard: self.handed_over.get(shard) or self._hand_over(shard, published)
             for shard in shards
         }
 
     def hand_over_all(self) -> None:
-        """The run ends: leave every shard to its next owner."""
-        published = self._pump.done(self._journal.writer.end)
+        published = self.pump.done(self.journal.writer.end)
         self.handed_over = {each: self._hand_over(each, published) for each in self._held}
 
-    def open_uncarried(self, shard: int, from_ns: int) -> None:
-        """Report as a gap that the group gave a shard for which there is no connection."""
-        self._connections.intake.open_uncarried(shard, from_ns)
+    async def open_uncarried(self, shard: int, from_ns: int) -> None:
+        self.connections.intake.open_uncarried(shard, from_ns)
 
-    def fence(self, fences: AbstractSet[Fence]) -> None:
+    async def fence(self, fences: AbstractSet[Fence]) -> None:
         """What lies behind these is another bridge's to publish."""
-        if not self._pump.done(self._journal.writer.end):
-            self._pump.fences |= fences
+        if not self.pump.done(self.journal.writer.end):
+            self.pump.fences |= fences
 
     @property
     def _held(self) -> dict[int, int | None]:
-        assert self._connections.held is not None
-        return self._connections.held
+        assert self.connections.held is not None
+        return self.connections.held
 
     async def _published(self, end: Position) -> bool:
-        cursor = self._journal.cursor
+        cursor = self.journal.cursor
         with suppress(TimeoutError):
             async with asyncio.timeout(RELEASE_S):
                 while cursor.position < end:
@@ -183,7 +174,7 @@ class GroupShards:
 
     def _hand_over(self, shard: int, published: bool) -> int | None:
         """Where the gap of the next owner begins; what is not in Kafka yet must lie in it."""
-        intake = self._connections.intake
+        intake = self.connections.intake
         if published:
             return intake.hand_over(shard)
         intake.yield_shard(shard)
@@ -196,13 +187,15 @@ class ShardKeeper(Membership):
     def __init__(
         self,
         shards: GroupShards,
-        join: Callable[[Membership], GroupMember],
+        kafka: KafkaSettings,
         own: Mapping[int, LastFrame],
+        make_member: Callable[..., GroupMember] = GroupMember,
     ) -> None:
         """``own`` is the last frame of each shard in this bridge's journal."""
         self._shards = shards
         self._setup = shards.setup
-        self._join = join
+        self._kafka = kafka
+        self._make_member = make_member
         self._own = own
         self._clock = shards.clock
         self._owner = uuid.uuid4().hex[:12]
@@ -219,7 +212,6 @@ class ShardKeeper(Membership):
         self._write_due_s = 0.0
 
     def start(self) -> None:
-        """Join the group."""
         self._heartbeat = asyncio.create_task(self._note_that_the_loop_runs())
         self._thread.start()
 
@@ -269,7 +261,10 @@ class ShardKeeper(Membership):
 
     def _run(self) -> None:
         try:
-            self._member = self._join(self)
+            setup = self._setup
+            self._member = self._make_member(
+                self._kafka, SHARDS, setup.group, self, session_timeout_s=setup.timeout_s
+            )
             try:
                 while not self._leaving.is_set():
                     self._turn()
@@ -312,7 +307,7 @@ class ShardKeeper(Membership):
         keeps = carried(self._mine, self._shards.carried, self._setup.connections)
         new, now_ns = keeps - self._shards.carried, self._clock.now_ns()
         begins = {each: resume_from(notes[each], self._own.get(each)) for each in new}
-        self._call(self._shards.fence, fences_of(notes, self._owner))
+        self._in_loop(self._shards.fence(fences_of(notes, self._owner)))
         for shard in new:
             notes[shard] = notes[shard].until(begins[shard]).taken(self._owner, now_ns)
         self._notes.update(notes)
@@ -333,7 +328,7 @@ class ShardKeeper(Membership):
             begins = resume_from(self._notes[shard], self._own.get(shard))
             log.error("a shard has no connection", shard=shard, most=self._setup.connections)
             if begins is not None:
-                self._call(self._shards.open_uncarried, shard, begins)
+                self._in_loop(self._shards.open_uncarried(shard, begins))
 
     def _finish(self, write: Callable[[], None]) -> None:
         """Write notes and wait until Kafka has them, or for as long as it may take."""
@@ -352,7 +347,7 @@ class ShardKeeper(Membership):
             with suppress(BrokerUnreachable):
                 notes = self._read()
                 open_ = lasting(notes, gone, self._owner)
-                self._call(self._shards.fence, fences_of(notes, self._owner))
+                self._in_loop(self._shards.fence(fences_of(notes, self._owner)))
 
     def _write(self, shards: AbstractSet[int] | None = None) -> None:
         """Renew the lease: note how far the shards are, as a member that Kafka still knows."""
@@ -394,9 +389,6 @@ class ShardKeeper(Membership):
         asked: Future[Answer] = asyncio.run_coroutine_threadsafe(work, self._loop)
         return asked.result(ANSWER_S)
 
-    def _call(self, function: Callable[..., Answer], *arguments: Any) -> Answer:
-        return self._in_loop(_value(function, *arguments))
-
     def _now(self) -> float:
         return self._clock.monotonic_s()
 
@@ -414,10 +406,6 @@ def check_partitions(found: int, shards: int) -> None:
             f"is {shards}, but the topic {SHARDS} has {found} partitions, one for each shard",
             str(found),
         )
-
-
-async def _value(function: Callable[..., Answer], *arguments: Any) -> Answer:
-    return function(*arguments)
 
 
 def _encoded(notes: Mapping[int, ShardNote]) -> dict[int, str]:

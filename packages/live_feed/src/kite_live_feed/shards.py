@@ -101,7 +101,6 @@ class ShardNote:
     """The newest last."""
 
     def taken(self, owner: str, now_ns: int) -> ShardNote:
-        """The same after ``owner`` took the shard."""
         kept = (*self.takeovers, Takeover(owner, now_ns))[-TAKEOVERS_MAX:]
         return replace(self, takeovers=kept)
 
@@ -112,7 +111,6 @@ class ShardNote:
         return replace(self, last_ns=last_ns)
 
     def encode(self) -> str:
-        """As text of a few hundred characters."""
         takeovers = [[each.owner, each.since_ns] for each in self.takeovers]
         return json.dumps({"last_ns": self.last_ns, "takeovers": takeovers})
 
@@ -154,7 +152,6 @@ class Fence:
 
 
 def fences_of(notes: Mapping[int, ShardNote], owner: str) -> set[Fence]:
-    """The takeovers by others."""
     return {
         Fence(shard, each.since_ns)
         for shard, note in notes.items()

@@ -24,7 +24,7 @@ from kite_contracts.reasons import ReasonCode, reason_of
 from kite_contracts.tick_batch import FEED_SEQ, FEED_SESSION, TS_RECV_NS, TickBatch, Verdict
 from kite_contracts.tick_rows import tick_record
 from kite_contracts.validate import explain
-from kite_kafka_io.dead_letters import DeadLetter
+from kite_kafka_io.dead_letters import DeadLetter, Headers
 from kite_kafka_io.errors import (
     ProducerFatal,
     QueueFull,
@@ -34,9 +34,9 @@ from kite_kafka_io.errors import (
 )
 from kite_kafka_io.producer import Delivery, RecordProducer
 from kite_live_feed.counters import Counters
-from kite_live_feed.in_flight import SideRecord
-from kite_live_feed.journal import Damage
-from kite_live_feed.refused import RefusedStore
+from kite_live_feed.journal import Position
+from kite_live_feed.journal.scan import Damage
+from kite_live_feed.refused import RefusedRecord, RefusedStore
 from kite_runtime.clock import Clock
 
 log = structlog.get_logger()
@@ -52,6 +52,49 @@ WINDOW: Final = 1_000
 BYTES_MAX: Final = 64 * 1024 * 1024
 """What all side records together may hold in memory; more stay in the journal."""
 _OVERHEAD_BYTES: Final = 1_000
+
+
+@dataclass(slots=True)
+class SideRecord:
+    """A dead letter or an event: what travels beside the ticks, by a producer of its own."""
+
+    chunk: ChunkInFlight
+    topic: str
+    key: bytes | None
+    value: bytes
+    headers: Headers = field(default_factory=list)
+    reason: str | None = None
+    """A dead letter's reason; None for an event."""
+    delivery: Delivery = field(default_factory=Delivery)
+    """Of the last attempt."""
+    alone: bool = False
+    """It was refused as unfit, perhaps because of others in its batch: it is sent by itself now."""
+
+
+@dataclass
+class ChunkInFlight:
+    """One chunk of the journal: its ticks have been handed to the producer, or Kafka has them."""
+
+    position: Position
+    """Where the acknowledged position moves to when the chunk is done."""
+    delivery: Delivery = field(default_factory=Delivery)
+    side: list[SideRecord] = field(default_factory=list)
+    """They are sent when Kafka has the ticks, so that publishing again does not repeat them."""
+    side_left: int = 0
+    """Those that Kafka has not acknowledged and that are not put aside."""
+    ticks: int = 0
+    packets: int = 0
+    oldest_recv_ns: int = 0
+    frames: int = 0
+    newest_ns: dict[int, int] = field(default_factory=dict)
+    """Shard → receive time of its last frame here; kept where shards change hands."""
+
+    def book(self, counters: Counters, now_ns: int) -> None:
+        counters.packets_decoded += self.packets
+        counters.ticks_acked += self.ticks
+        if self.oldest_recv_ns:
+            counters.last_ack_latency_ns = max(0, now_ns - self.oldest_recv_ns)
+            counters.latency.observe(counters.last_ack_latency_ns / 1e9, self.frames)
 
 
 @dataclass
@@ -92,25 +135,19 @@ class _Lane:
         return len(self.sent) < WINDOW
 
 
+@dataclass
 class SideRecords:
     """Everything that is not a tick. Not thread-safe: the pump's loop calls it."""
 
-    def __init__(
-        self,
-        open_producer: Callable[[], RecordProducer],
-        counters: Counters,
-        clock: Clock,
-        refused: RefusedStore | None,
-    ) -> None:
-        """Without ``refused`` a record that Kafka does not take is sent again and again."""
-        self._open_producer = open_producer
-        self._counters = counters
-        self._clock = clock
-        self._refused = refused
-        self._producer: RecordProducer | None = None
-        self._producer_due_s = 0.0
-        self._lanes: dict[str, _Lane] = {}
-        self._bytes = 0
+    open_producer: Callable[[], RecordProducer]
+    counters: Counters
+    clock: Clock
+    aside: RefusedStore | None
+    """Without it a record that Kafka does not take is sent again and again."""
+    _producer: RecordProducer | None = None
+    _producer_due_s: float = 0.0
+    _lanes: dict[str, _Lane] = field(default_factory=dict)
+    _bytes: int = 0
 
     @property
     def full(self) -> bool:
@@ -136,20 +173,17 @@ class SideRecords:
 
     def hold(self, record: SideRecord) -> None:
         """It is in memory now, and will be handed over by ``send`` or ``drop``."""
-        self._bytes += record.size + _OVERHEAD_BYTES
+        self._bytes += len(record.value) + _OVERHEAD_BYTES
 
     def drop(self, records: Iterable[SideRecord]) -> None:
         """Forget records that were never sent."""
         for each in records:
-            self._bytes -= each.size + _OVERHEAD_BYTES
+            self._bytes -= len(each.value) + _OVERHEAD_BYTES
 
     def send(self, records: Iterable[SideRecord]) -> None:
         """Send these, after those that came before them."""
         for each in records:
-            lane = self._lanes.get(each.topic)
-            if lane is None:
-                lane = self._lanes[each.topic] = _Lane(each.topic)
-            lane.waiting.append(each)
+            self._lanes.setdefault(each.topic, _Lane(each.topic)).waiting.append(each)
 
     def collect(self) -> None:
         """Take in answers, send what may be sent, put aside what is refused for good."""
@@ -161,9 +195,9 @@ class SideRecords:
         for lane in self._lanes.values():
             if lane.sent:
                 self._take_answers(lane)
-            if lane.may_send and self._clock.monotonic_s() >= lane.due_s:
+            if lane.may_send and self.clock.monotonic_s() >= lane.due_s:
                 self._send(lane)
-            if lane.doomed and self._clock.monotonic_s() >= lane.store_due_s:
+            if lane.doomed and self.clock.monotonic_s() >= lane.store_due_s:
                 self._put_aside(lane)
 
     def wait(self, timeout_s: float) -> None:
@@ -184,7 +218,7 @@ class SideRecords:
                 lane.accept()
                 self._book(record)
             else:
-                self._counters.side_refusals += 1
+                self.counters.side_refusals += 1
                 lane.refused.append(record)
         if lane.refused and not lane.sent:
             self._judge(lane)
@@ -202,14 +236,14 @@ class SideRecords:
         lane.back(refused)
         if error is None:
             return
-        now = self._clock.monotonic_s()
+        now = self.clock.monotonic_s()
         lane.due_s = now + RETRY_S
         if lane.since_s is None:
             lane.since_s = now
             log.warning("Kafka refuses records; trying again", topic=lane.topic, reason=error)
         lane.problem = error
         overdue = lane.given_up or crowded or now - lane.since_s >= REFUSED_FOR_S
-        if self._refused is not None and overdue:
+        if self.aside is not None and overdue:
             for each in lane.waiting:
                 each.delivery.error = error
             self._doom(lane, lane.waiting)
@@ -220,59 +254,63 @@ class SideRecords:
                     "Kafka refuses records for good; they are put aside until `ws_bridge refused "
                     "--send`",
                     topic=lane.topic,
-                    folder=str(self._refused.directory),
+                    folder=str(self.aside.directory),
                     reason=error,
                 )
 
     def _doom(self, lane: _Lane, records: Iterable[SideRecord]) -> None:
-        if self._refused is not None:
+        if self.aside is not None:
             lane.doomed.extend(records)
         else:
             lane.back(list(records))
-            lane.due_s = self._clock.monotonic_s() + RETRY_S
+            lane.due_s = self.clock.monotonic_s() + RETRY_S
 
     def _put_aside(self, lane: _Lane) -> None:
         """Into the file, and only then done with: the journal's position may go on."""
-        assert self._refused is not None
-        problem = self._refused.problem
+        assert self.aside is not None
+        problem = self.aside.problem
         records = list(islice(lane.doomed, STORE_RECORDS))
-        pairs = [(each.content(), each.delivery.error or "") for each in records]
-        lane.store_due_s = self._clock.monotonic_s() + STORE_S
-        if not self._refused.put_all(lane.topic, pairs, self._clock.now_ns()):
+        lane.store_due_s, now_ns = self.clock.monotonic_s() + STORE_S, self.clock.now_ns()
+        refused = [
+            RefusedRecord(
+                each.topic, each.key, each.value, each.headers, each.delivery.error or "", now_ns
+            )
+            for each in records
+        ]
+        if not self.aside.put_all(lane.topic, refused):
             if problem is None:
-                log.error("refused records are not put aside", reason=self._refused.problem)
+                log.error("refused records are not put aside", reason=self.aside.problem)
             lane.back(lane.doomed)
             lane.doomed = []
-            lane.due_s = self._clock.monotonic_s() + RETRY_S
+            lane.due_s = self.clock.monotonic_s() + RETRY_S
             return
         if not lane.given_up:
             log.error(
                 "Kafka refuses records for what they are; they are put aside",
                 topic=lane.topic,
                 count=len(records),
-                folder=str(self._refused.directory),
-                reason=pairs[0][1],
+                folder=str(self.aside.directory),
+                reason=refused[0].error,
             )
         del lane.doomed[: len(records)]
-        self._counters.refused[lane.topic] += len(records)
+        self.counters.records_refused[lane.topic] += len(records)
         for each in records:
             self._done(each)
 
     def _send(self, lane: _Lane) -> None:
         if self._producer is None:
-            if self._clock.monotonic_s() < self._producer_due_s:
+            if self.clock.monotonic_s() < self._producer_due_s:
                 return
-            self._producer = self._open_producer()
+            self._producer = self.open_producer()
         while lane.may_send:
             record = lane.waiting[0]
-            delivery, content = Delivery(), record.content()
-            record.delivery = delivery
+            delivery = record.delivery = Delivery()
             try:
                 self._producer.produce_record(
-                    lane.topic, content.key, content.value, delivery, headers=content.headers
+                    lane.topic, record.key, record.value, delivery, headers=record.headers
                 )
             except QueueFull:
-                lane.due_s = self._clock.monotonic_s() + RETRY_S
+                lane.due_s = self.clock.monotonic_s() + RETRY_S
                 return
             except ProducerFatal as fatal:
                 lane.sent.append(lane.waiting.popleft())
@@ -290,7 +328,7 @@ class SideRecords:
         log.warning("the producer of dead letters and events failed", reason=reason)
         producer.close()
         self._producer = None
-        self._producer_due_s = self._clock.monotonic_s() + RETRY_S
+        self._producer_due_s = self.clock.monotonic_s() + RETRY_S
         for lane in self._lanes.values():
             for record in lane.sent:
                 if not record.delivery.ok:
@@ -300,14 +338,14 @@ class SideRecords:
 
     def _book(self, record: SideRecord) -> None:
         if record.reason is None:
-            self._counters.events_acked += 1
+            self.counters.events_acked += 1
         else:
-            self._counters.dead_acked += 1
-            self._counters.dead_by_reason[record.reason] += 1
+            self.counters.dead_acked += 1
+            self.counters.dead_letters[record.reason] += 1
         self._done(record)
 
     def _done(self, record: SideRecord) -> None:
-        self._bytes -= record.size + _OVERHEAD_BYTES
+        self._bytes -= len(record.value) + _OVERHEAD_BYTES
         record.chunk.side_left -= 1
 
 

@@ -13,7 +13,6 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any, Final, Self
 
 from kite_runtime.errors import OutputUnusable, TryAgainLater
@@ -51,12 +50,7 @@ class Checkpoint:
             raise OutputUnusable(self.path, exc) from exc
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self.work is None:
             self.path.unlink(missing_ok=True)
         self._close()
@@ -74,7 +68,6 @@ class Checkpoint:
         self.done[key] = value
 
     def finish(self) -> None:
-        """All is done: the file goes when it is closed."""
         self.work = None
         self._truncate()
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import wraps
 from importlib import import_module
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, get_args
 
 import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
@@ -47,6 +48,7 @@ def make_app(
         no_args_is_help=no_args_is_help,
         add_completion=False,
         pretty_exceptions_enable=False,
+        rich_markup_mode=None,  # Rich's help takes as long to load as all the rest
         context_settings={"help_option_names": list(_HELP)},
     )
     shown = version_option(name, place or name, False)
@@ -105,8 +107,34 @@ class Program:
     def main(self, arguments: list[str] | None = None) -> NoReturn:
         """Run it on ``arguments``, or else this process's own, and exit."""
         given = sys.argv[1:] if arguments is None else arguments
-        words = with_default([each for each in given if each != "--debug"], self.default)
+        plain = [each for each in given if each != "--debug"]
+        words = with_default(plain, self.default)
+        if plain and words != plain:
+            self._check_first(words[0], plain[0])
         run(self.app(words[0] if words else ""), given, default=self.default)
+
+    def _check_first(self, default: str, word: str) -> None:
+        """Exit where ``word``, the first of the default command, is no option of it: to make Typer
+        find that out takes longer than all the rest."""
+        command = self.commands[default].load()
+        assert not isinstance(command, typer.Typer), "the default is no group"
+        name, known = word.partition("=")[0], [*_HELP, *_options_of(command)]
+        if name.startswith("--") and name not in known:
+            from difflib import get_close_matches
+
+            near = ", ".join(sorted(get_close_matches(name, known)))
+            hint = f" (Possible options: {near})" if near else ""
+            problem = f"No such option: {name}{hint}; see --help"
+            sys.exit(complain(self.name, problem, EXIT_USAGE))
+
+
+def _options_of(command: Callable[..., int]) -> Iterator[str]:
+    """The options that a command declares, in long and short forms."""
+    for parameter in inspect.signature(command, eval_str=True).parameters.values():
+        for about in get_args(parameter.annotation)[1:]:
+            # Where the default stands in the signature, Typer's first argument is a name, too.
+            for names in (about.default, *about.param_decls):
+                yield from str(names).split("/")
 
 
 def _not_called() -> int:

@@ -55,7 +55,6 @@ def clean(text: str) -> str:
 
 
 def complain(program: str, problem: object, code: int) -> int:
-    """Print one sentence to stderr and give the exit code back."""
     write_line(sys.stderr, clean(f"{program}: {problem}"), patience_s=1.0)
     return code
 

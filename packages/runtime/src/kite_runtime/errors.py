@@ -1,15 +1,4 @@
-"""What goes wrong on purpose, by what the caller does about it, with the exit code of each.
-
-    KiteError                        1   failed
-    ├── UsageError                   2   wrong call: another argument
-    │   └── InputUnusable                a file named on the command line cannot be read
-    ├── ConfigurationError          78   correct a setting or a file, start again
-    │   ├── SettingError                 a variable's value
-    │   ├── OutputUnusable               a file or folder cannot be written
-    │   └── PortTaken                    a port that is in use
-    ├── NotFound                     1   ask for something else
-    ├── TryAgainLater               75   a service is away: start again later
-    └── Interrupted                130   stopped by Ctrl-C
+"""What goes wrong on purpose, by what the caller does about it: each class has its exit code.
 
 Each message is one sentence that says what to do and holds no secret. The errors of every package
 derive from these, so a program needs no table of exit codes.
@@ -103,7 +92,6 @@ class Interrupted(KiteError):
 
 
 def exit_code_of(error: BaseException) -> int:
-    """The exit code for any error."""
     return error.exit_code if isinstance(error, KiteError) else EXIT_FAILED
 
 

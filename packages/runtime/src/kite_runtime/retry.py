@@ -41,7 +41,6 @@ class Backoff:
         self._connected_at_s: float | None = None
 
     def connected(self, now_s: float) -> None:
-        """A connection was made."""
         self._connected_at_s = now_s
 
     def next_wait_s(self, now_s: float) -> float:

@@ -10,11 +10,10 @@ From the declaration come the values, the sentence about a wrong one (variable, 
 and the table of docs/reference/environment.md. An empty value counts as not set. Relative paths
 start at the folder of the settings files.
 
-These files are ``.env`` (secrets) and ``.infra/.env`` (endpoints, retention, ports); a third one,
-``.infra/local.env``, is written by the local stack and loses to both. Lines are ``NAME=value``,
-optionally after ``export``. ``#`` starts a comment at the start of a line or after a space. Single
-quotes take everything literally; double quotes know ``\\n``, ``\\t``, ``\\"`` and ``\\\\``.
-Nothing is expanded.
+The files are ``.env`` (secrets) and ``.infra/.env``; a third, ``.infra/local.env``, is written by
+the local stack and loses to both. Lines are ``NAME=value``, optionally after ``export``; ``#``
+starts a comment at the start of a line or after a space. Single quotes take everything literally;
+double quotes know ``\\n``, ``\\t``, ``\\"`` and ``\\\\``. Nothing is expanded.
 """
 
 from __future__ import annotations

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from kite_simulator.kite import SimulatedKite as SimulatedKite
     from kite_simulator.ledger import Ledger as Ledger
     from kite_simulator.market import Market as Market
+    from kite_simulator.rest import RestOptions as RestOptions
     from kite_simulator.rest_faults import RestFault as RestFault
     from kite_simulator.rest_faults import ScriptedFault as ScriptedFault
     from kite_simulator.rest_faults import parse_rest_script as parse_rest_script
-    from kite_simulator.rest_server import RestOptions as RestOptions
     from kite_simulator.rest_server import RestSimulator as RestSimulator
     from kite_simulator.server import SimulatorOptions as SimulatorOptions
     from kite_simulator.server import SimulatorServer as SimulatorServer
@@ -41,7 +41,8 @@ __getattr__, __dir__, __all__ = lazy(
         "ledger": "Ledger",
         "market": "Market",
         "rest_faults": "RestFault ScriptedFault parse_rest_script",
-        "rest_server": "RestOptions RestSimulator",
+        "rest": "RestOptions",
+        "rest_server": "RestSimulator",
         "server": "SimulatorOptions SimulatorServer",
     },
 )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable
+from dataclasses import KW_ONLY, dataclass
 from threading import RLock
 from typing import Final
 
@@ -17,6 +18,7 @@ class LoginRefused(Exception):
     """Why there is no access token, in Kite's words."""
 
 
+@dataclass(repr=False, eq=False)
 class Account:
     """A trader who logs in. At most one access token is alive; a new login ends the one before.
 
@@ -24,24 +26,18 @@ class Account:
     login, which is how the WebSocket side behaves without an account.
     """
 
-    def __init__(
-        self,
-        api_key: str | None = "dummy",
-        api_secret: str = "dummy",
-        *,
-        user_id: str = "SIM001",
-        user_name: str = "Simulated Trader",
-        seed: int = 1,
-        open_until_login: bool = False,
-        dead_tokens: Iterable[str] = (),
-    ) -> None:
-        self.api_key = api_key
-        self.user_id = user_id
-        self.user_name = user_name
-        self._api_secret = api_secret
-        self._seed = seed
-        self._open = open_until_login
-        self._dead = set(dead_tokens)
+    api_key: str | None = "dummy"
+    api_secret: str = "dummy"
+    _: KW_ONLY
+    user_id: str = "SIM001"
+    user_name: str = "Simulated Trader"
+    seed: int = 1
+    open_until_login: bool = False
+    dead_tokens: Iterable[str] = ()
+
+    def __post_init__(self) -> None:
+        self._open = self.open_until_login
+        self._dead = set(self.dead_tokens)
         self._requests: set[str] = set()
         self._access_token: str | None = None
         self._count = 0
@@ -65,7 +61,7 @@ class Account:
 
         Raises LoginRefused.
         """
-        right = hashlib.sha256(f"{api_key}{request_token}{self._api_secret}".encode()).hexdigest()
+        right = hashlib.sha256(f"{api_key}{request_token}{self.api_secret}".encode()).hexdigest()
         with self._lock:
             if not self._takes(api_key):
                 raise LoginRefused("Invalid `api_key`.")
@@ -81,20 +77,22 @@ class Account:
         return minted
 
     def holds(self, api_key: str, access_token: str) -> bool:
-        """Whether this pair may do anything."""
         with self._lock:
             if not access_token or not self._takes(api_key) or access_token in self._dead:
                 return False
             return self._open or access_token == self._access_token
 
     def invalidate(self, api_key: str, access_token: str) -> bool:
-        """Log out; False for a token that was not alive."""
         with self._lock:
             if not self.holds(api_key, access_token):
                 return False
+            self.declare_dead(access_token)
+        return True
+
+    def declare_dead(self, access_token: str) -> None:
+        with self._lock:
             self._dead.add(access_token)
         self._tell()
-        return True
 
     def expire(self) -> None:
         """06:00: whatever token was alive is dead, and only another login helps."""
@@ -124,7 +122,7 @@ class Account:
 
     def _new_token(self, kind: str) -> str:
         self._count += 1
-        text = f"{self._seed}/{self.user_id}/{kind}/{self._count}"
+        text = f"{self.seed}/{self.user_id}/{kind}/{self._count}"
         return hashlib.sha256(text.encode()).hexdigest()[:TOKEN_CHARS]
 
     def __repr__(self) -> str:

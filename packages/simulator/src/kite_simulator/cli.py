@@ -122,8 +122,8 @@ def command(
     """
     from kite_simulator.history import parse_history_script
     from kite_simulator.kite import SimulatedKite
+    from kite_simulator.rest import RestOptions
     from kite_simulator.rest_faults import parse_rest_script
-    from kite_simulator.rest_server import RestOptions
     from kite_simulator.server import SimulatorOptions
 
     options = SimulatorOptions(
@@ -133,7 +133,6 @@ def command(
         frame_packets=frame_packets,
         seed=seed,
         script=fault_script(faults),
-        dead_tokens=frozenset(dead_token or ()),
     )
     text = "none or a text file"
     following = port + 1 if 0 < port < 65_535 else 0

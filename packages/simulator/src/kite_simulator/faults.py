@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 
@@ -21,6 +21,8 @@ from kite_broker_zerodha.errors import BrokerError
 from kite_broker_zerodha.packets import PacketKind
 from kite_broker_zerodha.wire import encode_frame, encode_packet
 from kite_runtime.errors import UsageError
+
+Kind = TypeVar("Kind", bound=StrEnum)
 
 
 class ScriptError(BrokerError, UsageError):
@@ -100,14 +102,43 @@ def parse_script(text: str) -> tuple[Fault, ...]:
             Fault(_EVERY * place, kind, _NUMBER_DEFAULTS.get(kind, 0.0))
             for place, kind in enumerate(FaultKind, 1)
         )
-    faults = [_parse_line(line) for line in script_lines(text)]
-    return tuple(sorted(faults, key=lambda fault: fault.at_frame))
+    faults = []
+    for line, frame, kind, number in fault_lines(
+        text, "fault script", "frame", FaultKind, _NUMBER_MAX
+    ):
+        if number is not None and kind not in _NUMBER_DEFAULTS:
+            raise ScriptError(f"fault script: {line!r}: {kind} takes no number")
+        default = _NUMBER_DEFAULTS.get(kind, 0.0)
+        faults.append(Fault(frame, kind, default if number is None else number))
+    return tuple(faults)
 
 
 def script_lines(text: str) -> list[str]:
     """The lines of a script: one each or separated by semicolons, without comments."""
     lines = [part.split("#")[0].strip() for line in text.splitlines() for part in line.split(";")]
     return [line for line in lines if line]
+
+
+def fault_lines(
+    text: str, what: str, place: str, kinds: type[Kind], number_max: float
+) -> list[tuple[str, int, Kind, float | None]]:
+    """Line, place, kind and number of each ``PLACE KIND [NUMBER]``; raises ScriptError."""
+    found: list[tuple[str, int, Kind, float | None]] = []
+    for line in script_lines(text):
+        words = line.split()
+        try:
+            at, kind = int(words[0]), kinds(words[1])
+            number = float(words[2]) if len(words) > 2 else None
+        except (IndexError, ValueError):
+            raise ScriptError(
+                f"{what}: {line!r} is not {place.upper()} KIND [NUMBER]; kinds: {', '.join(kinds)}"
+            ) from None
+        if at < 1 or len(words) > 3 or not 0 <= (number or 0) <= number_max:
+            raise ScriptError(
+                f"{what}: {line!r}: {place}s count from 1, numbers go up to {number_max:g}"
+            )
+        found.append((line, at, kind, number))
+    return sorted(found, key=lambda each: each[1])
 
 
 def spoil(
@@ -150,21 +181,3 @@ def _violations(packet: bytes) -> list[bytes]:
         encode_packet(PacketKind.LTP, {"instrument_token": 0, "last_price": 100}),
         encode_packet(PacketKind.FULL, early),
     ]
-
-
-def _parse_line(line: str) -> Fault:
-    words = line.split()
-    try:
-        frame, kind = int(words[0]), FaultKind(words[1])
-        number = float(words[2]) if len(words) == 3 else _NUMBER_DEFAULTS.get(kind, 0.0)
-    except (IndexError, ValueError):
-        raise ScriptError(
-            f"fault script: {line!r} is not FRAME KIND [NUMBER]; kinds: {', '.join(FaultKind)}"
-        ) from None
-    if frame < 1 or len(words) > 3 or not 0 <= number <= _NUMBER_MAX:
-        raise ScriptError(
-            f"fault script: {line!r}: frames count from 1, numbers go up to {_NUMBER_MAX:g}"
-        )
-    if len(words) == 3 and kind not in _NUMBER_DEFAULTS:
-        raise ScriptError(f"fault script: {line!r}: {kind} takes no number")
-    return Fault(frame, kind, number)

@@ -85,7 +85,6 @@ class History:
             self._restated.extend(restated)
 
     def forget_changes(self) -> None:
-        """The history is again that of the seed."""
         with self._lock:
             self._lost.clear()
             self._restated.clear()
@@ -165,7 +164,6 @@ class History:
 
 
 def segment_name(token: int) -> str:
-    """The calendar's name of the token's segment."""
     return Segment(segment_of(token)).name
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 from dataclasses import replace
-from types import TracebackType
 from typing import Self
 
 from kite_broker_zerodha.errors import ListenFailed
 from kite_simulator.account import Account
-from kite_simulator.rest_server import RestOptions, RestSimulator
+from kite_simulator.rest import RestOptions
+from kite_simulator.rest_server import RestSimulator
 from kite_simulator.server import SimulatorOptions, SimulatorServer
 
 
@@ -56,20 +56,15 @@ class SimulatedKite:
         try:
             self.rest.__enter__()
         except OSError as error:
-            await self.feed.__aexit__(None, None, None)
+            await self.feed.__aexit__()
             raise _taken(self.rest.options.port, error) from error
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         try:
-            await asyncio.to_thread(self.rest.__exit__, kind, error, trace)
+            await asyncio.to_thread(self.rest.__exit__)
         finally:
-            await self.feed.__aexit__(kind, error, trace)
+            await self.feed.__aexit__()
 
 
 def _taken(port: int, error: OSError) -> ListenFailed:

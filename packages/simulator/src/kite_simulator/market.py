@@ -134,7 +134,7 @@ class Market:
         """The last price, a raw integer of the wire; of an instrument not listed its opening."""
         row = self._rows.get(token)
         if row is None:
-            return opening_price(self.seed, token)
+            return origin_of(self.seed, token).opening
         return int((self._full if is_tradable(token) else self._index)["last"][row])
 
     def packet(self, token: int, mode: TickMode = TickMode.FULL) -> bytes:
@@ -232,11 +232,6 @@ def _priced_depth(state: npt.NDArray[Any], ticks: Ints) -> npt.NDArray[Any]:
     depth["price"][:, :DEPTH_LEVELS] = last - away
     depth["price"][:, DEPTH_LEVELS:] = last + away
     return depth
-
-
-def opening_price(seed: int, token: int) -> int:
-    """Where the instrument starts, a raw integer of the wire."""
-    return int(_opening(seed, np.array([token], np.int64), [_kind_of(token)])[2][0])
 
 
 class Origin(NamedTuple):

@@ -19,7 +19,7 @@ from typing import Final, NamedTuple
 
 from kite_broker_zerodha.packets import Segment, price_scale_of
 from kite_simulator import symbols
-from kite_simulator.market import opening_price, tick_of
+from kite_simulator.market import origin_of, tick_of
 from kite_simulator.symbols import THURSDAY, TUESDAY, contract_name, monthlies, weeklies
 
 COLUMNS: Final = tuple(
@@ -93,7 +93,6 @@ class Master:
 
     @classmethod
     def seeded(cls, seed: int, day: date) -> Master:
-        """The master of ``build_master``."""
         return cls(master_csv(build_master(seed, day)))
 
     @property
@@ -143,7 +142,7 @@ class _Lister:
 
     def price(self, token: int) -> Decimal:
         """Where the market opens, in rupees."""
-        return Decimal(opening_price(self.seed, token)).scaleb(-price_scale_of(token))
+        return Decimal(origin_of(self.seed, token).opening).scaleb(-price_scale_of(token))
 
     def stock(self, symbol: str) -> Listing:
         token = self.token(symbol, Segment.NSE)

@@ -7,11 +7,16 @@ market's.
 
 from __future__ import annotations
 
+import errno
 import json
-from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
 from decimal import Decimal
+from gzip import BadGzipFile
 from http import HTTPStatus
+from pathlib import Path
 from threading import Lock
 from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
@@ -20,7 +25,8 @@ from kite_broker_zerodha.packets import price_scale_of
 from kite_runtime.clock import IST
 from kite_simulator.account import Account, LoginRefused
 from kite_simulator.candles import candle_answer
-from kite_simulator.history import History
+from kite_simulator.history import UNCHANGED, History, HistoryChanges
+from kite_simulator.market import origin_of
 from kite_simulator.master import Master
 from kite_simulator.rest_faults import (
     RestAnswer,
@@ -37,6 +43,28 @@ _BODY_FIELDS_MAX: Final = 32
 
 PriceOf = Callable[[int], int]
 """Instrument token to last price, a raw integer of the wire."""
+
+
+@dataclass(frozen=True, slots=True)
+class RestOptions:
+    """What the REST side serves.
+
+    ``seed``          of instruments and prices; the WebSocket side's, where there is one
+    ``day``           whose instruments are listed; None is today in India
+    ``master_file``   a CSV with Kite's columns, packed or not, instead of the seeded master
+    ``script``        faults, see ``rest_faults``
+    ``history``       how its candles differ from those of the seed, see ``parse_history_script``
+    ``redirect_url``  where the login page sends the browser; None shows the request token
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    seed: int = 1
+    day: date | None = None
+    master_file: Path | None = None
+    script: tuple[ScriptedFault, ...] = ()
+    history: HistoryChanges = UNCHANGED
+    redirect_url: str | None = None
 
 
 class RestRequest(NamedTuple):
@@ -67,39 +95,31 @@ class Served(NamedTuple):
 class RestService:
     """The API of one account.
 
-    ``redirect_url`` is where the login page sends the browser, as it is registered with Kite; with
-    None the page shows the request token instead. ``history`` None is that of seed 1; its
-    ``change`` takes minutes away and restates stretches. ``served`` lists what was answered.
+    ``history`` takes changes: minutes that are missing, stretches that are restated. ``served``
+    lists what was answered. Raises OSError when the master file cannot be read.
     """
 
     def __init__(
-        self,
-        account: Account,
-        master: Master,
-        price: PriceOf,
-        *,
-        history: History | None = None,
-        redirect_url: str | None = None,
-        script: Iterable[ScriptedFault] = (),
+        self, options: RestOptions, account: Account, today: date, price: PriceOf | None = None
     ) -> None:
+        """``price`` gives last prices; None stands still at the opening."""
         self.account = account
-        self.master = master
-        self.history = history or History(1)
+        self.master = _master(options, today)
+        self.history = History(options.seed)
+        self.history.change(lost=options.history.lost, restated=options.history.restated)
         self.served: list[Served] = []
-        self._listed = frozenset(master.tokens.values())
-        self._price = price
-        self._redirect_url = redirect_url
-        self._script = list(script)
+        self._listed = frozenset(self.master.tokens.values())
+        self._price = price or (lambda token: origin_of(options.seed, token).opening)
+        self._redirect_url = options.redirect_url
+        self._script = list(options.script)
         self._requests = 0
         self._lock = Lock()
 
     def fail_next(self, kind: RestFault, count: int = 1, seconds: float = 0.0) -> None:
-        """Spoil the next ``count`` requests."""
         with self._lock:
             self._script.append(ScriptedFault(self._requests + 1, kind, count, seconds))
 
     def recover(self) -> None:
-        """Forget the faults that are still to come."""
         with self._lock:
             self._script.clear()
 
@@ -141,7 +161,7 @@ class RestService:
         try:
             token = self.account.log_in(query.get("api_key", ""))
         except LoginRefused as refusal:
-            return error_answer(HTTPStatus.BAD_REQUEST, str(refusal), "InputException")
+            return _wrong(str(refusal))
         result = {"action": "login", "type": "login", "status": "success", "request_token": token}
         result |= dict(parse_qsl(query.get("redirect_params", "")))
         if self._redirect_url is None:
@@ -155,9 +175,7 @@ class RestService:
         form = _first(request.body.decode("utf-8", "replace"))
         missing = [name for name in ("api_key", "request_token", "checksum") if not form.get(name)]
         if missing:
-            return error_answer(
-                HTTPStatus.BAD_REQUEST, f"Missing `{missing[0]}`.", "InputException"
-            )
+            return _wrong(f"Missing `{missing[0]}`.")
         try:
             token = self.account.exchange(form["api_key"], form["request_token"], form["checksum"])
         except LoginRefused as refusal:
@@ -205,21 +223,19 @@ class RestService:
                 return RestAnswer(int(HTTPStatus.OK), kind, packed, {"Content-Encoding": "gzip"})
             return RestAnswer(int(HTTPStatus.OK), kind, self.master.csv(exchange))
         except KeyError:
-            return error_answer(HTTPStatus.BAD_REQUEST, "Invalid `exchange`.", "InputException")
+            return _wrong("Invalid `exchange`.")
 
     def _historical(
         self, request: RestRequest, token: str, interval: str, now: datetime
     ) -> RestAnswer:
         if not (token.isascii() and token.isdigit() and int(token[:20]) in self._listed):
-            return error_answer(HTTPStatus.BAD_REQUEST, "invalid token", "InputException")
+            return _wrong("invalid token")
         return candle_answer(self.history, int(token), interval, _query(request), now)
 
     def _ltp(self, request: RestRequest) -> RestAnswer:
         keys = parse_qs(request.query).get("i", [])
         if not keys or len(keys) > LTP_KEYS_MAX:
-            return error_answer(
-                HTTPStatus.BAD_REQUEST, f"1 to {LTP_KEYS_MAX} instruments", "InputException"
-            )
+            return _wrong(f"1 to {LTP_KEYS_MAX} instruments")
         found = {key: self.master.tokens[key] for key in keys if key in self.master.tokens}
         return _success(
             {
@@ -239,20 +255,28 @@ class RestService:
         return None if good else _refused()
 
 
+def _master(options: RestOptions, today: date) -> Master:
+    path = options.master_file
+    if path is None:
+        return Master.seeded(options.seed, options.day or today)
+    try:
+        return Master(path.read_bytes())
+    except (EOFError, zlib.error, BadGzipFile) as error:
+        raise OSError(errno.EINVAL, "not a whole gzip file", str(path)) from error
+
+
 _NOTHING: Final = RestAnswer(int(HTTPStatus.OK), "application/json", json.dumps({}).encode())
 _AFTER_THE_EFFECT: Final = frozenset(
-    {
-        RestFault.EMPTY,
-        RestFault.TRUNCATE,
-        RestFault.CUT_GZIP,
-        RestFault.DROP,
-        RestFault.SLOW,
-    }
+    {RestFault.EMPTY, RestFault.TRUNCATE, RestFault.CUT_GZIP, RestFault.DROP, RestFault.SLOW}
 )
 
 
 def _success(data: object) -> RestAnswer:
     return json_answer({"status": "success", "data": data})
+
+
+def _wrong(problem: str) -> RestAnswer:
+    return error_answer(HTTPStatus.BAD_REQUEST, problem, "InputException")
 
 
 def _refused() -> RestAnswer:

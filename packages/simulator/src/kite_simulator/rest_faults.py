@@ -16,7 +16,7 @@ from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any, Final
 
-from kite_simulator.faults import ScriptError, script_lines
+from kite_simulator.faults import ScriptError, fault_lines
 
 _HTML: Final = b"<html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>\r\n"
 _COUNT_MAX: Final = 10_000
@@ -80,31 +80,16 @@ class ScriptedFault:
         return self.at_request <= request < self.at_request + self.count
 
 
-_ERRORS: Final[Mapping[RestFault, tuple[HTTPStatus, str, str]]] = MappingProxyType(
+_ERRORS: Final[Mapping[RestFault, tuple[str, str]]] = MappingProxyType(
     {
-        RestFault.REFUSE: (
-            HTTPStatus.FORBIDDEN,
-            "Incorrect `api_key` or `access_token`.",
-            "TokenException",
-        ),
-        RestFault.TOO_MANY: (
-            HTTPStatus.TOO_MANY_REQUESTS,
-            "Too many requests",
-            "NetworkException",
-        ),
-        RestFault.INPUT: (HTTPStatus.BAD_REQUEST, "Invalid `exchange`.", "InputException"),
-        RestFault.SERVER: (
-            HTTPStatus.INTERNAL_SERVER_ERROR,
-            "Something unexpected happened.",
-            "GeneralException",
-        ),
-        RestFault.AWAY: (
-            HTTPStatus.SERVICE_UNAVAILABLE,
-            "Gateway timed out.",
-            "NetworkException",
-        ),
+        RestFault.REFUSE: ("Incorrect `api_key` or `access_token`.", "TokenException"),
+        RestFault.TOO_MANY: ("Too many requests", "NetworkException"),
+        RestFault.INPUT: ("Invalid `exchange`.", "InputException"),
+        RestFault.SERVER: ("Something unexpected happened.", "GeneralException"),
+        RestFault.AWAY: ("Gateway timed out.", "NetworkException"),
     }
 )
+"""Message and type of those faults whose value is a status."""
 
 
 def error_answer(status: int, message: str, error_type: str) -> RestAnswer:
@@ -120,7 +105,7 @@ def json_answer(content: Mapping[str, Any], status: int = HTTPStatus.OK) -> Rest
 def spoilt(fault: ScriptedFault, answer: RestAnswer) -> RestAnswer:
     """What the fault makes of the answer that was due."""
     if fault.kind in _ERRORS:
-        return error_answer(*_ERRORS[fault.kind])
+        return error_answer(int(fault.kind), *_ERRORS[fault.kind])
     match fault.kind:
         case RestFault.GATEWAY:
             return RestAnswer(int(HTTPStatus.BAD_GATEWAY), "text/html", _HTML)
@@ -146,26 +131,16 @@ def spoilt(fault: ScriptedFault, answer: RestAnswer) -> RestAnswer:
 
 def parse_rest_script(text: str) -> tuple[ScriptedFault, ...]:
     """Read a script, in the order of its requests. Raises ScriptError."""
-    faults = [_parse_line(line) for line in script_lines(text)]
-    return tuple(sorted(faults, key=lambda fault: fault.at_request))
-
-
-def _parse_line(line: str) -> ScriptedFault:
-    words = line.split()
-    try:
-        request, kind = int(words[0]), RestFault(words[1])
-        number = float(words[2]) if len(words) > 2 else None
-    except (IndexError, ValueError):
-        raise ScriptError(
-            f"REST fault script: {line!r} is not REQUEST KIND [NUMBER]; "
-            f"kinds: {', '.join(RestFault)}"
-        ) from None
-    if request < 1 or len(words) > 3 or not 0 < (number or 1) <= _COUNT_MAX:
-        raise ScriptError(
-            f"REST fault script: {line!r}: requests count from 1, numbers go up to {_COUNT_MAX}"
-        )
-    if kind is RestFault.SLOW:
-        return ScriptedFault(request, kind, seconds=_SLOW_S if number is None else number)
-    if number is not None and number != int(number):
-        raise ScriptError(f"REST fault script: {line!r}: the number of requests is a whole one")
-    return ScriptedFault(request, kind, int(number or 1))
+    what, faults = "REST fault script", []
+    for line, request, kind, number in fault_lines(text, what, "request", RestFault, _COUNT_MAX):
+        if number == 0:
+            raise ScriptError(f"{what}: {line!r}: the number is above 0")
+        if kind is RestFault.SLOW:
+            faults.append(
+                ScriptedFault(request, kind, seconds=_SLOW_S if number is None else number)
+            )
+        elif number is None or number.is_integer():
+            faults.append(ScriptedFault(request, kind, int(number or 1)))
+        else:
+            raise ScriptError(f"{what}: {line!r}: the number of requests is a whole one")
+    return tuple(faults)

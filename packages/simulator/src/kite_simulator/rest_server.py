@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import errno
-import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from gzip import BadGzipFile
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from threading import Event, Thread
-from types import TracebackType
 from typing import Final, Self
 
 from kite_runtime.clock import IST
 from kite_simulator.account import Account
-from kite_simulator.history import UNCHANGED, History, HistoryChanges
-from kite_simulator.market import opening_price
-from kite_simulator.master import Master
-from kite_simulator.rest import LOGIN_PATH, PriceOf, RestRequest, RestService
-from kite_simulator.rest_faults import RestAnswer, ScriptedFault
+from kite_simulator.rest import LOGIN_PATH, PriceOf, RestOptions, RestRequest, RestService
+from kite_simulator.rest_faults import RestAnswer
 
 BODY_BYTES_MAX: Final = 64 * 1024
 _IDLE_S: Final = 30.0
@@ -31,28 +22,6 @@ Now = Callable[[], datetime]
 def system_now() -> datetime:
     """The machine's time, aware."""
     return datetime.now(UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class RestOptions:
-    """What the REST side serves.
-
-    ``seed``          of instruments and prices; the WebSocket side's, where there is one
-    ``day``           whose instruments are listed; None is today in India
-    ``master_file``   a CSV with Kite's columns, packed or not, instead of the seeded master
-    ``script``        faults, see ``rest_faults``
-    ``history``       how its candles differ from those of the seed, see ``parse_history_script``
-    ``redirect_url``  where the login page sends the browser; None shows the request token
-    """
-
-    host: str = "127.0.0.1"
-    port: int = 0
-    seed: int = 1
-    day: date | None = None
-    master_file: Path | None = None
-    script: tuple[ScriptedFault, ...] = ()
-    history: HistoryChanges = UNCHANGED
-    redirect_url: str | None = None
 
 
 class RestSimulator:
@@ -72,15 +41,7 @@ class RestSimulator:
     ) -> None:
         self.options = options or RestOptions()
         self.account = account or Account()
-        seed = self.options.seed
-        self.service = RestService(
-            self.account,
-            _master(self.options, now),
-            price or (lambda token: opening_price(seed, token)),
-            history=_history(self.options),
-            redirect_url=self.options.redirect_url,
-            script=self.options.script,
-        )
+        self.service = RestService(self.options, self.account, now().astimezone(IST).date(), price)
         self._now = now
         self._ended = Event()
         self._server: _Server | None = None
@@ -95,7 +56,6 @@ class RestSimulator:
 
     @property
     def login_page(self) -> str:
-        """What stands for Kite's login page, as ``auth.login_url(base=...)`` takes it."""
         return self.root + LOGIN_PATH
 
     def __enter__(self) -> Self:
@@ -105,36 +65,13 @@ class RestSimulator:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         assert self._server is not None  # set when the block was entered
         assert self._thread is not None
         self._ended.set()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
-
-
-def _history(options: RestOptions) -> History:
-    history = History(options.seed)
-    history.change(lost=options.history.lost, restated=options.history.restated)
-    return history
-
-
-def _master(options: RestOptions, now: Now) -> Master:
-    if options.master_file is not None:
-        data = options.master_file.read_bytes()
-        try:
-            return Master(data)
-        except (EOFError, zlib.error, BadGzipFile) as error:
-            raise OSError(
-                errno.EINVAL, "not a whole gzip file", str(options.master_file)
-            ) from error
-    return Master.seeded(options.seed, options.day or now().astimezone(IST).date())
 
 
 class _Server(ThreadingHTTPServer):

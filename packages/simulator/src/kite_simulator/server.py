@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
-from types import TracebackType
 from typing import Final, Self
 from urllib.parse import parse_qs, urlsplit
 
@@ -40,8 +39,8 @@ class SimulatorOptions:
     ``expected_tokens``  the market stands still while fewer instruments are subscribed, so that a
                          run with disconnects has the same frames each time; 1 runs with anyone
     ``settle_s``         it also stands still until no client has sent anything for this long
-    ``dead_tokens``      access tokens refused with HTTP 403; without an account every other one
-                         is accepted
+    ``dead_tokens``      without an account: access tokens refused with HTTP 403, all others are
+                         accepted
     ``mute_connections`` so many connections, from the first one on, get heartbeats and no tick
     """
 
@@ -98,14 +97,15 @@ class SimulatorServer:
         self, options: SimulatorOptions | None = None, account: Account | None = None
     ) -> None:
         self.options = options or SimulatorOptions()
-        self._account = account
+        self._account = account or Account(
+            None, open_until_login=True, dead_tokens=self.options.dead_tokens
+        )
         self.ledger = Ledger()
         self.finished = asyncio.Event()
         self._market = Market(self.options.seed, self.options.start_epoch_s)
         self._feed = Feed(self._market)
         self._noise = np.random.Generator(np.random.PCG64((self.options.seed, 2)))
         self._script = deque(self.options.script)
-        self._dead_tokens = set(self.options.dead_tokens)
         self._forbidden = 0
         self._clients: list[_Client] = []
         self._traders: list[_Client] = []
@@ -139,11 +139,7 @@ class SimulatorServer:
         return len(set().union(*(client.book.modes for client in self._served())))
 
     def declare_dead(self, access_token: str) -> None:
-        """Refuse this token from now on, and end the connections that are open."""
-        self._dead_tokens.add(access_token)
-        for client in self._readers():
-            if _query(client.connection.request)[1] == access_token:
-                self._drop(client, "token declared dead")
+        self._account.declare_dead(access_token)
 
     def last_price(self, token: int) -> int:
         """The market's last price, a raw integer of the wire. Any thread may ask."""
@@ -156,7 +152,6 @@ class SimulatorServer:
             await self._news.wait()
 
     async def send_text(self, kind: str, data: object) -> None:
-        """Send ``{"type": kind, "data": data}`` to every client."""
         for client in self._readers():
             await self._text(client, kind, data)
 
@@ -174,22 +169,15 @@ class SimulatorServer:
         )
         self._port = next(iter(self._server.sockets)).getsockname()[1]
         self._market_task = asyncio.create_task(self._trade())
-        if self._account is not None:
-            self._loop = asyncio.get_running_loop()
-            self._account.watch(self._account_changed)
+        self._loop = asyncio.get_running_loop()
+        self._account.watch(self._account_changed)
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         server, market = self._server, self._market_task
         assert server is not None  # set when the block was entered
         assert market is not None
-        if self._account is not None:
-            self._account.unwatch(self._account_changed)
+        self._account.unwatch(self._account_changed)
         market.cancel()
         for client in self._clients:
             if not client.reads:
@@ -203,7 +191,7 @@ class SimulatorServer:
         """Answer the handshake: None accepts it."""
         api_key, access_token = _query(request)
         refusal: tuple[HTTPStatus, str] | None = None
-        if not api_key or not access_token or not self._holds(api_key, access_token):
+        if not self._account.holds(api_key, access_token):
             refusal = (HTTPStatus.FORBIDDEN, "Forbidden")
         elif self._forbidden > 0:
             self._forbidden -= 1
@@ -216,11 +204,6 @@ class SimulatorServer:
         self._news.set()
         return connection.respond(*refusal)
 
-    def _holds(self, api_key: str, access_token: str) -> bool:
-        if access_token in self._dead_tokens:
-            return False
-        return self._account is None or self._account.holds(api_key, access_token)
-
     def _account_changed(self) -> None:
         """Called from any thread."""
         assert self._loop is not None  # set before the account is watched
@@ -229,7 +212,7 @@ class SimulatorServer:
 
     def _drop_refused(self) -> None:
         for client in self._readers():
-            if not self._holds(*_query(client.connection.request)):
+            if not self._account.holds(*_query(client.connection.request)):
                 self._drop(client, "token died")
 
     def _connections_of(self, api_key: str) -> int:
@@ -243,7 +226,6 @@ class SimulatorServer:
         return [client for client in self._readers() if not self._is_mute(client)]
 
     async def _serve(self, connection: ServerConnection) -> None:
-        """One client, from handshake to end."""
         client = _Client(connection, len(self.ledger.connections), self.options.tokens_max)
         self.ledger.connections.append(client.ledger)
         self._clients.append(client)

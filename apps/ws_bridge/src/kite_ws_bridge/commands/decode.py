@@ -16,7 +16,7 @@ import typer
 
 from kite_live_feed.errors import NotAJournalFile
 from kite_runtime.console import say
-from kite_runtime.errors import EXIT_FINDINGS, UsageError
+from kite_runtime.errors import EXIT_FINDINGS, InputUnusable
 
 
 def command(
@@ -63,14 +63,10 @@ def _print(each: dict[str, Any]) -> None:
     sys.stdout.write(orjson.dumps(each).decode() + "\n")
 
 
-def _frames(file: str, hex_lines: bool) -> Iterator[bytes | dict[str, Any]]:
+def _frames(file: str, hex_lines: bool) -> Iterable[bytes | dict[str, Any]]:
     if hex_lines:
-        yield from hex_frames(_lines(file))
-        return
-    if file == "-":
-        yield sys.stdin.buffer.read()
-        return
-    yield from _journal_or_raw(Path(file))
+        return hex_frames(_lines(file))
+    return [sys.stdin.buffer.read()] if file == "-" else _journal_or_raw(Path(file))
 
 
 def _lines(file: str) -> Iterator[str]:
@@ -82,21 +78,16 @@ def _lines(file: str) -> Iterator[str]:
         with open(file, encoding="utf-8", errors="replace") as lines:
             yield from lines
     except OSError as error:
-        raise UsageError(
-            f"{file} cannot be read: {(error.strerror or 'failed').lower()}"
-        ) from error
+        raise InputUnusable(Path(file), error) from error
 
 
 def _journal_or_raw(path: Path) -> Iterator[bytes | dict[str, Any]]:
     """The frames of a journal segment; of any other file its bytes as one frame."""
-    from kite_live_feed.journal import RecordKind, read_file
-    from kite_live_feed.journal.scan import KIND
+    from kite_live_feed.journal.reader import read_file
 
     try:
         for chunk in read_file(path):
-            for row in range(len(chunk.records)):
-                if chunk.records[row, KIND] == RecordKind.FRAME:
-                    yield chunk.payload(row)
+            yield from map(chunk.payload, chunk.frame_rows)
             for damage in chunk.damage:
                 raw = chunk.buffer[damage.start : damage.end].tobytes()
                 yield {"reason": "JOURNAL_CORRUPT", "message": damage.cause, "raw": raw.hex()}
@@ -104,9 +95,7 @@ def _journal_or_raw(path: Path) -> Iterator[bytes | dict[str, Any]]:
         try:
             yield path.read_bytes()
         except OSError as error:
-            raise UsageError(
-                f"{path} cannot be read: {(error.strerror or 'failed').lower()}"
-            ) from error
+            raise InputUnusable(path, error) from error
 
 
 def hex_frames(lines: Iterable[str]) -> Iterator[bytes | dict[str, Any]]:

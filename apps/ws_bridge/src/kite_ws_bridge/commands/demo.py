@@ -20,10 +20,11 @@ from kite_live_feed.topics import Topics
 from kite_runtime.console import say, stderr, stdout
 from kite_runtime.errors import UsageError
 from kite_simulator.cli import Faults, Rate, Seed, fault_script
+from kite_ws_bridge.commands.options import COMPILING
 
 if TYPE_CHECKING:
     from kite_live_feed.bridge import Bridge
-    from kite_live_feed.proof.ledger import Ledger
+    from kite_live_feed.proof import Ledger
 
 MOCK_TICKS_MAX: Final = 60_000
 """The embedded broker drops what is older than 5 MiB a partition: a larger demo would not balance,
@@ -74,7 +75,7 @@ def command(
     topics = Topics()
     with ExitStack() as stack:
         kafka = _kafka(stack, bootstrap, topics, ticks)
-        say("compiling the decoder and the encoder, or loading them from the cache")
+        say(COMPILING)
         warm_up()
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="ws-bridge-demo-"))
         watch = _view(stack, stderr.is_terminal if live is None else live)

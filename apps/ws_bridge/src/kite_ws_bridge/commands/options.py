@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from kite_kafka_io.settings import KafkaSettings, KafkaUser
+
+COMPILING: Final = "compiling the loops that ticks go through, or loading them from the cache"
+"""Shown before it, because the first time it takes half a minute."""
 
 Bootstrap = Annotated[
     str | None,

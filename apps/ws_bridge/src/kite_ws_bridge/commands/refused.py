@@ -66,7 +66,7 @@ def command(
     if send and found:
         kafka = settings.require_kafka()
         check_topics(kafka, tuple(sorted({str(each["topic"]) for each in found})))
-        producer = RecordProducer(kafka, gapless=False)
+        producer = RecordProducer(kafka, gapless=False, batched=False)
         try:
             # Those that an interrupted call has left come first; their names are needed again.
             for path in sorted(store.files(), key=lambda each: each.suffix != SENDING):
@@ -106,12 +106,9 @@ def _send_file(path: Path, producer: RecordProducer) -> int:
     with _alone(taken):
         records, count = read_refused(taken), 0
         while some := list(islice(records, WINDOW)):
-            sent = [(record, _produce(producer, record)) for record in some]
+            sent = [_produce(producer, record) for record in some]
             producer.flush(DEADLINE_S)
-            for record, delivery in sent:
-                if delivery.unfit:  # in a batch with others, perhaps not by itself
-                    delivery = _produce(producer, record)
-                    producer.flush(DEADLINE_S)
+            for delivery in sent:
                 if not delivery.ok:
                     raise KafkaUnreachable(
                         f"Kafka has not taken the records of {taken}: "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -15,7 +16,7 @@ from kite_live_feed.topics import TICKS, Topics
 from kite_runtime.clock import SystemClock
 from kite_runtime.console import say
 from kite_runtime.errors import EXIT_FINDINGS, UsageError
-from kite_ws_bridge.commands.options import Bootstrap, Root, kafka_settings
+from kite_ws_bridge.commands.options import COMPILING, Bootstrap, Root, kafka_settings
 
 if TYPE_CHECKING:
     from kite_kafka_io.framing import Framing
@@ -47,7 +48,7 @@ def command(
     from kite_kafka_io.registry import open_framing
     from kite_kafka_io.topics import check_topics
     from kite_live_feed.bridge import warm_up
-    from kite_live_feed.journal import read_file
+    from kite_live_feed.journal.reader import read_file
     from kite_runtime.logs import configure_logs
 
     configure_logs(quiet=True)
@@ -58,6 +59,7 @@ def command(
     if topic.endswith((".dlq", "_dlq")):
         raise UsageError(f"--topic {topic} is for dead letters; give a topic of ticks")
     check_topics(kafka, (topics.ticks, topics.dead))
+    say(COMPILING)
     warm_up()
     counters = Counters()
     frames = _publish(files, speed, kafka, open_framing(kafka), topics, counters)
@@ -76,27 +78,26 @@ def _publish(
     topics: Topics,
     counters: Counters,
 ) -> int:
-    from kite_live_feed.pump import make_pump
+    from kite_live_feed.pump import Pump
     from kite_live_feed.replay import ReplayCursor, ReplayReader
 
     reader = ReplayReader(files, speed, SystemClock())
-    pump = make_pump(reader, ReplayCursor(), kafka, framing, topics, counters)
     shown_s = progress_s = time.monotonic()
     acked = 0
-    while not (reader.finished and pump.idle):
-        if not pump.step():
-            pump.wait(WAIT_S)
-        pump.collect()
-        now_s = time.monotonic()
-        if counters.ticks_acked > acked or pump.idle:
-            acked, progress_s = counters.ticks_acked, now_s
-        if now_s - progress_s > UNACKED_S:
-            raise KafkaUnreachable(
-                f"Kafka at {kafka.bootstrap} has acknowledged nothing for {UNACKED_S:.0f} s; "
-                "run the same replay again when it answers (consumers drop the repeats)"
-            )
-        if now_s - shown_s > PROGRESS_S:
-            shown_s = now_s
-            say(f"{reader.frames:,} frames read, {acked:,} ticks acknowledged")
-    pump.close()
+    with closing(Pump(reader, ReplayCursor(), kafka, framing, topics, counters)) as pump:
+        while not (reader.finished and pump.idle):
+            if not pump.step():
+                pump.wait(WAIT_S)
+            pump.collect()
+            now_s = time.monotonic()
+            if counters.ticks_acked > acked or pump.idle:
+                acked, progress_s = counters.ticks_acked, now_s
+            if now_s - progress_s > UNACKED_S:
+                raise KafkaUnreachable(
+                    f"Kafka at {kafka.bootstrap} has acknowledged nothing for {UNACKED_S:.0f} s; "
+                    "run the same replay again when it answers (consumers drop the repeats)"
+                )
+            if now_s - shown_s > PROGRESS_S:
+                shown_s = now_s
+                say(f"{reader.frames:,} frames read, {acked:,} ticks acknowledged")
     return reader.frames

@@ -9,19 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from kite_kafka_io.errors import BrokerUnreachable
-from kite_kafka_io.settings import KafkaSettings
 from kite_live_feed.options import SHARDS_MAX
 from kite_live_feed.topics import SHARDS, Topics
 from kite_runtime.clock import SystemClock
 from kite_runtime.console import say
 from kite_runtime.errors import EXIT_FINDINGS, EXIT_TRY_LATER
-from kite_ws_bridge.commands.options import Bootstrap, Root
-from kite_ws_bridge.settings import BridgeSettings
+from kite_ws_bridge.commands.options import COMPILING, Bootstrap, Root
 
 if TYPE_CHECKING:
     from kite_broker_zerodha.session.liveness import IsOpen
-    from kite_ws_bridge.service import Outcome
+    from kite_kafka_io.settings import KafkaSettings
+    from kite_live_feed.counters import Counters
 
 _SECRETS: Final = ("KITE_API_KEY", "KITE_API_SECRET", "KITE_ACCESS_TOKEN")
 
@@ -87,10 +85,12 @@ def command(
     """
     from kite_broker_zerodha.session.options import SessionOptions
     from kite_kafka_io.registry import open_framing
+    from kite_live_feed.bridge import warm_up
     from kite_live_feed.connections import BridgeParts
     from kite_live_feed.journal import Journal
     from kite_runtime.logs import configure_logs
     from kite_ws_bridge.service import serve
+    from kite_ws_bridge.settings import BridgeSettings
     from kite_ws_bridge.subscription_watch import SubscriptionWatch
 
     settings = BridgeSettings.load(
@@ -129,9 +129,13 @@ def command(
         dead_letter_limits=settings.dead_letter_limits,
         group=setup,
     )
+    say(COMPILING)
+    warm_up()  # before connecting: the first ticks must not wait for it
     with Journal(settings.journal_dir, settings.journal) as journal:
-        outcome = asyncio.run(serve(parts, journal, watch, plan, settings.port, settings.drain_s))
-    return _report(outcome, settings.journal_dir)
+        counters, left = asyncio.run(
+            serve(parts, journal, watch, plan, settings.port, settings.drain_s)
+        )
+    return _report(counters, left, settings.journal_dir)
 
 
 def _check_kafka(
@@ -141,6 +145,7 @@ def _check_kafka(
 
     Raises UnknownTopic where there is no place for ticks, and BrokerUnreachable.
     """
+    from kite_kafka_io.errors import BrokerUnreachable
     from kite_kafka_io.topics import check_topics, write_problems
     from kite_live_feed.shard_keeper import check_partitions
 
@@ -167,20 +172,20 @@ def _is_open(root: Path) -> IsOpen:
     return load_market_hours(root)
 
 
-def _report(outcome: Outcome, journal_dir: Path) -> int:
+def _report(counters: Counters, left: int, journal_dir: Path) -> int:
     from kite_live_feed.refused import FOLDER
 
+    refused = counters.records_refused.total()
     say(
-        f"stopped: {outcome.ticks:,} ticks and {outcome.dead_letters:,} dead letters "
-        f"acknowledged, {outcome.frames_lost:,} frames lost, "
-        f"{outcome.bytes_left:,} bytes left in the journal {journal_dir}"
+        f"stopped: {counters.ticks_acked:,} ticks and {counters.dead_acked:,} dead letters "
+        f"acknowledged, {counters.frames_lost:,} frames lost, "
+        f"{left:,} bytes left in the journal {journal_dir}"
     )
-    if outcome.refused:
+    if refused:
         say(
-            f"Kafka refused {outcome.refused:,} records for good: they are in "
-            f"{journal_dir / FOLDER}; send them with `ws_bridge refused --send`"
+            f"Kafka refused {refused:,} records for good: they are in {journal_dir / FOLDER}; "
+            "send them with `ws_bridge refused --send`"
         )
-    if outcome.bytes_left:
+    if left:
         return EXIT_TRY_LATER
-    findings = outcome.dead_letters or outcome.frames_lost or outcome.refused
-    return EXIT_FINDINGS if findings else 0
+    return EXIT_FINDINGS if counters.dead_acked or counters.frames_lost or refused else 0

@@ -18,7 +18,7 @@ from kite_ws_bridge.commands.demo import report_ledger
 from kite_ws_bridge.commands.options import Bootstrap, Root, kafka_settings
 
 if TYPE_CHECKING:
-    from kite_live_feed.rehearsal.smoke.run import SmokeResult
+    from kite_live_feed.rehearsal.smoke import SmokeResult
 
 
 def command(
@@ -59,7 +59,7 @@ def command(
     script must cause: exit code 0 only when the ledger balances.
     """
     from kite_kafka_io.registry import open_framing
-    from kite_live_feed.rehearsal.smoke.run import SmokeOptions, run_smoke
+    from kite_live_feed.rehearsal.smoke import SmokeOptions, run_smoke
     from kite_runtime.logs import configure_logs
 
     configure_logs(quiet=True)

@@ -8,7 +8,6 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from dataclasses import dataclass, field
 from http.client import HTTPException
 from math import inf
 from pathlib import Path
@@ -34,64 +33,16 @@ COUNTS: Final = (
     *("side_refusals", "gaps_opened", "gaps_closed"),
 )
 
-Metrics = dict[str, Any]
-"""Name → value as ``kite_live_feed.metrics`` makes them."""
+SAME: Final = (
+    *("journal_full", "in_flight", "auth_expired", "gaps_open", "dead_letters"),
+    *("broker_errors", "dead_letter_alarm", "dead_letter_share"),
+    *("group_size", "group_uncarried", "rebalances"),
+)
+"""Metrics that are facts of the status as they are."""
 
-
-@dataclass(frozen=True)
-class Connection:
-    """One connection to Kite."""
-
-    shard: int
-    state: str
-    instruments: int
-    attempts: int
-    silence_s: float | None
-    """Since its last frame with ticks; None before the first."""
-
-
-@dataclass(frozen=True)
-class Status:
-    """A bridge as it is now. Rates are per second over ``interval_s``."""
-
-    url: str
-    ready: bool
-    problems: list[str]
-    uptime_s: float
-    interval_s: float
-    ticks_per_s: float
-    acked_per_s: float
-    connections: list[Connection]
-    counts: dict[str, int]
-    backlog_bytes: int
-    backlog_age_s: float
-    room_bytes: int
-    journal_full: bool
-    in_flight: int
-    auth_expired: bool
-    last_ack_s: float
-    ack_p99_s: float | None
-    """99 of 100 frames since the start were acknowledged within this time, rounded up to a bucket;
-    None before the first, infinite above the last bucket."""
-    gaps_open: dict[str, int] = field(default_factory=dict)
-    dead_letters: dict[str, int] = field(default_factory=dict)
-    refused: dict[str, int] = field(default_factory=dict)
-    broker_errors: dict[str, int] = field(default_factory=dict)
-    dead_letter_alarm: bool = False
-    dead_letter_share: float = 0.0
-    """Of the records in the alarm's window, 0 to 1."""
-    group_size: int = 0
-    """Into how many shards the bridges of a group share the universe; 0 without a group."""
-    group_shards: tuple[int, ...] = ()
-    """Those that this bridge carries."""
-    group_uncarried: int = 0
-    rebalances: int = 0
-
-    def to_dict(self) -> dict[str, Any]:
-        """Ready for JSON, which knows no infinity."""
-        p99 = None if self.ack_p99_s == inf else self.ack_p99_s
-        connections = [vars(each) for each in self.connections]
-        return {**vars(self), "ack_p99_s": p99, "connections": connections}
+Facts = dict[str, Any]
+"""Name → value: the metrics as ``kite_live_feed.metrics`` makes them, or the status as ``--json``
+prints it. Rates are per second."""
 
 
 def command(
@@ -122,7 +73,7 @@ def command(
     before, began_s = _read(address)["metrics"], time.monotonic()
     pause = threading.Event()
 
-    def measure() -> Status:
+    def measure() -> Facts:
         nonlocal before, began_s
         pause.wait(interval)
         now, now_s = _read(address), time.monotonic()
@@ -131,14 +82,24 @@ def command(
         return status
 
     if not watch:
-        return _print(measure(), as_json)
+        status = measure()
+        if as_json:
+            _print_json(status)
+        else:
+            stdout.print(render(status))
+        return EXIT_DONE if status["ready"] else EXIT_FINDINGS
     with Live(console=stdout, auto_refresh=False, transient=False) as live:
         while True:
             status = measure()
             if as_json:
-                print(json.dumps(status.to_dict()), flush=True)
+                _print_json(status)
             else:
                 live.update(render(status), refresh=True)
+
+
+def _print_json(status: Facts) -> None:
+    p99 = status["ack_p99_s"]  # JSON knows no infinity
+    print(json.dumps({**status, "ack_p99_s": None if p99 == inf else p99}), flush=True)
 
 
 def _read(url: str) -> dict[str, Any]:
@@ -174,17 +135,7 @@ def _address(url: str | None, root: Path) -> str:
     return url.rstrip("/")
 
 
-def _print(status: Status, as_json: bool) -> int:
-    if as_json:
-        print(json.dumps(status.to_dict()))
-    else:
-        stdout.print(render(status))
-    return EXIT_DONE if status.ready else EXIT_FINDINGS
-
-
-def make_status(
-    url: str, page: dict[str, Any], before: Metrics, interval_s: float, now_s: float
-) -> Status:
+def make_status(url: str, page: Facts, before: Facts, interval_s: float, now_s: float) -> Facts:
     """The facts of the page ``/status``, and the rates since ``before``, ``interval_s`` earlier.
 
     ``now_s`` is the time of the page, in seconds since the epoch.
@@ -195,35 +146,34 @@ def make_status(
         # A bridge that restarted in between begins at 0 again.
         return max(0, now[name] - before[name]) / interval_s if interval_s else 0.0
 
-    return Status(
-        url=url,
-        ready=not problems,
-        problems=problems,
-        uptime_s=max(0.0, now_s - now["start_time_seconds"]),
-        interval_s=interval_s,
-        ticks_per_s=rate("packets_journaled"),
-        acked_per_s=rate("ticks_acked"),
-        connections=_connections(now),
-        counts={name: now[name] for name in COUNTS},
-        backlog_bytes=now["journal_backlog_bytes"],
-        backlog_age_s=now["journal_backlog_age_seconds"],
-        room_bytes=now["journal_room_bytes"],
-        journal_full=now["journal_full"],
-        in_flight=now["in_flight"],
-        auth_expired=now["auth_expired"],
-        last_ack_s=now["ack_latency_seconds"],
-        ack_p99_s=quantile(now["frame_ack_seconds"]["buckets"], 0.99),
-        gaps_open=now["gaps_open"],
-        dead_letters=now["dead_letters"],
-        refused=now["records_refused"],
-        broker_errors=now["broker_errors"],
-        dead_letter_alarm=now["dead_letter_alarm"],
-        dead_letter_share=now["dead_letter_share"],
-        group_size=now["group_size"],
-        group_shards=tuple(map(int, now["group_shard"])),
-        group_uncarried=now["group_uncarried"],
-        rebalances=now["rebalances"],
-    )
+    return {
+        "url": url,
+        "ready": not problems,
+        "problems": problems,
+        "uptime_s": max(0.0, now_s - now["start_time_seconds"]),
+        "interval_s": interval_s,
+        "ticks_per_s": rate("packets_journaled"),
+        "acked_per_s": rate("ticks_acked"),
+        "connections": [
+            {
+                "shard": int(shard),
+                "state": next(state for state, is_in in states.items() if is_in),
+                "instruments": now["shard_instruments"][shard],
+                "attempts": now["connect_attempts"][shard],
+                "silence_s": now["shard_silence_seconds"].get(shard),
+            }
+            for shard, states in now["shard_state"].items()
+        ],
+        "counts": {name: now[name] for name in COUNTS},
+        "backlog_bytes": now["journal_backlog_bytes"],
+        "backlog_age_s": now["journal_backlog_age_seconds"],
+        "room_bytes": now["journal_room_bytes"],
+        "last_ack_s": now["ack_latency_seconds"],
+        "ack_p99_s": quantile(now["frame_ack_seconds"]["buckets"], 0.99),
+        "refused": now["records_refused"],
+        "group_shards": list(map(int, now["group_shard"])),
+        **{name: now[name] for name in SAME},
+    }
 
 
 def quantile(buckets: dict[str, float], share: float) -> float | None:
@@ -235,76 +185,68 @@ def quantile(buckets: dict[str, float], share: float) -> float | None:
     return next(bound for bound, count in counted if count >= wanted)
 
 
-def _connections(now: Metrics) -> list[Connection]:
-    return [
-        Connection(
-            int(shard),
-            next(state for state, is_in in states.items() if is_in),
-            now["shard_instruments"][shard],
-            now["connect_attempts"][shard],
-            now["shard_silence_seconds"].get(shard),
-        )
-        for shard, states in now["shard_state"].items()
-    ]
-
-
-def render(status: Status) -> RenderableType:
+def render(status: Facts) -> RenderableType:
     """The status for a terminal or a pipe."""
-    verdict = "ready" if status.ready else "NOT READY"
+    verdict = "ready" if status["ready"] else "NOT READY"
     parts: list[RenderableType] = [
-        Text(f"ws_bridge at {status.url}: {verdict}, up {_duration(status.uptime_s)}")
+        Text(f"ws_bridge at {status['url']}: {verdict}, up {_duration(status['uptime_s'])}")
     ]
-    parts += [Text(f"  ! {problem}") for problem in status.problems]
+    parts += [Text(f"  ! {problem}") for problem in status["problems"]]
     connections = Table("connection", "state", "instruments", "attempts", "last tick")
-    for each in status.connections:
-        ago = "none yet" if each.silence_s is None else f"{each.silence_s:.1f} s ago"
+    for each in status["connections"]:
+        silence_s = each["silence_s"]
         connections.add_row(
-            str(each.shard), each.state, f"{each.instruments:,}", f"{each.attempts:,}", ago
+            str(each["shard"]),
+            each["state"],
+            f"{each['instruments']:,}",
+            f"{each['attempts']:,}",
+            "none yet" if silence_s is None else f"{silence_s:.1f} s ago",
         )
     parts += [connections, _facts(status)]
     return Group(*parts)
 
 
-def _facts(status: Status) -> Table:
-    counts = status.counts
-    p99 = "" if status.ack_p99_s is None else f", 99 % within {status.ack_p99_s:g} s"
-    alarm = " ALARM: too many" * status.dead_letter_alarm
-    rows = [
-        ("packets received", f"{counts['packets_journaled']:,} ({status.ticks_per_s:,.0f}/s)"),
-        ("ticks acknowledged", f"{counts['ticks_acked']:,} ({status.acked_per_s:,.0f}/s)"),
-        ("in flight", f"{status.in_flight:,} records"),
-        ("frame to acknowledgement", f"last {status.last_ack_s * 1000:.1f} ms{p99}"),
-        ("journal backlog", f"{status.backlog_bytes / MIB:,.1f} MiB, {status.backlog_age_s:.1f} s"),
-        ("journal room", f"{status.room_bytes / MIB:,.0f} MiB" + " FULL" * status.journal_full),
+def _facts(status: Facts) -> Table:
+    counts, p99_s = status["counts"], status["ack_p99_s"]
+    backlog, room = status["backlog_bytes"] / MIB, status["room_bytes"] / MIB
+    p99 = "" if p99_s is None else f", 99 % within {p99_s:g} s"
+    alarm = " ALARM: too many" * status["dead_letter_alarm"]
+    table = Table(show_header=False)
+    if status["group_size"]:
+        table.add_row("shards of the group", _shards(status))
+    for name, text in (
+        ("packets received", f"{counts['packets_journaled']:,} ({status['ticks_per_s']:,.0f}/s)"),
+        ("ticks acknowledged", f"{counts['ticks_acked']:,} ({status['acked_per_s']:,.0f}/s)"),
+        ("in flight", f"{status['in_flight']:,} records"),
+        ("frame to acknowledgement", f"last {status['last_ack_s'] * 1000:.1f} ms{p99}"),
+        ("journal backlog", f"{backlog:,.1f} MiB, {status['backlog_age_s']:.1f} s"),
+        ("journal room", f"{room:,.0f} MiB" + " FULL" * status["journal_full"]),
         ("frames lost", f"{counts['frames_lost']:,}"),
-        ("gaps open", _pairs(status.gaps_open)),
+        ("gaps open", _pairs(status["gaps_open"])),
         ("gaps so far", f"{counts['gaps_opened']:,}, {counts['gaps_closed']:,} of them closed"),
         ("access token", _token(status)),
-        ("errors that Kite sent", _pairs(status.broker_errors)),
-        ("dead letters", _pairs(status.dead_letters)),
-        ("dead letters' share now", f"{status.dead_letter_share:.2%}" + alarm),
-        ("put aside, refused by Kafka", _pairs(status.refused)),
+        ("errors that Kite sent", _pairs(status["broker_errors"])),
+        ("dead letters", _pairs(status["dead_letters"])),
+        ("dead letters' share now", f"{status['dead_letter_share']:.2%}" + alarm),
+        ("put aside, refused by Kafka", _pairs(status["refused"])),
         ("producer restarts", f"{counts['producer_restarts']:,}"),
-    ]
-    if status.group_size:
-        rows.insert(0, ("shards of the group", _shards(status)))
-    table = Table(show_header=False)
-    for name, text in rows:
+    ):
         table.add_row(name, text)
     return table
 
 
-def _token(status: Status) -> str:
-    if not status.auth_expired:
+def _token(status: Facts) -> str:
+    if not status["auth_expired"]:
         return "accepted"
-    reasons = (each.partition(": ")[2] for each in status.problems if "auth_expired" in each)
+    reasons = (each.partition(": ")[2] for each in status["problems"] if "auth_expired" in each)
     return ": ".join(["REFUSED", *filter(None, list(reasons)[:1])])
 
 
-def _shards(status: Status) -> str:
-    held = ", ".join(map(str, status.group_shards)) or "none"
-    missing = f", {status.group_uncarried} MORE WITHOUT A CONNECTION" * bool(status.group_uncarried)
-    return f"{held} of {status.group_size}{missing}; {status.rebalances:,} changes"
+def _shards(status: Facts) -> str:
+    held = ", ".join(map(str, status["group_shards"])) or "none"
+    uncarried = status["group_uncarried"]
+    missing = f", {uncarried} MORE WITHOUT A CONNECTION" * bool(uncarried)
+    return f"{held} of {status['group_size']}{missing}; {status['rebalances']:,} changes"
 
 
 def _pairs(counts: dict[str, int]) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import sys
 from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -19,7 +21,8 @@ from kite_runtime.console import stdout
 from kite_ws_bridge.commands.options import Bootstrap, Root, kafka_settings
 
 if TYPE_CHECKING:
-    from kite_kafka_io.consumer import ReceivedRecord, RecordReader, TickReader
+    from kite_kafka_io.columns import TickColumns
+    from kite_kafka_io.consumer import ReceivedRecord, TickReader
     from kite_kafka_io.source import Start
 
 ROWS_SHOWN: Final = 30
@@ -62,60 +65,46 @@ def command(
     kafka = kafka_settings(bootstrap, root)
     framing = open_framing(kafka)
     start: Start = "earliest" if beginning else "latest"
+    most = count or None
     if topic != TICKS:
         with RecordReader(
             kafka, [topic], start=start, until_end=until_end, framing=framing
         ) as records:
-            _print_records(records, count)
+            for record in islice(records, most):
+                _print(_record_object(record))
         return 0
     with TickReader(kafka, topic, start=start, until_end=until_end, framing=framing) as ticks:
-        (_show_table if stdout.is_terminal else _print_ticks)(ticks, count)
+        if stdout.is_terminal:
+            _show_table(ticks, most)
+            return 0
+        for place, tick in islice(_ticks(ticks), most):
+            _print(place | tick)
     return 0
 
 
-def _print_records(records: RecordReader, count: int) -> None:
-    for number, record in enumerate(records, start=1):
-        _print(_record_object(record))
-        if number == count:
-            return
-
-
-def _print_ticks(ticks: TickReader, count: int) -> None:
+def _ticks(batches: Iterable[TickColumns]) -> Iterator[tuple[dict[str, int], dict[str, Any]]]:
+    """Where each tick lies, and the tick as ``decode`` prints it."""
     from kite_ws_bridge.tick_json import tick_object
 
-    number = 0
-    for columns in ticks:
+    for columns in batches:
         for row in range(len(columns)):
-            _print(
-                {
-                    "partition": int(columns.partition[row]),
-                    "offset": int(columns.offset[row]),
-                    **tick_object(columns.batch, row),
-                }
-            )
-            number += 1
-            if number == count:
-                return
+            place = {"partition": int(columns.partition[row]), "offset": int(columns.offset[row])}
+            yield place, tick_object(columns.batch, row)
 
 
-def _show_table(ticks: TickReader, count: int) -> None:
-    from kite_ws_bridge.tick_json import tick_object
-
+def _show_table(ticks: TickReader, most: int | None) -> None:
     last: OrderedDict[int, dict[str, Any]] = OrderedDict()
     number = 0
     with Live(console=stdout, refresh_per_second=4) as display:
         for columns in ticks:
-            for row in range(len(columns)):
-                tick = tick_object(columns.batch, row)
+            for _, tick in islice(_ticks([columns]), None if most is None else most - number):
                 last[tick["instrument_token"]] = tick
                 last.move_to_end(tick["instrument_token"])
                 number += 1
-                if number == count:
-                    break
             while len(last) > ROWS_SHOWN:
                 last.popitem(last=False)
             display.update(_table(last, number))
-            if number == count:
+            if number == most:
                 return
 
 

@@ -12,38 +12,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from kite_live_feed.errors import JournalFull, JournalLocked, JournalUnusable, RecordTooLarge
 from kite_live_feed.journal.cursor import AckCursor
-from kite_live_feed.journal.layout import START, Position, Record, RecordKind
-from kite_live_feed.journal.reader import JournalReader, read_file
-from kite_live_feed.journal.recovery import LastFrame, Recovery
-from kite_live_feed.journal.scan import Chunk, Damage, warm_up
-from kite_live_feed.journal.segments import Segment, list_segments
+from kite_live_feed.journal.layout import Position
+from kite_live_feed.journal.reader import JournalReader
+from kite_live_feed.journal.recovery import Recovery
+from kite_live_feed.journal.scan import Chunk
 from kite_live_feed.journal.writer import JournalWriter
 from kite_live_feed.options import JournalOptions
 
-__all__ = [
-    "START",
-    "AckCursor",
-    "Chunk",
-    "Damage",
-    "Journal",
-    "JournalFull",
-    "JournalLocked",
-    "JournalReader",
-    "JournalUnusable",
-    "JournalWriter",
-    "LastFrame",
-    "Position",
-    "Record",
-    "RecordKind",
-    "RecordTooLarge",
-    "Recovery",
-    "Segment",
-    "list_segments",
-    "read_file",
-    "warm_up",
-]
+__all__ = ["AckCursor", "Chunk", "Journal", "JournalReader", "JournalWriter", "Position"]
 
 
 class Journal:
@@ -60,7 +37,6 @@ class Journal:
         now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         """Raises JournalLocked and JournalUnusable."""
-        warm_up()
         self.writer = JournalWriter(directory, options, now_ns)
         self.cursor: AckCursor = self.writer.cursor
         self.recovery: Recovery = self.writer.recovery

@@ -68,7 +68,6 @@ class AckCursor:
             self.problem = f"the journal's position cannot be saved: {exc.strerror}"
 
     def close(self) -> None:
-        """Persist and close; a second call does nothing."""
         if self._fd >= 0:
             self.persist()
             os.close(self._fd)

@@ -14,27 +14,25 @@ import numpy as np
 
 from kite_live_feed.errors import NotAJournalFile
 from kite_live_feed.journal import layout
-from kite_live_feed.journal.layout import HEADER_BYTES, Position, RecordKind
+from kite_live_feed.journal.layout import (
+    HEADER_BYTES,
+    Position,
+    RecordKind,
+    Segment,
+    list_segments,
+    segment_at,
+    used_bytes,
+)
 from kite_live_feed.journal.scan import (
-    COLUMNS,
-    END,
-    FEED_SESSION,
-    FIRST_SEQ,
-    KIND,
     LOST,
-    PAYLOAD_CRC,
-    SHARD,
-    START,
-    TS_RECV_NS,
     Bytes,
     Chunk,
     Damage,
-    Index,
+    Row,
     make_chunk,
     missing_chunk,
     scan,
 )
-from kite_live_feed.journal.segments import Segment, list_segments, segment_at, used_bytes
 
 CHUNK_RECORDS_MAX: Final = 4096
 CHUNK_BYTES: Final = 256 * 1024
@@ -60,7 +58,6 @@ class SegmentReader:
         """Open it. ``verify`` checks each payload's CRC. Raises OSError."""
         self.segment = segment
         self._verify = verify
-        self._rows: Index = np.zeros((CHUNK_RECORDS_MAX, COLUMNS), np.int64)
         self._fd = os.open(segment.path, os.O_RDONLY)
         try:
             size = os.fstat(self._fd).st_size
@@ -71,7 +68,6 @@ class SegmentReader:
         self.extent = Extent(size, limit, True)
 
     def close(self) -> None:
-        """Close the file; a second call does nothing."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
@@ -88,15 +84,16 @@ class SegmentReader:
             got = os.preadv(self._fd, [buffer.data], offset)
             final = extent.final and offset + got >= extent.size
             limit = min(extent.limit - offset, got)
-            stamp = self.segment.stamp
-            count, at = scan(buffer, 0, got, limit, final, stamp, self._rows)
-            if count or got < want:
+            rows, at = scan(
+                buffer.data, 0, got, limit, final, self.segment.stamp, CHUNK_RECORDS_MAX
+            )
+            if rows or got < want:
                 break
             # One record larger than the buffer: its header is good, else it would be a row.
             want = HEADER_BYTES + int.from_bytes(buffer[8:12].tobytes(), "little")
         data_end = extent.limit - offset if extent.final else sys.maxsize
-        records, damage, torn = self._judge(buffer, count, data_end)
-        if at < limit and count < CHUNK_RECORDS_MAX and (final or got < length):
+        records, damage, torn = self._judge(buffer.data, rows, data_end)
+        if at < limit and len(rows) < CHUNK_RECORDS_MAX and (final or got < length):
             torn = limit - at
         if torn:
             at = limit
@@ -108,22 +105,22 @@ class SegmentReader:
             buffer, records, damage, torn, Position(number, offset), Position(number, offset + at)
         )
 
-    def _judge(self, buffer: Bytes, count: int, data_end: int) -> tuple[Index, list[Damage], int]:
+    def _judge(
+        self, view: memoryview, rows: list[Row], data_end: int
+    ) -> tuple[list[Row], list[Damage], int]:
         """Split the rows into good records, damage and the bytes of a torn last record."""
-        rows = self._rows[:count].copy()
-        if not self._verify and LOST not in rows[:, KIND].tolist():
-            return rows, [], 0
-        view = buffer.data
+        good: list[Row] = []
         damage: list[Damage] = []
         torn = 0
-        good = np.ones(count, np.bool_)
-        for number, row in enumerate(rows.tolist()):
-            start, end, kind = row[START], row[END], row[KIND]
+        for row in rows:
+            start, end, kind = row.start, row.end, row.kind
             if kind == LOST and end == data_end and end - start < HEADER_BYTES:
                 torn = end - start
             elif kind == LOST:
                 damage.append(Damage(start, end, "no valid journal record in these bytes"))
-            elif self._verify and zlib.crc32(view[start:end]) != row[PAYLOAD_CRC]:
+            elif not self._verify:
+                good.append(row)
+            elif zlib.crc32(view[start:end]) != row.payload_crc:
                 if end > data_end:
                     torn = data_end - start + HEADER_BYTES
                 else:
@@ -131,21 +128,13 @@ class SegmentReader:
             elif kind not in _KINDS:
                 damage.append(_of_record(row, f"journal record kind {kind} is unknown"))
             else:
-                continue
-            good[number] = False
-        return rows[good], damage, torn
+                good.append(row)
+        return good, damage, torn
 
 
-def _of_record(row: list[int], cause: str) -> Damage:
-    return Damage(
-        row[START],
-        row[END],
-        cause,
-        row[SHARD],
-        row[TS_RECV_NS],
-        row[FEED_SESSION],
-        row[FIRST_SEQ],
-    )
+def _of_record(row: Row, cause: str) -> Damage:
+    about = (row.shard, row.ts_recv_ns, row.feed_session, row.first_seq)
+    return Damage(row.start, row.end, cause, *about)
 
 
 class LiveEnd(Protocol):
@@ -178,11 +167,9 @@ class JournalReader:
 
     @property
     def position(self) -> Position:
-        """Where the next chunk begins."""
         return self._position
 
     def seek(self, position: Position) -> None:
-        """Go on from another place, usually back to the acknowledged position."""
         self.close()
         self._position = Position(*position)
 
@@ -210,7 +197,6 @@ class JournalReader:
         return None
 
     def close(self) -> None:
-        """Close the open segment file; the next read reopens it."""
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -269,7 +255,7 @@ def read_file(path: Path, max_bytes: int = CHUNK_BYTES) -> Iterator[Chunk]:
         with closing(SegmentReader(segment_at(path))) as file:
             while offset < file.extent.limit:
                 chunk = file.read(offset, max_bytes, file.extent)
-                if not found and len(chunk.records) == 0 and not _only_damaged(chunk):
+                if not found and not chunk.rows and not _only_damaged(chunk):
                     raise NotAJournalFile(f"{path} is no journal segment: give a *.journal file")
                 found = True
                 offset = chunk.position_after.offset

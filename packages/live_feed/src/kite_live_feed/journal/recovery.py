@@ -11,10 +11,8 @@ from typing import Final, NamedTuple
 
 import orjson
 
-from kite_live_feed.journal.layout import RecordKind
+from kite_live_feed.journal.layout import Segment
 from kite_live_feed.journal.reader import SegmentReader
-from kite_live_feed.journal.scan import FEED_SESSION, FIRST_SEQ, KIND, SHARD, TS_RECV_NS
-from kite_live_feed.journal.segments import Segment
 
 FILE_NAME: Final = "last_frames.json"
 """Beside the segments: the last frame of each connection, for the gap event after a restart.
@@ -111,9 +109,8 @@ def _survey(segment: Segment) -> tuple[dict[int, LastFrame], int | None, int, in
             chunk = file.read(offset, _CHUNK_BYTES, file.extent)
             offset = chunk.position_after.offset
             torn += chunk.torn_bytes
-            if len(chunk.records):
-                last_ns = int(chunk.records[-1, TS_RECV_NS])
-            own = chunk.records[chunk.records[:, KIND] == RecordKind.FRAME]
-            for row in own[:, (SHARD, FEED_SESSION, TS_RECV_NS, FIRST_SEQ)].tolist():
-                frames[row[0]] = LastFrame(*row[1:])
+            if chunk.rows:
+                last_ns = chunk.rows[-1].ts_recv_ns
+            for row in chunk.frame_rows:
+                frames[row.shard] = LastFrame(row.feed_session, row.ts_recv_ns, row.first_seq)
     return frames, last_ns, torn, offset

@@ -47,11 +47,9 @@ class Syncer:
             self._round()
 
     def sync_now(self) -> None:
-        """Sync at once, in the caller's thread: for ``"always"``."""
         self._round()
 
     def close(self) -> None:
-        """One last round; then nothing is left open."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
@@ -68,7 +66,8 @@ class Syncer:
         problem = None
         durable = self._always or self._interval_s is not None
         if durable and new_names:
-            problem = self._sync_note() or self._sync_directory()
+            # A new segment's name, and the note of last frames, which was replaced with it.
+            problem = _sync_path(self._directory / FILE_NAME) or _sync_path(self._directory)
         for fd in retired:
             # Only this method closes a descriptor, so the live one cannot be closed meanwhile.
             if durable:
@@ -78,29 +77,19 @@ class Syncer:
             problem = _sync(live) or problem
         self.problem = problem
 
-    def _sync_note(self) -> str | None:
-        """The note of last frames is replaced with each segment."""
-        try:
-            fd = os.open(self._directory / FILE_NAME, os.O_RDONLY)
-        except OSError:
-            return None  # the writer reports it
-        try:
-            return _sync(fd)
-        finally:
-            os.close(fd)
 
-    def _sync_directory(self) -> str | None:
-        try:
-            fd = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY)
-        except OSError as exc:
-            return f"the journal folder cannot be synced: {exc.strerror}"
+def _sync_path(path: Path) -> str | None:
+    try:
+        fd = os.open(path, os.O_RDONLY)
         try:
             os.fsync(fd)
-        except OSError as exc:
-            return f"the journal folder cannot be synced: {exc.strerror}"
         finally:
             os.close(fd)
-        return None
+    except FileNotFoundError:
+        return None  # the writer reports what it could not write
+    except OSError as exc:
+        return f"{path} cannot be synced to the disk: {exc.strerror}"
+    return None
 
 
 def _sync(fd: int) -> str | None:

@@ -10,9 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import secrets
-import struct
 import time
-import zlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -22,24 +20,17 @@ from kite_live_feed.errors import JournalFull, JournalUnusable, RecordTooLarge
 from kite_live_feed.journal.cursor import AckCursor
 from kite_live_feed.journal.layout import (
     HEADER_BYTES,
-    HEADER_CRC,
-    MAGIC,
     PAYLOAD_BYTES_MAX,
-    PREFIX,
     START,
     Position,
-    Record,
     RecordKind,
-    pack_record,
-    too_large,
-)
-from kite_live_feed.journal.recovery import LastFrame, read_last_frames, recover, write_last_frames
-from kite_live_feed.journal.segments import (
     Segment,
     list_segments,
     lock_directory,
+    pack_header,
     segment_path,
 )
+from kite_live_feed.journal.recovery import LastFrame, read_last_frames, recover, write_last_frames
 from kite_live_feed.journal.syncer import Syncer
 from kite_live_feed.options import JournalOptions
 
@@ -54,7 +45,6 @@ small ones: this takes the write of a 5.5 kB frame from 5.8 to 2.5 µs on ext4 (
 
 _FRAME: Final = int(RecordKind.FRAME)
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-_CRC_AT: Final = HEADER_BYTES - HEADER_CRC.size
 
 
 class JournalWriter:
@@ -110,8 +100,6 @@ class JournalWriter:
         self._ahead = 0
         self._stamp = 0
         self._fd = -1
-        self._header = bytearray(HEADER_BYTES)
-        self._prefix = memoryview(self._header)[:_CRC_AT]
         self._last_frames: dict[int, tuple[int, int, int]] = dict(self.recovery.frames)
         self._notes_problem: str | None = None
         self._retry_from: tuple[int, Position] | None = None
@@ -158,7 +146,6 @@ class JournalWriter:
 
     @property
     def backlog_bytes(self) -> int:
-        """Bytes that are journaled and not acknowledged yet."""
         segment, offset = self.cursor.position
         return sum(
             size - (min(offset, size) if number == segment else 0)
@@ -183,41 +170,38 @@ class JournalWriter:
 
         Raises JournalFull when it was not stored, RecordTooLarge for values that do not fit.
         """
-        length = len(payload)
-        if length > PAYLOAD_BYTES_MAX:
-            raise too_large(length)
-        size = HEADER_BYTES + length
-        if self._offset + size > self._ahead:
-            self._make_room(size)
-        try:
-            PREFIX.pack_into(
-                self._header,
-                0,
-                MAGIC,
-                kind,
-                shard,
-                0,
-                length,
-                zlib.crc32(payload),
-                ts_recv_ns,
-                feed_session,
-                first_seq,
-                self._stamp,
+        if len(payload) > PAYLOAD_BYTES_MAX:
+            raise RecordTooLarge(
+                f"a payload of {len(payload)} bytes is above the journal's {PAYLOAD_BYTES_MAX}"
             )
-        except struct.error as exc:
-            raise RecordTooLarge(f"a journal header field is out of range: {exc}") from exc
-        HEADER_CRC.pack_into(self._header, _CRC_AT, zlib.crc32(self._prefix))
-        cause = None
-        try:
-            written = os.writev(self._fd, (self._header, payload))
-        except OSError as exc:
-            written, cause = -1, exc
-        if written != size:
-            record = Record(kind, shard, payload, ts_recv_ns, feed_session, first_seq)
-            return self._append_elsewhere(record, cause)
+        size = HEADER_BYTES + len(payload)
+        cause: OSError | None = None
+        for _ in range(2):  # a segment that refuses it is cut back and sealed: once more in another
+            try:
+                if self._offset + size > self._ahead:
+                    self._make_room(size)
+            except JournalFull as full:
+                raise full from cause
+            header = pack_header(
+                kind, shard, payload, ts_recv_ns, feed_session, first_seq, self._stamp
+            )
+            try:
+                written, cause = os.writev(self._fd, (header, payload)), None
+            except OSError as exc:
+                written, cause = -1, exc
+            if written == size:
+                break
+            self._seal()
+        else:
+            raise self._refuse(cause) from cause
         if kind == _FRAME:
             self._last_frames[shard] = (feed_session, ts_recv_ns, first_seq)
-        return self._wrote(size)
+        self._offset += size
+        self._sizes[self._number] = self._offset
+        self._end = end = Position(self._number, self._offset)
+        if self._always:
+            self._syncer.sync_now()
+        return end
 
     @property
     def last_frames(self) -> Mapping[int, LastFrame]:
@@ -239,12 +223,17 @@ class JournalWriter:
         """
         if self._notes_problem is not None:
             self._note_last_frames()
+        oldest_ns = self._now_ns() - int(self.options.retain_s * NS_PER_SECOND)
+        removed, self._sweep_problem = 0, None
         try:
-            removed = self._sweep()
+            while (segment := self._recyclable()) is not None:
+                with suppress(FileNotFoundError):  # gone already: only forget it
+                    if segment.path.stat().st_mtime_ns > oldest_ns:
+                        break
+                self._remove(segment)
+                removed += 1
         except OSError as exc:
             self._sweep_problem = f"an old journal segment cannot be removed: {exc.strerror}"
-            return 0
-        self._sweep_problem = None
         return removed
 
     def close(self) -> None:
@@ -256,39 +245,6 @@ class JournalWriter:
         self.cursor.close()
         os.close(self._lock)
         self._lock = -1
-
-    def _wrote(self, size: int) -> Position:
-        self._offset += size
-        self._sizes[self._number] = self._offset
-        self._end = end = Position(self._number, self._offset)
-        if self._always:
-            self._syncer.sync_now()
-        return end
-
-    def _append_elsewhere(self, record: Record, cause: OSError | None) -> Position:
-        """The live segment refused a record: cut it back, seal it, try once in a new one."""
-        self._seal()
-        part_size = HEADER_BYTES + len(record.payload)
-        try:
-            self._make_room(part_size)
-        except JournalFull as exc:
-            raise exc from cause
-        position = self._write_or_refuse(pack_record(record, self._stamp))
-        if record.kind == _FRAME:
-            last = (record.feed_session, record.ts_recv_ns, record.first_seq)
-            self._last_frames[record.shard] = last
-        return position
-
-    def _write_or_refuse(self, packed: bytes) -> Position:
-        cause: OSError | None = None
-        try:
-            written = os.writev(self._fd, (packed,))
-        except OSError as exc:
-            written, cause = 0, exc
-        if written != len(packed):
-            self._seal()
-            raise self._refuse(cause) from cause
-        return self._wrote(len(packed))
 
     def _make_room(self, size: int) -> None:
         """See that the next ``size`` bytes can be written; raises JournalFull."""
@@ -375,17 +331,6 @@ class JournalWriter:
             # What is torn stays; the next run's reader sees it by its CRC.
             self.full = f"the journal cannot be cut back: {exc.strerror}"
         self._syncer.retire(fd)
-
-    def _sweep(self) -> int:
-        oldest_ns = self._now_ns() - int(self.options.retain_s * NS_PER_SECOND)
-        removed = 0
-        while (segment := self._recyclable()) is not None:
-            with suppress(FileNotFoundError):  # gone already: only forget it
-                if segment.path.stat().st_mtime_ns > oldest_ns:
-                    break
-            self._remove(segment)
-            removed += 1
-        return removed
 
     def _recyclable(self) -> Segment | None:
         """The oldest segment if it is sealed and everything in it is acknowledged."""

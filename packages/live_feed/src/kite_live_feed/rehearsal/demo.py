@@ -12,20 +12,18 @@ from typing import Final
 from kite_broker_zerodha.session.credentials import FixedCredentials
 from kite_broker_zerodha.session.options import SessionOptions
 from kite_broker_zerodha.subscriptions import Plan, Subscription, make_plan
-from kite_contracts.reasons import reason_of
-from kite_contracts.tick_batch import TickMode, Verdict
+from kite_contracts.reasons import ReasonCode
+from kite_contracts.tick_batch import TickMode
 from kite_kafka_io.framing import Framing
 from kite_kafka_io.settings import KafkaSettings
 from kite_live_feed.bridge import Bridge
 from kite_live_feed.connections import BridgeParts
 from kite_live_feed.journal import Journal
 from kite_live_feed.options import MIB, JournalOptions
-from kite_live_feed.proof.ledger import Ledger
-from kite_live_feed.proof.readback import mark_topics, read_back
+from kite_live_feed.proof import Ledger, mark_topics, read_back
 from kite_live_feed.topics import Topics
 from kite_runtime.clock import SystemClock
 from kite_simulator import Fault, FaultKind, SimulatorOptions, SimulatorServer
-from kite_simulator import Ledger as SimulatorLedger
 
 FEED: Final = "demo"
 POLL_S: Final = 0.05
@@ -39,6 +37,14 @@ SESSION_OPTIONS: Final = SessionOptions(
     proxy=False,
 )
 """Shorter than live, so that a demo with faults takes seconds; the five-second watchdog stays."""
+
+REASONS: Final = {
+    "truncated": ReasonCode.DECODE_TRUNCATED,
+    "unknown_packet": ReasonCode.DECODE_UNKNOWN_PACKET,
+    "trailing_bytes": ReasonCode.DECODE_TRAILING_BYTES,
+    "out_of_bounds": ReasonCode.SEMANTIC_RANGE,
+}
+"""Fault of the simulator's ledger → the reason of its dead letter."""
 
 _SEGMENTS: Final = (1, 2, 1, 2, 3, 7, 6, 1, 2, 4)
 """Exchange segments of the demo's instruments in turn: NSE, NFO, CDS, MCX, BCD, BSE."""
@@ -111,31 +117,21 @@ async def run_demo(
         left = await bridge.drain(DRAIN_S)
     if left:
         raise TimeoutError(f"{left} journal bytes were not acknowledged within {DRAIN_S:.0f} s")
-    counters = bridge.counters
-    return Ledger(
+    counters, sessions = bridge.counters, dict(bridge.counters.session_packets)
+    back = await asyncio.to_thread(read_back, kafka, framing, topics, mark, sessions, FEED)
+    return Ledger.of(
+        counters,
+        back,
         sent_frames=simulator.ledger.frames,
         sent_packets=simulator.ledger.rows,
-        journaled_frames=counters.frames_journaled,
-        journaled_packets=counters.packets_journaled,
-        decoded_packets=counters.packets_decoded,
-        published=counters.ticks_acked,
-        dead_lettered=counters.dead_acked,
-        read_back=await asyncio.to_thread(
-            read_back, kafka, framing, topics, mark, dict(counters.session_packets), FEED
-        ),
-        expected_reasons=expected_reasons(simulator.ledger),
-        expected_events=expected_events(counters.events_by_type, options.script),
-        lost_before_journal=counters.frames_lost,
+        reasons=expected_reasons(simulator.ledger.bad),
+        events=expected_events(counters.feed_events, options.script),
     )
 
 
-def expected_reasons(sent: SimulatorLedger) -> Counter[str]:
+def expected_reasons(bad: Counter[str]) -> Counter[str]:
     """The dead letters that the simulator's spoiled frames must cause, by reason code."""
-    reasons: Counter[str] = Counter()
-    for name, count in sent.bad.items():
-        verdict = 1 if name == "out_of_bounds" else int(Verdict[name.upper()])
-        reasons[str(reason_of(verdict))] += count
-    return reasons
+    return Counter({str(REASONS[name]): count for name, count in bad.items()})
 
 
 def expected_events(recorded: Counter[str], script: tuple[Fault, ...]) -> Counter[str]:

@@ -2,29 +2,16 @@
 
 Loading a program's libraries takes seconds of CPU. So one process loads them once and forks for
 each call; the child gets the arguments, environment, folder and files of its call and runs the
-entry point. In a module of the tests (not in conftest.py, whose name is no module's own)::
+entry point::
 
-    def load() -> Callable[[], object]:        # runs in the process that forks, and there alone
-        from kite_hist_merge import cli
-        return cli.main
+    with CommandLine("hist_merge", load) as line:   # load imports the program, returns its main
+        done = line("plan", "--json", cwd=tmp_path, env={"POSTGRES_DSN": dsn})
+        running = line.start("run")                 # goes on while the test does something else
+        running.until(lambda: "ready" in running.stderr, "ready")
 
-and in conftest.py::
-
-    @pytest.fixture(scope="session")
-    def hist_merge() -> Iterator[CommandLine]:
-        with CommandLine("hist_merge", load) as line:
-            yield line
-
-    done = hist_merge("plan", "--json", cwd=tmp_path, env={"POSTGRES_DSN": dsn})
-    assert (done.code, done.json()) == (0, [...])
-    assert done.sentence == "what the program said when it gave up"
-
-    running = hist_merge.start("run")          # goes on while the test does something else
-    running.until(lambda: "ready" in running.stderr, "ready")
-    assert running.finish(signal.SIGTERM).code == 0
-
-``Place`` is a folder with settings to call it in. ``load`` must not start threads or Kafka clients,
-which do not survive a fork. One test of an app should show that ``python -m APP.cli`` does alike.
+``load`` is in a module of the tests (not in conftest.py, whose name is no module's own) and must
+not start threads or Kafka clients, which do not survive a fork. ``Place`` is a folder with settings
+to call it in. One test of an app should show that ``python -m APP.cli`` does alike.
 """
 
 from __future__ import annotations
@@ -72,7 +59,6 @@ class Finished:
         return sentence
 
     def json(self) -> list[Any]:
-        """The values on stdout, one a line."""
         return [json.loads(line) for line in self.stdout.splitlines()]
 
 
@@ -86,12 +72,10 @@ class Running:
 
     @property
     def stdout(self) -> str:
-        """What it has printed so far."""
         return (self._folder / "stdout").read_text("utf-8", errors="replace")
 
     @property
     def stderr(self) -> str:
-        """What it has said so far."""
         return (self._folder / "stderr").read_text("utf-8", errors="replace")
 
     def until(self, condition: Callable[[], bool], what: str) -> None:
@@ -179,7 +163,6 @@ class CommandLine:
         return Running(self, self._started[-1], folder)
 
     def __call__(self, *arguments: str, **options: Any) -> Finished:
-        """Run a call to its end."""
         return self.start(*arguments, **options).finish()
 
     def ended(self, pid: int) -> int | None:
@@ -221,20 +204,16 @@ class Place:
     env: dict[str, str] = field(default_factory=dict)
 
     def __call__(self, *arguments: str, stdin: bytes | str = "", **env: str) -> Finished:
-        """Run a call to its end, with more variables if any are given."""
         return self.start(*arguments, stdin=stdin, **env).finish()
 
     def start(self, *arguments: str, stdin: bytes | str = "", **env: str) -> Running:
-        """Begin a call."""
         return self.line.start(*arguments, env={**self.env, **env}, cwd=self.folder, stdin=stdin)
 
     def write(self, name: str, content: str | bytes) -> Path:
-        """A file of the folder."""
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content.encode() if isinstance(content, str) else content)
         return path
 
     def read(self, name: str) -> str:
-        """The text of a file of the folder."""
         return (self.folder / name).read_text("utf-8")

@@ -16,7 +16,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Final
 from urllib.parse import quote, quote_plus
 
@@ -144,19 +143,13 @@ class ProcessWatch:
 
     @property
     def seen(self) -> tuple[str, ...]:
-        """The names of the secrets that stood in a command line, in alphabetical order."""
         return tuple(sorted(self._seen))
 
     def __enter__(self) -> ProcessWatch:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        _kind: type[BaseException] | None,
-        _error: BaseException | None,
-        _trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stopped.set()
         self._thread.join()
 

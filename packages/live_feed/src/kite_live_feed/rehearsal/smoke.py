@@ -11,14 +11,13 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from kite_contracts.reasons import ReasonCode
 from kite_kafka_io.codec import AvroCodec
-from kite_kafka_io.consumer import RecordReader
 from kite_kafka_io.dead_letters import DeadLetter
 from kite_kafka_io.errors import MalformedRecord
 from kite_kafka_io.framing import Framing
@@ -30,11 +29,10 @@ from kite_live_feed.errors import KafkaUnreachable
 from kite_live_feed.intake import Intake
 from kite_live_feed.journal import Journal
 from kite_live_feed.options import MIB, JournalOptions
-from kite_live_feed.proof.ledger import Ledger
-from kite_live_feed.proof.readback import Mark, mark_topics, read_back
-from kite_live_feed.pump import Pump, make_pump
+from kite_live_feed.proof import Ledger, Mark, mark_topics, read_back, records_since
+from kite_live_feed.pump import Pump
 from kite_live_feed.rehearsal.demo import demo_plan
-from kite_live_feed.rehearsal.smoke.market_feed import SOURCE, Frame, SmokeFeed
+from kite_live_feed.rehearsal.market_feed import SOURCE, Frame, SmokeFeed
 from kite_live_feed.topics import TICKS, Topics
 from kite_simulator import Fault
 
@@ -67,7 +65,6 @@ class SmokeResult:
     letters_sent: int = 0
 
     def problems(self) -> list[str]:
-        """Every imbalance in one sentence."""
         found = self.ledger.problems() + letter_problems(self.letters, self.letters_sent)
         if self.bars_sent != self.bars_read:
             found.append(f"bars sent: {self.bars_sent}, but read back: {self.bars_read}")
@@ -75,7 +72,6 @@ class SmokeResult:
 
     @property
     def balanced(self) -> bool:
-        """True when ticks, dead letters, events and bars all agree."""
         return self.ledger.balanced and not self.problems()
 
 
@@ -105,16 +101,18 @@ def run_smoke(
             wake=lambda: None,
             tokens_of=lambda shard: (),
         )
-        pump = make_pump(journal.reader, journal.cursor, kafka, framing, topics, counters)
-        for item in feed:
-            if isinstance(item, Frame):
-                intake.on_frame(item.shard, item.payload, item.ts_recv_ns)
-                pump.step()
-                pump.collect()
-                progress(counters.packets_journaled)
-            else:
-                intake.on_event(item)
-        _finish(pump, journal, kafka)
+        with closing(
+            Pump(journal.reader, journal.cursor, kafka, framing, topics, counters)
+        ) as pump:
+            for item in feed:
+                if isinstance(item, Frame):
+                    intake.on_frame(item.shard, item.payload, item.ts_recv_ns)
+                    pump.step()
+                    pump.collect()
+                    progress(counters.packets_journaled)
+                else:
+                    intake.on_event(item)
+            _finish(pump, journal, kafka)
     bars = feed.bars.bars()
     _send_bars(bars, kafka, framing, topics.bars)
     expected = feed.expected
@@ -123,23 +121,19 @@ def run_smoke(
     }
     if options.stages:
         intended |= _send_stages(feed, kafka, framing, topics.dead)
-    ledger = Ledger(
+    back = read_back(kafka, framing, topics, mark, dict(counters.session_packets), FEED)
+    ledger = Ledger.of(
+        counters,
+        back,
         sent_frames=expected.frames,
         sent_packets=expected.packets,
-        journaled_frames=counters.frames_journaled,
-        journaled_packets=counters.packets_journaled,
-        decoded_packets=counters.packets_decoded,
-        published=counters.ticks_acked,
-        dead_lettered=counters.dead_acked,
-        read_back=read_back(kafka, framing, topics, mark, dict(counters.session_packets), FEED),
-        expected_reasons=expected.reasons,
-        expected_events=expected.events,
-        lost_before_journal=counters.frames_lost,
+        reasons=expected.reasons,
+        events=expected.events,
     )
     digest = hashlib.sha256()
     _digest(kafka, topics.ticks, mark, framing, digest.update)
     found = _digest(kafka, topics.bars, mark, framing, digest.update, source=SOURCE)
-    letters = read_letters(kafka, topics.dead, mark.offsets[topics.dead], intended)
+    letters = read_letters(kafka, topics.dead, mark, intended)
     return SmokeResult(ledger, len(bars), found, digest.hexdigest(), tuple(letters), len(intended))
 
 
@@ -154,7 +148,6 @@ def _finish(pump: Pump, journal: Journal, kafka: KafkaSettings) -> None:
         if not pump.step():
             pump.wait(0.01)
         pump.collect()
-    pump.close()
 
 
 def _send_bars(
@@ -206,12 +199,9 @@ def _digest(
 ) -> int:
     """Hash the values written since ``mark``, partition by partition; how many there are."""
     values: dict[int, list[bytes]] = {}
-    with RecordReader(
-        kafka, [topic], from_offsets=mark.offsets[topic], until_end=True, framing=framing
-    ) as records:
-        for record in records:
-            if source is None or record.decode().record["source"] == source:
-                values.setdefault(record.partition, []).append(record.value)
+    for record in records_since(kafka, topic, mark, framing):
+        if source is None or record.decode().record["source"] == source:
+            values.setdefault(record.partition, []).append(record.value)
     for _, of_partition in sorted(values.items()):
         for value in of_partition:
             update(value)
@@ -235,7 +225,6 @@ class SmokeLetter:
     found: str
 
     def line(self) -> dict[str, Any]:
-        """As one JSON object."""
         return asdict(self)
 
 
@@ -247,32 +236,21 @@ def identity(letter: DeadLetter) -> Identity:
 
 
 def read_letters(
-    kafka: KafkaSettings, topic: str, since: dict[int, int], intended: dict[Identity, ReasonCode]
+    kafka: KafkaSettings, topic: str, mark: Mark, intended: dict[Identity, ReasonCode]
 ) -> list[SmokeLetter]:
-    """The letters of ``intended`` in ``topic`` since these offsets; others are passed over.
+    """The letters of ``intended`` in ``topic`` since ``mark``; others are passed over.
 
     A letter that was sent twice after a restart is there twice.
     """
     found: list[SmokeLetter] = []
-    with RecordReader(kafka, [topic], from_offsets=since, until_end=True) as records:
-        for record in records:
-            try:
-                letter = record.dead_letter()
-            except MalformedRecord:
-                continue
+    for record in records_since(kafka, topic, mark):
+        with suppress(MalformedRecord):
+            letter = record.dead_letter()
             code = intended.get(identity(letter))
             if code is not None:
-                found.append(
-                    SmokeLetter(
-                        record.topic,
-                        record.partition,
-                        record.offset,
-                        letter.feed_session,
-                        letter.feed_seq,
-                        str(code),
-                        letter.reason,
-                    )
-                )
+                place = (record.topic, record.partition, record.offset)
+                session, seq = letter.feed_session, letter.feed_seq
+                found.append(SmokeLetter(*place, session, seq, str(code), letter.reason))
     return sorted(found, key=lambda each: (each.topic, each.partition, each.offset))
 
 

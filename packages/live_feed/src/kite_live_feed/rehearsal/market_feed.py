@@ -33,6 +33,7 @@ from kite_broker_zerodha.session.events import (
 from kite_broker_zerodha.subscriptions import Plan
 from kite_contracts.reasons import ReasonCode
 from kite_contracts.tick_batch import TickMode
+from kite_live_feed.rehearsal.demo import REASONS
 from kite_simulator import Fault, FaultKind, Market
 from kite_simulator.faults import Outgoing, spoil
 from kite_simulator.market import START_EPOCH_S, cut
@@ -49,12 +50,6 @@ _BREAKS: Final = {
     FaultKind.DROP: GapCause.DISCONNECTED,
     FaultKind.HALF_OPEN: GapCause.SILENT,
     FaultKind.FORBID: GapCause.AUTH_EXPIRED,
-}
-_REASONS: Final = {
-    "truncated": ReasonCode.DECODE_TRUNCATED,
-    "unknown_packet": ReasonCode.DECODE_UNKNOWN_PACKET,
-    "trailing_bytes": ReasonCode.DECODE_TRAILING_BYTES,
-    "out_of_bounds": ReasonCode.SEMANTIC_RANGE,
 }
 
 
@@ -90,9 +85,9 @@ class Expected:
         self.packets += outgoing.packets.total() + outgoing.bad.total()
         self._next_seq += outgoing.packets.total()
         for name, count in outgoing.bad.items():
-            self.reasons[str(_REASONS[name])] += count
+            self.reasons[str(REASONS[name])] += count
             for _ in range(count):
-                self.intended[self._session, self._next_seq] = _REASONS[name]
+                self.intended[self._session, self._next_seq] = REASONS[name]
                 self._next_seq += 1
 
 
@@ -231,7 +226,8 @@ class BarBuilder:
     """Feed it the market's packets in order; ``bars`` are sorted by time and token."""
 
     def __init__(self) -> None:
-        self._bars: dict[tuple[int, int], dict[str, Any]] = {}
+        self._prices: dict[tuple[int, int], list[int]] = {}
+        self._traded: Counter[tuple[int, int]] = Counter()
         self._volumes: dict[int, int] = {}
 
     def add(self, packets: list[bytes], ts_ns: int) -> None:
@@ -239,41 +235,30 @@ class BarBuilder:
         minute_ns = ts_ns // MINUTE_NS * MINUTE_NS
         for packet in packets:
             token, last = _LAST.unpack_from(packet)
-            bar = self._bars.get((minute_ns, token))
-            if bar is None:
-                bar = self._bars[minute_ns, token] = _new_bar(token, minute_ns, last)
-            bar["high"] = max(bar["high"], last)
-            bar["low"] = min(bar["low"], last)
-            bar["close"] = last
-            bar["volume"] += self._traded(token, packet)
+            self._prices.setdefault((minute_ns, token), []).append(last)
+            if len(packet) in (PacketKind.QUOTE, PacketKind.FULL):
+                volume = int(_VOLUME.unpack_from(packet, _VOLUME_AT)[0])
+                self._traded[minute_ns, token] += volume - self._volumes.get(token, volume)
+                self._volumes[token] = volume
 
     def bars(self) -> list[dict[str, Any]]:
         """All bars so far, each final."""
-        return [bar for _, bar in sorted(self._bars.items())]
-
-    def _traded(self, token: int, packet: bytes) -> int:
-        if len(packet) not in (PacketKind.QUOTE, PacketKind.FULL):
-            return 0
-        volume = int(_VOLUME.unpack_from(packet, _VOLUME_AT)[0])
-        before = self._volumes.get(token, volume)
-        self._volumes[token] = volume
-        return volume - before
-
-
-def _new_bar(token: int, minute_ns: int, price: int) -> dict[str, Any]:
-    return {
-        "instrument_token": token,
-        "exchange": Segment(segment_of(token)).name,
-        "tradingsymbol": f"SMOKE{token >> 8}",
-        "interval": "m1",
-        "ts_open_ns": minute_ns,
-        "price_scale": price_scale_of(token),
-        "open": price,
-        "high": price,
-        "low": price,
-        "close": price,
-        "volume": 0,
-        "oi": None,
-        "source": SOURCE,
-        "is_final": True,
-    }
+        return [
+            {
+                "instrument_token": token,
+                "exchange": Segment(segment_of(token)).name,
+                "tradingsymbol": f"SMOKE{token >> 8}",
+                "interval": "m1",
+                "ts_open_ns": minute_ns,
+                "price_scale": price_scale_of(token),
+                "open": prices[0],
+                "high": max(prices),
+                "low": min(prices),
+                "close": prices[-1],
+                "volume": self._traded[minute_ns, token],
+                "oi": None,
+                "source": SOURCE,
+                "is_final": True,
+            }
+            for (minute_ns, token), prices in sorted(self._prices.items())
+        ]

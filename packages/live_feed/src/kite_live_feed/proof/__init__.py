@@ -1,1 +1,0 @@
-"""What was sent against what is read back: the ledger of a run."""
