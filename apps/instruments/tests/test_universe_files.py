@@ -21,7 +21,7 @@ DAY = date(2026, 8, 12)
 WEEKS = weeks(date(2026, 8, 18), 3)
 UNIVERSES = parse(
     Path("universes.toml"),
-    b"""
+    """
 [universe.stocks]
 exchange = "NSE"
 symbols = ["M&M", "NIFTY 50", "BAJAJ-AUTO", "GONE"]
@@ -142,7 +142,7 @@ def test_a_token_that_another_contract_has_now_is_the_listed_ones() -> None:
 def test_an_exchange_or_a_selection_that_is_not_there() -> None:
     universes = parse(
         Path("u"),
-        b'[universe.m]\nexchange="MCX"\ntypes=["FUT"]\n[universe.n]\nexchange="NFO"\nunderlying="X"',
+        '[universe.m]\nexchange="MCX"\ntypes=["FUT"]\n[universe.n]\nexchange="NFO"\nunderlying="X"',
     )
     export = make(universes, MASTER, DAY, {}, {})
     assert export.problems == [
@@ -154,7 +154,7 @@ def test_an_exchange_or_a_selection_that_is_not_there() -> None:
 
 def test_more_than_kite_takes_is_a_warning() -> None:
     many = table(*(row(f"S{number}", number) for number in range(1, 9_002)))
-    universes = parse(Path("u"), b'[universe.u]\nexchange="NSE"\ntypes=["EQ"]')
+    universes = parse(Path("u"), '[universe.u]\nexchange="NSE"\ntypes=["EQ"]')
     (warning,) = make(universes, many, DAY, {}, {}).warnings
     assert "9,001 instruments, 1 more than Kite takes" in warning
 
