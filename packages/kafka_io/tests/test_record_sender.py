@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from kite_kafka_io.errors import BrokerUnreachable, KafkaIoError
-from kite_kafka_io.raw_reader import RawReader
+from kite_kafka_io.raw_reader import RawReader, RawRecord
 from kite_kafka_io.record_sender import Message, send_records
 from kite_kafka_io.settings import KafkaSettings
 from kite_kafka_io.testing import Broker
@@ -22,7 +22,10 @@ def test_every_record_arrives_with_its_key_and_headers(broker: Broker) -> None:
     sent += [(topic, b"%d" % number, b"v", None) for number in range(4_500)]
     heard: list[int] = []
     send_records(broker.settings, sent, heard.append)
-    found = [record for batch in RawReader(broker.settings, [topic]).batches() for record in batch]
+    found: list[RawRecord] = []
+    with RawReader(broker.settings, [topic]) as reader:
+        while not reader.finished:
+            found += reader.read(0.2)
     assert len(found) == len(sent)
     own = [(each.value, each.headers) for each in found if each.key == b"a"]
     assert own == [(b"1", [("reason", b"r")]), (None, [])]
