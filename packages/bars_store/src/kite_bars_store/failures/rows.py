@@ -89,7 +89,7 @@ def failure(row: tuple[Any, ...]) -> Failure:
 
 def summaries(rows: Iterable[tuple[Any, ...]]) -> list[Summary]:
     """Rows of ``summaries`` or ``neighbours``."""
-    return [Summary(*row[:12], Status(row[12]), *row[13:]) for row in rows]
+    return [Summary(*shown, Status(status), assignee) for *shown, status, assignee in rows]
 
 
 def headers(names: Iterable[bytes], values: Iterable[bytes | None]) -> Headers:
