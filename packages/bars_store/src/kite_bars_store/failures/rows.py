@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, Final
 
 from kite_bars_store.failures.records import Failure, FailureRecord, Headers, Status, Summary
@@ -89,7 +90,8 @@ def failure(row: tuple[Any, ...]) -> Failure:
 
 def summaries(rows: Iterable[tuple[Any, ...]]) -> list[Summary]:
     """Rows of ``summaries`` or ``neighbours``."""
-    return [Summary(*shown, Status(status), assignee) for *shown, status, assignee in rows]
+    found = (Summary(*row) for row in rows)
+    return [replace(each, status=Status(each.status)) for each in found]
 
 
 def headers(names: Iterable[bytes], values: Iterable[bytes | None]) -> Headers:
