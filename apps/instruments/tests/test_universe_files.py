@@ -22,7 +22,7 @@ DAY = date(2026, 8, 12)
 WEEKS = weeks(date(2026, 8, 18), 3)
 UNIVERSES = parse(
     Path("universes.toml"),
-    b"""
+    """
 [universe.stocks]
 exchange = "NSE"
 symbols = ["M&M", "NIFTY 50", "BAJAJ-AUTO", "GONE"]
@@ -86,9 +86,7 @@ def test_universes_name_symbols_and_tokens_has_each_instrument_once_in_its_fulle
         for kind in ("CE", "PE")
     )
     tokens = rows(export.files[TOKENS_FILE])
-    assert list(tokens[0]) == [
-        *("instrument_token", "mode", "exchange", "tradingsymbol", "expiry")
-    ]
+    assert list(tokens[0]) == [*("instrument_token", "mode", "exchange", "tradingsymbol", "expiry")]
     assert len(tokens) == len({each["instrument_token"] for each in tokens}) == 3 + 31
     assert {each["mode"] for each in tokens if each["tradingsymbol"] in strikes} == {"quote"}
     assert [each["mode"] for each in tokens].count("ltp") == 31 - 12
@@ -164,7 +162,7 @@ def test_a_token_that_another_contract_has_now_is_the_listed_ones() -> None:
 def test_an_exchange_or_a_selection_that_is_not_there() -> None:
     universes = parse(
         Path("u"),
-        b'[universe.m]\nexchange="MCX"\ntypes=["FUT"]\n[universe.n]\nexchange="NFO"\nunderlying="X"',
+        '[universe.m]\nexchange="MCX"\ntypes=["FUT"]\n[universe.n]\nexchange="NFO"\nunderlying="X"',
     )
     export = make(universes, MASTER, DAY, {}, {})
     assert export.problems == [
@@ -176,7 +174,7 @@ def test_an_exchange_or_a_selection_that_is_not_there() -> None:
 
 def test_more_than_kite_takes_is_a_warning() -> None:
     many = table(*(row(f"S{number}", number) for number in range(1, 9_002)))
-    universes = parse(Path("u"), b'[universe.u]\nexchange="NSE"\ntypes=["EQ"]')
+    universes = parse(Path("u"), '[universe.u]\nexchange="NSE"\ntypes=["EQ"]')
     (warning,) = make(universes, many, DAY, {}, {}).warnings
     assert "9,001 instruments, 1 more than Kite takes" in warning
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kite_bars_store.database import Connection, copy_arrays, read_arrays, transaction
-from kite_bars_store.database.binary import decoded, encoded
+from kite_bars_store.database import Connection, transaction
+from kite_bars_store.database.binary import copy_arrays, decoded, encoded, read_arrays
 
 FIELDS = (("t", "timestamptz"), ("a", "int8"), ("b", "int4"), ("c", "int2"))
 HEADER = b"PGCOPY\n\xff\r\n\x00" + bytes(8)

@@ -21,14 +21,13 @@ from kite_bars_store.database import (
     check_revision,
     connect,
     copy_rows,
-    copy_table,
     current_revision,
     load_statements,
     lock,
     parse_statements,
-    read_table,
     transaction,
 )
+from kite_bars_store.database.copying import copy_table, read_table
 from kite_bars_store.errors import (
     CommitUnknown,
     ConnectionLost,

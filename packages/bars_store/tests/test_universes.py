@@ -10,14 +10,14 @@ import pytest
 
 from kite_bars_store.errors import UniverseError
 from kite_bars_store.instruments.selection import Query, When
-from kite_bars_store.instruments.universes import parse
+from kite_bars_store.instruments.universes import load, parse
 
 PATH = Path("universes.toml")
 DELIVERED = Path(__file__).parents[3] / "configs" / "universes.toml"
 
 
 def test_the_delivered_universes() -> None:
-    found = {each.name: each for each in parse(DELIVERED, DELIVERED.read_bytes())}
+    found = {each.name: each for each in load(DELIVERED)}
     assert list(found) == ["nifty50", "nifty_options", "nfo_futures"]
     assert len(found["nifty50"].query.symbols) == 51
     options = found["nifty_options"]
@@ -40,7 +40,7 @@ def test_every_key() -> None:
     strikes = 0
     spot = "NSE:NIFTY 50"
     """
-    (found,) = parse(PATH, text.encode())
+    (found,) = parse(PATH, text)
     assert (found.name, found.mode, found.spot) == ("a_1", "ltp", "NSE:NIFTY 50")
     assert found.query == Query(
         ("NFO",),
@@ -54,7 +54,7 @@ def test_every_key() -> None:
         Decimal(25000),
     )
     assert found.at(Decimal(1)).around == Decimal(1)
-    (other,) = parse(PATH, b'[universe.b]\nexchange="NFO"\nunderlying="NIFTY"\nexpiry="month"')
+    (other,) = parse(PATH, '[universe.b]\nexchange="NFO"\nunderlying="NIFTY"\nexpiry="month"')
     assert other.query.expiry is When.MONTH
 
 
@@ -64,7 +64,6 @@ WRONG = [
     ("x = 1\n" + U + 'types = ["FUT"]', "must hold [universe.NAME] tables"),
     ("[universe]\nu = 1", "must be a table"),
     ("[universe.u", "is no TOML"),
-    ("\xff", "selects"),
     ('[universe.U]\nexchange = "NFO"\ntypes = ["FUT"]', "small letters"),
     ('[universe.u]\ntypes = ["FUT"]', "is missing exchange"),
     (U, "give symbols, or what selects them"),
@@ -88,8 +87,18 @@ WRONG = [
 
 @pytest.mark.parametrize(("text", "says"), WRONG, ids=[says for _, says in WRONG])
 def test_what_is_wrong_is_one_sentence(text: str, says: str) -> None:
-    data = text.encode("latin-1")
     with pytest.raises(UniverseError) as wrong:
-        parse(PATH, data)
+        parse(PATH, text)
     assert str(wrong.value).startswith("universes.toml")
-    assert (says if text != "\xff" else "is no TOML") in str(wrong.value)
+    assert says in str(wrong.value)
+
+
+def test_a_file_that_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "universes.toml"
+    with pytest.raises(UniverseError, match=r"universes\.toml: cannot be read: No such file"):
+        load(path)
+    path.write_bytes(b"\xff")
+    with pytest.raises(UniverseError, match="is no UTF-8 text: save it as UTF-8"):
+        load(path)
+    path.write_bytes(b'\xef\xbb\xbf[universe.u]\nexchange = "NSE"\nsymbols = ["INFY"]\n')
+    assert [each.name for each in load(path)] == ["u"]

@@ -180,7 +180,7 @@ def test_without_a_redirect_the_page_shows_the_token() -> None:
 
 def test_ctrl_c_ends_the_wait() -> None:
     code = (
-        "from kite_broker_zerodha.auth import RedirectListener\n"
+        "from kite_broker_zerodha.auth.listener import RedirectListener\n"
         "with RedirectListener(0) as listener:\n"
         "    print('listening', flush=True)\n"
         "    listener.wait(600)\n"

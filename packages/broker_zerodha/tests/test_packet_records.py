@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kite_broker_zerodha.frames import decode_frames, frame_index
-from kite_broker_zerodha.packet_records import packet_json, packet_record
+from kite_broker_zerodha.packet_records import packet_record
 from kite_broker_zerodha.testing import UNKNOWN_LENGTHS, any_packets
 from kite_broker_zerodha.wire import encode_frame
 from kite_contracts.bounds import tick_bounds
@@ -27,11 +25,8 @@ def test_a_packet_is_the_record_of_its_row(packet: bytes, session: int, seq: int
     found = packet_record(packet, feed_session=session, feed_seq=seq, ts_recv_ns=77)
     assert found == wanted
     assert list(found or ()) == list(wanted)
-    text = packet_json(packet, feed_session=session, feed_seq=seq, ts_recv_ns=77)
-    assert json.loads(text or b"") == wanted
 
 
 @given(UNKNOWN_LENGTHS.flatmap(lambda size: st.binary(min_size=size, max_size=size)))
 def test_other_lengths_are_no_packet(data: bytes) -> None:
     assert packet_record(data) is None
-    assert packet_json(data) is None

@@ -367,8 +367,7 @@ def test_what_avro_refuses_our_own_rules_refuse_too(
 
 def test_avro_is_the_net_beneath_our_rules(monkeypatch: pytest.MonkeyPatch) -> None:
     # Suppose that our own rules forgot new required fields: Avro still refuses.
-    monkeypatch.setattr("kite_contracts.compatibility.avro_breaks", lambda _old, _new: [])
-    monkeypatch.setattr("kite_contracts.compatibility.json_breaks", lambda _old, _new, _symbols: [])
+    monkeypatch.setattr("kite_contracts.compatibility._structure", lambda _old, _new, _need: [])
     (found,) = breaks(TICK, edited(TICK, add_required))
     assert (found.rule, found.direction) == (Rule.AVRO, BACK)
     assert "lot_size" in found.message

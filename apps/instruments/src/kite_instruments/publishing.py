@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import date
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pyarrow as pa  # type: ignore[import-untyped]
 
@@ -17,25 +16,16 @@ from kite_bars_store.instruments import KITE, Batch, InstrumentStore
 from kite_broker_zerodha.instrument_dump import CONTRACT, RefusedRow
 from kite_kafka_io.codec import AvroCodec
 from kite_kafka_io.dead_letters import DeadLetter
-from kite_kafka_io.errors import BrokerUnreachable, KafkaIoError, QueueFull
+from kite_kafka_io.record_sender import Message, send_records
 from kite_kafka_io.registry import open_framing
 from kite_kafka_io.settings import KafkaSettings
 from kite_kafka_io.topics import check_topics
 
-if TYPE_CHECKING:
-    from kite_kafka_io.producer import RecordProducer
-
 SUBJECT: Final = "instrument"
-PATIENCE_S: Final = 60.0
-"""How long the broker may acknowledge nothing."""
 _ROWS_A_BLOCK: Final = 2_000
-_POLL_S: Final = 0.1
 
 Progress = Callable[[int, int], None]
 """Called with the records acknowledged so far, and how many there are."""
-
-Message = tuple[str, bytes | None, bytes | None, list[tuple[str, str | bytes | None]] | None]
-"""Topic, key, value and headers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,62 +65,10 @@ def publish(
     framing = open_framing(settings)
     messages = _messages(rows, pending.gone, topic, _days(store.days(), day), AvroCodec(framing))
     total = rows.num_rows + len(pending.gone) + len(further)
-    # It compiles loops and takes 60 MB, which no other command must wait for.
-    from kite_kafka_io.producer import RecordProducer
-
-    with closing(RecordProducer(settings, framing=framing, gapless=False)) as producer:
-        send(producer, chain(messages, further), total, progress)
+    send_records(settings, chain(messages, further), lambda done: progress(done, total))
     if pending.batch_ids:
         store.mark_published(pending.batch_ids, topic, total - len(further))
     return Published(rows.num_rows, len(pending.gone), pending.batch_ids)
-
-
-def send(
-    producer: RecordProducer, messages: Iterable[Message], total: int, progress: Progress
-) -> None:
-    """Send all and wait until all are acknowledged. Raises KafkaIoError and BrokerUnreachable."""
-    from kite_kafka_io.producer import Delivery
-
-    delivery = Delivery()
-    watch = _Watch(producer)
-    for number, (topic, key, value, headers) in enumerate(messages, start=1):
-        while not producer.capacity_left:
-            watch.wait()
-        while True:
-            try:
-                producer.produce_record(topic, key, value, delivery, headers=headers)
-                break
-            except QueueFull:
-                watch.wait()
-        if number % _ROWS_A_BLOCK == 0:
-            producer.poll()
-            progress(producer.counts.acked, total)
-    while not delivery.done:
-        watch.wait()
-        progress(producer.counts.acked, total)
-    if delivery.error is not None:
-        failed = producer.counts.failed
-        raise KafkaIoError(f"Kafka refused {failed:,} of {total:,} records ({delivery.error})")
-
-
-class _Watch:
-    """Waits for acknowledgements, but not indefinitely."""
-
-    def __init__(self, producer: RecordProducer) -> None:
-        self._producer = producer
-        self._acked = -1
-        self._since_s = time.monotonic()
-
-    def wait(self) -> None:
-        """Raises BrokerUnreachable after PATIENCE_S without any."""
-        self._producer.poll(_POLL_S)
-        if self._producer.fatal is not None:
-            raise KafkaIoError(f"Kafka takes no more records ({self._producer.fatal})")
-        if self._producer.counts.acked != self._acked:
-            self._acked, self._since_s = self._producer.counts.acked, time.monotonic()
-        elif time.monotonic() - self._since_s > PATIENCE_S:
-            why = f" ({self._producer.trouble})" if self._producer.trouble else ""
-            raise BrokerUnreachable(f"Kafka acknowledges nothing for {PATIENCE_S:.0f} s{why}")
 
 
 def _messages(

@@ -147,7 +147,7 @@ def _source(one: FieldMapping) -> str:
 
 def _retention(retention_ms: int) -> str:
     if retention_ms < 0:
-        return "for ever"
+        return "indefinitely"
     days, rest = divmod(retention_ms, _DAY_MS)
     return f"{retention_ms} ms" if rest else f"{days} days"
 

@@ -137,7 +137,8 @@ def _with_retention(topic: TopicSpec, text: str | None) -> TopicSpec:
         return topic
     if not re.fullmatch(r"-?[0-9]{1,18}", text) or not _is_retention(int(text)):
         raise ConfigurationError(
-            f"{topic.retention_variable} must be milliseconds or -1 (for ever), such as 604800000."
+            f"{topic.retention_variable} must be milliseconds or -1 (indefinitely), such as "
+            "604800000."
         )
     return replace(topic, retention_ms=int(text))
 

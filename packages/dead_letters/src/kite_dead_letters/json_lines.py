@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import orjson
 
-from kite_broker_zerodha.packet_records import packet_json
+from kite_broker_zerodha.packet_records import packet_record
 from kite_dead_letters.classify import PIECES, REMEMBERED, Classifier
 from kite_dead_letters.records import ClassifiedRecord, Decoded, Failure
 from kite_kafka_io.client import RawHeaders
@@ -60,7 +60,7 @@ class LineMaker:
     def _decoded(self, record: ClassifiedRecord) -> bytes:
         failure = record.failure
         if failure.unit == "packet":
-            tick = packet_json(
+            tick = packet_record(
                 record.raw.value or b"",
                 feed_session=failure.feed_session or 0,
                 feed_seq=record.feed_seq or 0,
@@ -68,8 +68,7 @@ class LineMaker:
             )
             if tick is None:
                 return _NULL
-            contract = orjson.dumps(failure.contract)
-            return b'{"form":"packet","contract":%b,"records":[%b]}' % (contract, tick)
+            return orjson.dumps({"form": "packet", "contract": failure.contract, "records": [tick]})
         if failure.unit in PIECES:
             return _NULL
         decoded = self._classifier.decoded(record)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kite_bars_store.errors import UniverseError
 from kite_broker_zerodha.errors import AuthRefused, BrokerError, CredentialsError, KiteUnavailable
 from kite_instruments import fetching
 from kite_instruments.commands.options import open_store, settings_of
@@ -68,11 +67,12 @@ def command(
     The order is stable and a file that stays the same is not touched, so git shows what changed. A
     universe that cannot be made keeps its file, the others are written, and the exit code is 1.
     """
+    from kite_bars_store.instruments.universes import load
     from kite_instruments.universe_files import TOKENS_FILE, difference, make
 
     settings = settings_of(root)
     given = dict(map(a_spot_of_option, spot or ()))
-    universes = _universes(settings)
+    universes = load(settings.universes_file)
     _check_only(universes, only or ())
     folder = out or root / "configs"
     day = today()
@@ -109,20 +109,6 @@ def a_spot_of_option(text: str) -> tuple[str, Decimal]:
         return a_spot(text)
     except typer.BadParameter as error:
         raise UsageError(f"--spot: {error}") from error
-
-
-def _universes(settings: Settings) -> list[Universe]:
-    from kite_bars_store.instruments.universes import parse
-
-    path = settings.universes_file
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise UniverseError(
-            path, None, f"cannot be read ({reason}): see docs/configs.md"
-        ) from error
-    return parse(path, data)
 
 
 def _check_only(universes: Sequence[Universe], only: Sequence[str]) -> None:

@@ -38,8 +38,8 @@ from kite_runtime.options import AsJson, Root, a_date
 
 if TYPE_CHECKING:
     from kite_bars_store.instruments import InstrumentStore
-    from kite_instruments.publishing import Message
     from kite_instruments.syncing import Outcome
+    from kite_kafka_io.record_sender import Message
 
 DEFAULT_EXCHANGES: Final = ("NFO",)
 _PERCENT: Final = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,4})?)%?")

@@ -6,9 +6,9 @@ Each key is explained in docs/configs.md. Pure but for reading the file.
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final, NoReturn
@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 from kite_bar_history.errors import VendorFileError
 from kite_bar_history.vendor_files.times import EPOCHS, WHOLE
 from kite_runtime.errors import UsageError
+from kite_runtime.toml_files import parse_toml, read_text
 
 FILE: Final = "vendor.toml"
 CSV: Final = "csv"
@@ -114,16 +115,7 @@ def load_layouts(path: Path | None) -> dict[str, Layout]:
     """The layouts of the file, or the packaged ones, by name. Raises VendorFileError."""
     if path is None:
         return parse_layouts(default_text(), Path(FILE))
-    try:
-        content = path.read_text("utf-8")
-    except OSError as exc:
-        reason = (exc.strerror or str(exc)).lower()
-        raise VendorFileError(
-            path, None, f"cannot be read ({reason}): copy configs/vendor.toml there"
-        ) from exc
-    except UnicodeDecodeError as exc:
-        raise VendorFileError(path, None, "is no UTF-8 text: save it as UTF-8") from exc
-    return parse_layouts(content, path)
+    return parse_layouts(read_text(path, partial(VendorFileError, path, None)), path)
 
 
 def chosen_layouts(path: Path | None, name: str | None) -> dict[str, Layout]:
@@ -144,10 +136,7 @@ def chosen_layouts(path: Path | None, name: str | None) -> dict[str, Layout]:
 
 def parse_layouts(content: str, path: Path) -> dict[str, Layout]:
     """The layouts of a file's text. Raises VendorFileError."""
-    try:
-        tables = tomllib.loads(content)
-    except tomllib.TOMLDecodeError as exc:
-        raise VendorFileError(path, None, f"is no TOML ({exc}): correct that place") from exc
+    tables = parse_toml(content, partial(VendorFileError, path, None))
     unknown = sorted(set(tables) - {"layout"})
     if unknown:
         raise VendorFileError(

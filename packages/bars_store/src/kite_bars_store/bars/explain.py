@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
-from kite_bars_store.bars import Field, Flag, Limits, MergeRules, Observation, Verdict
+from kite_bars_store.bars import Field, Flag, Limits, MergeRules, Observation, ObservedBar, Verdict
 from kite_bars_store.instruments import price
 from kite_runtime.clock import IST
 
@@ -45,25 +45,8 @@ MEANINGS: Final = {
 """What each verdict means."""
 
 
-class Said(Protocol):
-    """One source's observation of a bar; prices are times ``10**price_scale``."""
-
-    @property
-    def source(self) -> str: ...
-    @property
-    def open(self) -> int: ...
-    @property
-    def high(self) -> int: ...
-    @property
-    def low(self) -> int: ...
-    @property
-    def close(self) -> int: ...
-    @property
-    def volume(self) -> int: ...
-    @property
-    def oi(self) -> int | None: ...
-    @property
-    def price_scale(self) -> int: ...
+Observed = Observation | ObservedBar
+"""One source's observation of a bar; prices are times ``10**price_scale``."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +56,8 @@ class Judged:
     verdict: Verdict
     flags: Flag
     from_other: Field
-    won: Said
-    other: Said | None
+    won: Observed
+    other: Observed | None
     tick: Decimal
 
 
@@ -102,7 +85,7 @@ def _ticks(count: Decimal) -> str:
     return f"{count:.0f} tick{'' if count == 1 else 's'}" if whole else f"{count:.1f} ticks"
 
 
-def differences(won: Said, other: Said, tick: Decimal, limits: Limits) -> list[Difference]:
+def differences(won: Observed, other: Observed, tick: Decimal, limits: Limits) -> list[Difference]:
     """The fields in which the two differ, with by how much; as the merge judges them."""
     found = []
     for name in _PRICES:
@@ -156,7 +139,7 @@ def _alone(judged: Judged) -> str:
 
 def _together(
     judged: Judged,
-    other: Said,
+    other: Observed,
     apart: Sequence[Difference],
     rules: MergeRules,
     limits: Limits,
@@ -168,14 +151,10 @@ def _together(
     found = "; ".join(map(str, beyond or apart))
     allowed = ", ".join(_allowed(beyond or apart, limits))
     order = ", ".join(rules.sources)
-    if beyond:
-        return (
-            f"{won.source} differs from {other.source} in {found}, which is more than {allowed}; "
-            f"{won.source} won, because precedence is {order}"
-        )
+    how, verb = ("more than", "won") if beyond else ("within", "counts")
     return (
-        f"{won.source} differs from {other.source} in {found}, which is within {allowed}; "
-        f"{won.source} counts, because precedence is {order}"
+        f"{won.source} differs from {other.source} in {found}, which is {how} {allowed}; "
+        f"{won.source} {verb}, because precedence is {order}"
     )
 
 
@@ -186,7 +165,7 @@ def _allowed(apart: Sequence[Difference], limits: Limits) -> Iterator[str]:
         yield f"volume_units = {limits.volume_units} or volume_bps = {limits.volume_bps}"
 
 
-def _mixed(judged: Judged, other: Said, rules: MergeRules) -> str:
+def _mixed(judged: Judged, other: Observed, rules: MergeRules) -> str:
     reasons = []
     for bit in Field:
         if not bit & judged.from_other:

@@ -8,15 +8,16 @@ integers times ``10**price_scale``, as in the tables.
 from __future__ import annotations
 
 import filecmp
-import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 from itertools import groupby
 from pathlib import Path
-from typing import IO, Any, Final, cast
+from tempfile import TemporaryDirectory
+from typing import IO, Any, Final
 
 import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
@@ -39,14 +40,6 @@ PREFIX: Final = "bars."
 _NAMES: Final = ("tradingsymbol", "verdict")
 
 
-@dataclass(frozen=True)
-class Written:
-    """What a file holds."""
-
-    rows: int
-    groups: int
-
-
 def file_schema(interval: str, metadata: Mapping[str, str]) -> pa.Schema:
     """The columns of a file of this interval, with `PREFIX`-ed metadata."""
     schema = BAR_SCHEMA if interval in ("m1", "d1") else DERIVED_SCHEMA
@@ -54,21 +47,19 @@ def file_schema(interval: str, metadata: Mapping[str, str]) -> pa.Schema:
     return pa.schema(fields, {f"{PREFIX}{key}": value for key, value in sorted(metadata.items())})
 
 
-def write_parquet(
-    tables: Iterable[pa.Table], target: IO[bytes] | Path, schema: pa.Schema
-) -> Written:
-    """Write tables of `BAR_SCHEMA` or `DERIVED_SCHEMA`, which are sorted and follow each other.
+def write_parquet(tables: Iterable[pa.Table], target: IO[bytes] | Path, schema: pa.Schema) -> int:
+    """Write tables of `BAR_SCHEMA` or `DERIVED_SCHEMA`, which are sorted and follow each other;
+    returns the count of rows.
 
     At most one row group and one table are in memory. How the rows are cut into tables leaves no
     trace in the file. Raises OSError.
     """
-    rows = groups = 0
+    rows = 0
     with _writer(target, schema) as writer:
         for group in _groups(tables, schema):
             writer.write_table(group, row_group_size=ROWS_A_GROUP)
             rows += group.num_rows
-            groups += 1
-    return Written(rows, groups)
+    return rows
 
 
 def read_metadata(path: Path) -> dict[str, str]:
@@ -228,20 +219,25 @@ def export(stores: Stores, piece: Piece, folder: Path, *, dry_run: bool) -> Done
     try:
         if there:
             _check_same_kind(path, piece, stores.rules.sha256)
-        if dry_run:
-            counted = _Counted()
-            rows = write_parquet(_read(stores, piece), cast(IO[bytes], counted), schema).rows
-            same = there and counted.digest == _digest(path)
-            return _done(piece, rows, counted.size, there, same)
     except OSError as exc:
         raise OutputUnusable(path, exc) from exc
-    with replacing(path) as new:
-        rows = write_parquet(_read(stores, piece), new, schema).rows
+    with _scratch() if dry_run else replacing(path) as new:
+        rows = write_parquet(_read(stores, piece), new, schema)
         size = new.stat().st_size
         same = there and filecmp.cmp(new, path, shallow=False)
         if same or not rows:
             new.unlink()
     return _done(piece, rows, size, there, same)
+
+
+@contextmanager
+def _scratch() -> Iterator[Path]:
+    """A file for a dry run, which is gone after it. Raises OutputUnusable."""
+    try:
+        with TemporaryDirectory(prefix="kite-export-") as folder:
+            yield Path(folder) / FILE
+    except OSError as exc:
+        raise OutputUnusable(Path(exc.filename or FILE), exc) from exc
 
 
 def _done(piece: Piece, rows: int, size: int, there: bool, same: bool) -> Done | None:
@@ -290,44 +286,3 @@ def _check_same_kind(path: Path, piece: Piece, rules_sha256: bytes) -> None:
                 f"{path} is an export of {what} ({held.get(key) or 'none'}): name another --out, "
                 "or remove it"
             )
-
-
-class _Counted:
-    """A file that only counts and hashes what is written to it."""
-
-    def __init__(self) -> None:
-        self._hash = hashlib.sha256()
-        self.size = 0
-        self.closed = False
-
-    @property
-    def digest(self) -> bytes:
-        return self._hash.digest()
-
-    def write(self, data: Any) -> int:
-        self._hash.update(data)
-        self.size += len(data)
-        return len(data)
-
-    def tell(self) -> int:
-        return self.size
-
-    def flush(self) -> None:
-        """Nothing waits."""
-
-    def close(self) -> None:
-        self.closed = True
-
-    def readable(self) -> bool:
-        return False
-
-    def writable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return False
-
-
-def _digest(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()

@@ -14,7 +14,8 @@ from kite_bars_store.bars.grid import Grid
 from kite_bars_store.bars.observations import Revision, no_observations
 from kite_bars_store.bars.rules import MergeRules
 from kite_bars_store.bars.sql import nanoseconds, statement, utc
-from kite_bars_store.database import Cursor, read_arrays
+from kite_bars_store.database import Cursor
+from kite_bars_store.database.binary import read_arrays
 
 ALL_KNOWN: Final = "infinity"
 OBSERVATION_FIELDS: Final = (

@@ -15,7 +15,8 @@ from kite_bars_store.bars.observations import Revision, counting_of
 from kite_bars_store.bars.records import Flag, GoldenCount, Verdict
 from kite_bars_store.bars.rules import MergeRules
 from kite_bars_store.bars.sql import GOLDEN, statement, utc
-from kite_bars_store.database import Cursor, copy_arrays
+from kite_bars_store.database import Cursor
+from kite_bars_store.database.binary import copy_arrays
 
 
 def setting_of(

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
@@ -17,6 +16,7 @@ from kite_bars_store.bars.columns import VALUES
 from kite_bars_store.bars.records import Role
 from kite_bars_store.errors import RulesFaulty
 from kite_contracts.sessions.model import PhaseName
+from kite_runtime.toml_files import Fault, parse_toml, read_text
 
 FILE: Final = "merge.toml"
 _TABLES: Final = {
@@ -90,22 +90,17 @@ def load_rules(path: Path | None = None) -> MergeRules:
     """The rules of the file, or the packaged ones. Raises RulesFaulty, one sentence."""
     if path is None:
         return parse_rules(default_text(), FILE)
-    try:
-        content = path.read_text("utf-8")
-    except OSError as exc:
-        raise RulesFaulty(f"{path} cannot be read: {exc.strerror}.") from exc
-    except UnicodeDecodeError as exc:
-        raise RulesFaulty(f"{path} is no UTF-8 text: save it as UTF-8.") from exc
-    return parse_rules(content, str(path))
+    name = str(path)
+    return parse_rules(read_text(path, _fault_of(name)), name)
+
+
+def _fault_of(name: str) -> Fault:
+    return lambda problem: RulesFaulty(f"{name} {problem}.")
 
 
 def parse_rules(content: str, name: str) -> MergeRules:
     """The rules of a file's text; ``name`` is how messages call the file."""
-    try:
-        tables = tomllib.loads(content)
-    except tomllib.TOMLDecodeError as exc:
-        raise RulesFaulty(f"{name} is no TOML ({exc}): correct that place.") from exc
-    return _Reader(name, tables).rules()
+    return _Reader(name, parse_toml(content, _fault_of(name))).rules()
 
 
 class _Reader:

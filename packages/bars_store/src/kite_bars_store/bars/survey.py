@@ -14,7 +14,8 @@ import numpy as np
 from kite_bars_store.bars.columns import INTERVALS, Columns
 from kite_bars_store.bars.records import Field, Gap, Verdict
 from kite_bars_store.bars.sql import GOLDEN, statement
-from kite_bars_store.database import Connection, Cursor, load_statements, read_arrays, transaction
+from kite_bars_store.database import Connection, Cursor, load_statements, transaction
+from kite_bars_store.database.binary import read_arrays
 
 _LOADED: Final = load_statements("kite_bars_store.bars", "survey.sql")
 _JUDGED_FIELDS: Final = (

@@ -31,7 +31,8 @@ from kite_bars_store.bars.projecting import project, setting_of
 from kite_bars_store.bars.records import BatchResult, GoldenCount
 from kite_bars_store.bars.rules import MergeRules
 from kite_bars_store.bars.sql import statement, utc
-from kite_bars_store.database import Cursor, copy_arrays, lock
+from kite_bars_store.database import Cursor, lock
+from kite_bars_store.database.binary import copy_arrays
 
 _WORK_MEMORY: Final = "64MB"
 _BATCH_LOCK: Final = "bar batches"

@@ -1,6 +1,9 @@
-"""The edge to Postgres: the one place where psycopg's connections and errors are handled."""
+"""The edge to Postgres: the one place where psycopg's connections and errors are handled.
 
-from kite_bars_store.database.binary import copy_arrays, read_arrays
+Copies of arrays and of Arrow tables are imported from ``binary`` and ``copying``: dead letters need
+neither numpy nor Arrow.
+"""
+
 from kite_bars_store.database.connection import (
     Connection,
     Cursor,
@@ -11,7 +14,7 @@ from kite_bars_store.database.connection import (
     snapshot,
     transaction,
 )
-from kite_bars_store.database.copying import copy_rows, copy_table, read_table
+from kite_bars_store.database.row_copying import copy_rows
 from kite_bars_store.database.statements import Statements, load_statements, parse_statements
 
 __all__ = [
@@ -20,15 +23,11 @@ __all__ = [
     "Statements",
     "check_revision",
     "connect",
-    "copy_arrays",
     "copy_rows",
-    "copy_table",
     "current_revision",
     "load_statements",
     "lock",
     "parse_statements",
-    "read_arrays",
-    "read_table",
     "snapshot",
     "transaction",
 ]

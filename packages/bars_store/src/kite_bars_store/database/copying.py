@@ -1,4 +1,4 @@
-"""COPY between Postgres and Arrow tables, and from rows.
+"""COPY between Postgres and Arrow tables.
 
 Columns go as CSV that Arrow writes and reads, which was measured several times faster than rows
 made in Python. Null and the empty string stay apart: null is an empty field, the empty string is
@@ -8,7 +8,7 @@ made in Python. Null and the empty string stay apart: null is an empty field, th
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 import pyarrow as pa  # type: ignore[import-untyped]
@@ -16,6 +16,7 @@ import pyarrow.csv  # type: ignore[import-untyped]
 from psycopg import sql
 
 from kite_bars_store.database.connection import Cursor
+from kite_bars_store.database.row_copying import names_of
 
 _ROWS_A_BLOCK: Final = 16_384
 _FORMAT: Final = sql.SQL(" WITH (FORMAT csv, ENCODING 'UTF8')")
@@ -30,7 +31,7 @@ def copy_table(cursor: Cursor, target: str, table: pa.Table) -> int:
     `transaction`.
     """
     statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
-        sql.Identifier(target), _names(table.column_names)
+        sql.Identifier(target), names_of(table.column_names)
     )
     with cursor.copy(statement + _FORMAT) as copy:
         for block in table.to_batches(max_chunksize=_ROWS_A_BLOCK):
@@ -38,30 +39,6 @@ def copy_table(cursor: Cursor, target: str, table: pa.Table) -> int:
             pyarrow.csv.write_csv(block, written, _WRITE)
             copy.write(written.getbuffer())
     return int(table.num_rows)
-
-
-def copy_rows(
-    cursor: Cursor,
-    target: str,
-    columns: Mapping[str, str],
-    rows: Iterable[Sequence[Any]],
-) -> int:
-    """Append rows of Python values, in binary form, and return their count.
-
-    ``columns`` is the Postgres type by column name, such as ``{"value": "bytea"}``: binary COPY
-    converts nothing. For kinds that `copy_table` has not (bytes, JSON, arrays); inside
-    `transaction`.
-    """
-    statement = sql.SQL("COPY {} ({}) FROM STDIN WITH (FORMAT binary)").format(
-        sql.Identifier(target), _names(columns)
-    )
-    count = 0
-    with cursor.copy(statement) as copy:
-        copy.set_types(list(columns.values()))
-        for row in rows:
-            copy.write_row(row)
-            count += 1
-    return count
 
 
 def read_table(
@@ -93,7 +70,3 @@ def read_table(
         ),
     )
     return table.cast(schema)
-
-
-def _names(columns: Iterable[str]) -> sql.Composable:
-    return sql.SQL(", ").join(map(sql.Identifier, columns))

@@ -32,6 +32,8 @@ _COLUMNS: Final = {
     "header_names": "bytea[]",
     "header_values": "bytea[]",
 }
+_PLAIN: Final = tuple(name.removeprefix("record_") for name in _COLUMNS)[:-2]
+"""The attributes of an Entry in the order of the columns; its headers are the last two."""
 _TURN: Final = lock_key("redrive of dead letters")
 KINDS: Final = ("redriven", "quarantined")
 
@@ -241,31 +243,10 @@ def _settle(
 
 
 def _row(entry: Entry) -> list[Any]:
-    return [
-        entry.redrive_id,
-        entry.failure_id,
-        entry.run_id,
-        entry.position,
-        entry.attempt,
-        entry.kind,
-        entry.target,
-        entry.key,
-        entry.value,
-        [name for name, _ in entry.headers],
-        [content for _, content in entry.headers],
-    ]
+    names, contents = [name for name, _ in entry.headers], [value for _, value in entry.headers]
+    return [*(getattr(entry, each) for each in _PLAIN), names, contents]
 
 
 def _entry(row: tuple[Any, ...]) -> Entry:
-    return Entry(
-        redrive_id=row[0],
-        failure_id=row[1],
-        run_id=row[2],
-        position=row[3],
-        attempt=row[4],
-        kind=row[5],
-        target=row[6],
-        key=row[7],
-        value=row[8],
-        headers=rows.headers(row[9], row[10]),
-    )
+    plain = dict(zip(_PLAIN, row, strict=False))
+    return Entry(**plain, headers=rows.headers(*row[len(_PLAIN) :]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
@@ -188,16 +188,7 @@ class Selection:
 
     def params(self) -> dict[str, Any]:
         """Parameters of the condition in `statements.sql`."""
-        return {
-            "ids": None if self.ids is None else list(self.ids),
-            "fingerprint": self.fingerprint,
-            "reason": self.reason,
-            "topic": self.topic,
-            "status": self.status,
-            "since": self.since,
-            "until": self.until,
-            "up_to": self.up_to,
-        }
+        return {**asdict(self), "ids": None if self.ids is None else list(self.ids)}
 
 
 @dataclass(frozen=True, slots=True)

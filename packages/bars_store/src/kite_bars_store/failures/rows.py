@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, Final
 
 from kite_bars_store.failures.records import Failure, FailureRecord, Headers, Status, Summary
@@ -36,89 +37,61 @@ COLUMNS: Final = {
     "fingerprint": "text",
     "problems": "text[]",
 }
-"""The columns of the table dlq_incoming and their types, in its order."""
+"""The columns of the table dlq_incoming and their types, in its order; the statement ``failures``
+begins with the same ones."""
 
 TEXT_LENGTH_MAX: Final = 4096
 """Characters of a text that others wrote; the headers keep the whole."""
 _BIGINT: Final = range(-(2**63), 2**63)
+_HEADERS: Final = ("header_names", "header_values")
+_RENAMED: Final = {
+    "partition_id": "partition",
+    "record_offset": "offset",
+    "record_ts_ns": "ts_ns",
+    "record_key": "key",
+    "record_value": "value",
+}
+_ATTRIBUTES: Final = {name: _RENAMED.get(name, name) for name in COLUMNS if name not in _HEADERS}
+"""The attribute of a FailureRecord by column."""
 
 
 def incoming_row(record: FailureRecord) -> list[Any]:
     """The values of `COLUMNS`."""
-    return [
-        record.topic,
-        record.topic_id,
-        record.partition,
-        record.offset,
-        _number(record.ts_ns),
-        record.key,
-        record.value,
-        [name for name, _ in record.headers],
-        [content for _, content in record.headers],
-        clean(record.dialect),
-        clean(record.reason),
-        clean(record.reason_source),
-        clean(record.message),
-        _text(record.error_path),
-        _text(record.exception),
-        _text(record.component),
-        _text(record.origin_topic),
-        _number(record.origin_partition),
-        _number(record.origin_offset),
-        _number(record.feed_session),
-        _number(record.feed_seq),
-        _text(record.contract),
-        _text(record.unit),
-        min(max(record.attempt, 1), _BIGINT.stop - 1),
-        _number(record.first_failure_ns),
-        clean(record.fingerprint),
-        [clean(problem) for problem in record.problems],
-    ]
+    values: dict[str, Any] = {
+        "header_names": [name for name, _ in record.headers],
+        "header_values": [content for _, content in record.headers],
+    }
+    for column, attribute in _ATTRIBUTES.items():
+        values[column] = _stored(COLUMNS[column], getattr(record, attribute))
+    values["attempt"] = min(max(record.attempt, 1), _BIGINT.stop - 1)
+    return [values[column] for column in COLUMNS]
+
+
+def _stored(kind: str, value: Any) -> Any:
+    """The value as a column of this type takes it."""
+    if value is None:
+        return None
+    if kind == "text":
+        return clean(value)
+    if kind == "text[]":
+        return [clean(each) for each in value]
+    return value if kind != "int8" or value in _BIGINT else None
 
 
 def failure(row: tuple[Any, ...]) -> Failure:
     """A row of the statement ``failures``."""
-    names, values, problems = row[6], row[7], row[26]
-    record = FailureRecord(
-        topic=row[0],
-        partition=row[1],
-        offset=row[2],
-        ts_ns=row[3],
-        key=row[4],
-        value=row[5],
-        headers=headers(names, values),
-        dialect=row[8],
-        reason=row[9],
-        reason_source=row[10],
-        message=row[11],
-        fingerprint=row[12],
-        topic_id=row[13],
-        error_path=row[14],
-        exception=row[15],
-        component=row[16],
-        origin_topic=row[17],
-        origin_partition=row[18],
-        origin_offset=row[19],
-        feed_session=row[20],
-        feed_seq=row[21],
-        contract=row[22],
-        unit=row[23],
-        attempt=row[24],
-        first_failure_ns=row[25],
-        problems=tuple(problems),
-    )
-    return Failure(row[27], record, row[28], row[29], Status(row[30]), row[31])
+    values = dict(zip(COLUMNS, row, strict=False))
+    given = {attribute: values[column] for column, attribute in _ATTRIBUTES.items()}
+    given["problems"] = tuple(values["problems"])
+    record = FailureRecord(headers=headers(*(values[name] for name in _HEADERS)), **given)
+    failure_id, seen_at, stored_at, status, assignee = row[len(COLUMNS) :]
+    return Failure(failure_id, record, seen_at, stored_at, Status(status), assignee)
 
 
 def summaries(rows: Iterable[tuple[Any, ...]]) -> list[Summary]:
     """Rows of ``summaries`` or ``neighbours``."""
-    return [_summary(*row) for row in rows]
-
-
-def _summary(*row: Any) -> Summary:
-    values = list(row)
-    values[12] = Status(row[12])
-    return Summary(*values)
+    found = (Summary(*row) for row in rows)
+    return [replace(each, status=Status(each.status)) for each in found]
 
 
 def headers(names: Iterable[bytes], values: Iterable[bytes | None]) -> Headers:
@@ -137,11 +110,3 @@ def clean(text: str) -> str:
     except UnicodeEncodeError:
         return text.encode(errors="replace").decode()
     return text
-
-
-def _text(text: str | None) -> str | None:
-    return None if text is None else clean(text)
-
-
-def _number(number: int | None) -> int | None:
-    return number if number is not None and number in _BIGINT else None

@@ -113,11 +113,12 @@ SELECT coalesce(max(failure_id), 0) FROM dlq_state
 -- name: failures
 -- A page in the order of failure_id, cut where its values exceed bytes_max; never less than one.
 SELECT
-    f.topic, f.partition_id, f.record_offset, f.record_ts_ns, f.record_key, f.record_value,
-    f.header_names, f.header_values, f.dialect, f.reason, f.reason_source, f.message,
-    f.fingerprint, f.topic_id, f.error_path, f.exception, f.component,
-    f.origin_topic, f.origin_partition, f.origin_offset, f.feed_session, f.feed_seq, f.contract,
-    f.unit, f.attempt, f.first_failure_ns, f.problems, f.failure_id, f.seen_at, f.stored_at, p.status, p.assignee
+    f.topic, f.topic_id, f.partition_id, f.record_offset, f.record_ts_ns, f.record_key,
+    f.record_value, f.header_names, f.header_values, f.dialect, f.reason, f.reason_source,
+    f.message, f.error_path, f.exception, f.component, f.origin_topic, f.origin_partition,
+    f.origin_offset, f.feed_session, f.feed_seq, f.contract, f.unit, f.attempt,
+    f.first_failure_ns, f.fingerprint, f.problems,
+    f.failure_id, f.seen_at, f.stored_at, p.status, p.assignee
 FROM (
     SELECT
         o.failure_id, o.status, o.assignee,

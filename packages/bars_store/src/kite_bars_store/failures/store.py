@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, Final
 from uuid import UUID
 
@@ -42,10 +43,6 @@ PAGE_BYTES: Final = 16 * 1024 * 1024
 DECISIONS: Final = "decisions about dead letters"
 """The lock of whoever appends events."""
 
-_GROUP_PARAMS: Final = (
-    *("reason", "topic", "since", "until", "status", "text"),
-    *("after_open", "after_seen", "after_fingerprint"),
-)
 _BECOMES: Final[Mapping[str, Status]] = {
     Decision.RESOLVE: Status.RESOLVED,
     Decision.IGNORE: Status.IGNORED,
@@ -86,27 +83,11 @@ class FailureStore:
         limit: int = GROUPS_MAX,
     ) -> list[Group]:
         """Groups, those with most open failures first, then by last seen; ``after`` a place."""
-        chosen = chosen if chosen is not None else GroupFilter()
-        return self._groups(
-            {
-                "reason": chosen.reason,
-                "topic": chosen.topic,
-                "fingerprint": None,
-                "since": chosen.since,
-                "until": chosen.until,
-                "status": chosen.status,
-                "text": None if chosen.text is None else rows.clean(chosen.text),
-                "after_open": None if after is None else after.open,
-                "after_seen": None if after is None else after.last_seen,
-                "after_fingerprint": None if after is None else after.fingerprint,
-                "limit": limit,
-            }
-        )
+        return self._groups(chosen or GroupFilter(), None, after, limit)
 
     def group(self, fingerprint: str) -> Group | None:
         """One group; None when there is none of this fingerprint."""
-        params = {**dict.fromkeys(_GROUP_PARAMS), "fingerprint": fingerprint, "limit": 1}
-        return next(iter(self._groups(params)), None)
+        return next(iter(self._groups(GroupFilter(), fingerprint, None, 1)), None)
 
     def failure(self, failure_id: int) -> Failure | None:
         """One failure with all that was stored of it; None when there is none."""
@@ -242,7 +223,18 @@ class FailureStore:
             cursor.execute(statement("rebuild_groups"))
         return count
 
-    def _groups(self, params: Mapping[str, Any]) -> list[Group]:
+    def _groups(
+        self, chosen: GroupFilter, fingerprint: str | None, after: GroupPlace | None, limit: int
+    ) -> list[Group]:
+        params = {
+            **asdict(chosen),
+            "text": None if chosen.text is None else rows.clean(chosen.text),
+            "fingerprint": fingerprint,
+            "after_open": after and after.open,
+            "after_seen": after and after.last_seen,
+            "after_fingerprint": after and after.fingerprint,
+            "limit": limit,
+        }
         with transaction(self._connection, "reading the groups") as cursor:
             found = cursor.execute(statement("groups"), params).fetchall()
         return [_group(*row) for row in found]

@@ -12,7 +12,8 @@ from typing import Any, Final
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
 
-from kite_bars_store.database import Cursor, copy_table, load_statements, lock
+from kite_bars_store.database import Cursor, load_statements, lock
+from kite_bars_store.database.copying import copy_table
 from kite_bars_store.instruments.records import Snapshot, conform
 
 _LOADED: Final = load_statements("kite_bars_store.instruments")

@@ -8,7 +8,8 @@ from typing import Any, Final
 
 import pyarrow as pa  # type: ignore[import-untyped]
 
-from kite_bars_store.database import Connection, Cursor, check_revision, read_table, transaction
+from kite_bars_store.database import Connection, Cursor, check_revision, transaction
+from kite_bars_store.database.copying import read_table
 from kite_bars_store.instruments import recording
 from kite_bars_store.instruments.recording import reading, statement
 from kite_bars_store.instruments.records import (

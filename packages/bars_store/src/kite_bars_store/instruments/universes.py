@@ -19,16 +19,17 @@ Each ``[universe.NAME]`` becomes ``universe_NAME.csv``. Its keys:
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from kite_bars_store.errors import ExpressionError, UniverseError
 from kite_bars_store.instruments.selection import TYPES, Query, an_expiry
+from kite_runtime.toml_files import parse_toml, read_text
 
 MODES: Final = ("ltp", "quote", "full")
 """From the least to the most data."""
@@ -71,12 +72,14 @@ class Universe:
         return replace(self.query, around=spot)
 
 
-def parse(path: Path, data: bytes) -> list[Universe]:
-    """The universes in the order of the file. Raises UniverseError."""
-    try:
-        content = tomllib.loads(data.decode("utf-8-sig"), parse_float=Decimal)
-    except ValueError as error:  # also what is not UTF-8
-        raise UniverseError(path, None, f"is no TOML ({error}): correct it") from error
+def load(path: Path) -> list[Universe]:
+    """The universes of the file, in its order. Raises UniverseError."""
+    return parse(path, read_text(path, partial(UniverseError, path, None)))
+
+
+def parse(path: Path, text: str) -> list[Universe]:
+    """The universes of a file's text. Raises UniverseError."""
+    content = parse_toml(text, partial(UniverseError, path, None), Decimal)
     entries = content.get("universe")
     if set(content) != {"universe"} or not isinstance(entries, dict) or not entries:
         raise UniverseError(path, None, "must hold [universe.NAME] tables and nothing else")

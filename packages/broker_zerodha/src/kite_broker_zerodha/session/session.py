@@ -58,7 +58,7 @@ class SessionState(StrEnum):
 
 
 class KiteSession:
-    """Keeps one shard's connection alive and its subscription as wished.
+    """Keeps one shard's connection alive and its subscription as requested.
 
     ``run`` returns after ``stop``; it raises only what the listener raises. ``credentials`` is
     asked before each attempt. Give all sessions of a bridge the same ``feed_sessions``.
@@ -98,8 +98,8 @@ class KiteSession:
         self._symbols = SymbolWatchdog(
             self._options.symbol_floor_s, self._options.symbol_cap_s, is_open=self._options.is_open
         )
-        self._wished: ShardPlan = {}
-        self._told: ShardPlan = {}
+        self._requested: ShardPlan = {}
+        self._subscribed: ShardPlan = {}
         self._sending = asyncio.Lock()
         self._stopping = asyncio.Event()
         self._connection: KiteConnection | None = None
@@ -110,7 +110,7 @@ class KiteSession:
         self._cause = GapCause.CONNECT_FAILED
         self._end_reason: str | None = None
         self._auth_alarm = False
-        self._failure_told: str | None = None
+        self._failure_reported: str | None = None
         self._since_ns = 0
 
     async def run(self) -> None:
@@ -139,8 +139,8 @@ class KiteSession:
 
     async def apply(self, subscription: ShardPlan) -> None:
         """Make this the subscription: on a live connection only the difference is sent."""
-        self._wished = dict(subscription)
-        self._symbols.watch(tuple(self._wished), self._clock.now_ns())
+        self._requested = dict(subscription)
+        self._symbols.watch(tuple(self._requested), self._clock.now_ns())
         connection = self._connection
         if connection is not None:
             await self._send_difference(connection)
@@ -176,7 +176,7 @@ class KiteSession:
             self._ended(error)
         finally:
             self._connection, self.is_mute = None, False
-            self._told = {}
+            self._subscribed = {}
             for helper in helpers:
                 helper.cancel()
             results = await asyncio.gather(*helpers, return_exceptions=True)
@@ -231,7 +231,7 @@ class KiteSession:
 
     def _is_open(self, now_s: float, now_ns: int) -> bool:
         """Whether any subscribed instrument trades now; silence while none does is not counted."""
-        if any(self._options.is_open(token, now_ns) for token in self._told):
+        if any(self._options.is_open(token, now_ns) for token in self._subscribed):
             return True
         self._flow.rest(now_s)
         return False
@@ -250,16 +250,16 @@ class KiteSession:
     async def _send_difference(self, connection: KiteConnection) -> None:
         """Send the difference between what the connection has and what is requested."""
         async with self._sending:
-            wished = self._wished
+            requested = self._requested
             if connection is not self._connection:
                 return
-            change = diff_shard(self.shard, self._told, wished)
+            change = diff_shard(self.shard, self._subscribed, requested)
             try:
                 for message in messages_of(change, self._options.chunk_tokens):
                     await connection.send(message)
             except ConnectionClosed:
                 return  # ``_receive`` sees it too, and the next connection subscribes to everything
-            self._told = wished
+            self._subscribed = requested
         for mode, tokens in change.modes.items():
             self._listener.on_event(Subscribed(self.shard, tokens, mode))
 
@@ -269,7 +269,7 @@ class KiteSession:
         self.feed_session = self._feed_sessions.allocate(self.shard, now_ns)
         self._backoff.connected(self._clock.monotonic_s())
         self._cause, self._end_reason = GapCause.DISCONNECTED, None
-        self._failure_told = self._refused = None
+        self._failure_reported = self._refused = None
         if self._auth_alarm:
             self._auth_alarm = False
             self._listener.on_event(AuthRestored(self.shard, now_ns))
@@ -286,8 +286,8 @@ class KiteSession:
             self._open_gap(self._cause)
 
     def _attempt_failed(self, reason: str) -> None:
-        if reason != self._failure_told:
-            self._failure_told = reason
+        if reason != self._failure_reported:
+            self._failure_reported = reason
             self._listener.on_event(Disconnected(self.shard, self._clock.now_ns(), None, reason))
         self._open_gap(GapCause.CONNECT_FAILED)
 
@@ -340,7 +340,7 @@ class KiteSession:
 
     def _open_gap(self, cause: GapCause, from_ns: int | None = None) -> GapOpened | None:
         """Tell of a gap, unless one is open already or nothing is subscribed."""
-        tokens = tuple(sorted(self._told or self._wished))
+        tokens = tuple(sorted(self._subscribed or self._requested))
         if self._gap is not None or not tokens:
             return None
         if from_ns is None:

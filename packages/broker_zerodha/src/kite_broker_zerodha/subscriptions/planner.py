@@ -45,7 +45,7 @@ _PACKET_BYTES: Final = MappingProxyType(
 
 
 class PlanError(BrokerError, ConfigurationError):
-    """The wished subscription cannot be planned: the message says which token or number and why."""
+    """The requested subscription cannot be planned: the message names token or number, and why."""
 
 
 class Subscription(NamedTuple):

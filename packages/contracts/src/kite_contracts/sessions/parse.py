@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Iterator
 from datetime import date
 from importlib.resources import files
@@ -15,6 +14,7 @@ from kite_contracts.sessions.entries import EntryProblem
 from kite_contracts.sessions.model import CLASSES, SEGMENTS, DayKind
 from kite_contracts.sessions.rules import VERIFIED_SINCE, DayRule, Evening, Regime, Rules
 from kite_runtime.errors import ConfigurationError
+from kite_runtime.toml_files import Fault, parse_toml, read_text
 
 FILE: Final = "sessions.toml"
 OWN_KINDS: Final = ("muhurat", "special", "half", "halt", "holiday")
@@ -33,21 +33,17 @@ def load_rules(path: Path | None = None) -> Rules:
     """The rules of the file, or the packaged ones. Raises ConfigurationError, one sentence."""
     if path is None:
         return parse_rules(default_text(), FILE)
-    try:
-        content = path.read_text("utf-8")
-    except OSError as exc:
-        raise ConfigurationError(f"{path} cannot be read: {exc.strerror}") from exc
-    except UnicodeDecodeError as exc:
-        raise ConfigurationError(f"{path} is no UTF-8 text: save it as UTF-8") from exc
-    return parse_rules(content, str(path))
+    name = str(path)
+    return parse_rules(read_text(path, _fault_of(name)), name)
+
+
+def _fault_of(name: str) -> Fault:
+    return lambda problem: ConfigurationError(f"{name} {problem}")
 
 
 def parse_rules(content: str, name: str) -> Rules:
     """The rules of a file's text; ``name`` is how messages call the file."""
-    try:
-        tables = tomllib.loads(content)
-    except tomllib.TOMLDecodeError as exc:
-        raise ConfigurationError(f"{name} is no TOML ({exc}): correct that place") from exc
+    tables = parse_toml(content, _fault_of(name))
     unknown = sorted(set(tables) - set(_TABLES))
     if unknown:
         raise ConfigurationError(

@@ -19,12 +19,14 @@ from kite_runtime.testing.canary import (
     write_env,
     write_token_file,
 )
+from kite_runtime.testing.carried import LARGE, carried
 from kite_runtime.testing.programs import PATIENCE_S, import_path, leaf_commands
 from kite_runtime.testing.starts import heavy_interface, heavy_starts
 
 __all__ = [
     "CANARY",
     "KEEPERS",
+    "LARGE",
     "PATIENCE_S",
     "SECRETS",
     "Call",
@@ -34,6 +36,7 @@ __all__ = [
     "ProcessWatch",
     "Running",
     "call",
+    "carried",
     "heavy_interface",
     "heavy_starts",
     "import_path",
