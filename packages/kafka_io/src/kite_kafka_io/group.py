@@ -17,7 +17,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from kite_kafka_io.client import make_client, settings_refused
 from kite_kafka_io.errors import BrokerUnreachable, ReadError
 from kite_kafka_io.settings import KafkaSettings
-from kite_kafka_io.topics import explain
+from kite_kafka_io.topics import committed_places, explain
 
 NOTE_BYTES_MAX: Final = 4096
 """What a broker takes with an offset by default (``offset.metadata.max.bytes``)."""
@@ -121,11 +121,11 @@ class GroupMember:
     def notes(self, partitions: Iterable[int], timeout_s: float = 5.0) -> dict[int, str]:
         """What was noted last for each, by whomever; without those that never had a note.
 
-        Raises BrokerUnreachable.
+        Raises BrokerUnreachable, also when no coordinator of the group is found in time.
         """
         places = [TopicPartition(self._topic, number) for number in partitions]
         try:
-            found = self._consumer.committed(places, timeout=timeout_s)
+            found = committed_places(self._consumer, places, timeout_s)
         except KafkaException as exc:
             raise BrokerUnreachable(
                 f"the notes of the group {self._group} are not to be had: {exc.args[0].str()}"

@@ -8,7 +8,6 @@ everything when it is closed: no evidence of durability.
 from __future__ import annotations
 
 import logging
-from types import TracebackType
 from typing import Final
 
 from confluent_kafka import KafkaException, Producer
@@ -59,10 +58,5 @@ class MockBroker:
     def __enter__(self) -> MockBroker:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()

@@ -11,7 +11,6 @@ import logging
 from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import repeat
-from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 
 from confluent_kafka import Message
@@ -85,12 +84,7 @@ class Reader:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

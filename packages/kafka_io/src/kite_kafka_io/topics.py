@@ -251,7 +251,7 @@ def watermarks(
     """
     while True:
         try:
-            return consumer.get_watermark_offsets(place, timeout=_CALL_S)
+            return consumer.get_watermark_offsets(place, timeout=min(_CALL_S, seconds_left(ends_s)))
         except KafkaException as exc:
             error = exc.args[0]
             if time.monotonic() < ends_s and error.code() in _PASSING:
@@ -265,22 +265,34 @@ def committed_offsets(
 ) -> dict[Place, int]:
     """Where the consumer's group left off, of those (topic, partition) where it ever was.
 
-    Asked again while Kafka is still looking for the group. ``consumer`` must have nothing assigned
-    yet. Raises KafkaException, also when that takes longer than ``timeout_s``.
+    Raises what ``committed_places`` raises.
+    """
+    asked = [TopicPartition(*place) for place in places]
+    return {
+        (each.topic, each.partition): each.offset
+        for each in committed_places(consumer, asked, timeout_s)
+        if each.offset != OFFSET_INVALID
+    }
+
+
+def committed_places(
+    consumer: Consumer, places: list[TopicPartition], timeout_s: float
+) -> list[TopicPartition]:
+    """What the consumer's group has committed for these places: offsets and metadata.
+
+    Asked again while Kafka is still looking for the group's coordinator. Raises KafkaException,
+    also when that takes longer than ``timeout_s``.
     """
     ends_s = time.monotonic() + timeout_s
-    asked = [TopicPartition(*place) for place in places]
     while True:
-        left_s = max(_PAUSE_S, ends_s - time.monotonic())
         try:
-            found = consumer.committed(asked, timeout=left_s)
+            return consumer.committed(places, timeout=seconds_left(ends_s))
         except KafkaException as exc:
             if exc.args[0].code() not in _STARTING or time.monotonic() >= ends_s:
                 raise
-            consumer.poll(_PAUSE_S)
-            continue
-        return {
-            (each.topic, each.partition): each.offset
-            for each in found
-            if each.offset != OFFSET_INVALID
-        }
+            time.sleep(_PAUSE_S)
+
+
+def seconds_left(ends_s: float) -> float:
+    """How long a call may take that must end when ``time.monotonic()`` is ``ends_s``."""
+    return max(_PAUSE_S, ends_s - time.monotonic())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -113,7 +113,14 @@ def command(
                     out.finish()
                 if group is not None:
                     reader.commit()
-    _report(summary, names, as_json=as_json, to_stderr=dump_to == STDOUT)
+    limits = {
+        "--from": start,
+        "--until": until,
+        "--partition": partition,
+        "--reason": reason,
+        "--group": group,
+    }
+    _report(summary, names, limits, as_json=as_json, to_stderr=dump_to == STDOUT)
     if stopped:
         _say_stopped(out, summary)
         return EXIT_INTERRUPTED
@@ -122,8 +129,18 @@ def command(
     return EXIT_FINDINGS if summary.count else EXIT_DONE
 
 
-def _report(summary: Summary, topics: list[str], *, as_json: bool, to_stderr: bool) -> None:
-    """Print the summary: to standard output, unless the lines went there."""
+def _report(
+    summary: Summary,
+    topics: list[str],
+    limits: Mapping[str, object],
+    *,
+    as_json: bool,
+    to_stderr: bool,
+) -> None:
+    """Print the summary: to standard output, unless the lines went there.
+
+    ``limits`` are the options that leave records out: nothing found within them is not nothing.
+    """
     if as_json:
         found = {
             "topics": topics,
@@ -137,9 +154,19 @@ def _report(summary: Summary, topics: list[str], *, as_json: bool, to_stderr: bo
         return
     console = stderr if to_stderr else stdout
     if not summary.count:
-        console.print(f"no dead letters in {', '.join(topics)} ({summary.read:,} records read)")
+        given = " ".join(f"{name} {_shown(value)}" for name, value in limits.items() if value)
+        chosen = f" with {given}" if given else ""
+        console.print(
+            f"no dead letters in {', '.join(topics)}{chosen} ({summary.read:,} records read)",
+            markup=False,
+            soft_wrap=True,
+        )
         return
     _print_table(console, summary)
+
+
+def _shown(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _print_table(console: Console, summary: Summary) -> None:
