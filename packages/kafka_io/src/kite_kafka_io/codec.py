@@ -53,6 +53,8 @@ class AvroCodec:
     def encode(self, subject: str, record: Record, version: int | None = None) -> bytes:
         """Frame and bytes of ``record``; the newest version by default.
 
+        A field that is missing gets the default of its schema, where it has one.
+
         Raises MalformedRecord if the record does not fit the schema, UnknownSchema if the registry
         does not hold it.
         """
@@ -61,7 +63,7 @@ class AvroCodec:
         out.write(self._framing.prefix(subject, number))
         schema = self._parse(schemas.avro_schema(subject, number))
         try:
-            fastavro.schemaless_writer(out, schema, record, strict=True)
+            fastavro.schemaless_writer(out, schema, record, strict_allow_default=True)
         except _DATA_ERRORS as exc:
             raise MalformedRecord(f"the record does not fit {subject}.v{number}: {exc}") from exc
         return out.getvalue()
