@@ -14,11 +14,7 @@ import typer
 
 from kite_contracts.topics import load_topics
 from kite_devstack import databases, leases, stack, topics
-from kite_devstack.errors import (
-    ConfigError,
-    FailedError,
-    UnreachableError,
-)
+from kite_devstack.errors import ConfigError, FailedError, UnreachableError
 from kite_devstack.layout import KAFKA_VERSION, POSTGRES_MAJOR, layout_of
 from kite_devstack.reporter import ConsoleReporter
 from kite_runtime.command_line import make_app, run

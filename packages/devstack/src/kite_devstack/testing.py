@@ -27,7 +27,7 @@ from psycopg.conninfo import conninfo_to_dict
 from kite_contracts.migrations import runner
 from kite_devstack import stack, topics
 from kite_devstack.databases import database, drop, is_left_over, left_over, unique_name
-from kite_devstack.errors import TopicsError
+from kite_devstack.errors import FailedError
 from kite_devstack.layout import layout_of
 from kite_devstack.leases import Lease
 from kite_devstack.reporter import ConsoleReporter
@@ -122,7 +122,7 @@ def _wait_for_leaders(client: AdminClient, name: str) -> None:
         if topic.error is None and leaders and min(leaders) >= 0:
             return
         if time.monotonic() > ends_s:
-            raise TopicsError(f"topic {name} has no leaders after {_TIMEOUT_S:.0f} s")
+            raise FailedError(f"topic {name} has no leaders after {_TIMEOUT_S:.0f} s")
         client.poll(_PAUSE_S)
 
 
@@ -134,4 +134,4 @@ def _delete_topics(client: AdminClient, names: Iterable[str]) -> None:
         try:
             answer.result(timeout=_TIMEOUT_S)
         except KafkaException as exc:
-            raise TopicsError(f"topic {name} was not deleted: {exc}") from exc
+            raise FailedError(f"topic {name} was not deleted: {exc}") from exc

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlencode
 
 from starlette.exceptions import HTTPException
@@ -36,24 +36,20 @@ class Filter:
 
     def groups(self) -> GroupFilter:
         """The groups that it means. Raises HTTPException."""
-        return GroupFilter(
-            reason=self.reason or None,
-            topic=self.topic or None,
-            status=status_of(self.status),
-            since=time_of(self.since),
-            until=time_of(self.until),
-            text=self.text or None,
-        )
+        return GroupFilter(**self._common(), text=self.text or None)
 
     def failures(self) -> Selection:
         """The failures that it means; the text is not asked for. Raises HTTPException."""
-        return Selection(
-            reason=self.reason or None,
-            topic=self.topic or None,
-            status=status_of(self.status),
-            since=time_of(self.since),
-            until=time_of(self.until),
-        )
+        return Selection(**self._common())
+
+    def _common(self) -> dict[str, Any]:
+        return {
+            "reason": self.reason or None,
+            "topic": self.topic or None,
+            "status": status_of(self.status),
+            "since": time_of(self.since),
+            "until": time_of(self.until),
+        }
 
 
 def filter_of(query: Mapping[str, str]) -> Filter:
