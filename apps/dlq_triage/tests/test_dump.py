@@ -299,7 +299,7 @@ def test_wrong_use_is_one_sentence(
     cases = {
         ("--topic", "nope"): (78, "topic nope does not exist"),
         ("--topic", "nope*"): (78, "matches nope*"),
-        ("--reason", "x"): (2, "--reason X is no reason code"),
+        ("--reason", "x"): (2, "--reason x is no reason code"),
         ("--follow",): (2, "--follow writes lines"),
         ("--follow", "--dump", "-", "--until", "1h"): (2, "--follow has no end"),
         ("--topic", topic, "--from", "soon"): (2, "--from 'soon' is not an offset"),
