@@ -13,7 +13,7 @@ from typing import Any, Final
 import orjson
 
 from kite_broker_zerodha.packet_records import packet_json
-from kite_dead_letters.classify import PIECES, REMEMBERED, Classifier
+from kite_dead_letters.classify import REMEMBERED, Classifier
 from kite_dead_letters.records import ClassifiedRecord, Decoded, Failure
 from kite_kafka_io.client import RawHeaders
 
@@ -70,8 +70,6 @@ class LineMaker:
                 return _NULL
             contract = orjson.dumps(failure.contract)
             return b'{"form":"packet","contract":%b,"records":[%b]}' % (contract, tick)
-        if failure.unit in PIECES:
-            return _NULL
         decoded = self._classifier.decoded(record)
         return _NULL if decoded is None else decoded_json(decoded)
 

@@ -18,8 +18,8 @@ from confluent_kafka import Message
 from kite_kafka_io.client import NAMES_PROBLEM, RawHeaders, message_headers
 from kite_kafka_io.settings import KafkaSettings
 from kite_kafka_io.source import Source
-from kite_kafka_io.spans import Ranges, Span, find_ranges
-from kite_kafka_io.topics import Place
+from kite_kafka_io.spans import Span, find_ranges
+from kite_kafka_io.topics import Place, Ranges
 
 BATCH_RECORDS: Final = 50
 """More at once cost more each, half as much again at 250: they do not stay in the cache."""

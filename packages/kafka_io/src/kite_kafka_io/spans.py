@@ -15,6 +15,7 @@ from kite_kafka_io.errors import UnknownTopic
 from kite_kafka_io.settings import KafkaSettings
 from kite_kafka_io.topics import (
     Place,
+    Ranges,
     committed_offsets,
     explain,
     partitions_of,
@@ -25,8 +26,6 @@ from kite_kafka_io.topics import (
 _TIMEOUT_S: Final = 15.0
 _WILDCARDS: Final = frozenset("*?[")
 _NS_PER_MS: Final = 1_000_000
-
-Ranges = dict[Place, tuple[int, int | None]]
 
 
 @dataclass(frozen=True, slots=True)

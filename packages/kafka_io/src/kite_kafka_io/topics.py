@@ -52,6 +52,8 @@ _PASSING: Final = (
 
 Place = tuple[str, int]
 """Topic and partition."""
+Ranges = dict[Place, tuple[int, int | None]]
+"""First offset and end (exclusive; None: goes on indefinitely)."""
 
 
 def explain(
