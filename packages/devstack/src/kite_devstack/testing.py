@@ -13,7 +13,6 @@ with `kite_devstack.kafka.private_kafka` or `kite_devstack.postgres.private_post
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -41,7 +40,7 @@ MakeTopic = Callable[..., str]
 @pytest.fixture(scope="session")
 def kafka_bootstrap() -> Iterator[str]:
     """``host:port`` of a real Kafka, for the whole session."""
-    with _lease():
+    with Lease(layout_of(os.environ).leases):
         bootstrap = stack.ensure([stack.KAFKA], os.environ, ConsoleReporter()).kafka
         assert bootstrap is not None
         client = topics.admin(bootstrap, os.environ)
@@ -70,7 +69,7 @@ def make_topic(kafka_bootstrap: str) -> Iterator[MakeTopic]:
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """The URL of a real Postgres, for the whole session; databases are made from it."""
-    with _lease():
+    with Lease(layout_of(os.environ).leases):
         server = stack.ensure([stack.POSTGRES], os.environ, ConsoleReporter()).postgres
         assert server is not None
         for name in left_over(server):
@@ -105,12 +104,6 @@ def migrated_dsn(postgres_server: str, migrated_template: str) -> Iterator[str]:
     """The URL of a database of this test with all tables and no rows; a copy takes 0.1 s."""
     with database(postgres_server, migrated_template) as dsn:
         yield dsn
-
-
-@contextlib.contextmanager
-def _lease() -> Iterator[None]:
-    with Lease(layout_of(os.environ).leases):
-        yield
 
 
 def _wait_for_leaders(client: AdminClient, name: str) -> None:

@@ -8,7 +8,6 @@ the writer was a member when it sent it, because Kafka refuses those who are no 
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Protocol
 
@@ -53,7 +52,6 @@ class GroupMember:
         membership: Membership,
         *,
         session_timeout_s: float = 6.0,
-        logger: logging.Logger | None = None,
     ) -> None:
         self.trouble: str | None = None
         """What librdkafka complained of last, such as brokers that do not answer."""
@@ -77,7 +75,7 @@ class GroupMember:
             "error_cb": self._on_error,
             "on_commit": self._on_commit,
         }
-        self._consumer = make_client(Consumer, properties, logger)
+        self._consumer = make_client(Consumer, properties)
         try:
             self._consumer.subscribe(
                 [topic],

@@ -7,7 +7,6 @@ megabyte.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import repeat
@@ -107,7 +106,6 @@ class RawReader(Reader):
         group: str | None = None,
         follow: bool = False,
         ranges: Ranges | None = None,
-        logger: logging.Logger | None = None,
     ) -> None:
         self._span = span if span is not None else Span()
         self._timed = self._span.from_ns is not None or self._span.until_ns is not None
@@ -125,7 +123,6 @@ class RawReader(Reader):
             start="earliest",
             ranges=self.ranges,
             config={**_fetch_config(settings), "session.timeout.ms": SESSION_MS},
-            logger=logger,
         )
 
     @property

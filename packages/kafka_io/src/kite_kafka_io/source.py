@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal, TypedDict
@@ -32,14 +31,13 @@ Start = Literal["earliest", "latest"]
 
 
 class Which(TypedDict, total=False):
-    """Which records a reader gives, and its logger: the options of ``Source`` that readers take."""
+    """Which records a reader gives: the options of ``Source`` that readers take."""
 
     group: str | None
     start: Start
     until_end: bool
     from_offsets: Mapping[int, int] | None
     to_offsets: Mapping[int, int] | None
-    logger: logging.Logger | None
 
 
 _METADATA_TIMEOUT_S: Final = 15.0
@@ -89,7 +87,6 @@ class Source:
         to_offsets: Mapping[int, int] | None = None,
         ranges: Ranges | None = None,
         config: Mapping[str, Any] | None = None,
-        logger: logging.Logger | None = None,
     ) -> None:
         if (from_offsets is not None or to_offsets is not None) and len(topics) != 1:
             raise ValueError("offsets need exactly one topic")
@@ -109,7 +106,7 @@ class Source:
             **(config or {}),
             "error_cb": self._on_error,
         }
-        self._consumer = make_client(Consumer, properties, logger)
+        self._consumer = make_client(Consumer, properties)
         try:
             if ranges is not None:
                 self._assign(ranges)

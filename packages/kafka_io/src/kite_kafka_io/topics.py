@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
@@ -86,8 +85,6 @@ def check_topics(
     settings: KafkaSettings,
     names: Iterable[str],
     timeout_s: float = 10.0,
-    *,
-    logger: logging.Logger | None = None,
 ) -> dict[str, int]:
     """The number of partitions of each topic in ``names``.
 
@@ -96,7 +93,7 @@ def check_topics(
     refuses the settings.
     """
     complaints: list[str] = []
-    client = _client(settings, complaints, logger)
+    client = _client(settings, complaints)
     topics = _metadata(client, settings, complaints, timeout_s).topics
     found: dict[str, int] = {}
     for name in names:
@@ -111,8 +108,6 @@ def write_problems(
     settings: KafkaSettings,
     names: Sequence[str],
     timeout_s: float = 5.0,
-    *,
-    logger: logging.Logger | None = None,
 ) -> dict[str, str]:
     """Why nothing can be written to a topic, one sentence for each of ``names`` that is missing or
     that this user has no right to write to; a topic that can be written to is left out.
@@ -120,7 +115,7 @@ def write_problems(
     Raises BrokerUnreachable, and ConfigurationError if librdkafka refuses the settings.
     """
     complaints: list[str] = []
-    client = _client(settings, complaints, logger)
+    client = _client(settings, complaints)
     metadata = _metadata(client, settings, complaints, timeout_s)
     missing = {
         name: str(explain(None, settings.bootstrap, name))
@@ -149,8 +144,6 @@ def topic_ids(
     settings: KafkaSettings,
     names: Sequence[str],
     timeout_s: float = 10.0,
-    *,
-    logger: logging.Logger | None = None,
 ) -> dict[str, UUID]:
     """The id that Kafka gave each topic when it was created; one that was recreated has another.
 
@@ -158,7 +151,7 @@ def topic_ids(
     """
     if not names:
         return {}
-    client = _client(settings, [], logger)
+    client = _client(settings, [])
     found: dict[str, UUID] = {}
     for name, answer in _described(client, settings, names, timeout_s):
         if isinstance(answer, KafkaError):
@@ -201,15 +194,13 @@ def _uuid(topic_id: Any) -> UUID:
     return UUID(int=(high & _64_BITS) << 64 | (low & _64_BITS))
 
 
-def _client(
-    settings: KafkaSettings, complaints: list[str], logger: logging.Logger | None
-) -> AdminClient:
+def _client(settings: KafkaSettings, complaints: list[str]) -> AdminClient:
     config: dict[str, Any] = {
         **settings.client_config(),
         "error_cb": lambda error: complaints.append(error.str()),
         "topic.metadata.refresh.interval.ms": -1,
     }
-    return make_client(AdminClient, config, logger)
+    return make_client(AdminClient, config)
 
 
 def end_offsets(settings: KafkaSettings, topic: str, timeout_s: float = 10.0) -> dict[int, int]:

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import orjson
 
-from kite_runtime.errors import UsageError
+from kite_runtime.errors import UsageError, reason_of
 
 MISSING: Final = object()
 """Where there is nothing."""
@@ -275,8 +275,7 @@ def _read(path: Path, option: str) -> bytes:
     try:
         return path.read_bytes()
     except OSError as exc:
-        reason = (exc.strerror or str(exc)).lower()
-        raise UsageError(f"{option} {path} cannot be read ({reason})") from exc
+        raise UsageError(f"{option} {path} cannot be read ({reason_of(exc)})") from exc
 
 
 def _told(exc: Exception) -> str:
