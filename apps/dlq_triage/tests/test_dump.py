@@ -78,8 +78,25 @@ def test_an_empty_topic_is_no_finding(
 ) -> None:
     done = triage(kafka_bootstrap, "--topic", make_topic(2), "--dump", "o.jsonl", cwd=tmp_path)
     assert done.returncode == 0
-    assert b"no dead letters" in done.stdout
+    assert b"no dead letters in" in done.stdout
+    assert b" with " not in done.stdout
     assert (tmp_path / "o.jsonl").read_bytes() == b""
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        ("--until", "2000-01-01"),
+        ("--from", "2000-01-01", "--until", "2000-01-02"),
+        ("--until", "0", "--reason", "AUTH"),
+    ],
+)
+def test_nothing_within_limits_is_not_an_empty_topic(
+    kafka_bootstrap: str, filled: tuple[str, list[Mixed]], tmp_path: Path, limits: tuple[str, ...]
+) -> None:
+    done = triage(kafka_bootstrap, "--topic", filled[0], *limits, cwd=tmp_path)
+    assert done.returncode == 0
+    assert f"no dead letters in {filled[0]} with {' '.join(limits)} (" in done.stdout.decode()
 
 
 def test_reasons_offsets_and_json(
@@ -282,7 +299,7 @@ def test_wrong_use_is_one_sentence(
     cases = {
         ("--topic", "nope"): (78, "topic nope does not exist"),
         ("--topic", "nope*"): (78, "matches nope*"),
-        ("--reason", "x"): (2, "--reason X is no reason code"),
+        ("--reason", "x"): (2, "--reason x is no reason code"),
         ("--follow",): (2, "--follow writes lines"),
         ("--follow", "--dump", "-", "--until", "1h"): (2, "--follow has no end"),
         ("--topic", topic, "--from", "soon"): (2, "--from 'soon' is not an offset"),

@@ -18,7 +18,7 @@ from kite_bars_store.database import connect
 from kite_bars_store.errors import DatabaseUnreachable, NotMigrated, StatementFailed
 from kite_bars_store.failures import FailureStore, Selection, Stored
 from kite_dead_letters.intake import IntakeCounters, IntakeMetrics
-from kite_dead_letters.service import BACKOFF_MAX_S, IntakeService, backoff_s
+from kite_dead_letters.service import IntakeService
 from kite_kafka_io.errors import BrokerUnreachable, UnknownTopic
 from kite_kafka_io.settings import KafkaSettings
 from kite_runtime.errors import EXIT_TRY_LATER, exit_code_of
@@ -173,11 +173,3 @@ def test_what_is_away_at_the_beginning_is_said_at_once(make: Make) -> None:
     with pytest.raises(BrokerUnreachable) as unreachable:
         away.run()
     assert exit_code_of(unreachable.value) == EXIT_TRY_LATER
-
-
-def test_the_backoff_grows_to_its_limit() -> None:
-    times = [backoff_s(n, 1.0) for n in range(1, 30)]
-    assert times == sorted(times)
-    assert times[0] == 0.4
-    assert times[-1] == BACKOFF_MAX_S
-    assert backoff_s(3, 0.0) == times[2] / 2

@@ -214,8 +214,9 @@ def test_fields_that_may_be_left_out_get_their_default() -> None:
     full = AvroCodec().decode(AvroCodec().encode("tick", record)).record
     short = {name: value for name, value in record.items() if name != "index_change"}
     short["trade"] = {k: v for k, v in record["trade"].items() if k != "last_trade_time_ns"}
-    corrected = Corrector().correct(failed(unit="record", value=orjson.dumps(short)).record, "tick")
-    assert corrected.record == full
+    corrector = Corrector()
+    corrected = corrector.correct(failed(unit="record", value=orjson.dumps(short)).record, "tick")
+    assert AvroCodec().decode(corrector.encode("tick", corrected.record)).record == full
     assert "index_change" not in short
     entry = Planner(TARGETS).entry(step(failed(unit="record", value=orjson.dumps(short))), RUN, 1)
     assert AvroCodec().decode(entry.value or b"").record["depth"] == full["depth"]

@@ -13,9 +13,9 @@ import pytest
 from jgo.maven import MavenContext
 
 from kite_devstack import jars
-from kite_devstack.errors import ConfigError, CorruptJarError, DiskFullError, FetchError
+from kite_devstack.errors import ConfigError, FailedError, UnreachableError
 from kite_devstack.jars import Jar, ensure_jars, locked_jars, parse_lock
-from kite_devstack.reporter import SilentReporter
+from kite_devstack.reporter import Reporter as Silent
 
 CONTENT = b"a jar" * 5000
 GOOD = Jar("org.example", "thing", "1.0", hashlib.sha256(CONTENT).hexdigest())
@@ -39,7 +39,7 @@ class LocalRepository(http.server.BaseHTTPRequestHandler):
         """Quiet."""
 
 
-class Reporter(SilentReporter):
+class Reporter(Silent):
     """Remembers what was said; `advance` may do something else than count."""
 
     def __init__(self, advance: Callable[[int], None] | None = None) -> None:
@@ -105,20 +105,22 @@ def test_a_damaged_jar_is_fetched_again(tmp_path: Path, asked: list[str]) -> Non
 
 def test_a_jar_of_another_hash_is_never_used(tmp_path: Path, asked: list[str]) -> None:
     other = Jar("org.example", "thing", "1.0", "0" * 64)
-    with pytest.raises(CorruptJarError, match="another SHA-256") as caught:
+    with pytest.raises(FailedError, match="another SHA-256") as caught:
         ensure_jars(tmp_path, Reporter(), [other])
     assert caught.value.exit_code == 1
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_jar_that_is_not_there_is_one_sentence(tmp_path: Path, asked: list[str]) -> None:
-    with pytest.raises(FetchError, match="not found there"):
+    with pytest.raises(UnreachableError, match="not found there"):
         ensure_jars(tmp_path, Reporter(), [Jar("org.example", "nothing", "1.0", "0" * 64)])
 
 
 def test_no_network_means_try_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     use_repository(monkeypatch, 9)  # discard: nobody listens
-    with pytest.raises(FetchError, match=r"no connection.*first start needs the network") as caught:
+    with pytest.raises(
+        UnreachableError, match=r"no connection.*first start needs the network"
+    ) as caught:
         ensure_jars(tmp_path, Reporter(), [GOOD])
     assert caught.value.exit_code == 75
     assert list(tmp_path.iterdir()) == []
@@ -143,6 +145,6 @@ def test_a_full_disk_is_one_sentence(tmp_path: Path, asked: list[str]) -> None:
     def full(_count: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    with pytest.raises(DiskFullError, match="no space left for Kafka's jars"):
+    with pytest.raises(FailedError, match="no space left for Kafka's jars"):
         ensure_jars(tmp_path, Reporter(full), [GOOD])
     assert list(tmp_path.iterdir()) == []

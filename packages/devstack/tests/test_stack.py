@@ -25,9 +25,9 @@ import os, sys, time
 from kite_devstack import stack
 from kite_devstack.layout import layout_of
 from kite_devstack.leases import Lease
-from kite_devstack.reporter import SilentReporter
+from kite_devstack.reporter import Reporter
 lease = Lease(layout_of(os.environ).leases)
-print(stack.ensure(stack.SERVICES, os.environ, SilentReporter()).kafka, flush=True)
+print(stack.ensure(stack.SERVICES, os.environ, Reporter()).kafka, flush=True)
 time.sleep(600)
 """
 

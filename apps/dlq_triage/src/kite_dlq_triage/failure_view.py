@@ -23,20 +23,11 @@ from kite_dead_letters.classify import Classifier
 from kite_dead_letters.page.views import hex_page, readable, tree_lines
 from kite_dead_letters.records import Decoded
 from kite_dead_letters.stored import NEIGHBOURS, Around
-from kite_dlq_triage.commands.database import moment
-from kite_dlq_triage.settings import TriageSettings
-from kite_kafka_io.registry import open_framing
+from kite_dlq_triage.moments import moment
 
 ROWS_SHOWN: Final = 32
 RECORDS_SHOWN: Final = 10
 _NS: Final = 10**9
-
-
-def make_classifier(settings: TriageSettings) -> Classifier:
-    """With the registry's framing where one is set; decoding needs no broker otherwise."""
-    if settings.kafka is None or settings.kafka.registry_url is None:
-        return Classifier()
-    return Classifier(open_framing(settings.kafka))
 
 
 def view(

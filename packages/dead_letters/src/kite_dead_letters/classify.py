@@ -13,7 +13,6 @@ from hashlib import blake2b
 from operator import itemgetter
 from typing import Any, Final
 
-from kite_broker_zerodha.packet_records import packet_record
 from kite_contracts.reasons import ReasonCode
 from kite_contracts.topics import load_topics
 from kite_dead_letters.dialects import (
@@ -41,8 +40,6 @@ Contents = tuple[bytes | None, ...]
 Pick = Callable[[Contents], Contents]
 
 _CODES: Final = frozenset(map(str, ReasonCode))
-PIECES: Final = ("frame-tail", "journal")
-"""Units that have no decoded form."""
 _BEHIND: Final = ("", None)
 _OTHERS: Final = frozenset(Dialect) - {Dialect.KITE, Dialect.NONE}
 
@@ -122,21 +119,12 @@ class Classifier:
         return ClassifiedRecord(raw, failure, known.message, known.mark, offset, seq, first_ns)
 
     def decoded(self, record: ClassifiedRecord) -> Decoded | None:
-        """What the record's bytes are, as far as they can be read; they are not validated again."""
+        """What the record's bytes are, as far as they can be read."""
         if record.decoded is not None:
             return record.decoded
-        failure = record.failure
-        if failure.unit == "packet":
-            tick = packet_record(
-                record.raw.value or b"",
-                feed_session=failure.feed_session or 0,
-                feed_seq=record.feed_seq or 0,
-                ts_recv_ns=record.first_failure_ns or 0,
-            )
-            return Decoded("packet", failure.contract, [tick]) if tick is not None else None
-        if failure.unit in PIECES:
-            return None
-        return self._inspect(record.raw, failure, record.feed_seq, record.first_failure_ns).decoded
+        return self._inspect(
+            record.raw, record.failure, record.feed_seq, record.first_failure_ns
+        ).decoded
 
     def _inspect(
         self, raw: RawRecord, failure: Failure, seq: int | None, first_ns: int | None

@@ -8,12 +8,12 @@ import gc
 import os
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final, Self
 
 from kite_contracts.reasons import ReasonCode
@@ -117,12 +117,7 @@ class DumpFile:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
@@ -151,7 +146,7 @@ class Tally:
 class Summary:
     """The tallies by topic and reason, and how many records had something wrong with headers."""
 
-    tallies: dict[tuple[str, str], Tally] = field(default_factory=dict)
+    tallies: defaultdict[tuple[str, str], Tally] = field(default_factory=lambda: defaultdict(Tally))
     read: int = 0
     """Records looked at, also those that ``--reason`` left out."""
     decoded: int = 0
@@ -165,17 +160,10 @@ class Summary:
         """Records chosen."""
         return sum(tally.count for tally in self.tallies.values())
 
-    def tally(self, topic: str, reason: str) -> Tally:
-        """The tally of this topic and reason, to count in."""
-        tally = self.tallies.get((topic, reason))
-        if tally is None:
-            tally = self.tallies[topic, reason] = Tally()
-        return tally
-
     def add(self, record: ClassifiedRecord) -> None:
         """One record more."""
         raw, failure = record.raw, record.failure
-        self.tally(raw.topic, failure.reason).add(raw.ts_ns)
+        self.tallies[raw.topic, failure.reason].add(raw.ts_ns)
         if failure.reason_source == "decoded":
             self.decoded += 1
         if failure.problems or raw.problems:
@@ -183,8 +171,7 @@ class Summary:
 
     def rows(self) -> list[dict[str, Any]]:
         """One object a topic and reason, the most frequent first."""
-        counted = [item for item in self.tallies.items() if item[1].count]
-        ordered = sorted(counted, key=lambda item: (-item[1].count, item[0]))
+        ordered = sorted(self.tallies.items(), key=lambda item: (-item[1].count, item[0]))
         return [
             {
                 "topic": topic,

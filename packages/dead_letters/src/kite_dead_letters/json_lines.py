@@ -13,7 +13,7 @@ from typing import Any, Final
 import orjson
 
 from kite_broker_zerodha.packet_records import packet_record
-from kite_dead_letters.classify import PIECES, REMEMBERED, Classifier
+from kite_dead_letters.classify import REMEMBERED, Classifier
 from kite_dead_letters.records import ClassifiedRecord, Decoded, Failure
 from kite_kafka_io.client import RawHeaders
 
@@ -69,8 +69,6 @@ class LineMaker:
             if tick is None:
                 return _NULL
             return orjson.dumps({"form": "packet", "contract": failure.contract, "records": [tick]})
-        if failure.unit in PIECES:
-            return _NULL
         decoded = self._classifier.decoded(record)
         return _NULL if decoded is None else decoded_json(decoded)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -25,8 +24,9 @@ from kite_kafka_io.registry import open_framing
 from kite_kafka_io.settings import KafkaSettings
 from kite_kafka_io.spans import match_topics
 from kite_kafka_io.topics import topic_ids
+from kite_runtime.retry import Backoff
 
-BACKOFF_FIRST_S: Final = 0.2
+BACKOFF_FIRST_S: Final = 0.4
 BACKOFF_MAX_S: Final = 30.0
 ONCE_PATIENCE_S: Final = 60.0
 """How long `--once` bears an outage before it ends with: try again later."""
@@ -63,17 +63,17 @@ class IntakeService:
         With ``once`` it also raises what is away at the very beginning, and later for longer than
         `ONCE_PATIENCE_S`.
         """
-        failures, since_s = 0, self.clock()
+        backoff, since_s = _backoff(), self.clock()
         while not self.stop.is_set():
             before = self.counters.progress_at
             try:
                 if self._session():
                     break
-                failures, since_s = 0, self.clock()
+                backoff, since_s = _backoff(), self.clock()
                 continue
             except _PASSING as exc:
                 if self.counters.progress_at != before:
-                    failures, since_s = 0, self.clock()
+                    backoff, since_s = _backoff(), self.clock()
                 if self._gives_up(since_s):
                     raise
                 self._note(exc)
@@ -82,8 +82,7 @@ class IntakeService:
                 if not self._topics or self._gives_up(since_s):
                     raise
                 self._note(exc)
-            failures += 1
-            self.stop.wait(backoff_s(failures, random.random()))
+            self.stop.wait(backoff.next_wait_s(self.clock()))
         return self.counters
 
     def _gives_up(self, since_s: float) -> bool:
@@ -150,7 +149,5 @@ class IntakeService:
         log.warning("intake interrupted, trying again", why=str(exc))
 
 
-def backoff_s(failures: int, chance: float) -> float:
-    """How long to wait after so many failures in a row; ``chance`` (0 to 1) spreads it. Pure."""
-    longest = min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2.0 ** min(failures, 16))
-    return longest * (0.5 + chance / 2)
+def _backoff() -> Backoff:
+    return Backoff(BACKOFF_FIRST_S, BACKOFF_MAX_S)

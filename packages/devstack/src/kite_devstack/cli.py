@@ -14,11 +14,7 @@ import typer
 
 from kite_contracts.topics import load_topics
 from kite_devstack import databases, leases, stack, topics
-from kite_devstack.errors import (
-    ConfigError,
-    FailedError,
-    UnreachableError,
-)
+from kite_devstack.errors import ConfigError, FailedError, UnreachableError
 from kite_devstack.layout import KAFKA_VERSION, POSTGRES_MAJOR, layout_of
 from kite_devstack.reporter import ConsoleReporter
 from kite_runtime.command_line import make_app, run
@@ -86,17 +82,18 @@ def up(
 def status() -> None:
     """Show what runs and where, and which migrations the tables have."""
     environ = _environment(needed=False)
-    for service in stack.status(environ):
-        if service.replaced:
-            state = f"yours, by {stack.VARIABLES[service.name]}"
-        elif service.endpoint:
-            state = f"up, pid {service.pid}"
+    layout, yours = layout_of(environ), stack.replaced(environ)
+    for name, server in stack.servers(layout, environ).items():
+        endpoint = yours.get(name) or server.endpoint
+        if name in yours:
+            state = f"yours, by {stack.VARIABLES[name]}"
+        elif endpoint:
+            state = f"up, pid {server.pid}"
         else:
-            state = "starting or stopping" if service.running else "down"
-        print(f"{service.name:<9} {state:<28} {service.endpoint or ''}".rstrip())
-        if service.name == stack.POSTGRES and service.endpoint:
-            print(f"{'tables':<9} {databases.migration_state(service.endpoint)}")
-    layout = layout_of(environ)
+            state = "starting or stopping" if server.running else "down"
+        print(f"{name:<9} {state:<28} {endpoint or ''}".rstrip())
+        if name == stack.POSTGRES and endpoint:
+            print(f"{'tables':<9} {databases.migration_state(endpoint)}")
     leases.renew(layout.leases)
     print(f"data, jars and logs: {layout.home}")
 

@@ -24,7 +24,7 @@ from pathlib import Path
 import requests
 from jgo.maven import MavenContext, PythonResolver
 
-from kite_devstack.errors import ConfigError, CorruptJarError, DiskFullError, FetchError
+from kite_devstack.errors import ConfigError, FailedError, UnreachableError
 from kite_devstack.layout import KAFKA_VERSION
 from kite_devstack.reporter import Reporter
 
@@ -77,8 +77,8 @@ def locked_jars() -> list[Jar]:
 def ensure_jars(folder: Path, report: Reporter, jars: list[Jar] | None = None) -> None:
     """Makes ``folder`` hold each jar of the lock, and fetches what is missing or damaged.
 
-    Raises FetchError without network, CorruptJarError for a fetched file of another hash,
-    DiskFullError.
+    Raises UnreachableError without network, and FailedError for a fetched file of another hash or
+    a full disk.
     """
     wanted = locked_jars() if jars is None else jars
     missing = [jar for jar in wanted if not _is_good(folder / jar.file_name, jar, report)]
@@ -96,7 +96,7 @@ def ensure_jars(folder: Path, report: Reporter, jars: list[Jar] | None = None) -
             _fetch_all(missing, Path(staging), folder, advance)
     except OSError as exc:
         if exc.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DiskFullError(
+            raise FailedError(
                 f"no space left for Kafka's jars ({share / 1e6:.0f} MB) in {folder}"
             ) from exc
         raise
@@ -160,7 +160,7 @@ def _fetch(context: MavenContext, jar: Jar, folder: Path) -> None:
     path = _download(context, jar)
     if _sha256(path) != jar.sha256:
         path.unlink()
-        raise CorruptJarError(
+        raise FailedError(
             f"{jar} came with another SHA-256 than the lock says and was deleted; try again, and "
             "if it stays so, look at what stands between this machine and Maven Central"
         )
@@ -178,7 +178,7 @@ def _download(context: MavenContext, jar: Jar) -> Path:
             if artifact.cached_path is not None:
                 artifact.cached_path.unlink(missing_ok=True)
             if attempt + 1 == _ATTEMPTS or isinstance(exc, RuntimeError):
-                raise FetchError(
+                raise UnreachableError(
                     f"cannot fetch {jar} from Maven Central ({_cause(exc)}); the first start needs "
                     "the network: check the connection and the proxy settings, then try again"
                 ) from exc

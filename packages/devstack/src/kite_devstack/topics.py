@@ -23,7 +23,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # re-exports 
 )
 
 from kite_contracts.topics import TopicSpec
-from kite_devstack.errors import TopicsError, UnreachableError
+from kite_devstack.errors import FailedError, UnreachableError
 
 _TIMEOUT_S = 15.0
 _PASSED_ON = ("KAFKA_SECURITY_", "KAFKA_SASL_", "KAFKA_SSL_")
@@ -129,7 +129,7 @@ def read_topics(
 
 
 def apply(client: AdminClient, changes: Iterable[TopicChange]) -> None:
-    """Creates and alters. Raises TopicsError naming the first topic that was refused."""
+    """Creates and alters. Raises FailedError naming the first topic that was refused."""
     changes = list(changes)
     new = [
         NewTopic(
@@ -164,7 +164,7 @@ def _wait(answers: Mapping[str, Future[None]], verb: str) -> None:
         except (KafkaException, TimeoutError) as exc:
             if _code(exc) == KafkaError.TOPIC_ALREADY_EXISTS:
                 continue  # another process was quicker
-            raise TopicsError(f"topic {name} was not {verb}: {_reason(exc)}") from exc
+            raise FailedError(f"topic {name} was not {verb}: {_reason(exc)}") from exc
 
 
 def _code(exc: BaseException) -> int | None:

@@ -13,7 +13,7 @@ from kite_runtime.errors import ConfigurationError
 
 NO_GROUP: Final = "kafka-io-no-group"
 """The group id of consumers that are members of none: librdkafka wants one."""
-_PACKAGE: Final = "kite_kafka_io"
+_log: Final = logging.getLogger("kite_kafka_io")
 
 Made = TypeVar("Made")
 RawHeaders = list[tuple[str, bytes | None]]
@@ -50,31 +50,26 @@ class ClientLog:
     While ``quiet``, everything is passed on as debug output.
     """
 
-    __slots__ = ("_logger", "quiet")
-
-    def __init__(self, logger: logging.Logger | None = None) -> None:
-        self._logger = logger if logger is not None else logging.getLogger(_PACKAGE)
+    def __init__(self) -> None:
         self.quiet = False
 
     def log(self, level: int, form: str, *parts: object) -> None:
         """One line; ``parts`` are its facility, the client's name and the text."""
         if not any(_EXPECTED in part for part in parts if isinstance(part, str)):
-            self._logger.log(logging.DEBUG if self.quiet else level, form, *parts)
+            _log.log(logging.DEBUG if self.quiet else level, form, *parts)
 
     def said(self, level: int, facility: str, text: str) -> None:
         """One line of a client of our own; ``level`` is syslog's."""
         self.log(_LEVELS[level], "%s: %s", facility, text)
 
 
-def make_client(
-    make: Callable[..., Made], config: Mapping[str, Any], logger: logging.Logger | None = None
-) -> Made:
-    """A client of confluent-kafka with these properties, which logs to ``logger``.
+def make_client(make: Callable[..., Made], config: Mapping[str, Any]) -> Made:
+    """A client of confluent-kafka with these properties, which logs as ``kite_kafka_io``.
 
     Raises ConfigurationError if librdkafka refuses the settings.
     """
     try:
-        return make(dict(config), logger=ClientLog(logger))
+        return make(dict(config), logger=ClientLog())
     except (KafkaException, ValueError, TypeError) as exc:
         raise settings_refused(exc) from exc
 

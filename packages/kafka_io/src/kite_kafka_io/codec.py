@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import io
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import fastavro
 
@@ -18,20 +18,6 @@ from kite_kafka_io.errors import MalformedRecord
 from kite_kafka_io.framing import Framing, Schema, SingleObjectFraming, Writer
 
 Record = dict[str, Any]
-
-# Everything fastavro was seen to raise for bytes or objects that do not fit a schema.
-_DATA_ERRORS: Final = (
-    ValueError,
-    TypeError,
-    KeyError,
-    IndexError,
-    AttributeError,
-    EOFError,
-    OverflowError,
-    MemoryError,
-    AssertionError,
-    StopIteration,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +39,8 @@ class AvroCodec:
     def encode(self, subject: str, record: Record, version: int | None = None) -> bytes:
         """Frame and bytes of ``record``; the newest version by default.
 
+        A field that is missing gets the default of its schema, where it has one.
+
         Raises MalformedRecord if the record does not fit the schema, UnknownSchema if the registry
         does not hold it.
         """
@@ -61,8 +49,8 @@ class AvroCodec:
         out.write(self._framing.prefix(subject, number))
         schema = self._parse(schemas.avro_schema(subject, number))
         try:
-            fastavro.schemaless_writer(out, schema, record, strict=True)
-        except _DATA_ERRORS as exc:
+            fastavro.schemaless_writer(out, schema, record, strict_allow_default=True)
+        except Exception as exc:  # fastavro raises anything for what does not fit a schema
             raise MalformedRecord(f"the record does not fit {subject}.v{number}: {exc}") from exc
         return out.getvalue()
 
@@ -93,7 +81,7 @@ class AvroCodec:
         wanted = None if reader is None or reader is writer.schema else self._parse(reader)
         try:
             record: object = fastavro.schemaless_reader(source, self._parse(writer.schema), wanted)
-        except _DATA_ERRORS as exc:
+        except Exception as exc:  # as above
             message = f"the value does not fit its schema: {exc!r}"
             raise MalformedRecord(message, offset=min(source.tell(), len(value))) from exc
         if source.tell() != len(value):

@@ -8,7 +8,6 @@ the writer was a member when it sent it, because Kafka refuses those who are no 
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Protocol
 
@@ -17,7 +16,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from kite_kafka_io.client import make_client, settings_refused
 from kite_kafka_io.errors import BrokerUnreachable, ReadError
 from kite_kafka_io.settings import KafkaSettings
-from kite_kafka_io.topics import explain
+from kite_kafka_io.topics import committed_places, explain
 
 NOTE_BYTES_MAX: Final = 4096
 """What a broker takes with an offset by default (``offset.metadata.max.bytes``)."""
@@ -53,7 +52,6 @@ class GroupMember:
         membership: Membership,
         *,
         session_timeout_s: float = 6.0,
-        logger: logging.Logger | None = None,
     ) -> None:
         self.trouble: str | None = None
         """What librdkafka complained of last, such as brokers that do not answer."""
@@ -77,7 +75,7 @@ class GroupMember:
             "error_cb": self._on_error,
             "on_commit": self._on_commit,
         }
-        self._consumer = make_client(Consumer, properties, logger)
+        self._consumer = make_client(Consumer, properties)
         try:
             self._consumer.subscribe(
                 [topic],
@@ -121,11 +119,11 @@ class GroupMember:
     def notes(self, partitions: Iterable[int], timeout_s: float = 5.0) -> dict[int, str]:
         """What was noted last for each, by whomever; without those that never had a note.
 
-        Raises BrokerUnreachable.
+        Raises BrokerUnreachable, also when no coordinator of the group is found in time.
         """
         places = [TopicPartition(self._topic, number) for number in partitions]
         try:
-            found = self._consumer.committed(places, timeout=timeout_s)
+            found = committed_places(self._consumer, places, timeout_s)
         except KafkaException as exc:
             raise BrokerUnreachable(
                 f"the notes of the group {self._group} are not to be had: {exc.args[0].str()}"

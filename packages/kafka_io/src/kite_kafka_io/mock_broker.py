@@ -7,8 +7,6 @@ everything when it is closed: no evidence of durability.
 
 from __future__ import annotations
 
-import logging
-from types import TracebackType
 from typing import Final
 
 from confluent_kafka import KafkaException, Producer
@@ -26,14 +24,13 @@ class MockBroker:
     ``bootstrap`` is its ``host:port``. The mock cluster belongs to a producer, which is kept here.
     """
 
-    def __init__(self, *, logger: logging.Logger | None = None) -> None:
-        log = ClientLog(logger)
+    def __init__(self) -> None:
         config = {
             "bootstrap.servers": "mock",
             "test.mock.num.brokers": 1,
             "test.mock.broker.rtt": 0,
         }
-        self._producer: Producer | None = Producer(config, logger=log)
+        self._producer: Producer | None = Producer(config, logger=ClientLog())
         try:
             brokers = self._producer.list_topics(timeout=_START_TIMEOUT_S).brokers
         except KafkaException as exc:
@@ -59,10 +56,5 @@ class MockBroker:
     def __enter__(self) -> MockBroker:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()

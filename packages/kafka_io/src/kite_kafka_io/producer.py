@@ -14,7 +14,6 @@ ticks of another producer are concerned.
 from __future__ import annotations
 
 import itertools
-import logging
 from dataclasses import dataclass
 from time import monotonic
 from typing import Final
@@ -177,7 +176,6 @@ class RecordProducer:
         dead_topic: str = "ticks.dlq",
         gapless: bool = True,
         batched: bool = True,
-        logger: logging.Logger | None = None,
     ) -> None:
         self.counts = DeliveryCounts()
         self.fatal: str | None = None
@@ -193,7 +191,7 @@ class RecordProducer:
         self._numbers = itertools.count(1)
         framing = framing if framing is not None else SingleObjectFraming()
         self._encoder = TickEncoder(framing.prefix(TICK_SUBJECT, TICK_VERSION))
-        self._log = ClientLog(logger)
+        self._log = ClientLog()
         try:
             config = producer_config(settings, gapless=gapless, batched=batched)
             self._client = open_client(config, self, self._log)

@@ -7,11 +7,9 @@ megabyte.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import repeat
-from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 
 from confluent_kafka import Message
@@ -19,8 +17,8 @@ from confluent_kafka import Message
 from kite_kafka_io.client import NAMES_PROBLEM, RawHeaders, message_headers
 from kite_kafka_io.settings import KafkaSettings
 from kite_kafka_io.source import Source
-from kite_kafka_io.spans import Ranges, Span, find_ranges
-from kite_kafka_io.topics import Place
+from kite_kafka_io.spans import Span, find_ranges
+from kite_kafka_io.topics import Place, Ranges
 
 BATCH_RECORDS: Final = 50
 """More at once cost more each, half as much again at 250: they do not stay in the cache."""
@@ -85,12 +83,7 @@ class Reader:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
@@ -113,7 +106,6 @@ class RawReader(Reader):
         group: str | None = None,
         follow: bool = False,
         ranges: Ranges | None = None,
-        logger: logging.Logger | None = None,
     ) -> None:
         self._span = span if span is not None else Span()
         self._timed = self._span.from_ns is not None or self._span.until_ns is not None
@@ -131,7 +123,6 @@ class RawReader(Reader):
             start="earliest",
             ranges=self.ranges,
             config={**_fetch_config(settings), "session.timeout.ms": SESSION_MS},
-            logger=logger,
         )
 
     @property

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal, TypedDict
 
 from confluent_kafka import (
-    OFFSET_BEGINNING,
-    OFFSET_END,
     Consumer,
     KafkaError,
     KafkaException,
@@ -23,6 +20,7 @@ from kite_kafka_io.settings import KafkaSettings
 from kite_kafka_io.topics import (
     LASTING,
     Place,
+    Ranges,
     committed_offsets,
     explain,
     partitions_of,
@@ -33,14 +31,13 @@ Start = Literal["earliest", "latest"]
 
 
 class Which(TypedDict, total=False):
-    """Which records a reader gives, and its logger: the options of ``Source`` that readers take."""
+    """Which records a reader gives: the options of ``Source`` that readers take."""
 
     group: str | None
     start: Start
     until_end: bool
     from_offsets: Mapping[int, int] | None
     to_offsets: Mapping[int, int] | None
-    logger: logging.Logger | None
 
 
 _METADATA_TIMEOUT_S: Final = 15.0
@@ -88,9 +85,8 @@ class Source:
         until_end: bool = False,
         from_offsets: Mapping[int, int] | None = None,
         to_offsets: Mapping[int, int] | None = None,
-        ranges: Mapping[Place, tuple[int, int | None]] | None = None,
+        ranges: Ranges | None = None,
         config: Mapping[str, Any] | None = None,
-        logger: logging.Logger | None = None,
     ) -> None:
         if (from_offsets is not None or to_offsets is not None) and len(topics) != 1:
             raise ValueError("offsets need exactly one topic")
@@ -110,14 +106,14 @@ class Source:
             **(config or {}),
             "error_cb": self._on_error,
         }
-        self._consumer = make_client(Consumer, properties, logger)
+        self._consumer = make_client(Consumer, properties)
         try:
             if ranges is not None:
-                self._assign_ranges(ranges)
+                self._assign(ranges)
             elif group is not None and not self._bounded and from_offsets is None:
                 self._consumer.subscribe(self._topics)
             else:
-                self._assign(start, from_offsets, to_offsets)
+                self._assign(self._ranges(start, from_offsets, to_offsets))
         except BaseException:
             self._consumer.close()
             raise
@@ -202,34 +198,8 @@ class Source:
         """Leave the group. What was handled and not committed is read again by the next one."""
         self._consumer.close()
 
-    def _assign(
-        self,
-        start: Start,
-        from_offsets: Mapping[int, int] | None,
-        to_offsets: Mapping[int, int] | None,
-    ) -> None:
-        places = [
-            place
-            for topic in self._topics
-            for place in partitions_of(self._consumer, topic, self._settings, _METADATA_TIMEOUT_S)
-        ]
-        asked = from_offsets or {}
-        begin = {
-            (topic, number): asked.get(
-                number, OFFSET_BEGINNING if start == "earliest" else OFFSET_END
-            )
-            for topic, number in places
-        }
-        if from_offsets is None and self._group is not None:
-            begin.update(self._committed(places))
-        if self._bounded:
-            for place in places:
-                self._bound(place, begin, to_offsets)
-        self._open = set(self._ends)
-        chosen = self._open if self._bounded else begin
-        self._consumer.assign([TopicPartition(*place, begin[place]) for place in sorted(chosen)])
-
-    def _assign_ranges(self, ranges: Mapping[Place, tuple[int, int | None]]) -> None:
+    def _assign(self, ranges: Ranges) -> None:
+        """Read these; a partition with nothing before its end is left out."""
         wanted = {
             place: first for place, (first, end) in ranges.items() if end is None or first < end
         }
@@ -237,17 +207,31 @@ class Source:
         self._open = set(self._ends)
         self._consumer.assign([TopicPartition(*place, first) for place, first in wanted.items()])
 
-    def _bound(
-        self, place: Place, begin: dict[Place, int], to_offsets: Mapping[int, int] | None
-    ) -> None:
-        """Set where ``place`` ends, and turn a symbolic start into an offset."""
-        ends_s = time.monotonic() + _METADATA_TIMEOUT_S
-        low, high = watermarks(self._consumer, TopicPartition(*place), self._settings, ends_s)
-        first = {OFFSET_BEGINNING: low, OFFSET_END: high}.get(begin[place], begin[place])
-        begin[place] = first
-        end = high if to_offsets is None else min(to_offsets.get(place[1], 0), high)
-        if first < end:
-            self._ends[place] = end
+    def _ranges(
+        self,
+        start: Start,
+        from_offsets: Mapping[int, int] | None,
+        to_offsets: Mapping[int, int] | None,
+    ) -> Ranges:
+        """First offset and end of each partition, as things are now."""
+        places = [
+            place
+            for topic in self._topics
+            for place in partitions_of(self._consumer, topic, self._settings, _METADATA_TIMEOUT_S)
+        ]
+        begun: dict[Place, int] = {}
+        if from_offsets is not None:
+            begun = {place: from_offsets[place[1]] for place in places if place[1] in from_offsets}
+        elif self._group is not None:
+            begun = self._committed(places)
+        found: Ranges = {}
+        for place in places:
+            ends_s = time.monotonic() + _METADATA_TIMEOUT_S
+            low, high = watermarks(self._consumer, TopicPartition(*place), self._settings, ends_s)
+            first = begun.get(place, low if start == "earliest" else high)
+            end = high if to_offsets is None else min(to_offsets.get(place[1], 0), high)
+            found[place] = first, end if self._bounded else None
+        return found
 
     def _committed(self, places: list[Place]) -> dict[Place, int]:
         try:

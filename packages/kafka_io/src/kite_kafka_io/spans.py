@@ -13,13 +13,19 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from kite_kafka_io.client import NO_GROUP, make_client
 from kite_kafka_io.errors import UnknownTopic
 from kite_kafka_io.settings import KafkaSettings
-from kite_kafka_io.topics import Place, committed_offsets, explain, partitions_of, watermarks
+from kite_kafka_io.topics import (
+    Place,
+    Ranges,
+    committed_offsets,
+    explain,
+    partitions_of,
+    seconds_left,
+    watermarks,
+)
 
 _TIMEOUT_S: Final = 15.0
 _WILDCARDS: Final = frozenset("*?[")
 _NS_PER_MS: Final = 1_000_000
-
-Ranges = dict[Place, tuple[int, int | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,26 +84,28 @@ def find_ranges(
     *,
     group: str | None = None,
     follow: bool = False,
-    timeout_s: float | None = None,
+    timeout_s: float = _TIMEOUT_S,
 ) -> Ranges:
     """First offset and end (exclusive) of each partition in the span, as things are now.
 
     With ``follow`` the ends are None. What a ``group`` has committed is where it goes on; the span
-    says where it begins. ``timeout_s`` is how long each question may take (15 s). Raises
-    BrokerUnreachable and UnknownTopic.
+    says where it begins. ``timeout_s`` is how long all of it may take. Raises BrokerUnreachable and
+    UnknownTopic.
     """
-    limit_s = _TIMEOUT_S if timeout_s is None else timeout_s
+    ends_s = time.monotonic() + timeout_s
     consumer = _consumer(settings, group or NO_GROUP)
     try:
         places = [
             place
             for topic in topics
-            for place in partitions_of(consumer, topic, settings, limit_s)
+            for place in partitions_of(consumer, topic, settings, seconds_left(ends_s))
             if span.partitions is None or place[1] in span.partitions
         ]
-        committed = committed_offsets(consumer, places, limit_s) if group is not None else {}
+        committed = {}
+        if group is not None:
+            committed = committed_offsets(consumer, places, seconds_left(ends_s))
         return {
-            place: _range(consumer, place, span, committed.get(place), settings, follow, limit_s)
+            place: _range(consumer, place, span, committed.get(place), settings, follow, ends_s)
             for place in places
         }
     except KafkaException as exc:
@@ -113,27 +121,27 @@ def _range(
     committed: int | None,
     settings: KafkaSettings,
     follow: bool,
-    limit_s: float,
+    ends_s: float,
 ) -> tuple[int, int | None]:
-    low, high = watermarks(consumer, TopicPartition(*place), settings, time.monotonic() + limit_s)
+    low, high = watermarks(consumer, TopicPartition(*place), settings, ends_s)
     first = low
     if committed is not None:
         first = max(low, committed)
     elif span.from_offset is not None:
         first = min(max(low, span.from_offset), high)
     elif span.from_ns is not None:
-        first = _offset_at(consumer, place, span.from_ns, high, limit_s)
+        first = _offset_at(consumer, place, span.from_ns, high, ends_s)
     if follow:
         return first, None
     # By time nothing is cut off at the end: a later record may have an earlier time.
     return first, high if span.until_offset is None else min(span.until_offset, high)
 
 
-def _offset_at(consumer: Consumer, place: Place, from_ns: int, high: int, limit_s: float) -> int:
+def _offset_at(consumer: Consumer, place: Place, from_ns: int, high: int, ends_s: float) -> int:
     """The first record that is not older; the end where there is none."""
     from_ms = -(-from_ns // _NS_PER_MS)
     asked = TopicPartition(*place, max(0, from_ms))
-    found = consumer.offsets_for_times([asked], timeout=limit_s)[0].offset
+    found = consumer.offsets_for_times([asked], timeout=seconds_left(ends_s))[0].offset
     return found if 0 <= found < high else high
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
@@ -52,6 +51,8 @@ _PASSING: Final = (
 
 Place = tuple[str, int]
 """Topic and partition."""
+Ranges = dict[Place, tuple[int, int | None]]
+"""First offset and end (exclusive; None: goes on indefinitely)."""
 
 
 def explain(
@@ -84,8 +85,6 @@ def check_topics(
     settings: KafkaSettings,
     names: Iterable[str],
     timeout_s: float = 10.0,
-    *,
-    logger: logging.Logger | None = None,
 ) -> dict[str, int]:
     """The number of partitions of each topic in ``names``.
 
@@ -94,7 +93,7 @@ def check_topics(
     refuses the settings.
     """
     complaints: list[str] = []
-    client = _client(settings, complaints, logger)
+    client = _client(settings, complaints)
     topics = _metadata(client, settings, complaints, timeout_s).topics
     found: dict[str, int] = {}
     for name in names:
@@ -109,8 +108,6 @@ def write_problems(
     settings: KafkaSettings,
     names: Sequence[str],
     timeout_s: float = 5.0,
-    *,
-    logger: logging.Logger | None = None,
 ) -> dict[str, str]:
     """Why nothing can be written to a topic, one sentence for each of ``names`` that is missing or
     that this user has no right to write to; a topic that can be written to is left out.
@@ -118,7 +115,7 @@ def write_problems(
     Raises BrokerUnreachable, and ConfigurationError if librdkafka refuses the settings.
     """
     complaints: list[str] = []
-    client = _client(settings, complaints, logger)
+    client = _client(settings, complaints)
     metadata = _metadata(client, settings, complaints, timeout_s)
     missing = {
         name: str(explain(None, settings.bootstrap, name))
@@ -147,8 +144,6 @@ def topic_ids(
     settings: KafkaSettings,
     names: Sequence[str],
     timeout_s: float = 10.0,
-    *,
-    logger: logging.Logger | None = None,
 ) -> dict[str, UUID]:
     """The id that Kafka gave each topic when it was created; one that was recreated has another.
 
@@ -156,7 +151,7 @@ def topic_ids(
     """
     if not names:
         return {}
-    client = _client(settings, [], logger)
+    client = _client(settings, [])
     found: dict[str, UUID] = {}
     for name, answer in _described(client, settings, names, timeout_s):
         if isinstance(answer, KafkaError):
@@ -199,15 +194,13 @@ def _uuid(topic_id: Any) -> UUID:
     return UUID(int=(high & _64_BITS) << 64 | (low & _64_BITS))
 
 
-def _client(
-    settings: KafkaSettings, complaints: list[str], logger: logging.Logger | None
-) -> AdminClient:
+def _client(settings: KafkaSettings, complaints: list[str]) -> AdminClient:
     config: dict[str, Any] = {
         **settings.client_config(),
         "error_cb": lambda error: complaints.append(error.str()),
         "topic.metadata.refresh.interval.ms": -1,
     }
-    return make_client(AdminClient, config, logger)
+    return make_client(AdminClient, config)
 
 
 def end_offsets(settings: KafkaSettings, topic: str, timeout_s: float = 10.0) -> dict[int, int]:
@@ -251,7 +244,7 @@ def watermarks(
     """
     while True:
         try:
-            return consumer.get_watermark_offsets(place, timeout=_CALL_S)
+            return consumer.get_watermark_offsets(place, timeout=min(_CALL_S, seconds_left(ends_s)))
         except KafkaException as exc:
             error = exc.args[0]
             if time.monotonic() < ends_s and error.code() in _PASSING:
@@ -265,22 +258,34 @@ def committed_offsets(
 ) -> dict[Place, int]:
     """Where the consumer's group left off, of those (topic, partition) where it ever was.
 
-    Asked again while Kafka is still looking for the group. ``consumer`` must have nothing assigned
-    yet. Raises KafkaException, also when that takes longer than ``timeout_s``.
+    Raises what ``committed_places`` raises.
+    """
+    asked = [TopicPartition(*place) for place in places]
+    return {
+        (each.topic, each.partition): each.offset
+        for each in committed_places(consumer, asked, timeout_s)
+        if each.offset != OFFSET_INVALID
+    }
+
+
+def committed_places(
+    consumer: Consumer, places: list[TopicPartition], timeout_s: float
+) -> list[TopicPartition]:
+    """What the consumer's group has committed for these places: offsets and metadata.
+
+    Asked again while Kafka is still looking for the group's coordinator. Raises KafkaException,
+    also when that takes longer than ``timeout_s``.
     """
     ends_s = time.monotonic() + timeout_s
-    asked = [TopicPartition(*place) for place in places]
     while True:
-        left_s = max(_PAUSE_S, ends_s - time.monotonic())
         try:
-            found = consumer.committed(asked, timeout=left_s)
+            return consumer.committed(places, timeout=seconds_left(ends_s))
         except KafkaException as exc:
             if exc.args[0].code() not in _STARTING or time.monotonic() >= ends_s:
                 raise
-            consumer.poll(_PAUSE_S)
-            continue
-        return {
-            (each.topic, each.partition): each.offset
-            for each in found
-            if each.offset != OFFSET_INVALID
-        }
+            time.sleep(_PAUSE_S)
+
+
+def seconds_left(ends_s: float) -> float:
+    """How long a call may take that must end when ``time.monotonic()`` is ``ends_s``."""
+    return max(_PAUSE_S, ends_s - time.monotonic())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,11 +15,11 @@ from kite_dlq_triage.commands.options import (
     Root,
     Topics,
     settings_of,
-    stop_on_signals,
     topics_of,
 )
 from kite_runtime.console import say
 from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS
+from kite_runtime.stopping import stop_on_signals
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -63,17 +64,14 @@ def command(
     configure_logs(quiet=once)
     counters = IntakeCounters()
     service = IntakeService(kafka, dsn, topics_of(topic), group=group, once=once, counters=counters)
-    stop_on_signals(service.stop)
-    if once and port is None:
+    with ExitStack() as opened:
+        opened.enter_context(stop_on_signals(service.stop.set))
+        if not once or port is not None:
+            wanted = settings.port if port is None else port
+            other = "--port 9466 or DLQ_TRIAGE_PORT=9466"
+            pages = HealthServer(wanted, _registry(counters), counters.problems, other_port=other)
+            say(f"metrics and health on http://127.0.0.1:{opened.enter_context(pages).port}")
         service.run()
-    else:
-        wanted = settings.port if port is None else port
-        other = "--port 9466 or DLQ_TRIAGE_PORT=9466"
-        with HealthServer(
-            wanted, _registry(counters), counters.problems, other_port=other
-        ) as pages:
-            say(f"metrics and health on http://127.0.0.1:{pages.port}")
-            service.run()
     _report(counters, as_json)
     return EXIT_FINDINGS if once and counters.stored else EXIT_DONE
 

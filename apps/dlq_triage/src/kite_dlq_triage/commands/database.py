@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from kite_bars_store.failures import Failure, Selection, Status, Summary
-from kite_dlq_triage.commands.options import settings_of, span_of
+from kite_bars_store.failures import Failure, Selection, Status
+from kite_dlq_triage.commands.options import code, settings_of, span_of
 from kite_runtime.errors import NotFound, UsageError
 
 if TYPE_CHECKING:
@@ -145,21 +145,11 @@ def selection(
     if group is not None and store.group(group) is None:
         raise NotFound(f"no group {group} is stored; `dlq_triage groups` lists them")
     if chosen.ids is not None:
-        missing = set(chosen.ids) - {one.failure_id for one in _those(store, chosen.ids)}
+        stored = store.summaries(Selection(ids=chosen.ids), limit=IDS_MAX)
+        missing = set(chosen.ids) - {each.failure_id for each in stored}
         if missing:
             raise NotFound(f"no failure {min(missing)} is stored; `dlq_triage groups` shows some")
     return chosen
-
-
-def code(reason: str) -> str:
-    """The reason code. Raises UsageError."""
-    from kite_contracts.reasons import ReasonCode
-
-    if reason not in ReasonCode.__members__:
-        raise UsageError(
-            f"--reason {reason[:60]} is no reason code; `dlq_triage reasons` lists them"
-        )
-    return reason
 
 
 def times(since: str | None, until: str | None) -> tuple[datetime | None, datetime | None]:
@@ -167,15 +157,6 @@ def times(since: str | None, until: str | None) -> tuple[datetime | None, dateti
     # Of two topics an offset would be ambiguous, and here it has no meaning either.
     span = span_of(None, since, until, topics=2, now_ns=time.time_ns())
     return _time(span.from_ns), _time(span.until_ns)
-
-
-def moment(time: datetime) -> str:
-    """A time for people, in UTC."""
-    return time.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
-
-
-def _those(store: FailureStore, ids: tuple[int, ...]) -> list[Summary]:
-    return store.summaries(Selection(ids=ids), limit=IDS_MAX)
 
 
 def _time(time_ns: int | None) -> datetime | None:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import orjson
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from kite_dlq_triage.commands.options import (
@@ -22,12 +21,13 @@ from kite_dlq_triage.commands.options import (
     Root,
     Topics,
     Until,
+    code,
     settings_of,
     span_of,
     topics_of,
 )
 from kite_kafka_io.settings import KafkaSettings
-from kite_runtime.console import say, stderr, stdout
+from kite_runtime.console import progress_bar, say, stderr, stdout
 from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS, EXIT_INTERRUPTED, UsageError
 from kite_runtime.stopping import stop_on_signals
 
@@ -89,7 +89,7 @@ def command(
     from kite_runtime.logs import configure_logs
 
     configure_logs(quiet=True)
-    reasons = _reasons(reason)
+    reasons = frozenset(map(code, reason or ()))
     _check(dump_to, until, follow, group)
     kafka = settings_of(root, bootstrap).require_kafka()
     names = match_topics(kafka, topics_of(topic))
@@ -105,15 +105,23 @@ def command(
             say(_beginning(total, names, kafka, follow))
             commit_each = follow and group is not None
             work = Dump(reader, classifier, out, reasons, commit_each=commit_each)
-            with _progress(total) as show:
-                summary = work.run(stop, show)
+            with progress_bar() as bar:
+                task = bar.add_task("records", total=total)
+                summary = work.run(stop, lambda count: bar.update(task, completed=count))
             stopped = bool(stop) and not follow
             if not stopped:
                 if out is not None:
                     out.finish()
                 if group is not None:
                     reader.commit()
-    _report(summary, names, as_json=as_json, to_stderr=dump_to == STDOUT)
+    limits = {
+        "--from": start,
+        "--until": until,
+        "--partition": partition,
+        "--reason": reason,
+        "--group": group,
+    }
+    _report(summary, names, limits, as_json=as_json, to_stderr=dump_to == STDOUT)
     if stopped:
         _say_stopped(out, summary)
         return EXIT_INTERRUPTED
@@ -122,8 +130,18 @@ def command(
     return EXIT_FINDINGS if summary.count else EXIT_DONE
 
 
-def _report(summary: Summary, topics: list[str], *, as_json: bool, to_stderr: bool) -> None:
-    """Print the summary: to standard output, unless the lines went there."""
+def _report(
+    summary: Summary,
+    topics: list[str],
+    limits: Mapping[str, object],
+    *,
+    as_json: bool,
+    to_stderr: bool,
+) -> None:
+    """Print the summary: to standard output, unless the lines went there.
+
+    ``limits`` are the options that leave records out: nothing found within them is not nothing.
+    """
     if as_json:
         found = {
             "topics": topics,
@@ -137,9 +155,19 @@ def _report(summary: Summary, topics: list[str], *, as_json: bool, to_stderr: bo
         return
     console = stderr if to_stderr else stdout
     if not summary.count:
-        console.print(f"no dead letters in {', '.join(topics)} ({summary.read:,} records read)")
+        given = " ".join(f"{name} {_shown(value)}" for name, value in limits.items() if value)
+        chosen = f" with {given}" if given else ""
+        console.print(
+            f"no dead letters in {', '.join(topics)}{chosen} ({summary.read:,} records read)",
+            markup=False,
+            soft_wrap=True,
+        )
         return
     _print_table(console, summary)
+
+
+def _shown(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _print_table(console: Console, summary: Summary) -> None:
@@ -157,8 +185,8 @@ def _print_table(console: Console, summary: Summary) -> None:
         times = [str(row[name] or "").removesuffix("Z").replace("T", " ") for name in _TIMES]
         table.add_row(row["reason"], row["topic"], f"{row['count']:,}", *times, row["owner"])
     console.print(table)
-    for code in list(dict.fromkeys(row["reason"] for row in rows))[:_HINTS_MAX]:
-        console.print(f"{code}: {ReasonCode(code).action}", soft_wrap=True, markup=False)
+    for found in list(dict.fromkeys(row["reason"] for row in rows))[:_HINTS_MAX]:
+        console.print(f"{found}: {ReasonCode(found).action}", soft_wrap=True, markup=False)
     if summary.decoded:
         console.print(f"{summary.decoded:,} classified by decoding: no header gives the reason")
     if summary.with_problems:
@@ -188,18 +216,6 @@ def _check(dump_to: str | None, until: str | None, follow: bool, group: str | No
         )
 
 
-def _reasons(codes: list[str] | None) -> frozenset[str]:
-    from kite_contracts.reasons import ReasonCode
-
-    chosen = frozenset(code.upper() for code in codes or ())
-    unknown = sorted(chosen - set(map(str, ReasonCode)))
-    if unknown:
-        raise UsageError(
-            f"--reason {', '.join(unknown)} is no reason code; `dlq_triage reasons` lists them"
-        )
-    return chosen
-
-
 def _beginning(total: int | None, names: Sequence[str], kafka: KafkaSettings, follow: bool) -> str:
     where = f"{', '.join(names)} at {kafka.bootstrap}"
     if follow:
@@ -212,19 +228,3 @@ def _say_stopped(out: DumpFile | None, summary: Summary) -> None:
         say("stopped before the end: the summary covers what was read")
     else:
         say(f"stopped before the end: {summary.lines:,} whole lines are in {out.part}")
-
-
-@contextmanager
-def _progress(total: int | None) -> Iterator[Callable[[int], None]]:
-    """A progress bar on standard error, in a terminal."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(
-        *columns, console=stderr, transient=True, disable=not stderr.is_terminal
-    ) as progress:
-        task = progress.add_task("records", total=total)
-        yield lambda count: progress.update(task, completed=count)

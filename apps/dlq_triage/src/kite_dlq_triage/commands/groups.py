@@ -18,12 +18,11 @@ from kite_dlq_triage.commands.database import (
     Since,
     State,
     Topic,
-    code,
     database,
-    moment,
     times,
 )
-from kite_dlq_triage.commands.options import Root
+from kite_dlq_triage.commands.options import Root, code
+from kite_dlq_triage.moments import moment
 from kite_runtime.console import say, stdout
 from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS
 
@@ -104,9 +103,6 @@ def _table(groups: list[Group]) -> Table:
 def _summary(groups: list[Group], overview: Overview, limit: int) -> str:
     states = ", ".join(f"{n:,} {status}" for status, n in overview.by_status.items() if n)
     more = " (there may be more: --limit)" if len(groups) == limit else ""
-    since = (
-        f"; the oldest open one is of {moment(overview.oldest_open)} UTC"
-        if (overview.oldest_open)
-        else ""
-    )
+    oldest = overview.oldest_open
+    since = f"; the oldest open one is of {moment(oldest)} UTC" if oldest else ""
     return f"{len(groups):,} groups{more}; stored: {states or 'nothing'}{since}"

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-import signal
-import threading
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -129,15 +126,12 @@ def _place(option: str, text: str | None, now_ns: int) -> tuple[int | None, int 
     return None, max(0, whole * _NS + when.microsecond * 1000)
 
 
-def stop_on_signals(stop: threading.Event) -> None:
-    """The first SIGTERM or Ctrl-C sets ``stop``, which ends the work in order; a second one ends
-    the program at once."""
+def code(reason: str) -> str:
+    """The reason code, in capitals or not. Raises UsageError."""
+    from kite_contracts.reasons import ReasonCode
 
-    def ask(number: int, frame: FrameType | None) -> None:
-        stop.set()
-        signal.signal(
-            number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+    if reason.upper() not in ReasonCode.__members__:
+        raise UsageError(
+            f"--reason {reason[:60]} is no reason code; `dlq_triage reasons` lists them"
         )
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, ask)
+    return reason.upper()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -25,11 +26,12 @@ from kite_dlq_triage.commands.database import (
     selection,
     user,
 )
-from kite_dlq_triage.commands.options import Bootstrap, Root, settings_of, stop_on_signals
+from kite_dlq_triage.commands.options import Bootstrap, Root, settings_of
 from kite_kafka_io.settings import KafkaSettings
 from kite_runtime.console import say
 from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS, EXIT_INTERRUPTED, UsageError
 from kite_runtime.retry import Pace
+from kite_runtime.stopping import stop_on_signals
 
 if TYPE_CHECKING:
     from kite_dead_letters.redrive import Redriver, Report, Step
@@ -178,7 +180,6 @@ def _execute(
     from kite_dlq_triage.redrive_lines import Progress, print_step, print_summary
 
     stop = threading.Event()
-    stop_on_signals(stop)
     outbox = Outbox(kafka, Pace(rate), stop.wait)
     progress = Progress(redriver.store.count(chosen))
 
@@ -186,12 +187,10 @@ def _execute(
         print_step(step, as_json, done=True)
         progress.step()
 
-    try:
+    with closing(outbox), stop_on_signals(stop.set):
         report = redriver.execute(
             chosen, outbox, who, note=note, transform=fix, on_step=on_step, stopped=stop.is_set
         )
-    finally:
-        outbox.close()
     print_summary(report, as_json, done=True)
     return EXIT_INTERRUPTED if report.stopped else _exit_code(report)
 

@@ -25,16 +25,17 @@ def command(
     """Show a failure: its bytes beside what they decode to, the field at fault marked, its origin,
     the records around it in the topic, and what was decided."""
     from kite_bars_store.failures import FailureStore, RedriveLedger
+    from kite_dead_letters.classify import Classifier
     from kite_dead_letters.json_lines import LineMaker, to_json
     from kite_dead_letters.stored import NEIGHBOURS, read_around, to_raw
     from kite_dlq_triage.failure_view import (
         around_view,
         fields_of,
-        make_classifier,
         neighbour_object,
         topic_neighbours,
         view,
     )
+    from kite_kafka_io.registry import open_framing
 
     settings = settings_of(root)
     with database(root) as connection:
@@ -44,7 +45,7 @@ def command(
         around = store.neighbours(failure_id, count=NEIGHBOURS)
         events = store.history(failure_id)
         lines = RedriveLedger(connection).lines(failure_id)
-    classifier = make_classifier(settings)
+    classifier = Classifier(open_framing(settings.kafka) if settings.kafka else None)
     record = found.record
     near = read_around(
         settings.kafka, record.topic, record.topic_id, record.partition, record.offset

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from kite_bars_store.errors import StoreError
 from kite_dead_letters.page import calls, changing, reading
-from kite_dead_letters.page.calls import Answer, Call, Site
+from kite_dead_letters.page.calls import Answer, Site
 from kite_dead_letters.page.guard import Guard, Names
 
 
@@ -20,12 +23,7 @@ def make_app(site: Site, names: Names) -> Guard:
         return Route(path, calls.reading(site, answer), methods=["GET"])
 
     def does(path: str, answer: Answer) -> Route:
-        return Route(path, calls.changing(site, answer), methods=["POST"])
-
-    async def missing(request: Request, _error: Exception) -> Response:
-        return Call(site, request, calls.session_of(site, request)).page(
-            "problem.html", 404, title="Not there", problem="there is no such page"
-        )
+        return Route(path, calls.posted(site, answer), methods=["POST"])
 
     async def defect(request: Request, _error: Exception) -> Response:
         return PlainTextResponse("this is a defect of dlq_triage; its log shows where\n", 500)
@@ -46,7 +44,11 @@ def make_app(site: Site, names: Names) -> Guard:
                 does("/logout", changing.log_out),
                 *_open_routes(site),
             ],
-            exception_handlers={404: missing, 500: defect},
+            exception_handlers={
+                HTTPException: partial(calls.refused, site),
+                StoreError: partial(calls.away, site),
+                500: defect,
+            },
         ),
         names,
     )
@@ -74,8 +76,12 @@ def _open_routes(site: Site) -> list[Route]:
         return PlainTextResponse("ready\n")
 
     return [
-        Route("/login", calls.entering(site, changing.login), methods=["GET"]),
-        Route("/login", calls.entering(site, changing.posted_token), methods=["POST"]),
+        Route("/login", calls.reading(site, changing.login, members=False), methods=["GET"]),
+        Route(
+            "/login",
+            calls.posted(site, changing.posted_token, members=False),
+            methods=["POST"],
+        ),
         Route("/assets/{name}", asset),
         Route("/healthz", healthz),
         Route("/readyz", readyz),

@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from http import HTTPStatus
 from time import monotonic
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 
 from kite_bars_store.errors import StoreError, TryAgain
 from kite_dead_letters.page.access import Access, Session
-from kite_dead_letters.page.errors import (
-    BadRequest,
-    ForeignForm,
-    FormTooLarge,
-    NotLoggedIn,
-    NotPossibleHere,
-    PageRefusal,
-)
 from kite_dead_letters.page.guard import BODY_BYTES_MAX
 from kite_dead_letters.page.redriving import Database, Desk
 from kite_dead_letters.page.rendering import Pages
@@ -33,6 +27,9 @@ FIELDS_MAX: Final = 20
 FORM_S: Final = 10.0
 """How long a form may take to arrive."""
 SEE_OTHER: Final = 303
+NOT_LOGGED_IN: Final = 401
+_TITLES: Final = {404: "Not there", 503: "Away"}
+_OTHERS: Final = {404: "there is no such page", 405: "there is nothing to see at this address"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +79,11 @@ class Call:
         )
 
     def member(self) -> Session:
-        """The session. Raises NotLoggedIn."""
+        """The session. Raises HTTPException."""
         if self.session is None:
-            raise NotLoggedIn("this needs the token that the command printed at its start")
+            raise HTTPException(
+                NOT_LOGGED_IN, "this needs the token that the command printed at its start"
+            )
         return self.session
 
     def done(self, path: str, message: str) -> Response:
@@ -94,97 +93,81 @@ class Call:
 
 
 Answer = Callable[[Call], Response]
-Endpoint = Callable[[Request], Awaitable[Response]]
+Endpoint = Callable[[Request], Any]
 
 
-def reading(site: Site, answer: Answer, *, members: bool = False) -> Endpoint:
-    """For pages that only show. ``members``: even where reading is open, this needs the token."""
-
-    async def endpoint(request: Request) -> Response:
-        call = Call(site, request, session_of(site, request))
-        if call.session is None and (members or not site.open_to_read):
-            return _refused(call, NotLoggedIn("this needs the token"))
-        return await run_in_threadpool(_answer, answer, call)
-
-    return endpoint
-
-
-def changing(site: Site, answer: Answer) -> Endpoint:
-    """For forms: only with a session, and only forms that were made for it."""
-
-    async def endpoint(request: Request) -> Response:
-        call = Call(site, request, session_of(site, request))
-        try:
-            form = await form_of(request)
-            if not call.member().wrote(form.get("csrf", "")):
-                raise ForeignForm("this form is not of your session; go back, reload and try again")
-        except PageRefusal as refusal:
-            return _refused(call, refusal)
-        return await run_in_threadpool(_answer, answer, Call(site, request, call.session, form))
-
-    return endpoint
-
-
-def entering(site: Site, answer: Answer) -> Endpoint:
-    """For the way in: without a session, with the fields of a form where there is one."""
-
-    async def endpoint(request: Request) -> Response:
-        call = Call(site, request, session_of(site, request))
-        try:
-            form = await form_of(request)
-        except PageRefusal as refusal:
-            return _refused(call, refusal)
-        return _answer(answer, Call(site, request, call.session, form))
-
-    return endpoint
-
-
-def session_of(site: Site, request: Request) -> Session | None:
-    """The session that the cookie names."""
+def call_of(site: Site, request: Request, form: Mapping[str, str] | None = None) -> Call:
+    """The request with the session that its cookie names."""
     key = request.cookies.get(site.cookie, "")
-    return site.access.find(key, site.clock()) if key else None
+    session = site.access.find(key, site.clock()) if key else None
+    return Call(site, request, session, form or {})
+
+
+def reading(site: Site, answer: Answer, *, members: bool | None = None) -> Endpoint:
+    """For pages that only show. ``members``: whether it needs the token; None: as all reading."""
+    closed = not site.open_to_read if members is None else members
+
+    def endpoint(request: Request) -> Response:
+        call = call_of(site, request)
+        if closed:
+            call.member()
+        return answer(call)
+
+    return endpoint
+
+
+def posted(site: Site, answer: Answer, *, members: bool = True) -> Endpoint:
+    """For forms. ``members``: only with a session, and only forms that were made for it."""
+
+    async def endpoint(request: Request) -> Response:
+        call = call_of(site, request, await form_of(request))
+        if members and not call.member().wrote(call.form.get("csrf", "")):
+            problem = "this form is not of your session; go back, reload and try again"
+            raise HTTPException(403, problem)
+        return await run_in_threadpool(answer, call)
+
+    return endpoint
+
+
+def refused(site: Site, request: Request, error: HTTPException) -> Response:
+    """What a person at a browser sees of a refusal: its sentence, or the way in."""
+    call = call_of(site, request)
+    if error.status_code == NOT_LOGGED_IN:
+        return call.page("login.html", error.status_code, problem=error.detail)
+    # Starlette's own refusals have the name of their status in place of a sentence.
+    ours = error.detail != HTTPStatus(error.status_code).phrase
+    problem = error.detail if ours else _OTHERS.get(error.status_code, error.detail)
+    title = _TITLES.get(error.status_code, "Not done")
+    response = call.page("problem.html", error.status_code, title=title, problem=problem)
+    response.headers.update(error.headers or {})
+    return response
+
+
+def away(site: Site, request: Request, error: StoreError) -> Response:
+    """The database is away, or a person must correct something: the page itself stands."""
+    call = call_of(site, request)
+    response = call.page("problem.html", 503, title="The database", problem=str(error))
+    if isinstance(error, TryAgain):
+        response.headers["Retry-After"] = "5"
+    return response
 
 
 # Starlette's request.form() bounds fields, not the whole body or its time, and takes faulty UTF-8.
 async def form_of(request: Request) -> dict[str, str]:
-    """The fields of a form, read no further than any form of ours is long. Raises PageRefusal."""
+    """The fields of a form, read no further than any form of ours is long. Raises HTTPException."""
     body = bytearray()
     try:
         async with asyncio.timeout(FORM_S):
             async for piece in request.stream():
                 body += piece
                 if len(body) > BODY_BYTES_MAX:
-                    raise FormTooLarge(f"a form may have {BODY_BYTES_MAX} bytes at most")
+                    raise HTTPException(413, f"a form may have {BODY_BYTES_MAX} bytes at most")
     except (TimeoutError, ClientDisconnect):
-        raise BadRequest("the form did not arrive whole") from None
+        raise HTTPException(400, "the form did not arrive whole") from None
     try:
         pairs = parse_qsl(
             body.decode(), keep_blank_values=True, errors="strict", max_num_fields=FIELDS_MAX
         )
     except ValueError:
-        raise BadRequest("this is no form of this page") from None
+        raise HTTPException(400, "this is no form of this page") from None
     return dict(pairs)
-
-
-def _answer(answer: Answer, call: Call) -> Response:
-    try:
-        return answer(call)
-    except PageRefusal as refusal:
-        return _refused(call, refusal)
-    except StoreError as error:
-        return _away(call, error)
-
-
-def _refused(call: Call, refusal: PageRefusal) -> Response:
-    if isinstance(refusal, NotLoggedIn):
-        return call.page("login.html", refusal.status, problem=str(refusal))
-    title = "Away" if isinstance(refusal, NotPossibleHere) else "Not done"
-    return call.page("problem.html", refusal.status, title=title, problem=str(refusal))
-
-
-def _away(call: Call, error: StoreError) -> Response:
-    """The database is away, or a person must correct something: the page itself stands."""
-    response = call.page("problem.html", 503, title="The database", problem=str(error))
-    if isinstance(error, TryAgain):
-        response.headers["Retry-After"] = "5"
-    return response

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
+from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 
 from kite_bars_store.failures import Decision, FailureStore, Selection, Status
 from kite_dead_letters.page.access import SESSION_S
 from kite_dead_letters.page.calls import SEE_OTHER, Call
-from kite_dead_letters.page.errors import BadRequest, Changed, NotThere
 from kite_dead_letters.page.filters import id_of, status_of
 from kite_dead_letters.page.reading import group_of
 from kite_dead_letters.page.redriving import Preview
@@ -84,9 +84,9 @@ def decide(call: Call) -> Response:
     who, note = _who_and_note(call)
     assignee = form.get("assignee", "").strip() if decision is Decision.ASSIGN else None
     if assignee is not None and len(assignee) > WHO_CHARS_MAX:
-        raise BadRequest(f"a name may have {WHO_CHARS_MAX} characters")
+        raise HTTPException(400, f"a name may have {WHO_CHARS_MAX} characters")
     if decision is Decision.NOTE and not note:
-        raise BadRequest("write the note that is to be kept")
+        raise HTTPException(400, "write the note that is to be kept")
     chosen, back = _chosen(form)
     if decision is Decision.REOPEN and chosen.status is Status.OPEN:
         chosen = replace(chosen, status=None)
@@ -114,11 +114,11 @@ def redrive(call: Call) -> Response:
     expected, typed = form.get("expected", ""), form.get("typed", "").replace(",", "").strip()
     preview = call.site.desk.preview(chosen)
     if str(preview.sent) != expected:
-        problem = Changed("it would no longer be the same; this is what it would be now")
-        return _dry_run_page(call, chosen, back, str(problem), Changed.status)
+        problem = "it would no longer be the same; this is what it would be now"
+        return _dry_run_page(call, chosen, back, problem, 409)
     if preview.total > 1 and typed != expected:
-        problem_text = f"type the number of records that go out, {preview.sent}, to confirm"
-        return _dry_run_page(call, chosen, back, problem_text, BadRequest.status)
+        problem = f"type the number of records that go out, {preview.sent}, to confirm"
+        return _dry_run_page(call, chosen, back, problem, 400)
     # What lies behind the last one that was shown is not part of it.
     report = call.site.desk.execute(replace(chosen, up_to=preview.up_to), who, note)
     return call.done(back, _told(report))
@@ -142,13 +142,13 @@ def _dry_run_page(
 
 
 def _chosen(fields: Mapping[str, str]) -> tuple[Selection, str]:
-    """What a form or an address is about, and the page that shows it. Raises BadRequest."""
+    """What a form or an address is about, and the page that shows it. Raises HTTPException."""
     failure_id = id_of(fields.get("failure"))
     if failure_id is not None:
         return Selection(ids=(failure_id,)), f"/failures/{failure_id}"
     fingerprint = fields.get("group", "")
     if not fingerprint:
-        raise BadRequest("neither a failure nor a group is named")
+        raise HTTPException(400, "neither a failure nor a group is named")
     chosen = Selection(
         fingerprint=fingerprint,
         status=status_of(fields.get("which", "")),
@@ -158,27 +158,27 @@ def _chosen(fields: Mapping[str, str]) -> tuple[Selection, str]:
 
 
 def _exists(store: FailureStore, chosen: Selection) -> None:
-    """Raises NotThere for a failure or a group that is not."""
+    """Raises HTTPException for a failure or a group that is not."""
     if chosen.fingerprint is not None:
         group_of(store, chosen.fingerprint)
     elif store.count(chosen) == 0:
-        raise NotThere("there is no such failure")
+        raise HTTPException(404, "there is no such failure")
 
 
 def _decision(text: str) -> Decision:
     try:
         return Decision(text)
     except ValueError:
-        raise BadRequest(f"there is no decision {text[:40]!r}") from None
+        raise HTTPException(400, f"there is no decision {text[:40]!r}") from None
 
 
 def _who_and_note(call: Call) -> tuple[str, str]:
-    """Who decides, which the session remembers, and the note. Raises BadRequest."""
+    """Who decides, which the session remembers, and the note. Raises HTTPException."""
     who, note = call.form.get("who", "").strip(), call.form.get("note", "").strip()
     if not 0 < len(who) <= WHO_CHARS_MAX:
-        raise BadRequest(f"name who decides, in up to {WHO_CHARS_MAX} characters")
+        raise HTTPException(400, f"name who decides, in up to {WHO_CHARS_MAX} characters")
     if len(note) > NOTE_CHARS_MAX:
-        raise BadRequest(f"a note may have {NOTE_CHARS_MAX} characters")
+        raise HTTPException(400, f"a note may have {NOTE_CHARS_MAX} characters")
     call.member().who = who
     return who, note
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlencode
 
+from starlette.exceptions import HTTPException
+
 from kite_bars_store.failures import GroupFilter, GroupPlace, Selection, Status
-from kite_dead_letters.page.errors import BadRequest
 
 TEXT_CHARS_MAX: Final = 200
 _FIELDS: Final = ("reason", "topic", "status", "text", "since", "until")
@@ -34,62 +35,62 @@ class Filter:
         return {name: value for name, value in values.items() if value}
 
     def groups(self) -> GroupFilter:
-        """The groups that it means. Raises BadRequest."""
-        return GroupFilter(
-            reason=self.reason or None,
-            topic=self.topic or None,
-            status=status_of(self.status),
-            since=time_of(self.since),
-            until=time_of(self.until),
-            text=self.text or None,
-        )
+        """The groups that it means. Raises HTTPException."""
+        return GroupFilter(**self._common(), text=self.text or None)
 
     def failures(self) -> Selection:
-        """The failures that it means; the text is not asked for. Raises BadRequest."""
-        return Selection(
-            reason=self.reason or None,
-            topic=self.topic or None,
-            status=status_of(self.status),
-            since=time_of(self.since),
-            until=time_of(self.until),
-        )
+        """The failures that it means; the text is not asked for. Raises HTTPException."""
+        return Selection(**self._common())
+
+    def _common(self) -> dict[str, Any]:
+        return {
+            "reason": self.reason or None,
+            "topic": self.topic or None,
+            "status": status_of(self.status),
+            "since": time_of(self.since),
+            "until": time_of(self.until),
+        }
 
 
 def filter_of(query: Mapping[str, str]) -> Filter:
-    """The filter of an address. Raises BadRequest."""
+    """The filter of an address. Raises HTTPException."""
     values = {name: query.get(name, "").strip() for name in _FIELDS}
     for name, value in values.items():
         if len(value) > TEXT_CHARS_MAX or "\0" in value:
-            raise BadRequest(f"{name} is no text of up to {TEXT_CHARS_MAX} characters")
+            raise HTTPException(400, f"{name} is no text of up to {TEXT_CHARS_MAX} characters")
     return Filter(**values)
 
 
 def status_of(text: str) -> Status | None:
-    """A status; None for ''. Raises BadRequest."""
+    """A status; None for ''. Raises HTTPException."""
     try:
         return Status(text) if text else None
     except ValueError:
         known = ", ".join(Status)
-        raise BadRequest(f"there is no status {text[:40]!r}; it is one of {known}") from None
+        raise HTTPException(
+            400, f"there is no status {text[:40]!r}; it is one of {known}"
+        ) from None
 
 
 def time_of(text: str) -> datetime | None:
-    """A time in ISO form, in UTC where it names no zone; None for ''. Raises BadRequest."""
+    """A time in ISO form, in UTC where it names no zone; None for ''. Raises HTTPException."""
     if not text:
         return None
     try:
         found = datetime.fromisoformat(text)
         return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
     except (ValueError, OverflowError):
-        raise BadRequest(f"{text[:40]!r} is no time such as 2026-01-31T09:15 (UTC)") from None
+        raise HTTPException(
+            400, f"{text[:40]!r} is no time such as 2026-01-31T09:15 (UTC)"
+        ) from None
 
 
 def id_of(text: str | None) -> int | None:
-    """The id of a failure; None for none. Raises BadRequest."""
+    """The id of a failure; None for none. Raises HTTPException."""
     if not text:
         return None
     if not (text.isascii() and text.isdigit()) or len(text) > 19 or int(text) > _ID_MAX:
-        raise BadRequest(f"{text[:40]!r} is no number of a failure")
+        raise HTTPException(400, f"{text[:40]!r} is no number of a failure")
     return int(text)
 
 
@@ -99,7 +100,7 @@ def place_text(place: GroupPlace) -> str:
 
 
 def place_of(text: str | None) -> GroupPlace | None:
-    """The place again; None for none. Raises BadRequest."""
+    """The place again; None for none. Raises HTTPException."""
     if not text:
         return None
     count, _, rest = text.partition("~")
@@ -107,7 +108,7 @@ def place_of(text: str | None) -> GroupPlace | None:
     at = time_of(seen)
     found = id_of(count)
     if at is None or found is None or not is_fingerprint(fingerprint):
-        raise BadRequest("the address names no place in the list; begin at its first page")
+        raise HTTPException(400, "the address names no place in the list; begin at its first page")
     return GroupPlace(found, at, fingerprint)
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from kite_bars_store.failures import Failure, FailureStore, Group, RedriveLedger, Selection, Summary
 from kite_dead_letters.page.calls import Call
-from kite_dead_letters.page.errors import BadRequest, NotThere
 from kite_dead_letters.page.filters import (
     filter_of,
     id_of,
@@ -115,7 +115,9 @@ def value(call: Call) -> Response:
     with call.site.database.failures() as store:
         found = failure_of(store, call)
     if found.record.value is None:
-        raise NotThere(f"the value of failure {found.failure_id} is null: there are no bytes")
+        raise HTTPException(
+            404, f"the value of failure {found.failure_id} is null: there are no bytes"
+        )
     return _file(found.record.value, "application/octet-stream", f"{_place(found)}.bin")
 
 
@@ -132,19 +134,19 @@ def reasons(call: Call) -> Response:
 
 
 def group_of(store: FailureStore, fingerprint: str) -> Group:
-    """A group. Raises NotThere."""
+    """A group. Raises HTTPException."""
     found = store.group(fingerprint) if is_fingerprint(fingerprint) else None
     if found is None:
-        raise NotThere(f"there is no group {fingerprint[:64]}")
+        raise HTTPException(404, f"there is no group {fingerprint[:64]}")
     return found
 
 
 def failure_of(store: FailureStore, call: Call) -> Failure:
-    """The failure that the address names. Raises NotThere."""
+    """The failure that the address names. Raises HTTPException."""
     failure_id = id_of(call.request.path_params["failure_id"])
     found = store.failure(failure_id) if failure_id is not None else None
     if found is None:
-        raise NotThere(f"there is no failure {failure_id}")
+        raise HTTPException(404, f"there is no failure {failure_id}")
     return found
 
 
@@ -170,7 +172,7 @@ def _hex(found: Failure, start: int) -> HexPage | None:
     if value is None:
         return None
     if start > len(value):
-        raise BadRequest(f"the value has {len(value)} bytes, none at {start}")
+        raise HTTPException(400, f"the value has {len(value)} bytes, none at {start}")
     return hex_page(value, start)
 
 

@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
 
+from starlette.exceptions import HTTPException
+
 from kite_bars_store.database import Connection, connect
 from kite_bars_store.errors import DatabaseBusy
 from kite_bars_store.failures import FailureStore, RedriveLedger, Selection
 from kite_contracts.topics import load_topics
-from kite_dead_letters.page.errors import NotPossibleHere
 from kite_dead_letters.redrive import Action, Planner, Redriver, Report, Step, Targets
 from kite_dead_letters.redrive.corrections import Corrector
 from kite_dead_letters.redrive.outbox import Outbox
@@ -121,9 +122,9 @@ class Desk:
             return _previewed(self._redriver(opened), chosen)
 
     def execute(self, chosen: Selection, who: str, note: str) -> Report:
-        """Do it. Raises NotPossibleHere and StoreError; called again it goes on where it was."""
+        """Do it. Raises HTTPException and StoreError; called again it goes on where it was."""
         if self.kafka is None:
-            raise NotPossibleHere("KAFKA_BOOTSTRAP is not set: nothing can be sent back")
+            raise HTTPException(503, "KAFKA_BOOTSTRAP is not set: nothing can be sent back")
         outbox = Outbox(self.kafka, Pace(RATE), self.ending.wait)
         try:
             with self.database.connection() as opened:
@@ -131,7 +132,7 @@ class Desk:
                     chosen, outbox, who, note=note, stopped=self.ending.is_set
                 )
         except (TryAgainLater, KafkaIoError) as exc:
-            raise NotPossibleHere(str(exc)) from exc
+            raise HTTPException(503, str(exc)) from exc
         finally:
             outbox.close()
 

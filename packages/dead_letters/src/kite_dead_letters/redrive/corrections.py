@@ -130,7 +130,7 @@ class Corrector:
         violation = violation_of(subject, version, json_form(record))
         if violation is not None:
             raise Unfit(f"{subject}.v{version} refuses it: {violation}")
-        return Corrected(subject, completed(record, schemas.avro_schema(subject, version)), changes)
+        return Corrected(subject, record, changes)
 
 
 def key_of(subject: str, record: dict[str, Any], key: bytes | None) -> bytes | None:
@@ -147,44 +147,4 @@ def _json(value: bytes) -> dict[str, Any]:
         raise Unfit(f"it is no JSON: {exc}") from exc
     if not isinstance(found, dict):
         raise Unfit("it is JSON, and no object")
-    return found
-
-
-Schema = Any
-
-
-def completed(record: dict[str, Any], schema: Schema) -> dict[str, Any]:
-    """The record with the defaults of its Avro schema in place of fields that are missing.
-
-    A JSON record keeps the contract without its optional fields; the bytes of Avro have a place for
-    each. What the schema does not name stays.
-    """
-    found: dict[str, Any] = _filled(record, schema, {})
-    return found
-
-
-def _filled(value: Any, schema: Schema, named: dict[str, Schema]) -> Any:
-    if isinstance(schema, list):
-        branches = [each for each in schema if each != "null"]
-        return value if value is None else _filled(value, branches[0], named)
-    if isinstance(schema, str):
-        return _filled(value, named[schema], named) if schema in named else value
-    if schema["type"] == "record":
-        named[schema["name"]] = schema
-        return _filled_record(value, schema, named) if isinstance(value, dict) else value
-    if schema["type"] == "array" and isinstance(value, list):
-        return [_filled(each, schema["items"], named) for each in value]
-    return value
-
-
-def _filled_record(
-    value: dict[str, Any], schema: Schema, named: dict[str, Schema]
-) -> dict[str, Any]:
-    found = dict(value)
-    for field in schema["fields"]:
-        name = field["name"]
-        if name in value:
-            found[name] = _filled(value[name], field["type"], named)
-        elif "default" in field:
-            found[name] = _filled(copy.deepcopy(field["default"]), field["type"], named)
     return found

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import orjson
 
-from kite_runtime.errors import UsageError
+from kite_runtime.errors import UsageError, reason_of
 
 MISSING: Final = object()
 """Where there is nothing."""
@@ -34,8 +34,12 @@ def steps_of(pointer: str) -> tuple[str, ...]:
 
 def get(record: Any, pointer: str) -> Any:
     """What stands there; `MISSING` where nothing does."""
+    return _walk(record, steps_of(pointer))
+
+
+def _walk(record: Any, steps: Iterable[str]) -> Any:
     found = record
-    for step in steps_of(pointer):
+    for step in steps:
         if isinstance(found, dict) and step in found:
             found = found[step]
         elif isinstance(found, list) and step.isdecimal() and int(step) < len(found):
@@ -79,14 +83,10 @@ def differences(before: Any, after: Any, path: str = "") -> Iterator[tuple[str, 
 
 def _holder(record: Any, pointer: str) -> tuple[dict[str, Any] | list[Any], str]:
     *above, step = steps_of(pointer)
-    holder = get(record, "/" + "/".join(_quoted(each) for each in above)) if above else record
+    holder = _walk(record, above)
     if not isinstance(holder, dict | list):
         raise PointerError(f"{pointer} leads nowhere in this record")
     return holder, step
-
-
-def _quoted(step: str) -> str:
-    return step.replace("~", "~0").replace("/", "~1")
 
 
 def _index(holder: list[Any], step: str, pointer: str) -> int:
@@ -275,8 +275,7 @@ def _read(path: Path, option: str) -> bytes:
     try:
         return path.read_bytes()
     except OSError as exc:
-        reason = (exc.strerror or str(exc)).lower()
-        raise UsageError(f"{option} {path} cannot be read ({reason})") from exc
+        raise UsageError(f"{option} {path} cannot be read ({reason_of(exc)})") from exc
 
 
 def _told(exc: Exception) -> str:
