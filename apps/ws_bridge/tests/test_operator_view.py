@@ -97,6 +97,7 @@ def test_every_metric_has_its_place_on_the_dashboard_or_is_a_detail(told: set[st
     # The dashboard's panel of reasons shows more than the alarm does.
     hidden |= {"ws_bridge_dead_letter_alarm", "ws_bridge_dead_letter_share"}
     hidden |= {"ws_bridge_journal_full", "ws_bridge_start_time_seconds"}
+    hidden |= {"ws_bridge_calendar_days_left"}
     # Of the program, not of its work.
     hidden |= {"kite_build_info"}
     assert told - shown == hidden

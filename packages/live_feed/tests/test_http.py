@@ -87,7 +87,8 @@ def test_every_metric_has_help_and_a_name_of_ours(site: Site) -> None:
 
 def test_every_number_of_the_books_is_a_metric(site: Site) -> None:
     """A counter that nobody can see is no alarm."""
-    inside = {"journal_backlog_since_ns", "last_ack_latency_ns"}  # shown as durations
+    # shown as durations
+    inside = {"journal_backlog_since_ns", "last_ack_latency_ns", "calendar_ends_ns"}
     shown = {name.removeprefix("ws_bridge_") for name in site.metrics()}
     numbers = {each.name for each in fields(Counters) if each.type in ("int", "bool")}
     assert numbers - inside <= shown
@@ -215,3 +216,11 @@ def test_silent_and_half_connections_hold_up_neither_the_pages_nor_the_end(site:
     assert time.monotonic() - began_s < TIMEOUT_S
     for connection in held:
         connection.close()
+
+
+@pytest.mark.parametrize(("ends_in_s", "days"), [(0, 0), (-5, 0), (1, 1), (86_400, 1), (86_401, 2)])
+def test_the_days_that_are_left_of_the_calendar(ends_in_s: int, days: int) -> None:
+    now_ns = 1_795_000_000 * 10**9
+    counters = Counters(calendar_ends_ns=now_ns + ends_in_s * 10**9)
+    metrics = BridgeMetrics(counters, lambda: None, now_ns=lambda: now_ns)
+    assert metrics.read()["calendar_days_left"] == days

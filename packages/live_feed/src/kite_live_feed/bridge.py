@@ -41,7 +41,7 @@ class Bridge:
     group, None for a bridge that carries all of its plan."""
 
     def __init__(self, parts: BridgeParts, journal: Journal, plan: Plan) -> None:
-        self.counters = Counters()
+        self.counters = Counters(calendar_ends_ns=parts.calendar_ends_ns)
         self._parts = parts
         self._journal = journal
         self._wake = asyncio.Event()

@@ -46,6 +46,8 @@ class BridgeParts:
     dead_letter_limits: BreakerLimits = field(default_factory=BreakerLimits)
     group: GroupSetup | None = None
     """How the universe is shared out; None for a bridge that carries all of its plan."""
+    calendar_ends_ns: int = 0
+    """As in `Counters`."""
 
 
 class Connections:

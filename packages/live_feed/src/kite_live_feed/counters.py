@@ -41,6 +41,8 @@ class Latency:
 class Counters:
     """Counts since the process started; every one only rises, but for the gauges at the end."""
 
+    calendar_ends_ns: int = 0
+    """Midnight of the last day whose holidays are known; 0 where it is not known."""
     started_s: float = field(default_factory=time.time)
     """When this process began, in seconds since the epoch."""
     frames_received: int = 0

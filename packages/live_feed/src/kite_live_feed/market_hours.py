@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Iterable
-from datetime import date
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Final
@@ -17,6 +16,7 @@ from typing import Final
 from kite_broker_zerodha.packets import Segment, segment_of
 from kite_broker_zerodha.session.liveness import IsOpen
 from kite_contracts.sessions import Holidays, SessionCalendar, exchange_holidays
+from kite_contracts.sessions.model import midnight_ns
 from kite_runtime.errors import KiteError
 
 SESSIONS: Final = Path("configs/sessions.toml")
@@ -36,6 +36,13 @@ def load_calendar(root: Path) -> SessionCalendar:
 def load_market_hours(root: Path) -> IsOpen:
     """The hours of `load_calendar`."""
     return make_is_open(load_calendar(root))
+
+
+def calendar_ends_ns(calendar: SessionCalendar, tokens: Iterable[int]) -> int:
+    """Midnight in India of the last day whose holidays are known for the segments of all these."""
+    names = {_NAMES.get(segment_of(token)) for token in tokens}
+    ends = [calendar.facts_end(name) for name in names if name is not None]
+    return midnight_ns(min(ends)) if ends else 0
 
 
 def _holidays() -> Holidays:
@@ -64,13 +71,6 @@ def _holidays() -> Holidays:
 
 def _send_holidays(end_of_child: Connection) -> None:
     end_of_child.send(exchange_holidays())
-
-
-def days_left(calendar: SessionCalendar, tokens: Iterable[int], today: date) -> int:
-    """Until which day, counted from ``today``, the holidays of all these segments are known."""
-    names = {_NAMES.get(segment_of(token)) for token in tokens}
-    ends = [calendar.facts_end(name) for name in names if name is not None]
-    return (min(ends) - today).days if ends else 0
 
 
 def make_is_open(calendar: SessionCalendar) -> IsOpen:

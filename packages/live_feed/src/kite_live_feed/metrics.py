@@ -76,6 +76,10 @@ def _latency(counters: Counters, _: int) -> dict[str, Any]:
     return {"buckets": buckets, "sum": counters.latency.sum_s}
 
 
+def _calendar_days_left(counters: Counters, now_ns: int) -> int:
+    return max(0, -((now_ns - counters.calendar_ends_ns) // (86_400 * 10**9)))
+
+
 METRICS: Final = (
     Row("frames_received", "counter", "Binary frames that Kite sent, heartbeats not counted."),
     Row("bytes_received", "counter", "Bytes of those frames."),
@@ -131,6 +135,12 @@ METRICS: Final = (
         "counter",
         "Lines of the log that were lost: a full disk, or a pipe that is not read.",
         read=lambda _, __: lines_dropped(),
+    ),
+    Row(
+        "calendar_days_left",
+        "gauge",
+        "Days until the last one whose exchange holidays are known; the rest is assumed.",
+        read=_calendar_days_left,
     ),
     Row(
         "start_time_seconds",

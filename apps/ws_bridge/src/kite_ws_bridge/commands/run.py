@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -17,7 +18,7 @@ from kite_runtime.errors import EXIT_FINDINGS, EXIT_TRY_LATER
 from kite_ws_bridge.commands.options import COMPILING, Bootstrap, Root
 
 if TYPE_CHECKING:
-    from kite_broker_zerodha.session.liveness import IsOpen
+    from kite_contracts.sessions import SessionCalendar
     from kite_kafka_io.settings import KafkaSettings
     from kite_live_feed.counters import Counters
 
@@ -88,6 +89,7 @@ def command(
     from kite_live_feed.bridge import warm_up
     from kite_live_feed.connections import BridgeParts
     from kite_live_feed.journal import Journal
+    from kite_live_feed.market_hours import calendar_ends_ns, make_is_open
     from kite_runtime.logs import configure_logs
     from kite_ws_bridge.service import serve
     from kite_ws_bridge.settings import BridgeSettings
@@ -114,7 +116,7 @@ def command(
     secrets = [settings.env.get(name, "") for name in _SECRETS]
     configure_logs(secrets=secrets)
     topics = Topics()
-    is_open = _is_open(settings.root)  # forks, so it comes before every thread
+    calendar = _calendar(settings.root)  # forks, so it comes before every thread
     topic_problems = _check_kafka(kafka, topics, count, store_and_forward)
     parts = BridgeParts(
         feed=settings.name,
@@ -123,11 +125,12 @@ def command(
         kafka=kafka,
         framing=open_framing(kafka),
         topics=topics,
-        session_options=SessionOptions(is_open=is_open),
+        session_options=SessionOptions(is_open=make_is_open(calendar)),
         clock=SystemClock(),
         topic_problems=topic_problems,
         dead_letter_limits=settings.dead_letter_limits,
         group=setup,
+        calendar_ends_ns=calendar_ends_ns(calendar, chain.from_iterable(plan.shards)),
     )
     say(COMPILING)
     warm_up()  # before connecting: the first ticks must not wait for it
@@ -164,12 +167,12 @@ def _check_kafka(
     return problems
 
 
-def _is_open(root: Path) -> IsOpen:
-    from kite_live_feed.market_hours import SESSIONS, load_market_hours
+def _calendar(root: Path) -> SessionCalendar:
+    from kite_live_feed.market_hours import SESSIONS, load_calendar
 
     if not (root / SESSIONS).exists():
         say(f"{root / SESSIONS} is not there: using the session hours of the packaged file")
-    return load_market_hours(root)
+    return load_calendar(root)
 
 
 def _report(counters: Counters, left: int, journal_dir: Path) -> int:

@@ -26,6 +26,8 @@ from kite_ws_bridge.commands.options import Root
 from kite_ws_bridge.settings import BridgeSettings
 
 TIMEOUT_S: Final = 5.0
+CALENDAR_WARNING_DAYS: Final = 60
+"""The same as in ``kite_contracts.sessions``, which is not loaded for this."""
 MIB: Final = 1024 * 1024
 COUNTS: Final = (
     *("frames_received", "packets_journaled", "ticks_acked", "dead_acked", "events_acked"),
@@ -36,7 +38,7 @@ COUNTS: Final = (
 SAME: Final = (
     *("journal_full", "in_flight", "auth_expired", "gaps_open", "dead_letters"),
     *("broker_errors", "dead_letter_alarm", "dead_letter_share"),
-    *("group_size", "group_uncarried", "rebalances"),
+    *("group_size", "group_uncarried", "rebalances", "calendar_days_left"),
 )
 """Metrics that are facts of the status as they are."""
 
@@ -232,6 +234,8 @@ def _facts(status: Facts) -> Table:
         ("producer restarts", f"{counts['producer_restarts']:,}"),
     ):
         table.add_row(name, text)
+    if (days := status["calendar_days_left"]) < CALENDAR_WARNING_DAYS:
+        table.add_row("exchange holidays", f"known for {days:,} MORE DAYS, then assumed")
     return table
 
 
