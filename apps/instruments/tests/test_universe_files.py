@@ -133,7 +133,7 @@ def test_two_symbols_on_one_token_are_one_subscription() -> None:
     master = pa.concat_tables([MASTER, table(row("M&M-BE", 1))])
     universes = parse(
         Path("universes.toml"),
-        b'[universe.both]\nexchange = "NSE"\nsymbols = ["M&M", "M&M-BE", "OTHER"]\n',
+        '[universe.both]\nexchange = "NSE"\nsymbols = ["M&M", "M&M-BE", "OTHER"]\n',
     )
     export = make(universes, master, DAY, {}, {})
     tokens = {each["tradingsymbol"] for each in rows(export.files[TOKENS_FILE])}
