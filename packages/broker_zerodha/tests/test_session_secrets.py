@@ -123,7 +123,7 @@ async def answering(answer: bytes) -> str:
 async def test_no_secret_in_events_errors_reprs_or_logs_of_any_level(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    loggers = ("", "websockets", "websockets.client", "kite_simulator", "asyncio")
+    loggers = ("", "websockets", "broker_zerodha.websocket", "kite_simulator", "asyncio")
     for name in loggers:
         caplog.set_level(logging.DEBUG, name)
     heard = Recorder()
