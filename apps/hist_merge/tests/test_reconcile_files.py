@@ -81,7 +81,7 @@ def test_the_shift_that_makes_two_files_equal_is_named(bare: Place, minutes: int
     assert (found["common"], found["ohlc_equal"]) == (374, 0)
     assert found["better_shift_minutes"] == -minutes
     shown = bare("reconcile", "--files", "kite_SBIN_2024-01-02.csv", "SBIN.txt").stdout
-    assert f"with vendor 1 minutes {way}, 375 would be equal in OHLC" in shown
+    assert f"with vendor 1 minute {way}, 375 would be equal in OHLC" in shown
 
 
 @pytest.mark.parametrize(("carried", "stated"), [(30, True), (19, False)])

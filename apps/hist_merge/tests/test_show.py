@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from itertools import accumulate
 from typing import Any
 
 import pytest
 from merged_bars import MANDM, NIFTY, bar_store, merge_the_usual, rising, said
 
 from kite_bar_history.universe import near, symbol_of
-from kite_bars_store.bars import Flag, Limits, ObservedBar, Verdict
+from kite_bars_store.bars import BarInstrument, Flag, Limits, ObservedBar, Verdict
 from kite_bars_store.bars.explain import FLAGS, MEANINGS, differences
 from kite_runtime.errors import NotFound
 from kite_runtime.testing import Place
 
 NAMES = ["CDS:USDINR26JUNFUT", "NSE:M&M", "NSE:NIFTY 50", "NSE:SBIN", "BSE:SBIN", "NSE:SBICARD"]
+TCS = BarInstrument("NSE", "TCS", 2, 5)
 LIMITS = Limits(price_ticks=1, price_bps=1, volume_units=0, volume_bps=100, jump_bps=2000)
 
 
@@ -69,6 +71,25 @@ def test_each_verdict_has_its_sentence(merged: Place) -> None:
     assert gone["why"][0].startswith("no source has it: the segment trades then")
     closed = shown(merged, "NSE:SBIN", "2026-06-01T16:00")
     assert closed["why"] == ["no source has it: post-close closed at 16:00 on 2026-06-01"]
+
+
+@pytest.mark.parametrize("whole_day", [False, True])
+def test_a_replaced_volume_is_explained(merged: Place, whole_day: bool) -> None:
+    """By the one minute that is the day so far, or by a day whose volumes never fall."""
+    vendor = rising(20)
+    totals = list(accumulate(bar[4] for bar in vendor.values()))
+    kite = {n: (*bar[:4], totals[n]) for n, bar in vendor.items() if whole_day or n == 15}
+    with bar_store(merged.env["POSTGRES_DSN"]) as (store, _):
+        store.merge([said("kite", {**vendor, **kite}, TCS), said("vendor", vendor, TCS)])
+    told = shown(merged, "NSE:TCS", "2026-06-01T09:30")
+    assert told["golden"]["verdict"] == "VOLUME_REPLACED"
+    assert told["golden"]["volume"] == vendor[15][4]
+    assert told["golden"]["from_other"] == ["volume"]
+    assert told["why"][0].startswith(f"kite differs from vendor in volume {totals[15]} against")
+    assert told["why"][1] == (
+        "from vendor: volume (that of kite is the day's so far: with all before it, the one of "
+        "vendor makes it up, or its volumes never fall on that day)"
+    )
 
 
 def test_what_was_known_then(merged: Place) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from datetime import date
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from kite_bars_store.bars import BarColumns, BarInstrument, SourceBars, load_rul
 from kite_bars_store.bars.out_of_session import SessionJudge
 from kite_bars_store.bars.sql import nanoseconds
 from kite_contracts.sessions import SessionCalendar
+from kite_contracts.sessions.model import MINUTE_NS, midnight_ns
 
 SBIN = BarInstrument("NSE", "SBIN", 2, 5)
 
@@ -51,6 +53,12 @@ def width_of(*days: Sequence[int], interval: str = "m1", blocks: int = 1) -> int
         ([[*range(0, 375, 5), 11]], 1),  # one bar between is a bar of a minute
         ([[0, 60, 120, 180]], 1),  # four trades of a thin option prove nothing
         ([[0, 60], [0, 120], [0, 180], [60, 120], [0, 240], [0, 300]], 1),
+        ([range(45, 375, 60)], 1),  # 10:00 to 15:00 by the hour, once: not yet
+        ([range(45, 375, 60)] * 3, 60),  # every day
+        ([range(45, 375, 60), *[range(45, 346, 30)] * 3], 30),
+        ([[0, 60, 200, 370]] * 20, 10),  # few bars a day on multiples of 10
+        ([*[[0, 60, 200, 370]] * 20, [7, 60, 200]], 1),  # until one day is not
+        ([[0, 374]] * 60, 1),  # the first and the last minute, every day
         ([[7]], 1),
         ([[]], 1),
     ],
@@ -68,6 +76,19 @@ def test_thin_instruments_are_hardly_ever_taken_for_wide_bars() -> None:
         times = opens(chance.sample(range(375), chance.randrange(1, 25)))
         check.look(np.full(len(times), number, np.int64), times)
     assert check.width() == 1
+
+
+def test_many_instruments_of_few_wide_bars_prove_it_together() -> None:
+    def width(places: Sequence[int], instruments: int) -> int:
+        check = WidthCheck("m1")
+        for number in range(instruments):
+            times = opens(places)
+            check.look(np.full(len(times), number, np.int64), times)
+        return check.width()
+
+    assert width([0, 15, 60], 40) == 15
+    assert width([0, 15, 60], 10) == 1
+    assert width([0, 60], 400) == 1
 
 
 def test_weeks_taken_for_days() -> None:
@@ -109,6 +130,66 @@ def test_most_bars_outside_the_session_are_refused_with_the_shift(shift: int, wo
     found = problem_of(shift)
     assert words in found
     assert bool(words) == bool(found)
+
+
+HOURS = {"NSE": (555, 930), "CDS": (540, 1020), "MCX": (540, 1410)}
+"""From and to, in minutes of the day."""
+
+
+def problem_on(
+    exchange: str, shifts: dict[date, int], hours: tuple[int, int] | None = None, step: int = 1
+) -> str:
+    """Of days that are shifted by so many minutes."""
+    check = HoursCheck(SessionJudge(SessionCalendar.load(), load_rules().phases))
+    for day, shift in shifts.items():
+        begins = midnight_ns(day) + shift * MINUTE_NS
+        times = [begins + at * MINUTE_NS for at in range(*(hours or HOURS[exchange]), step)]
+        rows = [(0, ts_ns, 1, 1, 1, 1, 1) for ts_ns in times]
+        check.look(SourceBars("", "m1", [BarInstrument(exchange, "X")], BarColumns.of(rows)))
+    return check.problem() or ""
+
+
+DAYS = [date(2024, 1, 2), date(2024, 1, 3), date(2024, 1, 4)]
+OLD = [date(2012, 6, 5), date(2012, 6, 6), date(2012, 6, 7)]
+LATER, EARLIER = "5:30 hours later", "5:30 hours earlier"
+
+
+@pytest.mark.parametrize(
+    ("exchange", "days"), [("NSE", DAYS), ("CDS", DAYS), ("MCX", DAYS), ("NSE", OLD), ("CDS", OLD)]
+)
+@pytest.mark.parametrize(("shift", "words"), [(0, ""), (-330, LATER), (330, EARLIER)])
+def test_another_zone_is_found_on_each_exchange_and_in_old_days(
+    exchange: str, days: list[date], shift: int, words: str
+) -> None:
+    """Of commodities only 38 % are then outside, and of days before 2016 none for sure."""
+    found = problem_on(exchange, dict.fromkeys(days, shift))
+    assert words in found
+    assert bool(words) == bool(found)
+
+
+@pytest.mark.parametrize("days", [DAYS, OLD], ids=["known", "unverified"])
+def test_one_day_of_another_zone_among_others(days: list[date]) -> None:
+    found = problem_on("NSE", {days[0]: 0, days[1]: -330, days[2]: 0})
+    assert f"has 330 of 375 bars of {days[1]} outside the session, the first at 03:45" in found
+    assert LATER in found
+    thin = problem_on("NSE", {days[0]: 0, days[1]: -330, days[2]: 0}, step=15)
+    assert thin == ""  # 22 bars of a thin instrument prove nothing
+
+
+@pytest.mark.parametrize(
+    ("day", "hours"),
+    [
+        (date(2012, 11, 13), (945, 1020)),  # Muhurat, which is not in the calendar
+        (date(2012, 11, 13), (555, 930)),
+        (date(2014, 3, 22), (555, 930)),  # a Saturday
+        (date(2024, 1, 2), (540, 960)),  # with what was before and after the session
+    ],
+)
+def test_sessions_that_the_calendar_does_not_know_are_no_other_zone(
+    day: date, hours: tuple[int, int]
+) -> None:
+    assert problem_on("NSE", {day: 0}, hours) == ""
+    assert problem_on("NSE", {**dict.fromkeys(OLD, 0), day: 0}, hours) == ""
 
 
 def test_some_bars_outside_are_no_problem_nor_are_days_without_a_session() -> None:

@@ -240,16 +240,56 @@ def test_prices_in_32_bits_are_the_one_price_that_they_can_be_or_refused(
     assert found == ([[paise]] if reason is None else [])
 
 
-@pytest.mark.parametrize(("count", "good"), [(2.0**24 - 1, True), (2.0**24, False)])
-def test_volumes_in_32_bits_are_refused_where_digits_are_lost(
-    tmp_path: Path, count: float, good: bool
+@pytest.mark.parametrize(
+    ("paise", "reason"),
+    [
+        (3_105, None),  # 31.05 is one of 31.03125, 31.0625, … and no other tick is as near
+        (6_395, None),
+        (6_405, "PRICE_TOO_FINE"),  # from 64 on ticks are too near to one another
+        (64_005, "PRICE_TOO_FINE"),
+        (204_935, "PRICE_TOO_FINE"),  # 2050, which is a price, too
+    ],
+)
+def test_prices_in_16_bits_are_never_silently_off(
+    tmp_path: Path, paise: int, reason: str | None
+) -> None:
+    prices = pa.array([np.float16(paise / 100)], pa.float16())
+    table = pa.table(
+        {
+            "ticker": ["SBIN"],
+            "timestamp": pa.array([datetime(2024, 1, 2, 4, tzinfo=UTC)]),
+            **dict.fromkeys(("open", "high", "low", "close"), prices),
+            "volume": pa.array([100]),
+        }
+    )
+    parquet.write_table(table, tmp_path / "day.parquet")
+    files = VendorFiles(LAYOUTS, Asked(roster(), 0, 1 << 62), Spool(tmp_path / "spool"))
+    refused: list[RefusedLine] = []
+    files.load(tmp_path / "day.parquet", refused.extend)
+    assert [each.reason for each in refused] == ([] if reason is None else [reason])
+    assert all("close is a float of 16 bits" in each.message for each in refused)
+    found = [each.bars.close.tolist() for each in files.read(_everything()).bars]
+    assert found == ([[paise]] if reason is None else [])
+
+
+@pytest.mark.parametrize(
+    ("count", "kind", "good"),
+    [
+        (2.0**24 - 1, pa.float32(), True),
+        (2.0**24, pa.float32(), False),
+        (2.0**11 - 1, pa.float16(), True),
+        (2.0**11, pa.float16(), False),
+    ],
+)
+def test_volumes_in_few_bits_are_refused_where_digits_are_lost(
+    tmp_path: Path, count: float, kind: pa.DataType, good: bool
 ) -> None:
     table = pa.table(
         {
             "ticker": ["SBIN", "TCS"],  # nobody asked for TCS
             "timestamp": pa.array([datetime(2024, 1, 2, 4, tzinfo=UTC)] * 2),
             **dict.fromkeys(("open", "high", "low", "close"), pa.array([100.0, 100.0])),
-            "volume": pa.array([count, count], pa.float32()),
+            "volume": pa.array(np.array([count, count], kind.to_pandas_dtype()), kind),
         }
     )
     parquet.write_table(table, tmp_path / "day.parquet")

@@ -207,6 +207,26 @@ def test_bad_bars_are_named_and_the_good_ones_go_in(bars: BarStore) -> None:
     assert (result.appended, result.repeated) == (1, 1)
 
 
+@pytest.mark.parametrize("backwards", [False, True])
+def test_a_bar_without_open_interest_does_not_contradict_one_with(
+    bars: BarStore, backwards: bool
+) -> None:
+    """As in two files of one call, of which one carries the column."""
+    said: list[tuple[int, ...]] = [
+        *((0, at(0), 100, 105, 95, 100, 10), (0, at(0), 100, 105, 95, 100, 10, 700)),
+        # another close is another bar
+        *((0, at(1), 100, 105, 95, 100, 10, 800), (0, at(1), 100, 105, 95, 105, 10)),
+        # two open interests, and none
+        *((0, at(2), 100, 105, 95, 100, 10, 900), (0, at(2), 100, 105, 95, 100, 10, 901)),
+        (0, at(2), 100, 105, 95, 100, 10),
+    ]
+    columns = BarColumns.of(said[::-1] if backwards else said)
+    result = bars.merge([SourceBars("kite", "m1", [SBIN], columns)])
+    assert [each.reason for each in result.refused] == [Refusal.DUPLICATE_DIFFERS] * 5
+    assert (result.appended, result.repeated) == (1, 1)
+    assert bars.read_bars(["NSE:SBIN"], when(0), DAY_END)["oi"].to_pylist() == [700]
+
+
 def test_nothing_at_all_is_merged_too(bars: BarStore, connection: Connection) -> None:
     before = state(connection)
     result = bars.merge([source("kite", {})])

@@ -16,7 +16,7 @@ import numpy as np
 
 from kite_bar_history.protocol import Reading, RefusedLine, Window
 from kite_bar_history.refused import PLAIN_HEADER
-from kite_bar_history.summary import NO_ANSWER
+from kite_bar_history.summary import NO_ANSWER, WRONG_INTERVAL
 from kite_bar_history.timing import WidthCheck
 from kite_bar_history.universe import Listed
 from kite_bars_store.bars import BarColumns, SourceBars
@@ -38,7 +38,6 @@ SETTLED_S: Final = 10
 INTERVALS: Final = {"m1": "minute", "d1": "day"}
 NO_TOKEN: Final = "NO_TOKEN"
 REQUEST_REFUSED: Final = "REQUEST_REFUSED"
-WRONG_INTERVAL: Final = "WRONG_INTERVAL"
 NOT_LISTED: Final = "NOT_LISTED"
 
 _WITHOUT_OI: Final = ("NSE", "BSE", "INDICES")

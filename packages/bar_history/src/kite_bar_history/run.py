@@ -21,7 +21,7 @@ from kite_bar_history.live_bars import SOURCE, LiveBars
 from kite_bar_history.protocol import BarSource, RefusedLine, Window, windows_of
 from kite_bar_history.refused import PLAIN_HEADER, RefusedFiles, not_kept, plain
 from kite_bar_history.summary import (
-    NO_ANSWER,
+    TO_ASK_AGAIN,
     RunSummary,
     remarks,
     remarks_on_missing,
@@ -372,7 +372,7 @@ def merge_windows(
         for each in bars:
             total.read[each.source] += len(each.bars)
         total.windows += 1
-        if not any(line.reason == NO_ANSWER for line in refused):
+        if not any(line.reason in TO_ASK_AGAIN for line in refused):
             done(window)
 
 

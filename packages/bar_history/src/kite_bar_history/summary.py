@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from kite_bar_history.protocol import RefusedLine
+from kite_bar_history.timing import shift_text
 from kite_bar_history.universe import Listed, near
 from kite_bar_history.vendor_files.values import Roster
 from kite_bars_store.bars import GoldenCount, MergeResult
@@ -24,6 +25,9 @@ from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS, EXIT_TRY_LATER
 EXAMPLES_MAX: Final = 5
 NO_ANSWER: Final = "NO_ANSWER"
 """The reason of an instrument that Kite keeps answering with an error; it is put aside."""
+WRONG_INTERVAL: Final = "WRONG_INTERVAL"
+"""The reason of an instrument of which Kite answers with wider bars than it was asked for."""
+TO_ASK_AGAIN: Final = frozenset({NO_ANSWER, WRONG_INTERVAL})
 
 
 @dataclass(frozen=True)
@@ -265,9 +269,8 @@ def comparison_lines(found: Comparison) -> list[str]:
                 "the other's"
             )
         if shift := found.better_shift():
-            way = "later" if shift > 0 else "earlier"
             lines.append(
-                f"{'in doubt':<14} with {found.second} {abs(shift)} minutes {way}, "
+                f"{'in doubt':<14} with {found.second} {shift_text(shift)}, "
                 f"{found.equal_at[shift]:,} would be equal in OHLC: check its stamp and time_zone"
             )
     lines += [

@@ -6,21 +6,32 @@ being so. Pure.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from math import gcd, log2
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
-from kite_bars_store.bars import BarColumns, SourceBars
+from kite_bars_store.bars import BarColumns, BarInstrument, SourceBars
 from kite_bars_store.bars.columns import Int64s, run_starts
-from kite_bars_store.bars.out_of_session import SessionJudge
+from kite_bars_store.bars.comparing import SHIFTS
+from kite_bars_store.bars.out_of_session import Judged, SessionJudge
 from kite_contracts.sessions.model import MINUTE_NS, ist
 
 PROOF_BITS: Final = 30
 """Chance puts n + 1 bars on multiples of w units once in w**n: this often at most it is called
 proof, once in 2**30. So nine bars of 15 minutes prove it, and twenty of 3 minutes."""
-SHIFTS: Final = (330, -330, 1, -1)
-"""Minutes: UTC read as India's time and the reverse, the end of a bar read as its start."""
+POOLED_BITS: Final = 60
+"""The same of all days together, for hours of few bars: none but a day's third bar and later ones
+count, since two bars a day, the first and the last, may well be as far apart every day."""
+ZONES: Final = (330, -330)
+"""Minutes: UTC read as India's time, and the reverse."""
+_STRAYS_MIN: Final = 30
+_STRAYS_SPAN_NS: Final = 120 * MINUTE_NS
+"""No special session is as long, and those of old days are not known."""
+_STRAYS_SHARE: Final = 0.25
+"""330 minutes are 38 % of the longest session, that of commodities."""
 _SAMPLE: Final = 20_000
 _DAY_MINUTES: Final = 1440
 _IST_MINUTES: Final = 330
@@ -66,67 +77,114 @@ class WidthCheck:
             self._seen[key] = place, gcd(known, width), had + count
 
     def width(self) -> int:
-        """Of how many minutes, or days, the bars are: 1 unless those of one day prove otherwise."""
+        """Of how many minutes, or days, the bars are: 1 unless those of one day prove otherwise, or
+        those of all days of an instrument, or of all instruments."""
         wide = [
             width
             for _, width, count in self._seen.values()
-            if width > 1 and (count - 1) * log2(width) >= PROOF_BITS
+            if _is_proven(width, count - 1, PROOF_BITS)
         ]
+        if self._is_minutes and not wide:
+            wide = [width for width, bars in self._pools() if _is_proven(width, bars, POOLED_BITS)]
         return min(wide, default=1)
+
+    def _pools(self) -> Iterable[tuple[int, int]]:
+        """The width that fits all days of an instrument, or of all, and how many bars show it."""
+        pools: dict[int, tuple[int, int]] = {}
+        for key, (_, width, count) in self._seen.items():
+            for pool in (key // _DAYS, -1) if count > 2 else ():
+                known, bars = pools.get(pool, (0, 0))
+                pools[pool] = gcd(known, width), bars + count - 2
+        return pools.values()
+
+
+def _is_proven(width: int, bars: int, bits: int) -> bool:
+    return width > 1 and bars * log2(width) >= bits
 
 
 class HoursCheck:
-    """Finds times that are mostly outside the session, and which shift would put them inside."""
+    """Finds times that are mostly outside the session, and days of another time zone among others;
+    and which shift would put them inside."""
 
     def __init__(self, judge: SessionJudge) -> None:
         self._judge = judge
         self._judged = self._outside = self._first_ns = 0
-        self._sample: list[SourceBars] = []
+        self._instruments: Sequence[BarInstrument] = ()
+        self._sample: list[npt.NDArray[np.int64]] = []
+        """Instruments and times of days of which many bars are outside the usual hours."""
 
     def look(self, bars: SourceBars) -> None:
         """Minutes; those of days without a session say nothing."""
-        is_outside, has_session = self._judge.judged(bars)
-        self._judged += int(has_session.sum())
-        self._outside += int((is_outside & has_session).sum())
-        self._first_ns = self._first_ns or int(bars.bars.ts_open_ns.min())
-        if sum(len(each.bars) for each in self._sample) < _SAMPLE:
-            self._sample.append(bars)
+        instrument, opens = bars.bars.instrument, bars.bars.ts_open_ns
+        judged = self._judge.judged(bars)
+        self._instruments = bars.instruments
+        self._judged += int(judged.has_session.sum())
+        self._outside += int((judged.outside & judged.has_session).sum())
+        self._first_ns = self._first_ns or int(opens.min())
+        if judged.unusual.any() and sum(each.shape[1] for each in self._sample) < _SAMPLE:
+            _, place = np.unique(_days(opens), return_inverse=True)
+            many = np.bincount(place, judged.unusual) > _STRAYS_SHARE * np.bincount(place)
+            rows = many[place] & judged.has_session
+            if rows.any():
+                self._sample.append(np.stack([instrument[rows], opens[rows]]))
 
     def problem(self) -> str | None:
-        """What is wrong with most of the bars; None where most are inside."""
-        if 2 * self._outside <= self._judged:
+        """What is wrong with most of the bars, or with those of a day; else None."""
+        if not self._sample:
             return None
+        instrument, opens = np.concatenate(self._sample, axis=1)
+        if 2 * self._outside <= self._judged:
+            return self._day_of_another_zone(instrument, opens)
         wrong = (
             f"has {self._outside:,} of {self._judged:,} bars outside the session, the first at "
             f"{ist(self._first_ns):%Y-%m-%d %H:%M} in India"
         )
-        shares = {shift: self._share_inside(shift) for shift in SHIFTS}
+        shares = {shift: self._share_inside(instrument, opens, shift) for shift in SHIFTS}
         best = max(shares, key=lambda shift: shares[shift])
         if shares[best] < 0.9:
             return f"{wrong}, and no other time zone or stamp puts them inside"
-        return f"{wrong}; {_text(best)} {shares[best]:.0%} of them would be inside"
+        return f"{wrong}; {shift_text(best)} {shares[best]:.0%} of them would be inside"
 
-    def _share_inside(self, shift: int) -> float:
-        judged = inside = 0
-        for each in self._sample:
-            columns = each.bars
-            moved = BarColumns(
-                columns.instrument, columns.ts_open_ns + shift * MINUTE_NS, *_values(columns)
-            )
-            is_outside, has_session = self._judge.judged(
-                SourceBars(each.source, each.interval, each.instruments, moved)
-            )
-            judged += int(has_session.sum())
-            inside += int((has_session & ~is_outside).sum())
-        return inside / judged if judged else 0.0
+    def _share_inside(self, instrument: Int64s, opens: Int64s, shift: int) -> float:
+        judged = self._moved(instrument, opens, shift)
+        of_session = int(judged.has_session.sum())
+        return int((judged.has_session & ~judged.outside).sum()) / max(of_session, 1)
+
+    def _day_of_another_zone(self, instrument: Int64s, opens: Int64s) -> str | None:
+        """Where the bars outside are many, hours apart, and 99 % of the day lies inside in another
+        zone. So few are outside where a session is long, or other days are as they should be."""
+        days, place = np.unique(_days(opens), return_inverse=True)
+        strays = self._moved(instrument, opens, 0).unusual
+        bars, outside = np.bincount(place), np.bincount(place, strays)
+        earliest, last = np.full(len(days), opens.max()), np.full(len(days), opens.min())
+        np.minimum.at(earliest, place[strays], opens[strays])
+        np.maximum.at(last, place[strays], opens[strays])
+        many = (outside >= _STRAYS_MIN) & (last - earliest >= _STRAYS_SPAN_NS)
+        first = earliest.tolist()
+        for shift in ZONES:
+            left = np.bincount(place, self._moved(instrument, opens, shift).unusual)
+            for at in np.flatnonzero(many & (left <= 0.01 * bars))[:1].tolist():
+                return (
+                    f"has {outside[at]:,.0f} of {bars[at]:,} bars of {ist(first[at]):%Y-%m-%d} "
+                    f"outside the session, the first at {ist(first[at]):%H:%M} in India; "
+                    f"{shift_text(shift)} they would be inside"
+                )
+        return None
+
+    def _moved(self, instrument: Int64s, opens: Int64s, shift: int) -> Judged:
+        nothing = np.zeros(len(opens), np.int64)
+        moved = BarColumns(instrument, opens + shift * MINUTE_NS, *[nothing] * 6)
+        return self._judge.judged(SourceBars("", "m1", self._instruments, moved))
 
 
-def _values(columns: BarColumns) -> tuple[Int64s, ...]:
-    names = ("open", "high", "low", "close", "volume", "oi")
-    return tuple(getattr(columns, name) for name in names)
+def _days(opens: Int64s) -> Int64s:
+    """In India."""
+    days: Int64s = (opens // MINUTE_NS + _IST_MINUTES) // _DAY_MINUTES
+    return days
 
 
-def _text(shift: int) -> str:
+def shift_text(shift: int) -> str:
+    """Minutes in words, such as "5:30 hours later"."""
     way = "later" if shift > 0 else "earlier"
     hours, minutes = divmod(abs(shift), 60)
     return f"{hours}:{minutes:02} hours {way}" if hours else f"{minutes} minute {way}"

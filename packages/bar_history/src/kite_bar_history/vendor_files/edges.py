@@ -53,5 +53,4 @@ class EdgeCheck:
         columns = bars.bars.as_dict()
         columns["ts_open_ns"] = columns["ts_open_ns"] + minutes * MINUTE_NS
         moved = SourceBars(bars.source, bars.interval, bars.instruments, BarColumns(**columns))
-        outside, has_session = self._judge.judged(moved)
-        return np.asarray(~outside & has_session)
+        return np.asarray(~self._judge.judged(moved).unusual)

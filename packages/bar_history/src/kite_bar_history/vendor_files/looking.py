@@ -56,7 +56,7 @@ class Look:
     bars: int
     refused: int
     inside: int
-    """Of ``bars``, those in the session of their day."""
+    """Of ``bars``, those in the usual hours of their day, or in a session that is known."""
     examples: Sequence[str]
     """The first refused lines, a sentence each."""
 
@@ -103,7 +103,7 @@ def look(file: Opened, layout: Layout, judge: SessionJudge) -> Look | Fault:
         pass  # what could be read is shown
     columns = BarColumns(*(np.ascontiguousarray(row) for row in np.concatenate(bars, axis=1)[:8]))
     said = SourceBars(layout.source, layout.interval, roster.instruments(layout), columns)
-    outside, has_session = judge.judged(said)
+    unusual = judge.judged(said).unusual
     names = file.names or _header(file, layout)
     return Look(
         layout,
@@ -111,7 +111,7 @@ def look(file: Opened, layout: Layout, judge: SessionJudge) -> Look | Fault:
         [plain(said, row) for row in range(min(ROWS_SHOWN, len(columns)))],
         len(columns),
         len(refused),
-        int((~outside & has_session).sum()),
+        int((~unusual).sum()),
         [f"line {line}: {fault.message}" for line, _, fault in refused[:ROWS_SHOWN]],
     )
 

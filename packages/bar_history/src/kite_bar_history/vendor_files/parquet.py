@@ -22,9 +22,9 @@ from kite_contracts.sessions.model import ist, midnight_ns
 
 _MAGIC: Final = b"PAR1"
 _BATCH: Final = 65_536
-_EXACT_MAX: Final = 2**24
-"""Below it a 32-bit float holds every whole number."""
-_LOST: Final = "%s is a 32-bit float, which does not hold it exactly: write the file with 64 bits"
+_LOST: Final = (
+    "%s is a float of %d bits, which does not hold it exactly: write the file with 64 bits"
+)
 _NUMBERS: Final = (*PRICES, "volume", "oi")
 
 
@@ -78,9 +78,12 @@ def _read(columns: dict[str, Any], frame: Frame, reader: BlockReader, first: int
     texts = _texts(columns, *IDENTITY, *frame.layout.keep)
     times = _times(columns, frame, rows)
     number = reader.on_days(reader.numbers(texts, rows), times)
+    bits = {
+        key: column.type.bit_width for key, column in columns.items() if _is_narrow(column.type)
+    }
     lost: dict[str, Bools] = {}
     for key in _NUMBERS:
-        if key in columns and pa.types.is_float32(columns[key].type):
+        if key in columns and _is_narrow(columns[key].type):
             columns[key], lost[key] = _widened(key, columns[key], number, frame)
     floats: dict[str, Any] = {
         key: _as_floats(columns[key]) for key in (*_NUMBERS, "lot") if key in columns
@@ -91,7 +94,8 @@ def _read(columns: dict[str, Any], frame: Frame, reader: BlockReader, first: int
         known = None if ts_ns == NOT_A_TIME else ts_ns
         found = read_cells(cells, frame, known)
         for key in [key for key, rows in lost.items() if rows[at] and found is not None]:
-            found = Fault("PRICE_TOO_FINE" if key in PRICES else "NOT_A_VOLUME", _LOST % key)
+            reason = "PRICE_TOO_FINE" if key in PRICES else "NOT_A_VOLUME"
+            found = Fault(reason, _LOST % (key, bits[key]))
         return _plain(cells, ts_ns, frame), found
 
     odd = np.any([np.zeros(rows, np.bool_), *lost.values()], axis=0) & (number >= 0)
@@ -128,18 +132,25 @@ def _texts(columns: dict[str, Any], *keys: str) -> dict[str, Any]:
     return found
 
 
+def _is_narrow(kind: Any) -> bool:
+    return pa.types.is_float32(kind) or pa.types.is_float16(kind)
+
+
 def _widened(key: str, column: Any, number: Matrix, frame: Frame) -> tuple[Any, Bools]:
-    """A column of 32-bit floats as 64-bit ones, and which of its numbers are lost.
+    """A column of floats of 32 or 16 bits as 64-bit ones, and which of its numbers are lost.
 
     Such a float stands for all numbers nearer to it than to its neighbours. Where one of them alone
     is a price of the instrument's ticks, or else one of its decimals, that is what was meant; where
-    none or several are, nobody can know. Of whole numbers those from 2**24 on are lost.
+    none or several are, it cannot be known. Of whole numbers those from 2**24 on are lost, of 16
+    bits those from 2**11 on.
     """
-    single = column.to_numpy(zero_copy_only=False)
-    values = single.astype(np.float64)
+    narrow = column.to_numpy(zero_copy_only=False)
+    values = narrow.astype(np.float64)
     if key not in PRICES:
-        return column.cast(pa.float64()), np.abs(values) >= _EXACT_MAX
-    reach = np.spacing(np.abs(single)).astype(np.float64) / 2
+        exact = 2.0 ** (np.finfo(narrow.dtype).nmant + 1)
+        none = np.asarray(column.is_null())
+        return pa.array(values, mask=none), np.abs(values) >= exact
+    reach = np.spacing(np.abs(narrow)).astype(np.float64) / 2
     listed = frame.roster.asked
     scales = np.array([frame.scale(at) for at in range(len(listed))] or [0])
     own = np.array([each.instrument.price_scale for each in listed] or [0])

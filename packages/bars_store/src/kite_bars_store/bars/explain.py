@@ -171,13 +171,13 @@ def _mixed(judged: Judged, other: Observed, rules: MergeRules) -> str:
         if not bit & judged.from_other:
             continue
         name = str(bit.name).lower()
-        if name in rules.fields:
-            reasons.append(f"{name} ([field] {name} = {', '.join(rules.fields[name])})")
-        elif bit is Field.VOLUME:
+        if bit is Field.VOLUME and judged.verdict is Verdict.VOLUME_REPLACED:
             reasons.append(
                 f"volume (that of {judged.won.source} is the day's so far: with all before it, the "
-                f"one of {other.source} makes it up)"
+                f"one of {other.source} makes it up, or its volumes never fall on that day)"
             )
+        elif name in rules.fields:
+            reasons.append(f"{name} ([field] {name} = {', '.join(rules.fields[name])})")
         else:
             reasons.append(f"{name} ({judged.won.source} has none)")
     return f"from {other.source}: {', '.join(reasons)}"

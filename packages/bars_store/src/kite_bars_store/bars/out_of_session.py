@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from kite_bars_store.bars import INTERVALS, SourceBars
-from kite_bars_store.bars.grid import CLOSED, Sessions, calendar_sessions
+from kite_bars_store.bars.grid import (
+    CLOSED,
+    DAY_MINUTES,
+    UNVERIFIED,
+    Sessions,
+    calendar_sessions,
+)
 from kite_bars_store.bars.quality import Bools
 from kite_bars_store.bars.screening import FIRST_NS, LAST_NS
 from kite_contracts.errors import UnknownContractError
@@ -36,6 +43,15 @@ class OutsideBars:
         self.causes.update(other.causes)
         self.traded_in_halt += other.traded_in_halt
         self.examples += other.examples[: EXAMPLES_MAX - len(self.examples)]
+
+
+class Judged(NamedTuple):
+    """Of each bar: whether it is outside the session, whether its day has one at all, and whether
+    it is outside the usual hours, though a session of an old day may have been held then."""
+
+    outside: Bools
+    has_session: Bools
+    unusual: Bools
 
 
 class SessionJudge:
@@ -67,38 +83,36 @@ class SessionJudge:
 
     def is_outside(self, bars: SourceBars) -> Bools:
         """Of each bar whether it is outside."""
-        return self.judged(bars)[0]
+        return self.judged(bars).outside
 
-    def judged(self, bars: SourceBars) -> tuple[Bools, Bools]:
-        """Of each bar whether it is outside, and whether its day has a session at all.
-
-        A time that no calendar knows counts as inside: the store refuses it.
-        """
+    def judged(self, bars: SourceBars) -> Judged:
+        """A time that no calendar knows counts as inside: the store refuses it."""
         times = bars.bars.ts_open_ns
         sane = (times >= FIRST_NS) & (times < LAST_NS) & (bars.bars.instrument >= 0)
         sane &= bars.bars.instrument < len(bars.instruments)
-        outside, has_session = np.zeros(len(times), np.bool_), np.ones(len(times), np.bool_)
+        outside, unusual = np.zeros((2, len(times)), np.bool_)
+        found = Judged(outside, np.ones(len(times), np.bool_), unusual)
         if not sane.any():
-            return outside, has_session
+            return found
         exchanges = sorted({each.exchange for each in bars.instruments})
         own = np.array([exchanges.index(each.exchange) for each in bars.instruments], np.int64)
         local = times[sane] + _IST_NS
         keys = own[bars.bars.instrument[sane]] * _DAYS + local // _DAY_NS
         unique, inverse = np.unique(keys, return_inverse=True)
         tables = np.stack([self._table(exchanges, key) for key in unique.tolist()])
-        open_days: Bools = np.any(tables, axis=1)
-        has_session[sane] = open_days[inverse]
+        open_days: Bools = np.any(tables != CLOSED, axis=1)
+        found.has_session[sane] = open_days[inverse]
         if INTERVALS[bars.interval] == 1440:
-            outside[sane] = ~open_days[inverse]
+            outside[sane] = unusual[sane] = ~open_days[inverse]
         else:
-            outside[sane] = ~tables[inverse, local % _DAY_NS // MINUTE_NS]
-        return outside, has_session
+            minutes = tables[inverse, local % _DAY_NS // MINUTE_NS]
+            outside[sane] = minutes == CLOSED
+            unusual[sane] = (minutes == CLOSED) | (minutes >= UNVERIFIED - DAY_MINUTES)
+        return found
 
-    def _table(self, exchanges: Sequence[str], key: int) -> Bools:
+    def _table(self, exchanges: Sequence[str], key: int) -> npt.NDArray[np.int16]:
         number, days = divmod(key, _DAYS)
-        day = day_of(days * _DAY_NS - _IST_NS)
-        is_open: Bools = self._sessions(exchanges[number], day) != CLOSED
-        return is_open
+        return self._sessions(exchanges[number], day_of(days * _DAY_NS - _IST_NS))
 
     def _cause(self, exchange: str, ts_ns: int, interval: str) -> tuple[str, str]:
         try:

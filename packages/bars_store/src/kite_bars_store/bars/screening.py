@@ -59,7 +59,8 @@ class Screened:
 def screen(bars: BarColumns, instruments: Sequence[BarInstrument], minutes: int) -> Screened:
     """Parts fit bars of ``minutes`` (1 or 1440) from those that contradict themselves.
 
-    Of bars at one time with different values none is kept: which is meant is unknown.
+    Of bars at one time with different values none is kept: which is meant is unknown. Of those that
+    differ in nothing but that some carry no open interest, one that does is kept.
     """
     for each in instruments:
         if not 0 <= each.price_scale <= SCALE_MAX or not 0 <= each.tick_size < 2**31:
@@ -68,7 +69,8 @@ def screen(bars: BarColumns, instruments: Sequence[BarInstrument], minutes: int)
     good = np.flatnonzero(faults < 0)
     key = bars.instrument[good] * _SLOTS + (bars.ts_open_ns[good] - FIRST_NS) // MINUTE_NS
     if not (key[1:] > key[:-1]).all():
-        order = np.argsort(key, kind="stable")
+        # Of bars at one time those come first that carry open interest.
+        order = np.lexsort((bars.oi[good] == NO_OI, key))
         good, key = good[order], key[order]
     repeated = 0
     again = np.flatnonzero(key[1:] == key[:-1]) + 1
@@ -113,14 +115,15 @@ def _faults(
 def _duplicates(
     bars: BarColumns, good: npt.NDArray[Any], key: npt.NDArray[Any]
 ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """Of rows sorted by ``key``: which to keep, and which differ from another of the same key."""
+    """Of rows sorted by ``key``: which to keep, and which differ from another of the same key. Who
+    carries no open interest does not contradict one who does."""
     starts = np.concatenate([[True], key[1:] != key[:-1]])
     run = np.cumsum(starts) - 1
     first = np.flatnonzero(starts)[run]
     unlike = np.zeros(len(good), np.bool_)
     for name in VALUES:
         values = getattr(bars, name)[good]
-        unlike |= values != values[first]
+        unlike |= (values != values[first]) & ((name != "oi") | (values != NO_OI))
     bad = np.zeros(run[-1] + 1, np.bool_)
     bad[run[unlike]] = True
     return starts & ~bad[run], bad[run]
