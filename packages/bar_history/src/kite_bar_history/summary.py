@@ -14,7 +14,7 @@ from kite_bar_history.protocol import RefusedLine
 from kite_bar_history.universe import Listed, near
 from kite_bar_history.vendor_files.values import Roster
 from kite_bars_store.bars import GoldenCount, MergeResult
-from kite_bars_store.bars.comparing import Comparison
+from kite_bars_store.bars.comparing import Comparison, carried_sentence
 from kite_bars_store.bars.missing.missing import Cause
 from kite_bars_store.bars.out_of_session import OutsideBars
 from kite_contracts.sessions import SessionCalendar
@@ -256,14 +256,8 @@ def comparison_lines(found: Comparison) -> list[str]:
             f"{'largest gap':<14} {found.largest_difference} between two prices",
         ]
         if source := found.carries_open():
-            count = found.opens_carried[source]
-            others = [each for each in found.sources if each != source]
-            order = ", ".join(f'"{each}"' for each in (*others, source))
-            lines.append(
-                f"{'open':<14} {count:,} of {found.opens_differ:,} opens that differ are "
-                f"{source}'s own previous close: `[field] open = [{order}]` in merge.toml takes "
-                "the other's"
-            )
+            counts = found.opens_carried[source], found.opens_differ
+            lines.append(f"{'open':<14} {carried_sentence(*counts, source, found.sources)}")
         if shift := found.better_shift():
             way = "later" if shift > 0 else "earlier"
             lines.append(

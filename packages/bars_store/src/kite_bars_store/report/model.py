@@ -28,7 +28,8 @@ class Report:
     ``bars`` and ``conflicts`` count golden bars, int64 [instrument, day], in the order of
     ``missing``. ``sizes`` are (class of the price difference, of the volume difference, conflicts)
     as `BarSurvey.conflict_sizes` gives them for the edges above; ``largest`` has indices of
-    instruments. ``closed`` is why a day without any session has none.
+    instruments; the opens are as `BarSurvey.carried_opens` gives them. ``closed`` is why a day
+    without any session has none.
     """
 
     missing: Missing
@@ -38,6 +39,8 @@ class Report:
     flags: Mapping[Flag, int]
     sizes: Sequence[tuple[int, int, int]]
     largest: Sequence[Conflict]
+    opens_differ: int
+    opens_carried: Mapping[str, int]
     revisions: Sequence[RestatedStretch]
     closed: Mapping[date, str]
     rules: MergeRules
