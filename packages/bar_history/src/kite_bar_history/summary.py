@@ -59,6 +59,8 @@ class RunSummary:
     added: int = 0
     revised: int = 0
     unchanged: int = 0
+    revising: int = 0
+    """Batches that revised bars."""
     repeated: int = 0
     not_asked: int = 0
     """Bars that Kite sent of times that were not asked for; left out."""
@@ -87,6 +89,7 @@ class RunSummary:
         self.added += sum(each.added for each in result.batches)
         self.revised += sum(each.revised for each in result.batches)
         self.unchanged += result.unchanged
+        self.revising += sum(each.revised > 0 for each in result.batches)
         self.repeated += result.repeated
         self.revisions += sum(each.revisions for each in result.batches)
         self.golden += result.golden
@@ -99,6 +102,12 @@ class RunSummary:
     @property
     def conflicts(self) -> int:
         return sum(n for verdict, n in self.golden.verdicts.items() if verdict.is_conflict)
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether the same call has nothing to say that this one did not."""
+        said = self.refused.total() or self.doubts or self.outside.traded_in_halt
+        return not (said or self.stopped or any(e.reason or e.remarks for e in self.files))
 
     @property
     def has_findings(self) -> bool:

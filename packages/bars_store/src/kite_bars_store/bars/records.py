@@ -64,6 +64,15 @@ class Field(IntFlag):
 
 
 @dataclass(frozen=True)
+class Mark:
+    """How far the record of bars had come: the last batch, and how many had revised a bar."""
+
+    batch_id: int
+    recorded_at: datetime
+    revisions: int
+
+
+@dataclass(frozen=True)
 class BatchResult:
     """One source's bars of one chunk. ``batch_id`` is None when nothing was written, because the
     very same bars were recorded before."""
