@@ -17,7 +17,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
 from kite_broker_zerodha.errors import AuthRefused, KiteUnavailable
-from kite_broker_zerodha.rest.answers import retry_after_seconds
+from kite_broker_zerodha.retry_after import retry_after_seconds
 from kite_broker_zerodha.session.credentials import Credentials
 from kite_broker_zerodha.session.messages import connect_url
 from kite_broker_zerodha.session.options import SessionOptions
