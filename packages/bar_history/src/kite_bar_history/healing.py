@@ -341,7 +341,7 @@ def healing(resources: Resources, *, dry_run: bool) -> Iterator[Healing]:
     TryAgainLater while another process heals."""
     stores = resources.stores
     gaps = _gaps(resources, GapLedger(stores.connection), dry_run)
-    find, all_tokens = _finder(resources)
+    find, all_tokens = token_finder(resources)
     needs = needs_of(gaps, all_tokens, find, stores.calendar, resources.now())
     with resources.checkpoint("heal") as checkpoint:
         yield Healing(resources, needs, checkpoint)
@@ -402,7 +402,7 @@ def _gaps(resources: Resources, ledger: GapLedger, dry_run: bool) -> list[Gap]:
     return sorted(known.values(), key=lambda gap: (gap.from_ts, gap.gap_id))
 
 
-def _finder(resources: Resources) -> tuple[Find, list[int]]:
+def token_finder(resources: Resources) -> tuple[Find, list[int]]:
     """Looks a token up in the master of its day, or else in the universe's file."""
     file = resources.universe_file
     members = read_tokens(file) if file.exists() else []
@@ -413,7 +413,7 @@ def _finder(resources: Resources) -> tuple[Find, list[int]]:
         master, today = resources.stores.instruments, resources.today()
         found = resolve(Named("", "", token), day, master, today)
         if found is None and token in named:
-            found = resolve(named[token], day, None)
+            found = resolve(named[token], day, master, today)
         return found
 
     return find, list(named)

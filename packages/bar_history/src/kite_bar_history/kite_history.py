@@ -44,6 +44,8 @@ NOT_LISTED: Final = "NOT_LISTED"
 _WITHOUT_OI: Final = ("NSE", "BSE", "INDICES")
 _COLUMNS: Final = ("ts_open_ns", "open", "high", "low", "close", "volume", "oi")
 _MINUTE_NS: Final = 60_000_000_000
+_AWAY: Final = 5
+"""Instruments one after the other without an answer, after which Kite counts as away."""
 
 
 class KiteHistory:
@@ -70,8 +72,8 @@ class KiteHistory:
         self.calls = 0
         self._aside: dict[str, str] = {}
         """Instruments without an answer, and why."""
-        self._fails = False
-        """Whether the last instrument that was asked for had none."""
+        self._failing = 0
+        """How many of the last instruments that were asked for had none, one after the other."""
 
     @property
     def name(self) -> str:
@@ -132,7 +134,7 @@ class KiteHistory:
         refused: list[RefusedLine],
     ) -> Sequence[Candles]:
         """All candles of an instrument; none of one that is put aside. Raises KiteUnavailable where
-        the instrument before had no answer either: then Kite is away."""
+        the ones before had no answer either: then Kite is away."""
         name = each.instrument.name
         if name not in self._aside:
             try:
@@ -140,11 +142,12 @@ class KiteHistory:
             except RateLimited:
                 raise
             except KiteUnavailable as error:
-                if self._fails:
+                self._failing += 1
+                if self._failing >= _AWAY:
                     raise
-                self._fails, self._aside[name] = True, str(error)
+                self._aside[name] = str(error)
             else:
-                self._fails = False
+                self._failing = 0
                 return answers
         message = f"{name} is put aside, others go on: {self._aside[name]}"
         refused.append(RefusedLine(SOURCE, 0, NO_ANSWER, message, name))

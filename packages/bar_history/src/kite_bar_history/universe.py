@@ -45,6 +45,7 @@ class Named:
     exchange: str
     tradingsymbol: str
     token: int | None = None
+    expiry: date | None = None
 
 
 class Master(Protocol):
@@ -118,7 +119,11 @@ def resolve(
         )
         other = _other(named.token, instrument, master, today)
         problem = f"is not in the instrument history, in which {other}" if other else ""
-        return Listed(instrument, _segment(named.exchange), named.token, problem=problem)
+        until = None if named.expiry is None else named.expiry + timedelta(1)
+        if until is not None and until <= today:
+            problem = f"expired on {named.expiry}" + (f"; {other}" if other else "")
+        segment = _segment(named.exchange)
+        return Listed(instrument, segment, named.token, until=until, problem=problem)
     segment = INDICES if known.segment == INDICES else known.exchange
     instrument = BarInstrument(
         known.exchange, known.tradingsymbol, known.price_scale, known.tick_size
@@ -126,7 +131,7 @@ def resolve(
     own = [each for each in ranges if each.tradingsymbol == known.tradingsymbol]
     since, until, ended = _life(own, dumps)
     current = _nearest(own, today) or known
-    token, problem = known.instrument_token, ""
+    token, problem = current.instrument_token, ""  # Kite has the past under the token of today
     if until is not None and until <= today:
         other = _other(token, instrument, master, today)
         problem = f"{ended}; {other}" if other else ended
@@ -141,7 +146,10 @@ def resolve(
 
 def read_tokens(path: Path) -> list[Named]:
     """The instruments of tokens.csv. Raises SubscriptionFileError, one sentence."""
-    return [Named(each.exchange, each.tradingsymbol, each.token) for each in load_tokens(path)]
+    return [
+        Named(each.exchange, each.tradingsymbol, each.token, each.expiry)
+        for each in load_tokens(path)
+    ]
 
 
 def _ranges(named: Named, master: Master | None) -> list[Validity]:
@@ -171,18 +179,20 @@ def _end(known: Validity) -> date | None:
 
 
 def _life(own: Sequence[Validity], dumps: Sequence[Batch]) -> tuple[date | None, date | None, str]:
-    """The first day, the day after the last one, and how it ended. The first is known where an
-    earlier dump of the exchange does not have the instrument."""
+    """The first day that it may have been listed, the day after the last one, and how it ended. The
+    first is the day after the last dump of the exchange that does not have the instrument yet."""
     first, last = own[0], own[-1]
-    earlier = any(
-        first.exchange in each.exchanges and each.observed_on < first.valid_from for each in dumps
-    )
+    without = [
+        each.observed_on
+        for each in dumps
+        if first.exchange in each.exchanges and each.observed_on < first.valid_from
+    ]
     until = _end(last)
     if last.expiry is not None and until == last.expiry + timedelta(1):
         ended = f"expired on {last.expiry}"
     else:
         ended = f"is no longer listed since {until}"
-    return first.valid_from if earlier else None, until, ended
+    return max(without) + timedelta(1) if without else None, until, ended
 
 
 def _other(token: int | None, instrument: BarInstrument, master: Master | None, today: date) -> str:
