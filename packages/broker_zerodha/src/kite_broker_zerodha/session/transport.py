@@ -14,7 +14,14 @@ from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+from websockets.exceptions import (
+    ConnectionClosed,
+    InvalidProxy,
+    InvalidStatus,
+    WebSocketException,
+)
+from websockets.proxy import get_proxy, parse_proxy
+from websockets.uri import parse_uri
 
 from kite_broker_zerodha.errors import AuthRefused, KiteUnavailable
 from kite_broker_zerodha.retry_after import retry_after_seconds
@@ -22,6 +29,7 @@ from kite_broker_zerodha.session.credentials import Credentials
 from kite_broker_zerodha.session.messages import connect_url
 from kite_broker_zerodha.session.options import SessionOptions
 from kite_runtime.clock import Clock
+from kite_runtime.errors import ConfigurationError
 from kite_runtime.secrets import redact, redacting_logger
 
 ABNORMAL_CLOSURE: Final = 1006
@@ -63,16 +71,18 @@ class KiteConnection(ClientConnection):
 async def open_connection(
     endpoint: str, credentials: Credentials, options: SessionOptions, clock: Clock
 ) -> KiteConnection:
-    """Connect once. Raises AuthRefused on HTTP 401 and 403, ConnectFailed on anything else."""
+    """Connect once. Raises AuthRefused on HTTP 401 and 403, ConnectFailed on anything else, and
+    ConfigurationError for a proxy that cannot be used."""
     secure: dict[str, Any] = {"ssl": options.ssl_context} if options.ssl_context else {}
     local = urlsplit(endpoint).hostname in _LOOPBACK
+    proxy = usable_proxy(endpoint) if options.proxy and not local else None
     factory = partial(KiteConnection, clock=clock)
     try:
         connection = await connect(
             connect_url(endpoint, credentials),
             additional_headers=options.headers,
             compression=None,  # Kite's frames are dense, and inflating costs more than reading
-            proxy=True if options.proxy and not local else None,
+            proxy=proxy,
             open_timeout=options.open_timeout_s,
             close_timeout=options.close_timeout_s,
             ping_interval=None,  # Kite sends heartbeats; the watchdog counts every byte
@@ -92,6 +102,26 @@ async def open_connection(
         # Not chained: the library's errors may quote the address with its secrets.
         raise ConnectFailed(failure_sentence(error, endpoint, options, credentials)) from None
     return cast(KiteConnection, connection)
+
+
+def usable_proxy(endpoint: str) -> str | None:
+    """The proxy of the environment on the way to the endpoint. Raises ConfigurationError, which
+    does not quote it: it may hold a password."""
+    proxy = get_proxy(parse_uri(endpoint))
+    if proxy is None:
+        return None
+    try:
+        scheme = parse_proxy(proxy).scheme
+    except (InvalidProxy, ValueError):
+        scheme = ""
+    if scheme not in ("http", "https"):
+        raise ConfigurationError(
+            "the proxy that the environment names (wss_proxy, socks_proxy, https_proxy) is "
+            + ("a SOCKS proxy" if scheme else "no address")
+            + ": write one like http://HOST:PORT or http://USER:PASSWORD@HOST:PORT, or exempt "
+            f"Kite with no_proxy={urlsplit(endpoint).hostname}"
+        )
+    return proxy
 
 
 def failure_sentence(
