@@ -47,10 +47,10 @@ def write_files(folder: Path, scale: Scale) -> int:
     tokens.csv beside the folder; returns how many bars."""
     count = 0
     for _, vendor in windows(scale):
-        ends = (vendor.bars.ts_open_ns + MINUTE_NS).astype("datetime64[ns]") + np.timedelta64(
-            330, "m"
+        ends_ns = vendor.bars.ts_open_ns + (1 + 330) * MINUTE_NS  # as clocks in India show it
+        texts = np.char.replace(
+            np.datetime_as_string(ends_ns.astype("datetime64[ns]"), "m"), "-", ""
         )
-        texts = np.char.replace(np.datetime_as_string(ends, "m"), "-", "")
         prices = [
             np.char.mod("%.2f", getattr(vendor.bars, name) / 10**PRICE_SCALE)
             for name in ("open", "high", "low", "close")

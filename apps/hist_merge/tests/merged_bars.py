@@ -71,10 +71,10 @@ def bar_store(dsn: str) -> Iterator[tuple[BarStore, Connection]]:
 def carrying(count: int) -> tuple[dict[int, Bar], dict[int, Bar]]:
     """Kite's bars, none of which opens where the one before closed, and the same of a vendor all
     of whose bars do."""
-    kite = {
+    kite: dict[int, Bar] = {
         m: (bar[0], bar[0] + 40, bar[0] - 40, bar[0], bar[4]) for m, bar in rising(count).items()
     }
-    vendor = {m: (kite[max(m - 1, 0)][3], *bar[1:]) for m, bar in kite.items()}
+    vendor: dict[int, Bar] = {m: (kite[max(m - 1, 0)][3], *bar[1:]) for m, bar in kite.items()}
     return kite, vendor
 
 

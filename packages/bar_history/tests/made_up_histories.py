@@ -18,13 +18,13 @@ def validity(symbol: str, token: int, since: date, until: date | None, segment: 
 
 def dump(day: date) -> Batch:
     when = datetime(day.year, day.month, day.day, tzinfo=UTC)
-    return Batch(1, "kite", ("NSE", "NFO"), day, when, b"", None, *[0] * 7, {})
+    return Batch(1, "kite", ("NSE", "NFO"), day, when, b"", None, 0, 0, 0, 0, 0, 0, 0, {})
 
 
 class FakeMaster:
     """A history of three instruments; SBIN had another token until 2024."""
 
-    known = (
+    known: tuple[Validity, ...] = (
         validity("SBIN", 1, date(2023, 1, 1), date(2024, 1, 1), "NSE"),
         validity("SBIN", 2, date(2024, 1, 1), None, "NSE"),
         validity("NIFTY 50", 256265, date(2023, 1, 1), None, "INDICES"),

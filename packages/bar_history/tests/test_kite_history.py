@@ -164,7 +164,8 @@ class Answers:
         times = np.array([nanoseconds(each) for each in self._opens], np.int64)
         hundred = np.full(len(times), 100, np.int64)
         oi = np.full(len(times), NO_OI, np.int64)
-        return Candles(times, *[hundred] * 5, oi, np.arange(1, len(times) + 1), price_scale=2)
+        number = np.arange(1, len(times) + 1)
+        return Candles(times, hundred, hundred, hundred, hundred, hundred, oi, number, 2)
 
 
 def test_days_that_were_not_asked_for_are_left_out_and_counted(calendar: SessionCalendar) -> None:

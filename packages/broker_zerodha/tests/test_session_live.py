@@ -11,7 +11,8 @@ from http import HTTPStatus
 from pathlib import Path
 
 import pytest
-from websockets.asyncio.server import Request, Response, ServerConnection, serve
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.http11 import Request, Response
 
 from kite_broker_zerodha.errors import CredentialsError
 from kite_broker_zerodha.session.credentials import (
