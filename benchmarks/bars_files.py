@@ -47,7 +47,7 @@ def write_files(folder: Path, scale: Scale) -> int:
     tokens.csv beside the folder; returns how many bars."""
     count = 0
     for _, vendor in windows(scale):
-        ends_ns = vendor.bars.ts_open_ns + (1 + 330) * MINUTE_NS  # as clocks in India show it
+        ends_ns = vendor.bars.ts_open_ns + (1 + 330) * MINUTE_NS
         texts = np.char.replace(
             np.datetime_as_string(ends_ns.astype("datetime64[ns]"), "m"), "-", ""
         )

@@ -54,7 +54,7 @@ def contract(symbol: str, token: int, since: date, until: date | None, expiry: d
 class ReusedTokens(FakeMaster):
     """Masters of July 2025 and August 2026, between which Kite gave tokens to other contracts."""
 
-    known = (
+    known: tuple[Validity, ...] = (
         contract("BANKNIFTY25JULFUT", 13622530, JULY, AUGUST, date(2025, 7, 31)),
         contract("BANKNIFTY26DEC45000PE", 13622530, AUGUST, None, date(2026, 12, 29)),
         contract("NIFTY26DECFUT", 19714, AUGUST, None, date(2026, 12, 29)),
