@@ -69,8 +69,8 @@ class Need:
 
     gap: Gap
     minutes: dict[str, Int64s] = field(default_factory=dict)
-    unknown: set[int] = field(default_factory=set)
-    """Tokens that are in no master of their day, or whose contract Kite has no more."""
+    unknown: dict[int, str] = field(default_factory=dict)
+    """By token, why Kite is not asked for it: a sentence's end after the token."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +82,8 @@ class Needs:
     listed: Mapping[str, Listed]
 
     @property
-    def unknown(self) -> set[int]:
-        return {token for need in self.gaps for token in need.unknown}
+    def unknown(self) -> dict[int, str]:
+        return {token: why for need in self.gaps for token, why in need.unknown.items()}
 
     @property
     def minutes(self) -> int:
@@ -158,7 +158,9 @@ def _add(
 ) -> None:
     found = find(token, day)
     if found is None or found.problem:
-        need.unknown.add(token)
+        name = "" if found is None else f"{found.instrument.name} "
+        problem = f"is in no master of {day}" if found is None else found.problem
+        need.unknown[token] = f"{name}{problem}"
         return
     assert need.gap.to_ts is not None  # it has ended
     times = calendar.expected_minutes(found.segment, day)
@@ -362,7 +364,7 @@ class _Exactly:
             inside = np.isin(each.bars.ts_open_ns, self._minutes)
             bars = BarColumns(**take(each.bars.as_dict(), inside))
             parts.append(replace(each, bars=bars))
-        return Reading(tuple(part for part in parts if len(part.bars)), reading.refused)
+        return replace(reading, bars=tuple(part for part in parts if len(part.bars)))
 
 
 class _Recording:
