@@ -246,6 +246,15 @@ def test_five_in_a_row_mean_that_kite_is_away(calendar: SessionCalendar) -> None
     assert kite.asked == [1, 2, 3, 4, 5]
 
 
+def test_a_row_of_neighbours_does_not_stop_the_others(calendar: SessionCalendar) -> None:
+    kite = Broken(*range(2, 14))
+    history = KiteHistory(kite, calendar, now=lambda: EVENING)  # type: ignore[arg-type]
+    reading = history.read(replace(DAY, listed=neighbours(15)))
+    assert names_of(reading) == ["S0", "S13", "S14"]
+    assert len(reading.refused) == 12
+    assert kite.asked.count(1) == 1 + 12 // 5  # it answers still, so Kite is not away
+
+
 def test_one_that_fails_after_others_is_put_aside_too(calendar: SessionCalendar) -> None:
     kite = Broken(408065)
     history = KiteHistory(kite, calendar, now=lambda: EVENING)  # type: ignore[arg-type]

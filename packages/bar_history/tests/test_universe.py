@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -137,6 +138,36 @@ def test_the_past_is_asked_for_by_the_token_of_today() -> None:
     bare = resolve(Named("", "", 1), past, NewToken(), NOVEMBER)
     assert bare is not None
     assert bare.problem.startswith("is no longer listed since 2024-01-01; its token 1 now names")
+
+
+def test_a_symbol_that_another_company_has_now_has_no_past() -> None:
+    class Reused(FakeMaster):
+        known = (
+            replace(validity("ABC", 1, date(2018, 1, 1), date(2020, 1, 1), "NSE"), name="OLD CO"),
+            replace(validity("ABC", 2, date(2026, 1, 1), None, "NSE"), name="NEW CO"),
+        )
+
+    found = resolve(Named("NSE", "ABC"), date(2019, 6, 3), Reused(), NOVEMBER)
+    assert found is not None
+    assert (
+        found.problem == "was another instrument on 2019-06-03: OLD CO, token 1; it is NEW CO now"
+    )
+    now = resolve(Named("NSE", "ABC"), NOVEMBER, Reused(), NOVEMBER)
+    assert now is not None
+    assert (now.token, now.problem) == (2, "")
+
+
+def test_a_share_under_a_new_name_keeps_its_past() -> None:
+    class Renamed(FakeMaster):
+        known = (
+            validity("ZOMATO", 5, date(2025, 1, 1), date(2026, 11, 2), "NSE"),
+            validity("ETERNAL", 5, date(2026, 11, 2), None, "NSE"),
+        )
+
+    dumps = [dump(date(2025, 1, 1)), dump(date(2026, 11, 2))]
+    found = resolve(Named("NSE", "ETERNAL"), date(2026, 6, 1), Renamed(), NOVEMBER, dumps)
+    assert found is not None
+    assert (found.since, found.until, found.problem) == (None, None, "")
 
 
 def test_an_expiry_of_the_file_counts_without_a_history(tmp_path: Path) -> None:

@@ -74,6 +74,8 @@ class KiteHistory:
         """Instruments without an answer, and why."""
         self._failing = 0
         """How many of the last instruments that were asked for had none, one after the other."""
+        self._good: Listed | None = None
+        """The last one that had an answer."""
 
     @property
     def name(self) -> str:
@@ -143,15 +145,26 @@ class KiteHistory:
                 raise
             except KiteUnavailable as error:
                 self._failing += 1
-                if self._failing >= _AWAY:
+                if self._failing >= _AWAY and not self._answers_again(window, until):
                     raise
                 self._aside[name] = str(error)
             else:
-                self._failing = 0
+                self._failing, self._good = 0, each
                 return answers
         message = f"{name} is put aside, others go on: {self._aside[name]}"
         refused.append(RefusedLine(SOURCE, 0, NO_ANSWER, message, name))
         return ()
+
+    def _answers_again(self, window: Window, until: datetime) -> bool:
+        """Whether Kite still answers for the instrument that had an answer last."""
+        if self._good is None or self._good.token is None:
+            return False
+        try:
+            list(self._candles(self._good, self._good.token, window, until, []))
+        except KiteUnavailable:
+            return False
+        self._failing = 0
+        return True
 
     def _candles(
         self,

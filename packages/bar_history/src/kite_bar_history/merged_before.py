@@ -34,7 +34,8 @@ class MergedBefore:
     def __init__(self, folder: Path, bars: BarStore, paths: Sequence[Path], *asked: object) -> None:
         self._path = folder / FILE
         self._bars = bars
-        contents = sorted(sha256_of(path).hex() for path in paths)
+        # The name counts: it may say of which instrument a file is.
+        contents = sorted((path.name, sha256_of(path).hex()) for path in paths)
         text = repr((build_info(), contents, asked))
         self._key = hashlib.sha256(text.encode()).hexdigest()
         self._began = bars.mark()

@@ -17,6 +17,7 @@ from kite_bars_store.bars import GoldenCount, MergeResult
 from kite_bars_store.bars.comparing import Comparison, carried_sentence
 from kite_bars_store.bars.missing.missing import Cause
 from kite_bars_store.bars.out_of_session import OutsideBars
+from kite_bars_store.bars.records import NEEDS_A_LOOK
 from kite_contracts.sessions import SessionCalendar
 from kite_runtime.console import stdout
 from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS, EXIT_TRY_LATER
@@ -115,6 +116,7 @@ class RunSummary:
         bad_files = any(each.reason for each in self.files)
         refused = self.refused.total()
         waiting = self.revisions or self.unexplained or self.doubts or self.outside.traded_in_halt
+        waiting = waiting or any(self.golden.flags.get(flag) for flag in NEEDS_A_LOOK)
         return bool(self.conflicts or refused or bad_files or waiting)
 
     @property

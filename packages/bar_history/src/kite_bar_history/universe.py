@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from difflib import get_close_matches
+from itertools import pairwise
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -135,6 +136,11 @@ def resolve(
     if until is not None and until <= today:
         other = _other(token, instrument, master, today)
         problem = f"{ended}; {other}" if other else ended
+    elif not _is_one(own, known, current):
+        problem = (
+            f"was another instrument on {day}: {known.name or 'one without a name'}, token "
+            f"{known.instrument_token}; it is {current.name or 'one without a name'} now"
+        )
     elif named.token not in (None, current.instrument_token):
         other = _other(named.token, instrument, master, today)
         problem = (
@@ -192,7 +198,18 @@ def _life(own: Sequence[Validity], dumps: Sequence[Batch]) -> tuple[date | None,
         ended = f"expired on {last.expiry}"
     else:
         ended = f"is no longer listed since {until}"
-    return max(without) + timedelta(1) if without else None, until, ended
+    # A share may have been listed under another name before, and an index is added late.
+    known = without if last.expiry is not None else []
+    return max(known) + timedelta(1) if known else None, until, ended
+
+
+def _is_one(own: Sequence[Validity], then: Validity, now: Validity) -> bool:
+    """Whether the symbol has meant one instrument from one range to the other: it was never
+    without one in between, or the company has the same name."""
+    if then.instrument_token == now.instrument_token or (then.name and then.name == now.name):
+        return True
+    between = [each for each in own if then.valid_from <= each.valid_from <= now.valid_from]
+    return all(a.valid_to == b.valid_from for a, b in pairwise(between))
 
 
 def _other(token: int | None, instrument: BarInstrument, master: Master | None, today: date) -> str:

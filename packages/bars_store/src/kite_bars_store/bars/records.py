@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from enum import IntEnum, IntFlag
+from typing import Final
 
 from kite_bars_store.bars.columns import BarInstrument
 from kite_bars_store.bars.screening import Refusal
@@ -50,6 +51,10 @@ class Flag(IntFlag):
     FLAT = 8
     REVISION_RATIO = 16
     UNVERIFIED_HOURS = 32
+
+
+NEEDS_A_LOOK: Final = (Flag.CUMULATIVE_VOLUME, Flag.UNVERIFIED_HOURS)
+"""Flags of bars that may be wrong as a whole, not odd alone: a run with one ends with findings."""
 
 
 class Field(IntFlag):

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from kite_bars_store.bars import Conflict, Flag, MergeRules, RestatedStretch, Verdict
 from kite_bars_store.bars.missing.missing import CAUSES, Cause, Missing
+from kite_bars_store.bars.records import NEEDS_A_LOOK
 
 PRICE_EDGES: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 """Classes of a conflict's largest price difference, in basis points."""
@@ -69,7 +70,8 @@ class Report:
     @property
     def has_findings(self) -> bool:
         """Whether anything needs attention: conflicts, unexplained minutes, waiting revisions."""
-        return bool(self.conflict_count or self.missing.unexplained or self.revisions)
+        flagged = any(self.flags.get(flag) for flag in NEEDS_A_LOOK)
+        return bool(self.conflict_count or self.missing.unexplained or self.revisions or flagged)
 
     def absent(self) -> Counts:
         """Minutes that should be there and are not: OUTAGE and UNEXPLAINED, [instrument, day]."""

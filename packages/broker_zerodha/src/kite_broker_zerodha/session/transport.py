@@ -68,6 +68,13 @@ class KiteConnection(ClientConnection):
         self.transport.abort()
 
 
+class _Connect(connect):
+    """Follows no redirect: the address carries the secrets."""
+
+    def process_redirect(self, exc: Exception) -> Exception:
+        return exc
+
+
 async def open_connection(
     endpoint: str, credentials: Credentials, options: SessionOptions, clock: Clock
 ) -> KiteConnection:
@@ -78,7 +85,7 @@ async def open_connection(
     proxy = usable_proxy(endpoint) if options.proxy and not local else None
     factory = partial(KiteConnection, clock=clock)
     try:
-        connection = await connect(
+        connection = await _Connect(
             connect_url(endpoint, credentials),
             additional_headers=options.headers,
             compression=None,  # Kite's frames are dense, and inflating costs more than reading
@@ -96,8 +103,8 @@ async def open_connection(
         sentence = _status_sentence(error, credentials)
         if error.response.status_code in _AUTH_STATUSES:
             raise AuthRefused(sentence) from None
-        asked = error.response.headers.get("Retry-After", "")
-        raise ConnectFailed(sentence, retry_after_seconds(asked)) from None
+        asked = map(retry_after_seconds, error.response.headers.get_all("Retry-After"))
+        raise ConnectFailed(sentence, max(asked, default=0.0)) from None
     except (OSError, WebSocketException, EOFError) as error:
         # Not chained: the library's errors may quote the address with its secrets.
         raise ConnectFailed(failure_sentence(error, endpoint, options, credentials)) from None
