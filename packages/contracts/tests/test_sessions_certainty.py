@@ -72,3 +72,8 @@ def test_a_calendar_that_ends_soon_reports_it(segment: str, today: date, warned:
     assert (found is not None) is warned
     if found is not None:
         assert str(delivered().facts_end(segment)) in found
+
+
+def test_a_segment_whose_holidays_were_never_known_has_no_end_to_warn_of() -> None:
+    assert delivered().facts_end("MCXSX") is None
+    assert delivered().ends_soon("MCXSX", date(2026, 12, 1)) is None
