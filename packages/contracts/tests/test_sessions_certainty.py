@@ -64,7 +64,6 @@ def test_the_first_verified_day_is_a_setting() -> None:
         ("NSE", date(2026, 12, 31), True),
         ("NSE", date(2027, 1, 5), True),
         ("MCX", date(2026, 11, 2), True),
-        ("MCXSX", date(2020, 1, 1), True),  # no year of it is in the file
     ],
 )
 def test_a_calendar_that_ends_soon_reports_it(segment: str, today: date, warned: bool) -> None:
