@@ -231,18 +231,20 @@ def duckdb_into_postgres(place: Place) -> None:
 
     with duckdb.connect() as source:
         reader = source.sql(_duckdb_query(place)).to_arrow_reader(100_000)
-        _copied(place, (_csv(batch) for batch in reader))
+        copied(place.dsn, (csv_of(batch) for batch in reader))
 
 
-def _csv(batch: Any) -> bytes:
+def csv_of(batch: Any) -> bytes:
+    """Without a header."""
     written = io.BytesIO()
     options = pyarrow.csv.WriteOptions(include_header=False)
     pyarrow.csv.write_csv(batch, written, options)
     return written.getvalue()
 
 
-def _copied(place: Place, blocks: Iterator[bytes]) -> None:
-    with contextlib.closing(connect(place.dsn, application_name="benchmark")) as connection:
+def copied(dsn: str, blocks: Iterator[bytes]) -> None:
+    """Blocks of CSV into the table of golden bars, instead of what it has."""
+    with contextlib.closing(connect(dsn, application_name="benchmark")) as connection:
         connection.execute(TABLE.encode())
         with transaction(connection, "copying") as cursor:
             cursor.execute("TRUNCATE golden")
@@ -295,7 +297,7 @@ def polars_into_postgres(place: Place) -> None:
     """Frames as CSV into COPY; what was there is deleted first."""
     golden = _polars(place).collect()
     parts = golden.iter_slices(100_000)
-    _copied(place, (part.write_csv(include_header=False).encode() for part in parts))
+    copied(place.dsn, (part.write_csv(include_header=False).encode() for part in parts))
 
 
 INTO_POSTGRES: Final = "Postgres"

@@ -68,6 +68,16 @@ def bar_store(dsn: str) -> Iterator[tuple[BarStore, Connection]]:
         yield BarStore(connection, load_rules(), quiet_calendar()), connection
 
 
+def carrying(count: int) -> tuple[dict[int, Bar], dict[int, Bar]]:
+    """Kite's bars, none of which opens where the one before closed, and the same of a vendor all
+    of whose bars do."""
+    kite: dict[int, Bar] = {
+        m: (bar[0], bar[0] + 40, bar[0] - 40, bar[0], bar[4]) for m, bar in rising(count).items()
+    }
+    vendor: dict[int, Bar] = {m: (kite[max(m - 1, 0)][3], *bar[1:]) for m, bar in kite.items()}
+    return kite, vendor
+
+
 def merge_the_usual(store: BarStore) -> None:
     """SBIN on one day: agreed, a conflict at 09:18 (15 ticks), a volume that differs at 09:19,
     within tolerance at 09:20, only Kite from 09:45, nothing 09:40 to 09:44."""

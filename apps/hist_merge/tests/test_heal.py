@@ -77,7 +77,8 @@ def test_exactly_the_minutes_of_the_gaps_come_and_the_gaps_close(
     assert summary["gaps"] == {"healed": 3, "left": 1, "waiting": 1}
     assert summary["verdicts"] == {"HEALED": 9}
     assert summary["missing"] == {}
-    assert str(NOBODY) in summary["notes"][0]
+    assert summary["notes"][0].startswith(f"not asked for: token {NOBODY}: is in no master of 20")
+    assert list(summary["not_asked_for"]) == [str(NOBODY)]
     bars = BarStore(database, load_rules(), calendar).read_bars(
         ["NSE:SBIN"], MONDAY, MONDAY + timedelta(days=3)
     )

@@ -99,6 +99,8 @@ def report_of(names: list[str], days: int, there: range = range(555, 930)) -> Re
                 *(Decimal("0.05"), Decimal("74.3"), Decimal(0)),
             )
         ],
+        opens_differ=0,
+        opens_carried={},
         revisions=[
             RestatedStretch(
                 *(7, exchange, symbol, "kite", 1, when(0), when(9), 10, Decimal("0.5")),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from html import unescape
 from itertools import accumulate
 from typing import Any
 
 import pytest
-from merged_bars import MANDM, NIFTY, bar_store, merge_the_usual, rising, said
+from merged_bars import MANDM, NIFTY, bar_store, carrying, merge_the_usual, rising, said
 
 from kite_bar_history.universe import near, symbol_of
 from kite_bars_store.bars import BarInstrument, Flag, Limits, ObservedBar, Verdict
@@ -90,6 +91,20 @@ def test_a_replaced_volume_is_explained(merged: Place, whole_day: bool) -> None:
         "from vendor: volume (that of kite is the day's so far: with all before it, the one of "
         "vendor makes it up, or its volumes never fall on that day)"
     )
+
+
+def test_an_open_that_is_carried_is_said(place: Place) -> None:
+    kite, vendor = carrying(60)
+    with bar_store(place.env["POSTGRES_DSN"]) as (store, _):
+        store.merge([said("kite", kite), said("vendor", vendor)])
+    setting = '`[field] open = ["kite", "live", "vendor"]` in merge.toml takes the other\'s'
+    lines = shown(place, "NSE:SBIN", "2026-06-01T09:22")["why"]
+    assert lines[1].startswith("the open of vendor is its own previous close")
+    assert setting in lines[1]
+    assert len(shown(place, "NSE:SBIN", "2026-06-01T09:15")["why"]) == 1  # has none before it
+    page = place("report", "--from", "2026-06-01", "--to", "2026-06-01", "--out", "r.html")
+    text = unescape((place.folder / "r.html").read_text())
+    assert f"opens that differ are vendor's own previous close: {setting}" in text, page.stderr
 
 
 def test_what_was_known_then(merged: Place) -> None:

@@ -156,7 +156,7 @@ def test_a_token_that_another_contract_has_now_is_the_listed_ones() -> None:
     ended = Instrument(1794, TickMode.FULL, "NFO", "ENDED")
     listed = Instrument(1794, TickMode.LTP, "NFO", "LISTED")
     for order in ([ended], [listed]), ([listed], [ended]):
-        assert union(order, {("NFO", "LISTED"): 1794}) == [listed]
+        assert union(order, {("NFO", "LISTED"): (1794, None)}) == [listed]
 
 
 def test_an_exchange_or_a_selection_that_is_not_there() -> None:

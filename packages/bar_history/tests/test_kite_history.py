@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
@@ -172,7 +173,8 @@ class Answers:
         times = np.array([nanoseconds(each) for each in self._opens], np.int64)
         hundred = np.full(len(times), 100, np.int64)
         oi = np.full(len(times), NO_OI, np.int64)
-        return Candles(times, *[hundred] * 5, oi, np.arange(1, len(times) + 1), price_scale=2)
+        number = np.arange(1, len(times) + 1)
+        return Candles(times, hundred, hundred, hundred, hundred, hundred, oi, number, 2)
 
 
 def test_days_that_were_not_asked_for_are_left_out_and_counted(calendar: SessionCalendar) -> None:
@@ -254,12 +256,35 @@ def test_an_instrument_without_an_answer_is_put_aside_and_named(calendar: Sessio
     assert kite.asked == [779521, 408065, 408065]  # once is enough, with all its retries
 
 
-def test_two_in_a_row_mean_that_kite_is_away(calendar: SessionCalendar) -> None:
-    kite = Broken(779521, 408065)
+def neighbours(count: int) -> list[Listed]:
+    names = [replace(SBIN.instrument, tradingsymbol=f"S{number}") for number in range(count)]
+    return [replace(SBIN, instrument=each, token=at) for at, each in enumerate(names, 1)]
+
+
+def test_neighbours_without_an_answer_are_put_aside_too(calendar: SessionCalendar) -> None:
+    listed = neighbours(7)
+    kite = Broken(2, 3, 4, 5)
+    history = KiteHistory(kite, calendar, now=lambda: EVENING)  # type: ignore[arg-type]
+    reading = history.read(replace(DAY, listed=listed))
+    assert names_of(reading) == ["S0", "S5", "S6"]
+    assert len(reading.refused) == 4
+
+
+def test_five_in_a_row_mean_that_kite_is_away(calendar: SessionCalendar) -> None:
+    kite = Broken(*range(1, 9))
     history = KiteHistory(kite, calendar, now=lambda: EVENING)  # type: ignore[arg-type]
     with pytest.raises(KiteUnavailable):
-        history.read(DAY)
-    assert kite.asked == [779521, 408065]
+        history.read(replace(DAY, listed=neighbours(8)))
+    assert kite.asked == [1, 2, 3, 4, 5]
+
+
+def test_a_row_of_neighbours_does_not_stop_the_others(calendar: SessionCalendar) -> None:
+    kite = Broken(*range(2, 14))
+    history = KiteHistory(kite, calendar, now=lambda: EVENING)  # type: ignore[arg-type]
+    reading = history.read(replace(DAY, listed=neighbours(15)))
+    assert names_of(reading) == ["S0", "S13", "S14"]
+    assert len(reading.refused) == 12
+    assert kite.asked.count(1) == 1 + 12 // 5  # it answers still, so Kite is not away
 
 
 def test_one_that_fails_after_others_is_put_aside_too(calendar: SessionCalendar) -> None:

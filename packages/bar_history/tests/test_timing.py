@@ -57,7 +57,7 @@ def width_of(*days: Sequence[int], interval: str = "m1", blocks: int = 1) -> int
         ([range(45, 375, 60)] * 3, 60),  # every day
         ([range(45, 375, 60), *[range(45, 346, 30)] * 3], 30),
         ([[0, 60, 200, 370]] * 20, 10),  # few bars a day on multiples of 10
-        ([*[[0, 60, 200, 370]] * 20, [7, 60, 200]], 1),  # until one day is not
+        ([*[[0, 60, 200, 370]] * 20, [7, 60]], 1),  # until one day is not
         ([[0, 374]] * 60, 1),  # the first and the last minute, every day
         ([[7]], 1),
         ([[]], 1),
@@ -89,6 +89,15 @@ def test_many_instruments_of_few_wide_bars_prove_it_together() -> None:
     assert width([0, 15, 60], 40) == 15
     assert width([0, 15, 60], 10) == 1
     assert width([0, 60], 400) == 1
+
+
+def test_one_instrument_of_few_wide_bars_is_found_among_others() -> None:
+    check = WidthCheck("m1")
+    for day in range(20):
+        for number, places in enumerate([range(375), [0, 60, 200, 370]]):
+            times = opens(places, day)
+            check.look(np.full(len(times), number, np.int64), times)
+    assert check.width() == 10
 
 
 def test_weeks_taken_for_days() -> None:

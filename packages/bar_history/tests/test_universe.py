@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
+from made_up_histories import (
+    AUGUST,
+    JULY,
+    NOVEMBER,
+    FakeMaster,
+    ReusedTokens,
+    dump,
+    validity,
+)
 
-from kite_bar_history.universe import Listed, read_tokens, universe
-from kite_bars_store.instruments import Batch, Validity
+from kite_bar_history.universe import Listed, Named, read_tokens, resolve, universe
 from kite_broker_zerodha.subscriptions import SubscriptionFileError
 from kite_runtime.errors import EXIT_CONFIGURATION, NotFound, exit_code_of
 
@@ -22,41 +30,6 @@ instrument_token,mode,exchange,tradingsymbol
 256265,full,NSE,NIFTY 50
 13244674,full,,
 """
-
-
-def validity(symbol: str, token: int, since: date, until: date | None, segment: str) -> Validity:
-    exchange = "NFO" if segment.startswith("NFO") else "NSE"
-    return Validity(
-        *(exchange, symbol, token, token >> 8, None, None, None, 2, 5, 1, "EQ", segment),
-        *(since, until, 1),
-    )
-
-
-def dump(day: date) -> Batch:
-    when = datetime(day.year, day.month, day.day, tzinfo=UTC)
-    return Batch(1, "kite", ("NSE", "NFO"), day, when, b"", None, *[0] * 7, {})
-
-
-class FakeMaster:
-    """A history of three instruments; SBIN had another token until 2024."""
-
-    known = (
-        validity("SBIN", 1, date(2023, 1, 1), date(2024, 1, 1), "NSE"),
-        validity("SBIN", 2, date(2024, 1, 1), None, "NSE"),
-        validity("NIFTY 50", 256265, date(2023, 1, 1), None, "INDICES"),
-        validity("NIFTY24JANFUT", 13244674, date(2023, 11, 1), date(2024, 1, 26), "NFO-FUT"),
-    )
-
-    def by_symbol(
-        self, tradingsymbol: str, exchange: str | None = None, as_of: date | None = None
-    ) -> list[Validity]:
-        return [e for e in self.known if (e.tradingsymbol, e.exchange) == (tradingsymbol, exchange)]
-
-    def by_token(self, token: int, as_of: date | None = None) -> list[Validity]:
-        return [each for each in self.known if each.instrument_token == token]
-
-    def days(self) -> list[Batch]:
-        return [dump(date(2022, 1, 3)), dump(date(2026, 8, 3))]
 
 
 @pytest.fixture()
@@ -108,27 +81,6 @@ def test_a_file_that_cannot_be_used(tmp_path: Path, content: str | None, problem
     assert exit_code_of(refused.value) == EXIT_CONFIGURATION
 
 
-JULY, AUGUST, NOVEMBER = date(2025, 7, 1), date(2026, 8, 3), date(2026, 11, 20)
-
-
-def contract(symbol: str, token: int, since: date, until: date | None, expiry: date) -> Validity:
-    plain = validity(symbol, token, since, until, "NFO-FUT")
-    return replace(plain, expiry=expiry)
-
-
-class ReusedTokens(FakeMaster):
-    """Masters of July 2025 and August 2026, between which Kite gave tokens to other contracts."""
-
-    known = (
-        contract("BANKNIFTY25JULFUT", 13622530, JULY, AUGUST, date(2025, 7, 31)),
-        contract("BANKNIFTY26DEC45000PE", 13622530, AUGUST, None, date(2026, 12, 29)),
-        contract("NIFTY26DECFUT", 19714, AUGUST, None, date(2026, 12, 29)),
-        contract("NIFTY26OCTFUT", 19970, AUGUST, None, date(2026, 10, 27)),
-        validity("SBIN", 779521, JULY, None, "NSE"),
-        validity("DELISTED", 513, JULY, AUGUST, "NSE"),
-    )
-
-
 @pytest.mark.parametrize(
     ("row", "problem", "until"),
     [
@@ -171,11 +123,70 @@ def test_kite_is_not_asked_by_a_name_that_its_token_has_no_more(
     assert earlier.problem == problem
 
 
+class NewToken(FakeMaster):
+    """SBIN has had another token since 2024; its old one was given to another share."""
+
+    known = (*FakeMaster.known[:2], validity("OTHER", 1, date(2024, 1, 1), None, "NSE"))
+
+
+def test_the_past_is_asked_for_by_the_token_of_today() -> None:
+    """Kite knows no token of yesterday: under the old one it has the bars of another instrument."""
+    past = date(2023, 6, 1)
+    found = resolve(Named("NSE", "SBIN"), past, NewToken(), NOVEMBER)
+    assert found is not None
+    assert (found.token, found.problem) == (2, "")
+    bare = resolve(Named("", "", 1), past, NewToken(), NOVEMBER)
+    assert bare is not None
+    assert bare.problem.startswith("is no longer listed since 2024-01-01; its token 1 now names")
+
+
+def test_a_symbol_that_another_company_has_now_has_no_past() -> None:
+    class Reused(FakeMaster):
+        known = (
+            replace(validity("ABC", 1, date(2018, 1, 1), date(2020, 1, 1), "NSE"), name="OLD CO"),
+            replace(validity("ABC", 2, date(2026, 1, 1), None, "NSE"), name="NEW CO"),
+        )
+
+    found = resolve(Named("NSE", "ABC"), date(2019, 6, 3), Reused(), NOVEMBER)
+    assert found is not None
+    assert (
+        found.problem == "was another instrument on 2019-06-03: OLD CO, token 1; it is NEW CO now"
+    )
+    now = resolve(Named("NSE", "ABC"), NOVEMBER, Reused(), NOVEMBER)
+    assert now is not None
+    assert (now.token, now.problem) == (2, "")
+
+
+def test_a_share_under_a_new_name_keeps_its_past() -> None:
+    class Renamed(FakeMaster):
+        known = (
+            validity("ZOMATO", 5, date(2025, 1, 1), date(2026, 11, 2), "NSE"),
+            validity("ETERNAL", 5, date(2026, 11, 2), None, "NSE"),
+        )
+
+    dumps = [dump(date(2025, 1, 1)), dump(date(2026, 11, 2))]
+    found = resolve(Named("NSE", "ETERNAL"), date(2026, 6, 1), Renamed(), NOVEMBER, dumps)
+    assert found is not None
+    assert (found.since, found.until, found.problem) == (None, None, "")
+
+
+def test_an_expiry_of_the_file_counts_without_a_history(tmp_path: Path) -> None:
+    path = tmp_path / "tokens.csv"
+    path.write_text(
+        "instrument_token,mode,exchange,tradingsymbol,expiry\n"
+        "13622530,quote,NFO,BANKNIFTY25JULFUT,2025-07-31\n"
+    )
+    (found,) = universe(path, None, date(2025, 7, 31))
+    assert (found.problem, found.until) == ("", date(2025, 8, 1))
+    (found,) = universe(path, None, date(2025, 7, 31), today=NOVEMBER)
+    assert found.problem == "expired on 2025-07-31"
+
+
 def test_the_first_day_is_known_where_an_earlier_dump_lacks_the_instrument(tmp_path: Path) -> None:
     path = tmp_path / "tokens.csv"
     path.write_text("instrument_token,mode,exchange,tradingsymbol\n19714,quote,NFO,NIFTY26DECFUT\n")
     (found,) = universe(path, None, NOVEMBER, ReusedTokens())
-    assert found.since == AUGUST
+    assert found.since == JULY + timedelta(1)  # it may have been listed on any day since
     first = ReusedTokens()
     first.days = lambda: [dump(AUGUST)]  # type: ignore[method-assign]
     (found,) = universe(path, None, NOVEMBER, first)

@@ -20,9 +20,10 @@ from vendor_made_up import kite_text, vendor_line, vendor_text
 from kite_bar_history.protocol import RefusedLine, Window
 from kite_bar_history.vendor_files.blocks import BlockReader, BlockReading, Matrix
 from kite_bar_history.vendor_files.files import Asked, VendorFiles
-from kite_bar_history.vendor_files.input import CutShort, blocks_of, fitting, lines_at
+from kite_bar_history.vendor_files.input import blocks_of, fitting, lines_at
 from kite_bar_history.vendor_files.layouts import Layout
 from kite_bar_history.vendor_files.lines import read_line
+from kite_bar_history.vendor_files.opening import CutShort
 from kite_bar_history.vendor_files.spool import Spool
 from kite_bar_history.vendor_files.values import Fault
 

@@ -106,6 +106,15 @@ def test_padding_is_no_trade_where_the_other_source_has_bars_around_it() -> None
     assert verdicts(merged([kite]))[1] == "BROKER_ONLY"
 
 
+def test_no_volume_is_no_sign_where_no_bar_of_the_day_has_one() -> None:
+    """An index has none, and minutes of one price."""
+    index = (*BASE[:4], 0)
+    kite = source("kite", {0: index, 1: FLAT, 2: index})
+    vendor = source("vendor", {0: index, 2: index})
+    assert verdicts(merged([kite, vendor])) == {0: "AGREED", 1: "BROKER_ONLY", 2: "AGREED"}
+    assert verdicts(merged([vendor, source("live", {1: FLAT})]))[1] == "LIVE_ONLY"
+
+
 def with_field(name: str) -> MergeRules:
     by: MergeRules = replace(rules(), fields={name: ("vendor", "kite", "live")})
     return by

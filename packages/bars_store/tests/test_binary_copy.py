@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kite_bars_store.database import Connection, transaction
-from kite_bars_store.database.binary import copy_arrays, decoded, encoded, read_arrays
+from kite_bars_store.database.binary import copy_arrays, read_arrays
 
 FIELDS = (("t", "timestamptz"), ("a", "int8"), ("b", "int4"), ("c", "int2"))
-HEADER = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
 ROWS = st.lists(
     st.tuples(
         st.integers(0, 4_000_000_000).map(lambda seconds: seconds * 1_000_000_000),
@@ -27,11 +26,14 @@ def columns(rows: list[tuple[int, int, int, int]]) -> dict[str, np.ndarray]:
     return {name: table[number] for number, (name, _) in enumerate(FIELDS)}
 
 
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
 @given(ROWS)
-def test_a_round_trip(rows: list[tuple[int, int, int, int]]) -> None:
+def test_a_round_trip(connection: Connection, rows: list[tuple[int, int, int, int]]) -> None:
     given_columns = columns(rows)
-    data = HEADER + b"".join(encoded(FIELDS, given_columns, {})) + b"\xff\xff"
-    found = decoded(FIELDS, data)
+    with transaction(connection, "a test") as cursor:
+        cursor.execute("CREATE TEMP TABLE r (t timestamptz, a int8, b int4, c int2) ON COMMIT DROP")
+        copy_arrays(cursor, "r", FIELDS, given_columns)
+        found = read_arrays(cursor, b"SELECT t, a, b, c FROM r", FIELDS)
     for name in given_columns:
         assert found[name].tolist() == given_columns[name].tolist()
 

@@ -126,7 +126,10 @@ REFUSED = [
     (INFY.replace("0.05", "0.0000000001"), ReasonCode.SEMANTIC_RANGE, "/price_scale", "10 is gre"),
     (CALL.replace("460.75,", ","), ReasonCode.SCHEMA_INVALID, "/strike", "'' is not of type"),
     (CALL.replace("460.75,", "1e3,"), ReasonCode.SCHEMA_INVALID, "/strike", "'1e3' is not"),
-    (CALL.replace("2026-08-25", "25-08-2026"), ReasonCode.SCHEMA_INVALID, "/expiry", "not match"),
+    (CALL.replace("2026-08-25", "25-08-2026"), ReasonCode.SCHEMA_INVALID, "/expiry", "spreadsheet"),
+    (CALL.replace("2026-08-25", "8/25/26"), ReasonCode.SCHEMA_INVALID, "/expiry", "spreadsheet"),
+    (CALL.replace("2026-08-25", "25-Aug-26"), ReasonCode.SCHEMA_INVALID, "/expiry", "spreadsheet"),
+    (CALL.replace("2026-08-25", "2026/08/25"), ReasonCode.SCHEMA_INVALID, "/expiry", "not match"),
     (CALL.replace("2026-08-25", "2026-02-31"), ReasonCode.SCHEMA_INVALID, "/expiry", "is no day"),
     (INFY.replace(",EQ,", ",,"), ReasonCode.SCHEMA_INVALID, "/instrument_type", "non-empty"),
     (INFY.rpartition(",")[0], ReasonCode.SCHEMA_INVALID, None, "11 values for 12 columns"),
@@ -180,6 +183,11 @@ NO_MASTER = [
     (dump(*ROWS, FUTURE), "NFO:NIFTY26AUGFUT stands on line 3 and on line 6 (1 such keys)"),
     (dump(INFY.replace("408065", "x")), "none of its 1 rows keeps the contract; line 2"),
     (dump(*["x" + INFY] * 5_001), "more than 5000 of its 5001 rows look wrong"),
+    (
+        dump(INFY, *[CALL.replace("2026-08-25", "25-08-2026")] * 5_001),
+        "line 3: /expiry: '25-08-2026' is no date like 2026-08-25: a spreadsheet program",
+    ),
+    (dump(*[INFY + ",more"] * 5_001), "line 2: 13 values for 12 columns"),
 ]
 
 

@@ -18,8 +18,9 @@ from kite_broker_zerodha.session.events import AuthExpired, Connected, Disconnec
 from kite_broker_zerodha.session.options import SessionOptions
 from kite_broker_zerodha.session.session import KiteSession
 from kite_broker_zerodha.session.testing import PATIENCE_S, ManualClock, Recorder
-from kite_broker_zerodha.session.transport import ConnectFailed, open_connection
+from kite_broker_zerodha.session.transport import ConnectFailed, open_connection, usable_proxy
 from kite_contracts.tick_batch import TickMode
+from kite_runtime.errors import ConfigurationError
 from kite_simulator import SimulatorOptions, SimulatorServer
 
 pytestmark = pytest.mark.asyncio
@@ -67,6 +68,31 @@ async def test_a_certificate_that_is_not_trusted_is_one_clear_event(tmp_path: Pa
         await heard.until(lambda: len(heard.frames) > 3)
         await session.stop()
         await task
+
+
+@pytest.mark.parametrize(
+    ("proxy", "said"),
+    [
+        ("CANARYuser:CANARYpass@proxy.example:3128", "is no address"),
+        ("CANARYuser@proxy.example:3128", "is no address"),
+        ("http://CANARYuser:CANARYpass@proxy.example:CANARYport", "is no address"),
+        ("http://CANARYuser:%ff@proxy.example", "is no address"),
+        ("socks5h://CANARYuser:CANARYpass@proxy.example:1080", "is a SOCKS proxy"),
+    ],
+)
+async def test_a_proxy_that_cannot_be_used_ends_the_session_unquoted(
+    proxy: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("no_proxy", "NO_PROXY", "wss_proxy", "socks_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("https_proxy", proxy)
+    session = KiteSession(0, "wss://ws.kite.trade", SECRETS, Recorder(), ManualClock())
+    with pytest.raises(ConfigurationError, match=said) as refused:
+        await session.run()
+    assert "CANARY" not in str(refused.value)
+    assert refused.value.__cause__ is None
+    monkeypatch.setenv("no_proxy", "ws.kite.trade")
+    assert usable_proxy("wss://ws.kite.trade") is None
 
 
 async def every_failure(heard: Recorder) -> list[Exception]:

@@ -64,7 +64,6 @@ def test_the_first_verified_day_is_a_setting() -> None:
         ("NSE", date(2026, 12, 31), True),
         ("NSE", date(2027, 1, 5), True),
         ("MCX", date(2026, 11, 2), True),
-        ("MCXSX", date(2020, 1, 1), True),  # no year of it is in the file
     ],
 )
 def test_a_calendar_that_ends_soon_reports_it(segment: str, today: date, warned: bool) -> None:
@@ -72,3 +71,8 @@ def test_a_calendar_that_ends_soon_reports_it(segment: str, today: date, warned:
     assert (found is not None) is warned
     if found is not None:
         assert str(delivered().facts_end(segment)) in found
+
+
+def test_a_segment_whose_holidays_were_never_known_has_no_end_to_warn_of() -> None:
+    assert delivered().facts_end("MCXSX") is None
+    assert delivered().ends_soon("MCXSX", date(2026, 12, 1)) is None

@@ -151,6 +151,10 @@ def test_a_stale_tick_goes_to_the_repair_topic_and_a_bar_has_no_age() -> None:
         ({"value": b"123", "unit": "journal"}, "it is a piece of the journal"),
         ({"value": b"\x7fabc", "unit": "record"}, "its 4 bytes are no tick in any form"),
         ({"value": b"{", "unit": "record"}, "it is no JSON"),
+        (
+            {"value": b'{"a":' * 600 + b"1" + b"}" * 600, "unit": "record"},
+            "it is no JSON to correct: nested deeper than 128 levels",
+        ),
         ({"value": b'{"a": 1}', "unit": "record"}, "tick.v1 refuses it: (record): "),
         ({"value": bar_value(5), "unit": "record"}, "it is a bar, not a tick"),
         (

@@ -32,6 +32,7 @@ from kite_broker_zerodha.subscriptions import (
     universe_csv,
 )
 from kite_contracts.tick_batch import TickMode
+from kite_runtime.errors import ConfigurationError
 
 TOKENS_FILE: Final = "tokens.csv"
 TOKENS_MAX: Final = SHARDS_MAX * SHARD_TOKENS_MAX
@@ -105,6 +106,12 @@ def make(
             for each in made
             if _name(each) in named
         ]
+        if not is_new and not members and _count(universe, old):
+            raise ConfigurationError(
+                f"universe {universe.name} cannot be made ({'; '.join(export.problems)}), and all "
+                f"instruments of its file {universe.file_name} are gone from the master: give it "
+                "what it needs, or remove both"
+            )
         if len(members) < len(made):
             twice = next(each for each in made if _name(each) not in named)
             export.warnings.append(

@@ -17,7 +17,7 @@ from kite_bar_history.kite_history import INTERVALS, SETTLED_S, KiteHistory
 from kite_bar_history.protocol import Window
 from kite_bar_history.read_ahead import ReadAhead
 from kite_bar_history.run import Resources, merge_windows, stopping_after
-from kite_bar_history.summary import TO_ASK_AGAIN, RunSummary
+from kite_bar_history.summary import RunSummary
 from kite_bar_history.universe import Listed
 from kite_bars_store.bars.survey import BarSurvey
 from kite_bars_store.stores import Days
@@ -237,8 +237,8 @@ def carry_out(
                 bar.advance(task)
     finally:
         summary.refused_folder = keep.folder
-    if summary.windows == len(plan.chunks) and not TO_ASK_AGAIN & summary.refused.keys():
-        checkpoint.finish()
+    if summary.windows == len(plan.chunks):
+        checkpoint.finish()  # also where an instrument was put aside: the next plan has it again
 
 
 @contextmanager

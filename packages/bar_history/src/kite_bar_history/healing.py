@@ -69,8 +69,8 @@ class Need:
 
     gap: Gap
     minutes: dict[str, Int64s] = field(default_factory=dict)
-    unknown: set[int] = field(default_factory=set)
-    """Tokens that are in no master of their day, or whose contract Kite has no more."""
+    unknown: dict[int, str] = field(default_factory=dict)
+    """By token, why Kite is not asked for it: a sentence's end after the token."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +82,8 @@ class Needs:
     listed: Mapping[str, Listed]
 
     @property
-    def unknown(self) -> set[int]:
-        return {token for need in self.gaps for token in need.unknown}
+    def unknown(self) -> dict[int, str]:
+        return {token: why for need in self.gaps for token, why in need.unknown.items()}
 
     @property
     def minutes(self) -> int:
@@ -158,7 +158,9 @@ def _add(
 ) -> None:
     found = find(token, day)
     if found is None or found.problem:
-        need.unknown.add(token)
+        name = "" if found is None else f"{found.instrument.name} "
+        problem = f"is in no master of {day}" if found is None else found.problem
+        need.unknown[token] = f"{name}{problem}"
         return
     assert need.gap.to_ts is not None  # it has ended
     times = calendar.expected_minutes(found.segment, day)
@@ -341,7 +343,7 @@ def healing(resources: Resources, *, dry_run: bool) -> Iterator[Healing]:
     TryAgainLater while another process heals."""
     stores = resources.stores
     gaps = _gaps(resources, GapLedger(stores.connection), dry_run)
-    find, all_tokens = _finder(resources)
+    find, all_tokens = token_finder(resources)
     needs = needs_of(gaps, all_tokens, find, stores.calendar, resources.now())
     with resources.checkpoint("heal") as checkpoint:
         yield Healing(resources, needs, checkpoint)
@@ -362,7 +364,7 @@ class _Exactly:
             inside = np.isin(each.bars.ts_open_ns, self._minutes)
             bars = BarColumns(**take(each.bars.as_dict(), inside))
             parts.append(replace(each, bars=bars))
-        return Reading(tuple(part for part in parts if len(part.bars)), reading.refused)
+        return replace(reading, bars=tuple(part for part in parts if len(part.bars)))
 
 
 class _Recording:
@@ -402,7 +404,7 @@ def _gaps(resources: Resources, ledger: GapLedger, dry_run: bool) -> list[Gap]:
     return sorted(known.values(), key=lambda gap: (gap.from_ts, gap.gap_id))
 
 
-def _finder(resources: Resources) -> tuple[Find, list[int]]:
+def token_finder(resources: Resources) -> tuple[Find, list[int]]:
     """Looks a token up in the master of its day, or else in the universe's file."""
     file = resources.universe_file
     members = read_tokens(file) if file.exists() else []
@@ -413,7 +415,7 @@ def _finder(resources: Resources) -> tuple[Find, list[int]]:
         master, today = resources.stores.instruments, resources.today()
         found = resolve(Named("", "", token), day, master, today)
         if found is None and token in named:
-            found = resolve(named[token], day, None)
+            found = resolve(named[token], day, master, today)
         return found
 
     return find, list(named)

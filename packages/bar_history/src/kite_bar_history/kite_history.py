@@ -43,6 +43,8 @@ NOT_LISTED: Final = "NOT_LISTED"
 _WITHOUT_OI: Final = ("NSE", "BSE", "INDICES")
 _COLUMNS: Final = ("ts_open_ns", "open", "high", "low", "close", "volume", "oi")
 _MINUTE_NS: Final = 60_000_000_000
+_AWAY: Final = 5
+"""Instruments one after the other without an answer, after which Kite counts as away."""
 
 
 class KiteHistory:
@@ -69,8 +71,10 @@ class KiteHistory:
         self.calls = 0
         self._aside: dict[str, str] = {}
         """Instruments without an answer, and why."""
-        self._fails = False
-        """Whether the last instrument that was asked for had none."""
+        self._failing = 0
+        """How many of the last instruments that were asked for had none, one after the other."""
+        self._good: Listed | None = None
+        """The last one that had an answer."""
 
     @property
     def name(self) -> str:
@@ -131,7 +135,7 @@ class KiteHistory:
         refused: list[RefusedLine],
     ) -> Sequence[Candles]:
         """All candles of an instrument; none of one that is put aside. Raises KiteUnavailable where
-        the instrument before had no answer either: then Kite is away."""
+        the ones before had no answer either: then Kite is away."""
         name = each.instrument.name
         if name not in self._aside:
             try:
@@ -139,15 +143,27 @@ class KiteHistory:
             except RateLimited:
                 raise
             except KiteUnavailable as error:
-                if self._fails:
+                self._failing += 1
+                if self._failing >= _AWAY and not self._answers_again(window, until):
                     raise
-                self._fails, self._aside[name] = True, str(error)
+                self._aside[name] = str(error)
             else:
-                self._fails = False
+                self._failing, self._good = 0, each
                 return answers
         message = f"{name} is put aside, others go on: {self._aside[name]}"
         refused.append(RefusedLine(SOURCE, 0, NO_ANSWER, message, name))
         return ()
+
+    def _answers_again(self, window: Window, until: datetime) -> bool:
+        """Whether Kite still answers for the instrument that had an answer last."""
+        if self._good is None or self._good.token is None:
+            return False
+        try:
+            list(self._candles(self._good, self._good.token, window, until, []))
+        except KiteUnavailable:
+            return False
+        self._failing = 0
+        return True
 
     def _candles(
         self,

@@ -18,6 +18,7 @@ import numpy as np
 
 from kite_bar_history.kite_history import NOT_LISTED, KiteHistory
 from kite_bar_history.live_bars import SOURCE, LiveBars
+from kite_bar_history.merged_before import MergedBefore
 from kite_bar_history.protocol import BarSource, RefusedLine, Window, windows_of
 from kite_bar_history.refused import PLAIN_HEADER, RefusedFiles, not_kept, plain
 from kite_bar_history.summary import (
@@ -31,7 +32,7 @@ from kite_bar_history.universe import Listed, universe
 from kite_bar_history.vendor_files.contracts import Contracts
 from kite_bar_history.vendor_files.files import Asked, VendorFiles
 from kite_bar_history.vendor_files.input import files_of
-from kite_bar_history.vendor_files.layouts import Layout, chosen_layouts
+from kite_bar_history.vendor_files.layouts import Layout, chosen_layouts, default_text
 from kite_bar_history.vendor_files.spool import Spool
 from kite_bar_history.vendor_files.values import Roster
 from kite_bars_store.bars import BarColumns, BarStore, MergeResult, SourceBars
@@ -132,7 +133,7 @@ class Run:
         self,
         resources: Resources,
         order: Order,
-        look: Callable[[Sequence[SourceBars], Window], None] = lambda bars, window: None,
+        look: Callable[[Sequence[SourceBars], Window], None] | None = None,
     ) -> None:
         self._resources = resources
         self._stores = resources.stores
@@ -155,12 +156,33 @@ class Run:
         self.listed = resources.universe(order.symbols, days.last)
         self._roster = Roster(self.listed, Contracts(self.listed, self._stores.instruments))
         summary.notes += remarks(self.listed, days.first, days.last, self._stores.calendar)
+        before = self._merged_before()
+        if before is not None and before.holds():
+            summary.notes.append(
+                f"{len(self._paths):,} files were merged before and are not read again: the same "
+                "bytes, instruments and days by the same layouts and rules"
+            )
+            self._paths, before = [], None
         with stopping_after("window") as stop, self._sources(layouts, stop) as sources:
             self._merge(sources, stop)
+        if before is not None:
+            before.note(summary)
         summary.refused_folder = None if order.dry_run else self._keep.folder
         if not summary.stopped and not order.dry_run and "m1" in order.intervals:
             self._explain_missing()
         return summary
+
+    def _merged_before(self) -> MergedBefore | None:
+        """None where nothing is remembered: without files, in a dry run, and where all bars are
+        looked at."""
+        order, stores, resources = self._order, self._stores, self._resources
+        if not self._paths or order.dry_run or self._look is not None:
+            return None
+        asked = order.days, order.intervals, order.accept_adjusted, order.layout, self.listed
+        own = resources.vendor_file
+        layouts = default_text() if own is None else own.read_bytes()
+        known = stores.instruments.days()
+        return MergedBefore(*(resources.state_dir, stores.bars, self._paths), asked, layouts, known)
 
     def _merge(self, sources: Sequence[BarSource], stop: Stop) -> None:
         order, summary = self._order, self.summary
@@ -177,7 +199,8 @@ class Run:
 
             def look(bars: Sequence[SourceBars], window: Window) -> None:
                 doubts.look(bars)
-                self._look(bars, window)
+                if self._look is not None:
+                    self._look(bars, window)
 
             def progress(done: int, window: Window) -> None:
                 first = window.listed[0].instrument.name
@@ -240,7 +263,7 @@ class Run:
                 assert resources.kafka is not None  # --live requires the setting
                 others = frozenset(stores.rules.sources) - {SOURCE}
                 sources.append(LiveBars(resources.kafka, resources.bars_topic, others=others))
-            if self._order.vendor:
+            if self._paths:
                 files = stack.enter_context(closing(self._files(layouts)))
                 self._load(files, stop)
                 sources.append(files)

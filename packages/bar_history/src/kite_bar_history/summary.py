@@ -15,9 +15,10 @@ from kite_bar_history.timing import shift_text
 from kite_bar_history.universe import Listed, near
 from kite_bar_history.vendor_files.values import Roster
 from kite_bars_store.bars import GoldenCount, MergeResult
-from kite_bars_store.bars.comparing import Comparison
+from kite_bars_store.bars.comparing import Comparison, carried_sentence
 from kite_bars_store.bars.missing.missing import Cause
 from kite_bars_store.bars.out_of_session import OutsideBars
+from kite_bars_store.bars.records import NEEDS_A_LOOK
 from kite_contracts.sessions import SessionCalendar
 from kite_runtime.console import stdout
 from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS, EXIT_TRY_LATER
@@ -63,6 +64,8 @@ class RunSummary:
     added: int = 0
     revised: int = 0
     unchanged: int = 0
+    revising: int = 0
+    """Batches that revised bars."""
     repeated: int = 0
     not_asked: int = 0
     """Bars that Kite sent of times that were not asked for; left out."""
@@ -91,6 +94,7 @@ class RunSummary:
         self.added += sum(each.added for each in result.batches)
         self.revised += sum(each.revised for each in result.batches)
         self.unchanged += result.unchanged
+        self.revising += sum(each.revised > 0 for each in result.batches)
         self.repeated += result.repeated
         self.revisions += sum(each.revisions for each in result.batches)
         self.golden += result.golden
@@ -105,11 +109,18 @@ class RunSummary:
         return sum(n for verdict, n in self.golden.verdicts.items() if verdict.is_conflict)
 
     @property
+    def is_clean(self) -> bool:
+        """Whether the same call has nothing to say that this one did not."""
+        said = self.refused.total() or self.doubts or self.outside.traded_in_halt
+        return not (said or self.stopped or any(e.reason or e.remarks for e in self.files))
+
+    @property
     def has_findings(self) -> bool:
         """Whether anything needs attention: conflicts, refused lines or files, revisions, gaps."""
         bad_files = any(each.reason for each in self.files)
         refused = self.refused.total()
         waiting = self.revisions or self.unexplained or self.doubts or self.outside.traded_in_halt
+        waiting = waiting or any(self.golden.flags.get(flag) for flag in NEEDS_A_LOOK)
         return bool(self.conflicts or refused or bad_files or waiting)
 
     @property
@@ -260,14 +271,8 @@ def comparison_lines(found: Comparison) -> list[str]:
             f"{'largest gap':<14} {found.largest_difference} between two prices",
         ]
         if source := found.carries_open():
-            count = found.opens_carried[source]
-            others = [each for each in found.sources if each != source]
-            order = ", ".join(f'"{each}"' for each in (*others, source))
-            lines.append(
-                f"{'open':<14} {count:,} of {found.opens_differ:,} opens that differ are "
-                f"{source}'s own previous close: `[field] open = [{order}]` in merge.toml takes "
-                "the other's"
-            )
+            counts = found.opens_carried[source], found.opens_differ
+            lines.append(f"{'open':<14} {carried_sentence(*counts, source, found.sources)}")
         if shift := found.better_shift():
             lines.append(
                 f"{'in doubt':<14} with {found.second} {shift_text(shift)}, "

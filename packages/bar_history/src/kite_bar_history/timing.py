@@ -92,7 +92,7 @@ class WidthCheck:
         """The width that fits all days of an instrument, or of all, and how many bars show it."""
         pools: dict[int, tuple[int, int]] = {}
         for key, (_, width, count) in self._seen.items():
-            for pool in (key // _DAYS, -1) if count > 2 else ():
+            for pool in (key // _DAYS, -1) if count > 1 else ():
                 known, bars = pools.get(pool, (0, 0))
                 pools[pool] = gcd(known, width), bars + count - 2
         return pools.values()

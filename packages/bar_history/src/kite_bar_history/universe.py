@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from difflib import get_close_matches
+from itertools import pairwise
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -45,6 +46,7 @@ class Named:
     exchange: str
     tradingsymbol: str
     token: int | None = None
+    expiry: date | None = None
 
 
 class Master(Protocol):
@@ -118,7 +120,11 @@ def resolve(
         )
         other = _other(named.token, instrument, master, today)
         problem = f"is not in the instrument history, in which {other}" if other else ""
-        return Listed(instrument, _segment(named.exchange), named.token, problem=problem)
+        until = None if named.expiry is None else named.expiry + timedelta(1)
+        if until is not None and until <= today:
+            problem = f"expired on {named.expiry}" + (f"; {other}" if other else "")
+        segment = _segment(named.exchange)
+        return Listed(instrument, segment, named.token, until=until, problem=problem)
     segment = INDICES if known.segment == INDICES else known.exchange
     instrument = BarInstrument(
         known.exchange, known.tradingsymbol, known.price_scale, known.tick_size
@@ -126,10 +132,15 @@ def resolve(
     own = [each for each in ranges if each.tradingsymbol == known.tradingsymbol]
     since, until, ended = _life(own, dumps)
     current = _nearest(own, today) or known
-    token, problem = known.instrument_token, ""
+    token, problem = current.instrument_token, ""  # Kite has the past under the token of today
     if until is not None and until <= today:
         other = _other(token, instrument, master, today)
         problem = f"{ended}; {other}" if other else ended
+    elif not _is_one(own, known, current):
+        problem = (
+            f"was another instrument on {day}: {known.name or 'one without a name'}, token "
+            f"{known.instrument_token}; it is {current.name or 'one without a name'} now"
+        )
     elif named.token not in (None, current.instrument_token):
         other = _other(named.token, instrument, master, today)
         problem = (
@@ -141,7 +152,10 @@ def resolve(
 
 def read_tokens(path: Path) -> list[Named]:
     """The instruments of tokens.csv. Raises SubscriptionFileError, one sentence."""
-    return [Named(each.exchange, each.tradingsymbol, each.token) for each in load_tokens(path)]
+    return [
+        Named(each.exchange, each.tradingsymbol, each.token, each.expiry)
+        for each in load_tokens(path)
+    ]
 
 
 def _ranges(named: Named, master: Master | None) -> list[Validity]:
@@ -171,18 +185,31 @@ def _end(known: Validity) -> date | None:
 
 
 def _life(own: Sequence[Validity], dumps: Sequence[Batch]) -> tuple[date | None, date | None, str]:
-    """The first day, the day after the last one, and how it ended. The first is known where an
-    earlier dump of the exchange does not have the instrument."""
+    """The first day that it may have been listed, the day after the last one, and how it ended. The
+    first is the day after the last dump of the exchange that does not have the instrument yet."""
     first, last = own[0], own[-1]
-    earlier = any(
-        first.exchange in each.exchanges and each.observed_on < first.valid_from for each in dumps
-    )
+    without = [
+        each.observed_on
+        for each in dumps
+        if first.exchange in each.exchanges and each.observed_on < first.valid_from
+    ]
     until = _end(last)
     if last.expiry is not None and until == last.expiry + timedelta(1):
         ended = f"expired on {last.expiry}"
     else:
         ended = f"is no longer listed since {until}"
-    return first.valid_from if earlier else None, until, ended
+    # A share may have been listed under another name before, and an index is added late.
+    known = without if last.expiry is not None else []
+    return max(known) + timedelta(1) if known else None, until, ended
+
+
+def _is_one(own: Sequence[Validity], then: Validity, now: Validity) -> bool:
+    """Whether the symbol has meant one instrument from one range to the other: it was never
+    without one in between, or the company has the same name."""
+    if then.instrument_token == now.instrument_token or (then.name and then.name == now.name):
+        return True
+    between = [each for each in own if then.valid_from <= each.valid_from <= now.valid_from]
+    return all(a.valid_to == b.valid_from for a, b in pairwise(between))
 
 
 def _other(token: int | None, instrument: BarInstrument, master: Master | None, today: date) -> str:

@@ -12,7 +12,6 @@ from functools import cache
 from typing import Any, Final
 
 import jsonschema_rs
-import orjson
 
 from kite_broker_zerodha.packet_records import packet_record
 from kite_broker_zerodha.packets import COUNT_BYTES, LENGTH_BYTES, PacketKind, Segment, segment_of
@@ -20,6 +19,7 @@ from kite_contracts import schemas
 from kite_contracts.reasons import ReasonCode
 from kite_contracts.schemas import json_schema
 from kite_contracts.validate import Violation, explain
+from kite_dead_letters.json_text import parse_json
 from kite_dead_letters.records import Decoded
 from kite_kafka_io.codec import AvroCodec
 from kite_kafka_io.errors import KafkaIoError, MalformedRecord, UnknownSchema
@@ -250,8 +250,8 @@ def _with_form(found: Inspection, form: str, records: list[Any]) -> Inspection:
 
 def _json(value: bytes, hints: Hints) -> Inspection | None:
     try:
-        parsed = orjson.loads(value)
-    except orjson.JSONDecodeError:
+        parsed = parse_json(value)
+    except ValueError:
         return None
     decoded = Decoded("json", None, [parsed])
     if hints.subject is None:

@@ -100,6 +100,8 @@ __all__ = ["Delivery", "RecordProducer", "producer_config", "warm_up"]
 HEADROOM_RECORDS: Final = 131_072
 """What may come on top of ``max_in_flight``: the caller looks at ``capacity_left`` once a chunk,
 and one frame may hold 65,535 packets."""
+BATCH_BYTES: Final = 1_000_000
+"""The largest batch, as librdkafka has it; a topic or a broker may take less."""
 SINGLES_MAX_BYTES: Final = 64 * 1024 * 1024
 """Bytes of unacknowledged single records; raw bytes may be large, and the queue is shared."""
 TICK_SUBJECT: Final = "tick"
@@ -111,7 +113,11 @@ _RECORD_OVERHEAD_BYTES: Final = 64
 
 
 def producer_config(
-    settings: KafkaSettings, *, gapless: bool = True, batched: bool = True
+    settings: KafkaSettings,
+    *,
+    gapless: bool = True,
+    batched: bool = True,
+    batch_bytes: int = BATCH_BYTES,
 ) -> dict[str, object]:
     """The librdkafka properties of a ``RecordProducer``."""
     records = settings.max_in_flight + HEADROOM_RECORDS
@@ -129,6 +135,7 @@ def producer_config(
         "compression.type": settings.compression,
         "linger.ms": settings.linger_ms,
         **({} if batched else {"batch.num.messages": 1}),
+        "batch.size": batch_bytes,
         # A missing topic is reported soon; make up creates topics long before they are used.
         "topic.metadata.propagation.max.ms": 5000,
         "message.max.bytes": settings.message_max_bytes,
@@ -163,7 +170,8 @@ class RecordProducer:
     batch of its own, and a refusal concerns that record alone. Not thread-safe.
     Answers are taken in by ``poll`` and ``flush`` only. ``counts`` is what was enqueued,
     acknowledged and failed; ``fatal`` is None or why this producer must be replaced; ``trouble``
-    is librdkafka's last complaint, such as brokers that do not answer.
+    is librdkafka's last complaint, such as brokers that do not answer. ``refused_size``: Kafka has
+    refused a batch as too large; the next producer needs fewer ``batch_bytes``.
     Raises ConfigurationError if librdkafka refuses the settings; a broker that is away is no error.
     """
 
@@ -176,9 +184,11 @@ class RecordProducer:
         dead_topic: str = "ticks.dlq",
         gapless: bool = True,
         batched: bool = True,
+        batch_bytes: int = BATCH_BYTES,
     ) -> None:
         self.counts = DeliveryCounts()
         self.fatal: str | None = None
+        self.refused_size = False
         self.trouble: str | None = None
         self._bootstrap = settings.bootstrap
         self._ticks_topic = ticks_topic
@@ -193,7 +203,9 @@ class RecordProducer:
         self._encoder = TickEncoder(framing.prefix(TICK_SUBJECT, TICK_VERSION))
         self._log = ClientLog()
         try:
-            config = producer_config(settings, gapless=gapless, batched=batched)
+            config = producer_config(
+                settings, gapless=gapless, batched=batched, batch_bytes=batch_bytes
+            )
             self._client = open_client(config, self, self._log)
         except ValueError as exc:
             raise settings_refused(exc) from exc
@@ -319,6 +331,8 @@ class RecordProducer:
             del self._waiting[opaque]
             self._singles_bytes -= waiting.bytes
         waiting.delivery.report(count, error)
+        if error is not None and error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+            self.refused_size = True
         if error is not None and not self._closed and self._ends_with(error, waiting.topic):
             self._make_fatal(f"a record of {waiting.topic} was refused: {error.str()}")
 

@@ -107,7 +107,7 @@ class KafkaSettings:
     )
     message_max_bytes: int = variable(
         "KAFKA_MESSAGE_MAX_BYTES",
-        integer(1_000_000, 100_000_000),
+        integer(20_000, 100_000_000),
         "1000000",
         "the largest request",
     )

@@ -42,7 +42,8 @@ def calendar_ends_ns(calendar: SessionCalendar, tokens: Iterable[int]) -> int:
     """Midnight in India of the last day whose holidays are known for the segments of all these."""
     names = {_NAMES.get(segment_of(token)) for token in tokens}
     ends = [calendar.facts_end(name) for name in names if name is not None]
-    return midnight_ns(min(ends)) if ends else 0
+    known = [each for each in ends if each is not None]
+    return midnight_ns(min(known)) if known else 0
 
 
 def _holidays() -> Holidays:

@@ -27,7 +27,7 @@ from kite_kafka_io.codec import AvroCodec
 from kite_kafka_io.dead_letters import DeadLetter
 from kite_kafka_io.errors import ProducerFatal
 from kite_kafka_io.framing import Framing
-from kite_kafka_io.producer import RecordProducer
+from kite_kafka_io.producer import BATCH_BYTES, RecordProducer
 from kite_kafka_io.settings import KafkaSettings
 from kite_live_feed.counters import Counters
 from kite_live_feed.journal import AckCursor, Chunk, JournalReader, Position
@@ -52,6 +52,7 @@ PACE_S: Final = 0.001
 """The rest after a chunk of less than ``SMALL_BYTES``: requests to Kafka for a few ticks each would
 cost both sides more than the ticks (docs/performance.md)."""
 PRODUCER_RETRY_S: Final = 1.0
+BATCH_BYTES_MIN: Final = 16 * 1024
 TS_RECV: Final = FRAME_INDEX.index("ts_recv_ns")
 
 
@@ -89,6 +90,7 @@ class Pump:
         self._batch = TickBatch(MAX_FRAME_ROWS)  # any frame fits; memory is touched as used
         self._producer: RecordProducer | None = None
         self._producer_due = 0.0
+        self._batch_bytes = BATCH_BYTES
         open_side = partial(self._open, gapless=False)
         self.side = SideRecords(open_side, self.counters, self.clock, self.refused)
         self.acked_ns: dict[int, int] = {}
@@ -204,6 +206,7 @@ class Pump:
             ticks_topic=self.topics.ticks,
             dead_topic=self.topics.dead,
             gapless=gapless,
+            batch_bytes=self._batch_bytes,
         )
         if self.wake_by is not None:
             producer.wake_by(self.wake_by)
@@ -212,6 +215,9 @@ class Pump:
     def _start_over(self, producer: RecordProducer, reason: str) -> None:
         log.warning("the producer failed; publishing again from the journal", reason=reason)
         producer.close()
+        if producer.refused_size and self._batch_bytes > BATCH_BYTES_MIN:
+            self._batch_bytes //= 2
+            log.warning("Kafka refuses batches of this size: smaller ones", bytes=self._batch_bytes)
         self._producer = None
         self._producer_due = self.clock.monotonic_s() + PRODUCER_RETRY_S
         self.counters.producer_restarts += 1

@@ -50,8 +50,9 @@ def __getattr__(name: str) -> Any:
 
 def clean(text: str) -> str:
     """The text without what a terminal obeys rather than shows: C0 and C1 control characters but
-    for tab and line feed, and marks that turn the direction of writing."""
-    return _OBEYED.sub("", text)
+    for tab and line feed, and marks that turn the direction of writing. Bytes of a file that were
+    no UTF-8, which no stream can write, become a question mark."""
+    return _OBEYED.sub("", text).encode("utf-8", "replace").decode()
 
 
 def complain(program: str, problem: object, code: int) -> int:

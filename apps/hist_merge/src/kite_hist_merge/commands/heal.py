@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -21,6 +21,7 @@ from kite_runtime.options import AsJson, Root
 if TYPE_CHECKING:
     from kite_bar_history.healing import Healing
 
+NAMED_MAX: Final = 10
 PlanOnly = Annotated[
     bool,
     typer.Option("--dry-run", help="Print what would be fetched; ask Kite nothing, write nothing."),
@@ -60,14 +61,14 @@ def _print(work: Healing, as_json: bool) -> None:
     summary, needs, healed = work.summary, work.needs, len(work.healed)
     left, waiting = len(needs.gaps) - healed, len(needs.waiting)
     if needs.unknown:
-        some = ", ".join(map(str, sorted(needs.unknown)[:5]))
-        summary.notes.append(
-            f"{len(needs.unknown):,} tokens are in no master of their day, or their contracts have "
-            f"expired since ({some}): `instruments sync` of that day helps the former"
-        )
+        reasons = [f"token {token}: {why}" for token, why in sorted(needs.unknown.items())]
+        more = len(reasons) - NAMED_MAX
+        summary.notes += [f"not asked for: {reason}" for reason in reasons[:NAMED_MAX]]
+        if more > 0:
+            summary.notes.append(f"not asked for: {more:,} more; --json has them all")
     if as_json:
         counts = {"healed": healed, "left": left, "waiting": waiting}
-        print_facts({**summary.as_dict(), "gaps": counts})
+        print_facts({**summary.as_dict(), "gaps": counts, "not_asked_for": needs.unknown})
         return
     summary.notes.insert(
         0,
@@ -101,5 +102,5 @@ def _show(work: Healing, as_json: bool) -> None:
     if calls:
         rows["time"] = time_of_calls(len(calls))
     if needs.unknown:
-        rows["unknown tokens"] = f"{len(needs.unknown):,}"
+        rows["not asked for"] = f"{len(needs.unknown):,} tokens: unknown, or expired"
     show_table("Plan of the healing", rows)

@@ -67,6 +67,8 @@ def command(
         asked = Asked(symbol_of(symbol, names), opens, interval, as_of)
         story = stores.bars.story(asked.symbol, opens, interval)
         step = timedelta(minutes=INTERVALS[interval])
+        minutes = interval == Recorded.MINUTES
+        before = stores.bars.story(asked.symbol, opens - step) if minutes else None
         around = stores.bars.read_bars(
             [asked.symbol],
             opens - AROUND * step,
@@ -76,7 +78,8 @@ def command(
         ).to_pylist()
         absent = _absent(stores.calendar, asked)
     observations = () if story is None else story.observations
-    document = tell(asked, observations, around, stores.rules, absent)
+    earlier = () if before is None else before.observations
+    document = tell(asked, observations, around, stores.rules, absent, earlier)
     if as_json:
         print(orjson.dumps(document).decode())
     else:

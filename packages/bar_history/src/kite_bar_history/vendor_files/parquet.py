@@ -133,7 +133,7 @@ def _texts(columns: dict[str, Any], *keys: str) -> dict[str, Any]:
 
 
 def _is_narrow(kind: Any) -> bool:
-    return pa.types.is_float32(kind) or pa.types.is_float16(kind)
+    return bool(pa.types.is_float32(kind) or pa.types.is_float16(kind))
 
 
 def _widened(key: str, column: Any, number: Matrix, frame: Frame) -> tuple[Any, Bools]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final
@@ -60,10 +60,7 @@ class Comparison:
 
     def carries_open(self) -> str | None:
         """The source that fills its opens in from its own closes, as differing opens show."""
-        if self.opens_differ < _CARRIED_MIN or not self.opens_carried:
-            return None
-        source, count = self.opens_carried.most_common(1)[0]
-        return source if count >= 0.8 * self.opens_differ else None
+        return carrier(self.opens_differ, self.opens_carried)
 
     def better_shift(self) -> int | None:
         """The minutes by which the second's bars should be moved, where that makes far more of them
@@ -84,6 +81,29 @@ class Comparison:
         del found["equal_at"], found["sources"]
         found["carries_open"] = self.carries_open()
         return {**found, "better_shift_minutes": self.better_shift()}
+
+
+def carrier(differ: int, carried: Mapping[str, int]) -> str | None:
+    """The source whose open is mostly its own previous close where the opens of two differ.
+    ``differ`` is how many do, ``carried`` by source how many of these are its own close."""
+    if differ < _CARRIED_MIN or not carried:
+        return None
+    source, count = max(carried.items(), key=lambda item: item[1])
+    return source if count >= 0.8 * differ else None
+
+
+def carried_sentence(count: int, differ: int, source: str, sources: Sequence[str]) -> str:
+    """What `carrier` found, and the setting that follows; ``sources`` are those of the rules."""
+    return (
+        f"{count:,} of {differ:,} opens that differ are {source}'s own previous close: "
+        f"{field_open(source, sources)} in merge.toml takes the other's"
+    )
+
+
+def field_open(source: str, sources: Sequence[str]) -> str:
+    """The setting that takes opens from any other source before this one."""
+    others = [each for each in sources if each != source]
+    return "`[field] open = [{}]`".format(", ".join(f'"{each}"' for each in (*others, source)))
 
 
 def compare(

@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from kite_bars_store.bars import Field, Flag, Limits, MergeRules, Observation, ObservedBar, Verdict
+from kite_bars_store.bars.comparing import field_open
 from kite_bars_store.instruments import price
 from kite_runtime.clock import IST
 
@@ -203,13 +204,18 @@ def tell(
     around: Sequence[Mapping[str, Any]],
     rules: MergeRules,
     absent: str,
+    before: Sequence[Observation] = (),
 ) -> dict[str, Any]:
     """The document of `show`. ``around`` are rows of ``BarStore.read_bars`` on both sides of the
-    bar and itself; ``absent`` is why no bar belongs here, or is empty where one does.
+    bar and itself; ``absent`` is why no bar belongs here, or is empty where one does; ``before``
+    are the observations of the bar before it.
 
     What was recorded after ``as_of`` is left out. Prices are decimals as text, times in India's.
     """
-    said = [each for each in observations if asked.as_of is None or each.recorded_at <= asked.as_of]
+    said, earlier = (
+        [each for each in some if asked.as_of is None or each.recorded_at <= asked.as_of]
+        for some in (observations, before)
+    )
     golden = next((row for row in around if row["ts_open"] == asked.ts_open), None)
     return {
         "symbol": asked.symbol,
@@ -217,7 +223,7 @@ def tell(
         "interval": asked.interval,
         "as_of": None if asked.as_of is None else _time(asked.as_of),
         "golden": None if golden is None else _bar(golden),
-        "why": list(_why(asked, said, golden, rules, absent)),
+        "why": list(_why(asked, said, golden, rules, absent, earlier)),
         "flags": [] if golden is None else flag_lines(Flag(golden["flags"])),
         "observations": [_observation(each, said, golden) for each in said],
         "around": [_bar(row) for row in around],
@@ -230,6 +236,7 @@ def _why(
     golden: Mapping[str, Any] | None,
     rules: MergeRules,
     absent: str,
+    before: Sequence[Observation],
 ) -> Iterator[str]:
     if golden is None:
         if said and absent:
@@ -250,9 +257,27 @@ def _why(
         price(won.tick_size, won.price_scale),
     )
     yield from why(judged, rules, rules.limits_of(asked.exchange))
+    if other is not None and _open_of(won) != _open_of(other):
+        yield from _carried(won, before, rules)
+        yield from _carried(other, before, rules)
     replaced = [each for each in said if each.source == won.source and each.batch_id < won.batch_id]
     if replaced:
         yield f"{won.source} had other values before: of one source the last recorded one counts"
+
+
+def _open_of(each: Observation) -> Decimal:
+    return price(each.open, each.price_scale)
+
+
+def _carried(each: Observation, before: Sequence[Observation], rules: MergeRules) -> Iterator[str]:
+    """Says that an open may be filled in from the close before it."""
+    own = [one for one in before if one.source == each.source]
+    last = max(own, key=lambda one: one.batch_id, default=None)
+    if last is not None and price(last.close, last.price_scale) == _open_of(each):
+        yield (
+            f"the open of {each.source} is its own previous close: where `reconcile` finds this to "
+            f"be usual, {field_open(each.source, rules.sources)} in merge.toml takes the other's"
+        )
 
 
 def _observation(

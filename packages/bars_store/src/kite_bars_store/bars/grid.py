@@ -141,9 +141,13 @@ _ALL_DAY: Final = np.arange(DAY_MINUTES, dtype=np.int16)
 
 
 def session_table(grid: Grid, exchange: str, sessions: Sessions) -> npt.NDArray[np.int16]:
-    """The session minute of each slot of the month; 0 for the day bar of a day that trades."""
+    """The session minute of each slot of the month; of a day bar 0 where the day trades, and
+    UNVERIFIED where it is not known whether it did."""
     days = [sessions(exchange, grid.month.first + timedelta(n)) for n in range(grid.month.days)]
     table = np.stack(days)
     if grid.minutes == 1:
         return table.reshape(-1)
-    return np.where((table != CLOSED).any(axis=1), 0, CLOSED).astype(np.int16)
+    perhaps = table >= UNVERIFIED - DAY_MINUTES
+    known = ((table != CLOSED) & ~perhaps).any(axis=1)
+    unknown = np.where(perhaps.any(axis=1), UNVERIFIED, CLOSED)
+    return np.where(known, 0, unknown).astype(np.int16)

@@ -156,8 +156,10 @@ def _verdicts(
 
 
 def _no_trade(latest: Columns, cells: Int64s, days: Int64s, paired: Bools) -> Bools:
-    """Flat bars of one source between two bars that another source has on that day."""
-    found = ~paired & is_flat(latest)[cells]
+    """Flat bars of one source between two bars that another source has on that day. Where no bar of
+    the day has a volume, as of an index, that one has none is no sign."""
+    traded = np.unique(days[latest["volume"] > 0])
+    found = ~paired & is_flat(latest)[cells] & np.isin(days[cells], traded)
     flat = np.flatnonzero(found)
     if not len(flat):
         return found

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from enum import IntEnum, IntFlag
+from typing import Final
 
 from kite_bars_store.bars.columns import BarInstrument
 from kite_bars_store.bars.screening import Refusal
@@ -52,6 +53,10 @@ class Flag(IntFlag):
     UNVERIFIED_HOURS = 32
 
 
+NEEDS_A_LOOK: Final = (Flag.CUMULATIVE_VOLUME, Flag.UNVERIFIED_HOURS)
+"""Flags of bars that may be wrong as a whole, not odd alone: a run with one ends with findings."""
+
+
 class Field(IntFlag):
     """Bits of the columns ``differs`` and ``from_other``, in the order of `columns.VALUES`."""
 
@@ -61,6 +66,15 @@ class Field(IntFlag):
     CLOSE = 8
     VOLUME = 16
     OI = 32
+
+
+@dataclass(frozen=True)
+class Mark:
+    """How far the record of bars had come: the last batch, and how many had revised a bar."""
+
+    batch_id: int
+    recorded_at: datetime
+    revisions: int
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ _TABLES: Final = {
 }  # fmt: skip
 NUMBER_MAX: Final = 90_000  # so that no product with a price or a volume leaves 64 bits
 SOURCES_MAX: Final = 16
-CODE: Final = 2
+CODE: Final = 3
 """Counted up when the code makes other golden bars of the same rules: they are then recomputed."""
 
 

@@ -181,6 +181,21 @@ SET rules_sha256 = excluded.rules_sha256, made_at = excluded.made_at
 -- name: drop_projection
 DELETE FROM bar_projection WHERE minutes = %(minutes)s AND month = %(month)s
 
+-- name: mark
+SELECT batch_id, recorded_at, (SELECT count(*) FROM bar_batch WHERE revised > 0)
+FROM bar_batch ORDER BY batch_id DESC LIMIT 1
+
+-- name: mark_stands
+-- The batch is there, as it was; nothing was revised since; all golden bars are by these rules.
+SELECT
+    EXISTS (SELECT FROM bar_batch WHERE batch_id = %(batch_id)s AND recorded_at = %(recorded_at)s)
+    AND (SELECT count(*) FROM bar_batch WHERE revised > 0) = %(revisions)s
+    AND NOT EXISTS (
+        SELECT FROM (SELECT DISTINCT minutes, month FROM bar_batch) b
+        LEFT JOIN bar_projection p USING (minutes, month)
+        WHERE p.rules_sha256 IS DISTINCT FROM %(rules_sha256)s
+    )
+
 -- name: months
 SELECT DISTINCT minutes, month FROM bar_batch ORDER BY 1, 2
 

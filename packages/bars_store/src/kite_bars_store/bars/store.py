@@ -20,6 +20,7 @@ from kite_bars_store.bars.records import (
     Flag,
     GoldenBar,
     GoldenCount,
+    Mark,
     MergeResult,
     Observation,
     RefusedRow,
@@ -90,6 +91,19 @@ class BarStore:
             golden += count
         repeated = sum(found.repeated for _, found in screened)
         return MergeResult(tuple(batches), golden, refused, repeated)
+
+    def mark(self) -> Mark | None:
+        """How far the record has come; None while it is empty."""
+        with transaction(self._connection, "reading the last batch") as cursor:
+            row = cursor.execute(statement("mark")).fetchone()
+        return None if row is None else Mark(*row)
+
+    def stands(self, mark: Mark) -> bool:
+        """Whether bars that were recorded at the mark need no merge: this database has had it, no
+        bar was revised since, and all golden bars are made by these rules."""
+        params = {**vars(mark), "rules_sha256": self._rules.sha256}
+        with transaction(self._connection, "comparing with a mark") as cursor:
+            return cursor.execute(statement("mark_stands"), params).fetchone() == (True,)
 
     def rebuild(self, interval: str | None = None, month: date | None = None) -> GoldenCount:
         """Make golden bars from the observations alone: of all months and intervals, or of one.

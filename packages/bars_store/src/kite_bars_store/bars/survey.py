@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -144,6 +145,20 @@ class BarSurvey:
         with self._reading("measuring conflicts") as cursor:
             rows = cursor.execute(self._sql("conflict_sizes"), params).fetchall()
         return [(row[0], row[1], row[2]) for row in rows]
+
+    def carried_opens(
+        self, instruments: Sequence[Surveyed], since: datetime, until: datetime
+    ) -> tuple[int, Counter[str]]:
+        """How many opens of two sources differ, and by source how many of these are its own close
+        of the minute before."""
+        params = {**self._span(since, until), "ids": [each.number for each in instruments]}
+        with self._reading("comparing opens") as cursor:
+            rows = cursor.execute(self._sql("carried_opens"), params).fetchall()
+        carried: Counter[str] = Counter()
+        for won, other, _, of_won, of_other in rows:
+            carried[won] += of_won
+            carried[other] += of_other
+        return sum(row[2] for row in rows), carried
 
     def largest_conflicts(
         self, instruments: Sequence[Surveyed], since: datetime, until: datetime, limit: int

@@ -43,6 +43,7 @@ def gather(
         replace(each, instrument=place[found[each.instrument].name])
         for each in survey.largest_conflicts(found, *span, LARGEST)
     ]
+    opens_differ, opens_carried = survey.carried_opens(found, *span)
     return Report(
         missing=missing,
         bars=count.bars,
@@ -51,6 +52,8 @@ def gather(
         flags=count.flags,
         sizes=survey.conflict_sizes(found, *span, PRICE_EDGES, VOLUME_EDGES),
         largest=largest,
+        opens_differ=opens_differ,
+        opens_carried=opens_carried,
         revisions=[
             each
             for each in stores.bars.revisions()

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from kite_bars_store.bars import Conflict, Flag, MergeRules, RestatedStretch, Verdict
 from kite_bars_store.bars.missing.missing import CAUSES, Cause, Missing
+from kite_bars_store.bars.records import NEEDS_A_LOOK
 
 PRICE_EDGES: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 """Classes of a conflict's largest price difference, in basis points."""
@@ -28,7 +29,8 @@ class Report:
     ``bars`` and ``conflicts`` count golden bars, int64 [instrument, day], in the order of
     ``missing``. ``sizes`` are (class of the price difference, of the volume difference, conflicts)
     as `BarSurvey.conflict_sizes` gives them for the edges above; ``largest`` has indices of
-    instruments. ``closed`` is why a day without any session has none.
+    instruments; the opens are as `BarSurvey.carried_opens` gives them. ``closed`` is why a day
+    without any session has none.
     """
 
     missing: Missing
@@ -38,6 +40,8 @@ class Report:
     flags: Mapping[Flag, int]
     sizes: Sequence[tuple[int, int, int]]
     largest: Sequence[Conflict]
+    opens_differ: int
+    opens_carried: Mapping[str, int]
     revisions: Sequence[RestatedStretch]
     closed: Mapping[date, str]
     rules: MergeRules
@@ -66,7 +70,8 @@ class Report:
     @property
     def has_findings(self) -> bool:
         """Whether anything needs attention: conflicts, unexplained minutes, waiting revisions."""
-        return bool(self.conflict_count or self.missing.unexplained or self.revisions)
+        flagged = any(self.flags.get(flag) for flag in NEEDS_A_LOOK)
+        return bool(self.conflict_count or self.missing.unexplained or self.revisions or flagged)
 
     def absent(self) -> Counts:
         """Minutes that should be there and are not: OUTAGE and UNEXPLAINED, [instrument, day]."""

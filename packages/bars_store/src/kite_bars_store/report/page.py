@@ -14,6 +14,7 @@ from typing import Any, Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from kite_bars_store.bars import Conflict, Flag, RestatedStretch, Verdict
+from kite_bars_store.bars.comparing import carried_sentence, carrier
 from kite_bars_store.bars.explain import FLAGS, MEANINGS, differences
 from kite_bars_store.bars.missing.missing import Cause
 from kite_bars_store.report.heatmap import LEGEND, Chart, chart, class_names, heatmap
@@ -105,6 +106,7 @@ def render(report: Report) -> str:
         "charts": _charts(report),
         "by_day": _by_day(report),
         "largest": [_conflict(report, each) for each in report.largest],
+        "carried_open": _carried_open(report),
         "flags": _flags(report),
         "revisions": [_revision(each) for each in report.revisions],
     }
@@ -223,6 +225,15 @@ def _conflict(report: Report, each: Conflict) -> ConflictLine:
     command = f"hist_merge show {shlex.quote(symbol)} {when}"
     who = f"{each.won.source} against {each.other.source}: {details}"
     return ConflictLine(symbol, when.replace("T", " "), who, each.verdict.name, command)
+
+
+def _carried_open(report: Report) -> str:
+    """A sentence on a source that fills its opens in; empty where none does."""
+    differ, carried = report.opens_differ, report.opens_carried
+    source = carrier(differ, carried)
+    if source is None:
+        return ""
+    return carried_sentence(carried[source], differ, source, report.rules.sources)
 
 
 def _revision(each: RestatedStretch) -> RevisionLine:

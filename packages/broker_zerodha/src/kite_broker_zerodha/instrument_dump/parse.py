@@ -77,12 +77,19 @@ def parse(data: bytes, observed_on: date) -> Dump:
     for block in text.blocks():
         table, doubt = typed(block.table)
         suspects += int(doubt.sum()) + len(block.broken)
+        refused += (_broken(text, line, problem) for line, problem in block.broken)
         if suspects > REFUSED_MAX:
+            if doubt.any():
+                at = int(np.argmax(doubt))
+                record = record_of(block.table.slice(at, 1).to_pylist()[0], observed_on)
+                refusal = _refusal(text, int(block.line_of[at]), record)
+                refused += [] if refusal is None else [refusal]
+            first = min(refused, key=lambda each: each.line, default=None)
+            example = "" if first is None else f"; line {first.line}: {first.message}"
             raise NotADump(
                 f"more than {REFUSED_MAX} of its {len(text.rows)} rows look wrong: it is another "
-                "kind of file, or Kite has changed its form"
+                f"kind of file, or Kite has changed its form{example}"
             )
-        refused += (_broken(text, line, problem) for line, problem in block.broken)
         good, line_of = _settled(table, doubt, block, text, observed_on, refused)
         tables.append(good)
         lines.append(line_of)

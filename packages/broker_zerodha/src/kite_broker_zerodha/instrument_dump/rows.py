@@ -25,6 +25,8 @@ OPTION_TYPES: Final = ("CE", "PE")
 
 INTEGER: Final = re.compile(r"-?[0-9]{1,40}")
 DECIMAL: Final = re.compile(r"-?[0-9]{1,40}(?:\.[0-9]{1,40})?")
+_SPREADSHEET_DAY: Final = re.compile(r"[0-9]{1,2}([-/.])([0-9]{1,2}|[A-Za-z]{3})\1([0-9]{2}){1,2}")
+"""A date as Excel writes it in a CSV file, by the country of the machine."""
 _RANGE_KEYWORDS: Final = frozenset({"minimum", "maximum", "enum"})
 
 
@@ -73,11 +75,19 @@ def record_of(texts: Mapping[str, str], observed_on: date) -> dict[str, Any]:
 def fault_of(record: Mapping[str, Any]) -> Violation | None:
     """Why the record is refused: the contract's word, or a day that no calendar has."""
     violation = explain(SUBJECT, VERSION, record)
-    if violation is None and record["expiry"] is not None:
+    expiry = record["expiry"]
+    if expiry is not None and _SPREADSHEET_DAY.fullmatch(expiry):
+        return Violation(
+            "/expiry",
+            "pattern",
+            f"{expiry!r} is no date like 2026-08-25: a spreadsheet program has saved this file "
+            "and changed its dates; take it as it came from Kite",
+        )
+    if violation is None and expiry is not None:
         try:
-            date.fromisoformat(record["expiry"])
+            date.fromisoformat(expiry)
         except ValueError:
-            return Violation("/expiry", "pattern", f"{record['expiry']!r} is no day")
+            return Violation("/expiry", "pattern", f"{expiry!r} is no day")
     return violation
 
 

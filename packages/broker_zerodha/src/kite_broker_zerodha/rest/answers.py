@@ -22,9 +22,9 @@ from kite_broker_zerodha.errors import (
     KiteUnavailable,
     RateLimited,
 )
+from kite_broker_zerodha.retry_after import retry_after_seconds
 
 MESSAGE_CHARS_MAX: Final = 200
-RETRY_AFTER_MAX_S: Final = 60.0
 _GZIP: Final = b"\x1f\x8b"
 _ANY_GZIP: Final = 16 + zlib.MAX_WBITS
 
@@ -115,11 +115,6 @@ def _short(text: str, hide: Hide) -> str:
     """One line of it, without secrets and trailing stop."""
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return hide(line)[:MESSAGE_CHARS_MAX].rstrip(". ")
-
-
-def retry_after_seconds(text: str) -> float:
-    """Seconds of a Retry-After header; 0 for none, a date or nonsense."""
-    return min(float(text), RETRY_AFTER_MAX_S) if text.isascii() and text.isdigit() else 0.0
 
 
 def unpacked(body: bytes, encoding: str, bytes_max: int) -> bytes:

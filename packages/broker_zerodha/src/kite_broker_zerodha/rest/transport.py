@@ -120,6 +120,12 @@ class KiteHttp(requests.Session):
                     "(REQUESTS_CA_BUNDLE names authorities of your own)",
                     again=False,
                 )
+            case failures.InvalidProxyURL() | failures.InvalidSchema(), _:
+                return KiteUnavailable(
+                    f"the proxy that the environment names on the way to {self._host} is no HTTP "
+                    "proxy: write https_proxy like http://HOST:PORT",
+                    again=False,
+                )
             case failures.ProxyError(), _:
                 return KiteUnavailable(f"the proxy on the way to {self._host} does not let through")
             case failures.Timeout(), _:

@@ -69,7 +69,9 @@ def parse_text(text: str) -> ServerText:
     try:
         parsed = json.loads(text)
     except (ValueError, RecursionError):
-        return ServerText("message", _line(text))
+        # What was to be JSON may be an order, with somebody's account and tokens in it.
+        is_text = not text.lstrip().startswith(("{", "["))
+        return ServerText("message", _line(text) if is_text else None)
     found = parsed if isinstance(parsed, dict) else {}
     kind, data = found.get("type"), found.get("data")
     if kind == "order":

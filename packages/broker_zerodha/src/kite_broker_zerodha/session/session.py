@@ -353,6 +353,7 @@ class KiteSession:
         gap = self._gap
         assert gap is not None  # the caller looked
         self._gap = None
+        to_ns = max(to_ns, gap.from_ns)  # the clock may have been set back
         self._symbols.resume(to_ns)
         self._listener.on_event(GapClosed(self.shard, gap.tokens, gap.from_ns, to_ns, gap.cause))
 

@@ -14,14 +14,22 @@ from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+from websockets.exceptions import (
+    ConnectionClosed,
+    InvalidProxy,
+    InvalidStatus,
+    WebSocketException,
+)
+from websockets.proxy import get_proxy, parse_proxy
+from websockets.uri import parse_uri
 
 from kite_broker_zerodha.errors import AuthRefused, KiteUnavailable
-from kite_broker_zerodha.rest.answers import retry_after_seconds
+from kite_broker_zerodha.retry_after import retry_after_seconds
 from kite_broker_zerodha.session.credentials import Credentials
 from kite_broker_zerodha.session.messages import connect_url
 from kite_broker_zerodha.session.options import SessionOptions
 from kite_runtime.clock import Clock
+from kite_runtime.errors import ConfigurationError
 from kite_runtime.secrets import redact, redacting_logger
 
 ABNORMAL_CLOSURE: Final = 1006
@@ -60,19 +68,28 @@ class KiteConnection(ClientConnection):
         self.transport.abort()
 
 
+class _Connect(connect):
+    """Follows no redirect: the address carries the secrets."""
+
+    def process_redirect(self, exc: Exception) -> Exception:
+        return exc
+
+
 async def open_connection(
     endpoint: str, credentials: Credentials, options: SessionOptions, clock: Clock
 ) -> KiteConnection:
-    """Connect once. Raises AuthRefused on HTTP 401 and 403, ConnectFailed on anything else."""
+    """Connect once. Raises AuthRefused on HTTP 401 and 403, ConnectFailed on anything else, and
+    ConfigurationError for a proxy that cannot be used."""
     secure: dict[str, Any] = {"ssl": options.ssl_context} if options.ssl_context else {}
     local = urlsplit(endpoint).hostname in _LOOPBACK
+    proxy = usable_proxy(endpoint) if options.proxy and not local else None
     factory = partial(KiteConnection, clock=clock)
     try:
-        connection = await connect(
+        connection = await _Connect(
             connect_url(endpoint, credentials),
             additional_headers=options.headers,
             compression=None,  # Kite's frames are dense, and inflating costs more than reading
-            proxy=True if options.proxy and not local else None,
+            proxy=proxy,
             open_timeout=options.open_timeout_s,
             close_timeout=options.close_timeout_s,
             ping_interval=None,  # Kite sends heartbeats; the watchdog counts every byte
@@ -86,12 +103,32 @@ async def open_connection(
         sentence = _status_sentence(error, credentials)
         if error.response.status_code in _AUTH_STATUSES:
             raise AuthRefused(sentence) from None
-        asked = error.response.headers.get("Retry-After", "")
-        raise ConnectFailed(sentence, retry_after_seconds(asked)) from None
+        asked = map(retry_after_seconds, error.response.headers.get_all("Retry-After"))
+        raise ConnectFailed(sentence, max(asked, default=0.0)) from None
     except (OSError, WebSocketException, EOFError) as error:
         # Not chained: the library's errors may quote the address with its secrets.
         raise ConnectFailed(failure_sentence(error, endpoint, options, credentials)) from None
     return cast(KiteConnection, connection)
+
+
+def usable_proxy(endpoint: str) -> str | None:
+    """The proxy of the environment on the way to the endpoint. Raises ConfigurationError, which
+    does not quote it: it may hold a password."""
+    proxy = get_proxy(parse_uri(endpoint))
+    if proxy is None:
+        return None
+    try:
+        scheme = parse_proxy(proxy).scheme
+    except (InvalidProxy, ValueError):
+        scheme = ""
+    if scheme not in ("http", "https"):
+        raise ConfigurationError(
+            "the proxy that the environment names (wss_proxy, socks_proxy, https_proxy) is "
+            + ("a SOCKS proxy" if scheme else "no address")
+            + ": write one like http://HOST:PORT or http://USER:PASSWORD@HOST:PORT, or exempt "
+            f"Kite with no_proxy={urlsplit(endpoint).hostname}"
+        )
+    return proxy
 
 
 def failure_sentence(

@@ -213,16 +213,19 @@ class SessionCalendar:
         since = self._rules.verified_since
         return f"assumed: special sessions before {since} are not verified" if day < since else ""
 
-    def facts_end(self, segment: str) -> date:
-        """The last day of which the holidays of the segment are known, and not assumed."""
+    def facts_end(self, segment: str) -> date | None:
+        """The last day of which the holidays of the segment are known, and not assumed; None where
+        none ever were."""
         last = self._holidays.last
         years = self._rules.own_holidays.get(segment)
-        return last if years is None else min(last, date(max(years, default=1), 12, 31))
+        if years is None:
+            return last
+        return min(last, date(max(years), 12, 31)) if years else None
 
     def ends_soon(self, segment: str, today: date) -> str | None:
         """One sentence, from CALENDAR_WARNING_DAYS before the holidays that are known end."""
         last = self.facts_end(segment)
-        if (last - today).days >= CALENDAR_WARNING_DAYS:
+        if last is None or (last - today).days >= CALENDAR_WARNING_DAYS:
             return None
         return (
             f"the holidays of {segment} are known until {last} and assumed from then on: update "

@@ -6,12 +6,11 @@ import copy
 from dataclasses import dataclass
 from typing import Any, Final
 
-import orjson
-
 from kite_bars_store.failures import FailureRecord
 from kite_broker_zerodha.packet_records import packet_record
 from kite_contracts import schemas
 from kite_dead_letters.inspection import json_form, violation_of
+from kite_dead_letters.json_text import parse_json
 from kite_dead_letters.redrive.transforms import Transform, TransformFailed, differences
 from kite_kafka_io.codec import AvroCodec
 from kite_kafka_io.errors import KafkaIoError
@@ -142,9 +141,9 @@ def key_of(subject: str, record: dict[str, Any], key: bytes | None) -> bytes | N
 
 def _json(value: bytes) -> dict[str, Any]:
     try:
-        found = orjson.loads(value)
-    except orjson.JSONDecodeError as exc:
-        raise Unfit(f"it is no JSON: {exc}") from exc
+        found = parse_json(value)
+    except ValueError as exc:
+        raise Unfit(f"it is no JSON to correct: {exc}") from exc
     if not isinstance(found, dict):
         raise Unfit("it is JSON, and no object")
     return found
