@@ -173,7 +173,7 @@ def try_bars(host: Host) -> None:
     days = ("--from", "20260803", "--to", "20260803", "--interval", "m1")
     call = ("daily", *days, "--symbols", "NSE:INFY", "--no-kite", "--vendor", "infy.txt")
     host.expect(3, "5 inserted", "hist_merge", *call)  # the other minutes lack
-    host.expect(3, "0 new, 0 revised, 5 unchanged", "hist_merge", *call)
+    host.expect(3, "are not read again", "hist_merge", *call)
     host.expect(0, "5 bars", "hist_merge", "export")
 
 

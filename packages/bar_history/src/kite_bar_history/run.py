@@ -159,8 +159,8 @@ class Run:
         before = self._merged_before()
         if before is not None and before.holds():
             summary.notes.append(
-                f"{len(self._paths):,} files were merged before and are not read again: the same "
-                "bytes, instruments and days by the same layouts and rules"
+                "the files were merged before and are not read again: the same bytes, instruments "
+                "and days by the same layouts and rules"
             )
             self._paths, before = [], None
         with stopping_after("window") as stop, self._sources(layouts, stop) as sources:
