@@ -50,6 +50,14 @@ class TickColumns:
     def __len__(self) -> int:
         return self.batch.size
 
+    def chosen(self, keep: npt.NDArray[np.bool_]) -> TickColumns:
+        """The rows where ``keep`` is true, copied."""
+        batch = TickBatch(max(1, int(np.count_nonzero(keep))))
+        batch.size = int(np.count_nonzero(keep))
+        for name in ("values", "mode", "groups", "verdict", "start", "end"):
+            getattr(batch, name)[: batch.size] = getattr(self.batch, name)[: self.batch.size][keep]
+        return TickColumns(batch, self.topic, self.partition[keep], self.offset[keep])
+
     def column(self, name: str) -> Ints:
         """One field of the contract as int64 (``ABSENT`` where there is none), a view."""
         return self.batch.column(name)

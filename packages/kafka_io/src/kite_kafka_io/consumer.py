@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeVar, Unpack
 
@@ -28,6 +28,7 @@ from kite_kafka_io.raw_reader import RawRecord, Reader, raw_records
 from kite_kafka_io.settings import KafkaSettings
 from kite_kafka_io.source import Source, Which
 from kite_kafka_io.tick_codec import DecodedTicks, decode_ticks
+from kite_kafka_io.topics import Place
 
 __all__ = ["DuplicateFilter", "ReceivedRecord", "RecordReader", "TickReader"]
 
@@ -76,6 +77,10 @@ class _Iterating(Reader, Iterator[Item]):
         self._source.commit(wait=True)
         raise StopIteration
 
+    def commit_offsets(self, offsets: Mapping[Place, int]) -> None:
+        """Let Kafka show this progress, which is kept elsewhere (see ``Placement``)."""
+        self._source.commit_offsets(offsets)
+
 
 class RecordReader(_Iterating[ReceivedRecord]):
     """Records of ``topics`` one at a time; see ``Source`` for which and ``poll`` for waiting."""
@@ -105,7 +110,8 @@ class RecordReader(_Iterating[ReceivedRecord]):
         if not self._waiting:
             return None
         record = received_record(self._waiting.popleft(), self._codec)
-        self._source.handled((record.topic, record.partition), record.offset)
+        if self._source.commits:
+            self._source.handled((record.topic, record.partition), record.offset)
         return record
 
 
@@ -162,9 +168,8 @@ class TickReader(_Iterating[TickColumns]):
                 self._source.handled((self._topic, number), int(offset[partition == number].max()))
         if not keep.any():
             return None
-        if keep.all():
-            return TickColumns(decoded.batch, self._topic, partition, offset)
-        return TickColumns(_rows(decoded.batch, keep), self._topic, partition[keep], offset[keep])
+        found = TickColumns(decoded.batch, self._topic, partition, offset)
+        return found if keep.all() else found.chosen(keep)
 
     def _not_repeated(self, batch: TickBatch, partition: Ints, keep: Mask) -> Mask:
         if self.duplicates is None:
@@ -216,13 +221,3 @@ def _values(messages: list[Message]) -> list[bytes]:
     """The values, a tombstone's as no bytes."""
     values: list[Any] = list(map(Message.value, messages))
     return [value or b"" for value in values] if None in values else values
-
-
-def _rows(batch: TickBatch, keep: Mask) -> TickBatch:
-    """The chosen rows of ``batch`` as a batch of their own."""
-    size = int(np.count_nonzero(keep))
-    chosen = TickBatch(size)
-    chosen.size = size
-    for name in ("values", "mode", "groups", "verdict", "start", "end"):
-        getattr(chosen, name)[:] = getattr(batch, name)[: batch.size][keep]
-    return chosen

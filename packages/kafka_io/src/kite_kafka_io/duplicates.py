@@ -8,7 +8,7 @@ whose number is not above the highest one seen is a repeat.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import numpy as np
@@ -24,15 +24,24 @@ class DuplicateFilter:
     """Remembers the highest ``feed_seq`` of each (partition, feed session).
 
     Keeps ``sessions_max`` of those pairs, and forgets the one that was met longest ago. ``dropped``
-    counts the repeats. One filter serves one topic.
+    counts the repeats. One filter serves one topic. ``known`` is what an earlier filter knew.
     """
 
-    def __init__(self, sessions_max: int = SESSIONS_MAX) -> None:
+    def __init__(
+        self,
+        sessions_max: int = SESSIONS_MAX,
+        known: Mapping[tuple[int, int], int] | None = None,
+    ) -> None:
         if sessions_max < 1:
             raise ValueError(f"sessions_max must be at least 1, not {sessions_max}")
         self.dropped = 0
         self._sessions_max = sessions_max
-        self._highest: OrderedDict[tuple[int, int], int] = OrderedDict()
+        self._highest: OrderedDict[tuple[int, int], int] = OrderedDict(known or {})
+
+    @property
+    def known(self) -> dict[tuple[int, int], int]:
+        """(partition, feed session) → highest number, the one met last at the end."""
+        return dict(self._highest)
 
     def fresh(self, partitions: Ints, sessions: Ints, seqs: Ints) -> Mask:
         """Which rows are no repeats, given rows in the order in which they were read."""

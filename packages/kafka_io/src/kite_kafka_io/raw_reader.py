@@ -76,6 +76,10 @@ class Reader:
         """
         self._source.commit(wait=True)
 
+    def lag(self) -> int:
+        """How many offsets are left to read, as of the brokers' last answers. Raises ReadError."""
+        return self._source.lag()
+
     def close(self) -> None:
         """Leave without committing."""
         self._source.close()
@@ -149,10 +153,6 @@ class RawReader(Reader):
         if self._timed:
             return [each for each in records if self._span.takes(each.ts_ns)]
         return records
-
-    def lag(self) -> int:
-        """How many offsets are left to read, as of the brokers' last answers. Raises ReadError."""
-        return self._source.lag()
 
 
 def _fetch_config(settings: KafkaSettings) -> dict[str, Any]:

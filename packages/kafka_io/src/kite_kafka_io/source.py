@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Literal, TypedDict
+from typing import Any, Final, Literal, Protocol, TypedDict
 
 from confluent_kafka import (
+    OFFSET_BEGINNING,
     Consumer,
     KafkaError,
     KafkaException,
@@ -30,6 +31,20 @@ from kite_kafka_io.topics import (
 Start = Literal["earliest", "latest"]
 
 
+class Placement(Protocol):
+    """Where a group's member begins, when it keeps its progress elsewhere than in Kafka.
+
+    The calls come from within ``read``, in its thread; what they raise leaves ``read``.
+    """
+
+    def assigned(self, places: Sequence[Place]) -> Mapping[Place, int]:
+        """These are now this member's: the offset to begin at for each; the earliest where none is
+        given."""
+
+    def revoked(self, places: Sequence[Place]) -> None:
+        """These go, or went, to another member."""
+
+
 class Which(TypedDict, total=False):
     """Which records a reader gives: the options of ``Source`` that readers take."""
 
@@ -38,6 +53,7 @@ class Which(TypedDict, total=False):
     until_end: bool
     from_offsets: Mapping[int, int] | None
     to_offsets: Mapping[int, int] | None
+    placement: Placement | None
 
 
 _METADATA_TIMEOUT_S: Final = 15.0
@@ -62,10 +78,12 @@ _LEFT_TO_OTHERS: Final = (
 
 
 class Source:
-    """Messages of ``topics``. Three ways to choose:
+    """Messages of ``topics``. Five ways to choose:
 
     * ``group`` alone: as a member of the consumer group, indefinitely, from what it has committed.
     * no ``group``: all partitions, from ``start`` or ``from_offsets``.
+    * ``group`` with ``placement``: the same, but from where ``placement`` places it; nothing is
+      committed then but by ``commit_offsets``.
     * with ``until_end`` or ``to_offsets`` (exclusive): all partitions, up to there. ``until_end``
       takes the ends when reading starts. With a ``group``, from what it has committed.
     * ``ranges``: exactly these partitions from their first offset to their end (exclusive; None
@@ -86,14 +104,18 @@ class Source:
         from_offsets: Mapping[int, int] | None = None,
         to_offsets: Mapping[int, int] | None = None,
         ranges: Ranges | None = None,
+        placement: Placement | None = None,
         config: Mapping[str, Any] | None = None,
     ) -> None:
+        if placement is not None and (group is None or until_end or from_offsets or to_offsets):
+            raise ValueError("a placement is that of a group's member, which reads without an end")
         if (from_offsets is not None or to_offsets is not None) and len(topics) != 1:
             raise ValueError("offsets need exactly one topic")
         self.trouble: str | None = None
         self._topics = list(topics)
         self._settings = settings
         self._group = group
+        self._placement = placement
         if ranges is None:
             self._bounded = until_end or to_offsets is not None
         else:
@@ -110,6 +132,8 @@ class Source:
         try:
             if ranges is not None:
                 self._assign(ranges)
+            elif placement is not None:
+                self._subscribe(placement)
             elif group is not None and not self._bounded and from_offsets is None:
                 self._consumer.subscribe(self._topics)
             else:
@@ -144,8 +168,8 @@ class Source:
 
     @property
     def commits(self) -> bool:
-        """Whether what is handled matters; without a group nothing is committed."""
-        return self._group is not None
+        """Whether what is handled is committed: by a group that keeps its progress in Kafka."""
+        return self._group is not None and self._placement is None
 
     def handled(self, place: Place, offset: int) -> None:
         """Note that the messages of ``place`` up to ``offset`` (inclusive) were handled."""
@@ -158,7 +182,7 @@ class Source:
         for the next call; and ReadError if Kafka refuses. Partitions that were given to another
         member of the group are left to it: it reads again what was not committed.
         """
-        if self._group is None or not self._handled:
+        if not self.commits or not self._handled:
             return
         handled, self._handled = self._handled, {}
         offsets = [TopicPartition(*place, offset) for place, offset in handled.items()]
@@ -177,6 +201,14 @@ class Source:
                 self._handled = {**handled, **self._handled}
                 raise BrokerUnreachable(message) from exc
             raise ReadError(message) from exc
+
+    def commit_offsets(self, offsets: Mapping[Place, int]) -> None:
+        """Let Kafka show this progress, which is kept elsewhere. Not waited for: it is a hint."""
+        places = [TopicPartition(*place, offset) for place, offset in offsets.items()]
+        try:
+            self._consumer.commit(offsets=places, asynchronous=True)
+        except KafkaException as exc:
+            self.trouble = exc.args[0].str()
 
     def lag(self) -> int:
         """How many offsets lie between what was read and the ends, as of the last answers.
@@ -197,6 +229,20 @@ class Source:
     def close(self) -> None:
         """Leave the group. What was handled and not committed is read again by the next one."""
         self._consumer.close()
+
+    def _subscribe(self, placement: Placement) -> None:
+        def assigned(consumer: Consumer, places: list[TopicPartition]) -> None:
+            begun = placement.assigned([(each.topic, each.partition) for each in places])
+            for each in places:
+                each.offset = begun.get((each.topic, each.partition), OFFSET_BEGINNING)
+            consumer.incremental_assign(places)
+
+        def revoked(_: Consumer, places: list[TopicPartition]) -> None:
+            placement.revoked([(each.topic, each.partition) for each in places])
+
+        self._consumer.subscribe(
+            self._topics, on_assign=assigned, on_revoke=revoked, on_lost=revoked
+        )
 
     def _assign(self, ranges: Ranges) -> None:
         """Read these; a partition with nothing before its end is left out."""
