@@ -6,13 +6,12 @@ import sys
 import threading
 from collections import Counter
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from kite_lake.catalog import Lake, open_lake
-from kite_lake.counters import ArchiveCounters
-from kite_lake.service import ArchiveService
-from kite_lake.tables import DEAD_LETTERS, FEED_EVENTS, TICKS, TableSpec
+import pyarrow as pa
 
 from kite_contracts.tick_batch import (
     FEED_SEQ,
@@ -22,11 +21,19 @@ from kite_contracts.tick_batch import (
     TickBatch,
 )
 from kite_kafka_io.codec import AvroCodec
+from kite_kafka_io.columns import TickColumns
 from kite_kafka_io.consumer import TickReader
 from kite_kafka_io.dead_letters import DeadLetter
 from kite_kafka_io.producer import Delivery, RecordProducer
 from kite_kafka_io.settings import KafkaSettings
 from kite_kafka_io.testing import NOW_NS, full_batch
+from kite_lake.catalog import Lake, open_lake
+from kite_lake.commits import append, write_parts
+from kite_lake.counters import ArchiveCounters
+from kite_lake.progress import Place, Progress
+from kite_lake.rows import Part, conform, tick_parts
+from kite_lake.service import ArchiveService
+from kite_lake.tables import DEAD_LETTERS, FEED_EVENTS, TICKS, TableSpec
 
 WAIT_S = 30.0
 SESSION = NOW_NS & ~15
@@ -78,7 +85,7 @@ class Stage:
         producer = RecordProducer(self.kafka)
         delivery = Delivery()
         headers = letter.headers() if letter else []
-        producer.produce_record(topic, b"1", value, delivery, headers)
+        producer.produce_record(topic, b"1", value, delivery, headers=headers)
         assert producer.flush(WAIT_S) == 0
         assert delivery.ok
         producer.close()
@@ -136,6 +143,33 @@ def without(batch: TickBatch, *seqs: int) -> TickBatch:
     for name in ("values", "mode", "groups", "verdict", "start", "end"):
         getattr(left, name)[:] = getattr(batch, name)[: batch.size][keep]
     return left
+
+
+def fill(lake: Lake, batch: TickBatch, after: dict[Place, Progress] | None = None) -> None:
+    """Commit ticks without Kafka."""
+    table = lake.table(TICKS)
+    none = np.zeros(batch.size, np.int64)
+    parts = tick_parts(table, [TickColumns(batch, "ticks", none, none)])
+    append(
+        table, write_parts(table, parts), {}, {("none", 0): Progress(1)} if after is None else after
+    )
+
+
+def fill_records(lake: Lake, spec: TableSpec, *rows: dict[str, Any]) -> None:
+    """Commit rows of another table; what is not given is null."""
+    table = lake.table(spec)
+    schema = table.schema().as_arrow()
+    given = [{"trading_day": date(2026, 11, 18), **row} for row in rows]
+    columns = {each.name: [row.get(each.name) for row in given] for each in schema}
+    part = Part(date(2026, 11, 18), None, conform(schema, columns, len(rows)))
+    append(table, write_parts(table, [part]), {}, {("none", 0): Progress(1)})
+
+
+def archived_rows(lake: Lake) -> pa.Table:
+    """All ticks by sequence."""
+    table = lake.existing(TICKS)
+    assert table is not None
+    return table.scan().to_arrow().sort_by("feed_seq").combine_chunks()
 
 
 def main() -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from archive_stage import Stage
-from kite_lake.catalog import Lake, open_lake
 
 from kite_devstack.testing import (  # noqa: F401
     MakeTopic,
@@ -17,6 +16,7 @@ from kite_devstack.testing import (  # noqa: F401
     postgres_server,
 )
 from kite_kafka_io.settings import KafkaSettings
+from kite_lake.catalog import Lake, open_lake
 
 
 @pytest.fixture()

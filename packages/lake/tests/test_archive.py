@@ -10,14 +10,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from archive_stage import SESSION, Stage, ticks
-from kite_lake.progress import progress_of
-from kite_lake.rows import bucket_numbers
-from kite_lake.tables import DEAD_LETTERS, FEED_EVENTS, TICKS
 
 from kite_contracts.tick_batch import ABSENT, FIELDS, TS_EVENT_NS
 from kite_kafka_io.dead_letters import DeadLetter
 from kite_kafka_io.errors import UnknownTopic
 from kite_kafka_io.testing import NOW_NS
+from kite_lake.progress import progress_of
+from kite_lake.rows import bucket_numbers
+from kite_lake.tables import DEAD_LETTERS, FEED_EVENTS, TICKS
 
 
 def test_every_value_of_a_tick_is_kept(stage: Stage) -> None:
@@ -95,10 +95,13 @@ def test_events_dead_letters_and_values_that_are_no_ticks(stage: Stage) -> None:
     stage.archive()  # nothing is added by going on
     lake = stage.open()
     events, letters = lake.existing(FEED_EVENTS), lake.existing(DEAD_LETTERS)
-    assert events is not None and letters is not None
+    assert events is not None
+    assert letters is not None
     (event,) = events.scan().to_arrow().to_pylist()
-    assert event["type"] == "GAP_OPENED" and event["tokens"] == [256265, 256521]
-    assert event["from_ns"] == NOW_NS and event["kafka_topic"] == stage.events
+    assert event["type"] == "GAP_OPENED"
+    assert event["tokens"] == [256265, 256521]
+    assert event["from_ns"] == NOW_NS
+    assert event["kafka_topic"] == stage.events
     found = letters.scan().to_arrow().sort_by("reason").to_pylist()
     assert [row["reason"] for row in found] == ["DECODE_TRUNCATED", "SCHEMA_INVALID"]
     assert [row["raw"] for row in found] == [b"\x00\x03raw", b"no tick"]

@@ -1,4 +1,4 @@
-"""Several processes in a group, killed at any moment: each tick of Kafka is archived exactly once."""
+"""Several processes in a group, killed at any moment: each tick is archived exactly once."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable
 
 import pytest
-
 from archive_stage import Stage, ticks
+
 from kite_lake.commits import append, write_parts
 from kite_lake.errors import ProgressMoved
 from kite_lake.progress import Progress, progress_of

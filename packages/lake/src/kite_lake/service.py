@@ -25,6 +25,7 @@ from kite_lake.errors import LakeError, LakeUnreachable, LakeUnusable, ProgressM
 from kite_lake.intake import Intake, RecordIntake, TickIntake
 from kite_lake.progress import progress_of
 from kite_lake.tables import DEAD_LETTERS, FEED_EVENTS, TableSpec
+from kite_lake.upkeep import expire
 from kite_runtime.retry import Backoff
 
 GROUP: Final = "tick-archive"
@@ -39,6 +40,8 @@ ONCE_PATIENCE_S: Final = 60.0
 ONCE_IDLE_S: Final = 10.0
 """`--once` ends when nothing came for so long, even where Kafka announces more offsets: the last
 ones may be marks of transactions."""
+EXPIRE_EVERY: Final = 50
+"""Commits between two looks for snapshots that nobody needs: each makes every commit slower."""
 ONCE_FLUSH_S: Final = 0.5
 READ_S: Final = 0.1
 LOOK_EVERY_S: Final = 5.0
@@ -154,6 +157,9 @@ class ArchiveService:
                     or (self.once and now_s - idle_since_s >= ONCE_FLUSH_S)
                 ):
                     intake.flush()
+                    if self.counters.commits % EXPIRE_EVERY == 0:
+                        with intake.lake.explained():
+                            expire(intake.table, time.time())
             if self.once and not came and self._all_there(intakes, now_s - idle_since_s):
                 return True
             self.counters.buffered = sum(intake.rows for intake in intakes)

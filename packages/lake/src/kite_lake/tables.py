@@ -182,6 +182,11 @@ def trading_days(ts_ns: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     return (ts_ns + _IST_NS) // _DAY_NS
 
 
+def trading_day(ts_ns: int) -> int:
+    """The IST date of a time, as days since 1970."""
+    return (ts_ns + _IST_NS) // _DAY_NS
+
+
 def day_of(number: int) -> date:
     """The date of a number of days since 1970."""
     return _EPOCH + timedelta(days=number)

@@ -1,0 +1,1 @@
+"""Ticks at rest: archived from Kafka, verified, compacted, read."""
