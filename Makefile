@@ -2,11 +2,12 @@
 # `./pants run packages/devstack -- up --help`, `./pants run apps/ws_bridge -- demo --help`.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test up down status smoke ws package bench faults soak lint fmt lock \
+.PHONY: help demo test up down status smoke archive ws package bench faults soak lint fmt lock \
         docs docs-reference merge-hist nfo-sync kite-url kite-exchange
 
 DEVSTACK := ./pants run packages/devstack --
 BRIDGE := ./pants run apps/ws_bridge --
+ARCHIVE := ./pants run apps/tick_archive --
 INSTRUMENTS := ./pants run apps/instruments --
 HIST_MERGE := ./pants run apps/hist_merge --
 FAULTS := ./pants script apps/ws_bridge/tests/faults/cli.py --
@@ -35,6 +36,10 @@ status: ## What runs, and where
 smoke: ## The seeded market into the topics, with every fault of the script
 	@$(DEVSTACK) up kafka
 	@endpoints="$$($(DEVSTACK) env)" && eval "$$endpoints" && $(BRIDGE) smoke
+
+archive: ## Ticks, feed events and dead letters of the local stack into Iceberg tables
+	@$(DEVSTACK) up kafka
+	@endpoints="$$($(DEVSTACK) env)" && eval "$$endpoints" && $(ARCHIVE) run
 
 ws: ## The live bridge; credentials in .env
 	@$(BRIDGE) run

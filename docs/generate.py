@@ -24,6 +24,7 @@ import kite_devstack.cli
 import kite_dlq_triage.cli
 import kite_hist_merge.cli
 import kite_instruments.cli
+import kite_tick_archive.cli
 import kite_ws_bridge.cli
 from kite_contracts.mapping import load_mapping
 from kite_contracts.store import Contract, packaged
@@ -36,6 +37,7 @@ from kite_kafka_io.settings import KafkaSettings
 from kite_live_feed.counters import Counters
 from kite_live_feed.metrics import BridgeMetrics
 from kite_runtime.settings import variables_table
+from kite_tick_archive.settings import ArchiveSettings
 from kite_ws_bridge.settings import BridgeSettings
 
 SETTINGS: Final = (
@@ -55,6 +57,7 @@ SETTINGS: Final = (
     ("hist_merge", "The golden bars.", MergeSettings),
     ("instruments", "The instrument master and the daily login.", InstrumentsSettings),
     ("dlq_triage", "Dead letters.", TriageSettings),
+    ("tick_archive", "Ticks at rest.", ArchiveSettings),
 )
 """Until the programs' settings are declared as tables in the code."""
 
@@ -72,6 +75,7 @@ PROGRAMS: Final = (
     Program("apps/instruments", kite_instruments.cli.PROGRAM.app),
     Program("apps/hist_merge", kite_hist_merge.cli.PROGRAM.app),
     Program("apps/dlq_triage", kite_dlq_triage.cli.PROGRAM.app),
+    Program("apps/tick_archive", kite_tick_archive.cli.PROGRAM.app),
     Program("packages/contracts", lambda: kite_contracts.cli.app),
     Program("packages/contracts/migrate", lambda: kite_contracts.migrations.cli.app),
     Program("packages/devstack", lambda: kite_devstack.cli.app),

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from pyiceberg.manifest import DataFile
+from pyiceberg.table import Table
 
 from kite_contracts.tick_batch import (
     FEED_SEQ,
@@ -30,7 +32,7 @@ from kite_kafka_io.testing import NOW_NS, full_batch
 from kite_lake.catalog import Lake, open_lake
 from kite_lake.commits import append, write_parts
 from kite_lake.counters import ArchiveCounters
-from kite_lake.progress import Place, Progress
+from kite_lake.progress import Place, Progress, progress_of
 from kite_lake.rows import Part, conform, tick_parts
 from kite_lake.service import ArchiveService
 from kite_lake.tables import DEAD_LETTERS, FEED_EVENTS, TICKS, TableSpec
@@ -61,8 +63,8 @@ class Stage:
         return open_lake(self.warehouse, self.catalog)
 
     def service(self, **options: object) -> ArchiveService:
-        given = {"flush_s": 0.3, "flush_rows": 20_000, **options}
-        return ArchiveService(self.kafka, self.open, topics=self.tables, **given)  # type: ignore[arg-type]
+        given: dict[str, Any] = {"flush_s": 0.3, "flush_rows": 20_000, **options}
+        return ArchiveService(self.kafka, self.open, topics=self.tables, **given)
 
     def archive(self, **options: object) -> ArchiveCounters:
         """Archive what is there now."""
@@ -146,13 +148,21 @@ def without(batch: TickBatch, *seqs: int) -> TickBatch:
 
 
 def fill(lake: Lake, batch: TickBatch, after: dict[Place, Progress] | None = None) -> None:
-    """Commit ticks without Kafka."""
+    """Commit ticks without Kafka, with the progress ``after``."""
     table = lake.table(TICKS)
     none = np.zeros(batch.size, np.int64)
     parts = tick_parts(table, [TickColumns(batch, "ticks", none, none)])
-    append(
-        table, write_parts(table, parts), {}, {("none", 0): Progress(1)} if after is None else after
-    )
+    _append(table, write_parts(table, parts), after)
+
+
+def _append(
+    table: Table, files: list[DataFile], after: dict[Place, Progress] | None = None
+) -> None:
+    before = progress_of(table.metadata)
+    if after is None:
+        place = ("none", 0)
+        after = {place: Progress(before[place].offset + 1 if place in before else 1)}
+    append(table, files, before, after)
 
 
 def fill_records(lake: Lake, spec: TableSpec, *rows: dict[str, Any]) -> None:
@@ -162,7 +172,7 @@ def fill_records(lake: Lake, spec: TableSpec, *rows: dict[str, Any]) -> None:
     given = [{"trading_day": date(2026, 11, 18), **row} for row in rows]
     columns = {each.name: [row.get(each.name) for row in given] for each in schema}
     part = Part(date(2026, 11, 18), None, conform(schema, columns, len(rows)))
-    append(table, write_parts(table, [part]), {}, {("none", 0): Progress(1)})
+    _append(table, write_parts(table, [part]))
 
 
 def archived_rows(lake: Lake) -> pa.Table:

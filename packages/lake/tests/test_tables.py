@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from archive_stage import archived_rows, fill, ticks
+from psycopg.conninfo import conninfo_to_dict
 from pyiceberg.types import IntegerType, LongType, StringType
 
 from kite_contracts.store import Contract
@@ -82,14 +83,16 @@ def test_a_warehouse_that_cannot_be_written(tmp_path: Path) -> None:
 
 def test_a_catalog_that_does_not_answer(tmp_path: Path) -> None:
     with pytest.raises(
-        LakeUnreachable, match="the catalog postgresql://127.0.0.1:1/kite"
+        LakeUnreachable, match="the catalog postgresql://user@127.0.0.1:1/kite"
     ) as caught:
         open_lake(tmp_path, "postgresql://user:secret@127.0.0.1:1/kite")
     assert "secret" not in str(caught.value)
 
 
 def test_a_catalog_in_postgres(tmp_path: Path, fresh_dsn: str) -> None:
-    lake = open_lake(tmp_path / "lake", fresh_dsn)
+    given = conninfo_to_dict(fresh_dsn)
+    address = f"postgresql://{given['user']}@/{given['dbname']}?host={given['host']}"
+    lake = open_lake(tmp_path / "lake", address)
     fill(lake, ticks(10))
     assert archived_rows(lake).num_rows == 10
     lake.close()

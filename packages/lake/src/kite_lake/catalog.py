@@ -8,14 +8,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from pyiceberg.catalog import Catalog
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.exceptions import NoSuchTableError, TableAlreadyExistsError
 from pyiceberg.table import Table
 from pyiceberg.transforms import BucketTransform
-from sqlalchemy import event
+from sqlalchemy import URL, event, make_url
+from sqlalchemy.exc import ArgumentError
 
 from kite_contracts.store import Contract
 from kite_lake.errors import LakeUnusable, explained
@@ -152,8 +152,15 @@ def open_lake(warehouse: Path | str, catalog: str | None = None, *, buckets: int
         uri = shown = f"sqlite:///{Path(place).absolute() / 'catalog.db'}"
     else:
         uri = catalog.replace("postgresql://", "postgresql+psycopg://", 1)
-        parts = urlsplit(catalog)
-        shown = f"{parts.scheme}://{parts.hostname}:{parts.port or 5432}{parts.path}"
+        try:
+            address = make_url(catalog)
+        except ArgumentError as exc:
+            raise LakeUnusable(
+                "the address of the catalog cannot be read: write it like "
+                "postgresql://user@db1.example.com:5432/kite"
+            ) from exc
+        there = address.host, address.port, address.database
+        shown = str(URL.create("postgresql", address.username, None, *there))
     with explained(shown, place):
         if not remote:
             Path(place).mkdir(parents=True, exist_ok=True)

@@ -40,6 +40,8 @@ def write_parts(table: Table, parts: Iterable[Part]) -> list[DataFile]:
 
     files: list[DataFile] = []
     for number, part in enumerate(parts):  # one at a time: the rows of one are in memory
+        if part.rows.num_rows == 0:
+            continue
         files += write_file(table.io, table.metadata, iter([task(number, part)]))
     return files
 

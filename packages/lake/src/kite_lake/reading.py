@@ -30,7 +30,7 @@ class Named(NamedTuple):
 
 
 Resolve = Callable[[str, date, date], Iterable[Named]]
-"""The tokens of a name such as ``NSE:INFY`` between two days; raises NotFound for an unknown one."""
+"""The tokens of a name such as ``NSE:INFY`` between two days. Raises NotFound for no such name."""
 
 
 def read_ticks(
@@ -48,8 +48,8 @@ def read_ticks(
 
     A date is an IST day, and as ``end`` that day is included (None: the day of ``start``). A time
     as ``end`` is not; one without a zone is IST. ``symbols`` are resolved by ``resolve``, as of
-    each day. Prices are integers of ``price_scale`` decimals; times are ``timestamp[ns, UTC]``, named
-    without ``_ns``.
+    each day. Prices are integers of ``price_scale`` decimals; times are ``timestamp[ns, UTC]``,
+    named without ``_ns``.
 
     Ordered by token, session and sequence, but for ``batches``: a ``pyarrow.RecordBatchReader``
     that reads as it goes, for more than memory holds. Raises NothingArchived where there is no

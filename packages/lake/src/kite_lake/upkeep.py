@@ -232,7 +232,7 @@ def expire(table: Table, now_s: float, grace_s: float = GRACE_S) -> int:
         after = child.get(each.snapshot_id)
         if each.snapshot_id == current or after is None or after.summary is None:
             continue
-        keep_s = APPENDED_S if after.summary.operation.value == "append" else grace_s
+        keep_s = min(APPENDED_S, grace_s) if after.summary.operation.value == "append" else grace_s
         if after.timestamp_ms < (now_s - keep_s) * 1000:
             doomed.append(each.snapshot_id)
     if doomed:

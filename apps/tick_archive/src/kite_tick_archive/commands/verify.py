@@ -92,8 +92,8 @@ def _print(ledger: DayLedger) -> None:
     holes = [(each, hole) for each in ledger.sessions for hole in each.missing]
     for each, hole in holes[:HOLES_SHOWN]:
         say(
-            f"missing: {hole.count:,} ticks of session {each.session} (shard {each.shard}), numbers "
-            f"{hole.first:,} to {hole.last:,}, {_times(hole)}"
+            f"missing: {hole.count:,} ticks of session {each.session} (shard {each.shard}), "
+            f"numbers {hole.first:,} to {hole.last:,}, {_times(hole)}"
         )
     if len(holes) > HOLES_SHOWN:
         say(f"and {len(holes) - HOLES_SHOWN:,} more holes; --json has them all")
