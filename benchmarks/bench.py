@@ -22,7 +22,7 @@ import structlog
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import codec, live, others, page, pipelines, reading, start
+from benchmarks import archive, codec, live, others, page, pipelines, reading, start
 from benchmarks.measure import Figure, NotMeasured, say
 from benchmarks.record import Part, load_record, machine, save_record
 from kite_devstack.errors import DevstackError
@@ -48,6 +48,7 @@ JOBS = {
     "pipelines": Job(pipelines.TITLE, 9, pipelines.run),
     "growth": Job("The bridge by instruments, partitions and settings", 5, pipelines.run_growth),
     "reading": Job(reading.TITLE, 5, reading.run),
+    "archive": Job(archive.TITLE, 3, archive.run),
     "start": Job(start.TITLE, 9, start.run),
     "live": Job(live.TITLE, 5, live.run),
     "others": Job(others.TITLE, 1, others.run),
