@@ -56,6 +56,9 @@ CASES = (
     Case("apps/ws_bridge/src/kite_ws_bridge", "import pytest", False),
     Case("apps/dlq_triage/src/kite_dlq_triage", "import kite_ws_bridge", False),
     Case("apps/dlq_triage/src/kite_dlq_triage", "import kite_live_feed", False),
+    Case("packages/lake/src/kite_lake", "import kite_kafka_io", True),
+    Case("packages/lake/src/kite_lake", "import kite_bars_store", False),
+    Case("apps/tick_archive/src/kite_tick_archive", "import pyiceberg", False),
     Case("apps/ws_bridge/src/kite_ws_bridge", "import kite_live_feed", True),
     Case("apps/ws_bridge/tests", "import kite_devstack", True),
 )

@@ -293,7 +293,8 @@ class TickIntake(Intake):
         fresh = []
         for each in self._buffer:
             session, seq = each.column("feed_session"), each.column("feed_seq")
-            kept = each.chosen(filter.fresh(each.partition, session, seq))
+            mask = filter.fresh(each.partition, session, seq)
+            kept = each if mask.all() else each.chosen(mask)
             if len(kept):
                 fresh.append(kept)
         self.counters.repeats += filter.dropped

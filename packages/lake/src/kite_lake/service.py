@@ -32,7 +32,7 @@ GROUP: Final = "tick-archive"
 TICKS_TOPIC: Final = "ticks"
 EVENTS_TOPIC: Final = "feed.events"
 LETTERS_TOPIC: Final = "ticks.dlq"
-FLUSH_ROWS: Final = 200_000
+FLUSH_ROWS: Final = 100_000
 """Ticks of a commit at most; they are in memory, about 0.4 KB each, until it."""
 FLUSH_S: Final = 60.0
 ONCE_PATIENCE_S: Final = 60.0
