@@ -41,3 +41,14 @@ def test_it_forgets_the_session_met_longest_ago() -> None:
     assert fresh(2)
     with pytest.raises(ValueError, match="at least 1"):
         DuplicateFilter(0)
+
+
+def test_a_filter_goes_on_with_what_an_earlier_one_knew() -> None:
+    first = DuplicateFilter()
+    partition = np.array([0, 0, 1])
+    first.fresh(partition, np.array([7, 7, 7]), np.array([1, 5, 3]))
+    assert first.known == {(0, 7): 5, (1, 7): 3}
+    second = DuplicateFilter(known=first.known)
+    fresh = second.fresh(partition, np.array([7, 7, 7]), np.array([5, 6, 3]))
+    assert fresh.tolist() == [False, True, False]
+    assert first.known == {(0, 7): 5, (1, 7): 3}
