@@ -142,7 +142,7 @@ class ArchiveService:
 
     def _archive(self, intakes: list[Intake]) -> bool:
         look_s = idle_since_s = time.monotonic()
-        self.counters.trouble, self._complaints = None, []
+        self.counters.trouble, self._complaints, self.counters.buffered = None, [], 0
         while not self.stop.is_set():
             came = False
             for number, intake in enumerate(intakes):
@@ -160,9 +160,9 @@ class ArchiveService:
                     if self.counters.commits % EXPIRE_EVERY == 0:
                         with intake.lake.explained():
                             expire(intake.table, time.time())
+            self.counters.buffered = sum(intake.rows for intake in intakes)
             if self.once and not came and self._all_there(intakes, now_s - idle_since_s):
                 return True
-            self.counters.buffered = sum(intake.rows for intake in intakes)
             if now_s >= look_s:
                 look_s = now_s + LOOK_EVERY_S
                 self.counters.lag = sum(intake.reader.lag() for intake in intakes)
