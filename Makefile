@@ -18,7 +18,7 @@ help: ## This list
 
 demo: ## Real local Kafka, simulator and bridge; ends with the ledger
 	@$(DEVSTACK) up kafka
-	@endpoints="$$($(DEVSTACK) env)" && eval "$$endpoints" && $(BRIDGE) demo --bootstrap "$$KAFKA_BOOTSTRAP"
+	@endpoints="$$($(DEVSTACK) env)" && eval "$$endpoints" && $(BRIDGE) demo --bootstrap "$$KAFKA_BOOTSTRAP" $(ARGS)
 
 test: ## All tests, on the real Kafka and Postgres
 	@./pants test ::
@@ -34,7 +34,7 @@ status: ## What runs, and where
 
 smoke: ## The seeded market into the topics, with every fault of the script
 	@$(DEVSTACK) up kafka
-	@endpoints="$$($(DEVSTACK) env)" && eval "$$endpoints" && $(BRIDGE) smoke
+	@endpoints="$$($(DEVSTACK) env)" && eval "$$endpoints" && $(BRIDGE) smoke $(ARGS)
 
 ws: ## The live bridge; credentials in .env
 	@$(BRIDGE) run

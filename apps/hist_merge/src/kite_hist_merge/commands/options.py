@@ -187,6 +187,7 @@ def names_with_bars(
 def open_resources(settings: Settings) -> Iterator[Resources]:
     """What runs need besides options; Kite is asked when they log in. Raises as `open_stores`."""
     from kite_bar_history.run import Resources
+    from kite_broker_zerodha.settings import is_kite
 
     with open_stores(settings) as opened:
         yield Resources(
@@ -198,6 +199,7 @@ def open_resources(settings: Settings) -> Iterator[Resources]:
             kafka=settings.kafka,
             bars_topic=settings.topic,
             events_topic=settings.events_topic,
+            kite_is_simulated=not is_kite(settings.api_url),
         )
 
 
