@@ -19,6 +19,7 @@ from kite_hist_merge.commands.options import AsOf, Recorded, a_time, open_stores
 from kite_runtime.clock import IST
 from kite_runtime.console import stdout
 from kite_runtime.options import AsJson, Root
+from kite_runtime.tables import SparingTable
 
 if TYPE_CHECKING:
     from kite_bars_store.bars.explain import Asked
@@ -158,7 +159,8 @@ def _value(value: object, name: str, golden: Mapping[str, Any] | None) -> str:
 
 
 def _around(document: Mapping[str, Any]) -> Table:
-    table = Table(title="golden bars around it", title_justify="left")
+    spare = ("flags", "oi")
+    table = SparingTable(title="golden bars around it", title_justify="left", spare=spare)
     table.add_column("time (IST)")
     for name in _PRICES:
         table.add_column(name, justify="right")
