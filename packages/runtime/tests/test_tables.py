@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console as RichConsole
-from rich.table import Table
+from rich.table import Column, Table
 
 from kite_runtime import console
 from kite_runtime.tables import LONG_WORD, SparingTable, fitted
@@ -68,7 +68,7 @@ def test_values_that_are_missing_have_no_line_in_a_block() -> None:
 
 
 def test_a_value_of_several_lines_stands_below_its_name() -> None:
-    table = Table("value: 32 bytes", "decoded: packet")
+    table = Table(Column("value: 32 bytes", no_wrap=True), "decoded: packet")
     row = " ".join(["00"] * 16)
     table.add_row(f"0000  {row}  {'.' * 16}\n0010  {row}  {'.' * 16}", "token: 1\nprice: 2")
     lines = [line.strip() for line in shown(table, 80).splitlines()]
