@@ -2,7 +2,7 @@
 # `./pants run packages/devstack -- up --help`, `./pants run apps/ws_bridge -- demo --help`.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test up down status smoke ws package bench faults soak lint fmt lock \
+.PHONY: help demo test up down status smoke ws package index release bench faults soak lint fmt lock \
         docs docs-reference merge-hist nfo-sync kite-url kite-exchange
 
 DEVSTACK := ./pants run packages/devstack --
@@ -41,6 +41,13 @@ ws: ## The live bridge; credentials in .env
 
 package: ## Wheels and PEX files into dist/
 	@./pants package ::
+
+index: ## The wheels alone into dist/index, for pip install --find-links dist/index kite-kafka-io
+	@./pants package packages::
+	@mkdir -p dist/index && rm -f dist/index/* && cp dist/*.whl dist/index/
+
+release: ## Test, package, record and tag one place (PLACE=packages/kafka_io; docs/releasing.md)
+	@.ci/release "$(PLACE)"
 
 bench: ## Every budget, measured (PARTS="codec live", ROUNDS=5, RECORD=docs/performance.json; ten minutes)
 	@$(DEVSTACK) up
