@@ -17,7 +17,11 @@ DAY: Final = (*FROM, *TO)
 
 WRONG: Final[list[tuple[tuple[str, ...], str]]] = [
     (("nothing",), "No such command 'nothing'"),
-    (("daily", *FROM), "Missing option '--to'"),
+    (("daily", *FROM), "name the days with --from and --to, or one with --day"),
+    (("daily", *DAY, "--day", "20240105"), "--day is one day: leave out --from and --to"),
+    (("daily", "--day", "20240135"), "'20240135' is no date such as 2024-01-05"),
+    (("findings",), "name the days with --from and --to, or one with --day"),
+    (("findings", "--day", "20990106"), "--from 2099-01-06 has not come yet"),
     (("daily", *DAY, "--fast"), "No such option: --fast"),
     (("daily", *DAY, "more"), "unexpected extra argument"),
     (("daily", *FROM, *FROM, *TO), "--from is given 2 times; it takes one"),
@@ -28,7 +32,7 @@ WRONG: Final[list[tuple[tuple[str, ...], str]]] = [
     (("daily", *DAY, "--no-kite"), "--no-kite leaves nothing to read"),
     (("daily", *DAY, "--symbols", "SBIN"), "'SBIN' is no symbol such as NSE:SBIN"),
     (("daily", *DAY, "--interval", "m5"), "'m5' is not recorded: take m1 or d1"),
-    (("reconcile",), "name the days with --from and --to, or files with --files"),
+    (("reconcile",), "name the days with --from and --to or --day, or files"),
     (("reconcile", "--files", "a.csv", "b.csv"), "a.csv cannot be read (no such file"),
     (("show", "NSE:SBIN"), "Missing argument 'TIME'"),
     (("show", "NSE:SBIN", "yesterday"), "'yesterday' is no time such as"),

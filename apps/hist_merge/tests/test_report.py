@@ -19,6 +19,8 @@ from kite_bars_store.bars import (
     Verdict,
     load_rules,
 )
+from kite_bars_store.bars.carried_opens import CarriedOpens
+from kite_bars_store.bars.findings import Group
 from kite_bars_store.bars.missing.missing import Held, Watched, days_between, explain
 from kite_bars_store.report import Report, render
 from kite_bars_store.report.gather import closed_days
@@ -99,8 +101,8 @@ def report_of(names: list[str], days: int, there: range = range(555, 930)) -> Re
                 *(Decimal("0.05"), Decimal("74.3"), Decimal(0)),
             )
         ],
-        opens_differ=0,
-        opens_carried={},
+        findings=[Group("NO_BARS", names[0], "m1", 375 * days, span[0], span[-1])],
+        opens=CarriedOpens(),
         revisions=[
             RestatedStretch(
                 *(7, exchange, symbol, "kite", 1, when(0), when(9), 10, Decimal("0.5")),
