@@ -86,8 +86,7 @@ def test_a_whole_day_lacks_nothing() -> None:
 def test_a_day_without_bars_has_a_cause_of_its_own() -> None:
     missing = of_one([])
     assert (missing.by_cause(), missing.unexplained) == ({Cause.NO_BARS: 375}, 375)
-    one = of_one([600])
-    assert one.by_cause() == {Cause.NO_TRADE: 374}
+    assert of_one([600]).by_cause() == {Cause.UNEXPLAINED: 374}
     gap = of_one([], silences=[silence(600, 620)])
     assert gap.by_cause() == {Cause.NO_BARS: 355, Cause.OUTAGE: 20}
 

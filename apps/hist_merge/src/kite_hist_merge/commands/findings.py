@@ -15,6 +15,7 @@ from kite_hist_merge.commands.options import (
     expected_names,
     no_session,
     open_stores,
+    past_days,
     settings_of,
 )
 from kite_runtime.console import progress_bar, stdout
@@ -69,9 +70,8 @@ def command(
 
     from kite_bars_store.bars.columns import RECORDED
     from kite_bars_store.bars.findings import KINDS, NOTABLE, find
-    from kite_bars_store.stores import days_of
 
-    days, settings = days_of(first, last, day), settings_of(root)
+    days, settings = past_days(first, last, day), settings_of(root)
     wanted = frozenset(kinds or NOTABLE)
     found: list[Finding] = []
     no_minutes = False

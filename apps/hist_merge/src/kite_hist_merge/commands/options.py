@@ -8,7 +8,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -172,17 +172,25 @@ def open_stores(settings: Settings) -> AbstractContextManager[Stores]:
     return stores.open_stores(dsn, settings.rules_file, application="hist_merge")
 
 
+def past_days(first: date | None, last: date | None, day: date | None) -> Days:
+    """The span that is asked about. Raises UsageError for one that has not begun, too."""
+    from kite_bars_store.stores import days_of
+
+    days = days_of(first, last, day)
+    days.check_begun(today())
+    return days
+
+
 def expected_names(
     stores: Stores, settings: Settings, days: Days, symbols: list[str] | None
 ) -> list[str]:
     """Of which instruments bars are expected: ``symbols``, or those of tokens.csv and those that
     have had bars; sorted. Raises NotFound for a symbol that is known nowhere, or where there is
-    none at all, and UsageError for days that have not come yet."""
+    none at all."""
     from kite_bar_history.universe import read_tokens, symbol_of
     from kite_bars_store.bars import BarSurvey
     from kite_bars_store.bars.missing.coverage import expected_on
 
-    days.check_begun(today())
     file = settings.universe_file
     named = read_tokens(file) if file.exists() else []
     universe = [f"{each.exchange}:{each.tradingsymbol}" for each in named if each.tradingsymbol]

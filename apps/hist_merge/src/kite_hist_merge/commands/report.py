@@ -12,6 +12,7 @@ from kite_hist_merge.commands.options import (
     expected_names,
     no_session,
     open_stores,
+    past_days,
     settings_of,
 )
 from kite_runtime.console import progress_bar, stdout
@@ -44,9 +45,8 @@ def command(
     from kite_bars_store.database import snapshot
     from kite_bars_store.report import render
     from kite_bars_store.report.gather import gather
-    from kite_bars_store.stores import days_of
 
-    days, settings = days_of(first, last, day), settings_of(root)
+    days, settings = past_days(first, last, day), settings_of(root)
     path = root / "report.html" if out is None else out
     with (
         open_stores(settings) as stores,
