@@ -164,7 +164,7 @@ class TestNoBars:
         for day in ("2026-05-29", "2026-07-03"):
             none = merged("findings", "--day", day)
             assert (none.code, none.stdout) == (1, "")
-            assert none.sentence.startswith(f"no bars are expected from {day} to {day}: configs/")
+            assert none.sentence.startswith(f"no bars are expected on {day}: configs/")
 
     def test_of_a_symbol_that_is_named(self, merged: Place) -> None:
         with closing(connect(merged.env["POSTGRES_DSN"], application_name="test")) as connection:

@@ -50,6 +50,11 @@ class Days:
     first: date
     last: date
 
+    def __str__(self) -> str:
+        """As the end of a sentence."""
+        one = self.first == self.last
+        return f"on {self.first}" if one else f"from {self.first} to {self.last}"
+
     @property
     def since(self) -> datetime:
         return datetime(self.first.year, self.first.month, self.first.day, tzinfo=IST)
@@ -62,7 +67,7 @@ class Days:
     def check_begun(self, today: date) -> None:
         """Raises UsageError when all of them are still to come."""
         if self.first > today:
-            raise UsageError(f"--from {self.first} has not come yet: name earlier days")
+            raise UsageError(f"{self.first} has not come yet: name earlier days")
 
 
 def days_of(first: date | None, last: date | None, day: date | None = None) -> Days:

@@ -198,7 +198,7 @@ def expected_names(
         found = expected_on(stores.connection, days.first, days.last, universe)
         if not found:
             raise NotFound(
-                f"no bars are expected from {days.first} to {days.last}: {file} names no "
+                f"no bars are expected {days}: {file} names no "
                 "instruments and none had bars in the 31 days before; name some with --symbol"
             )
         return found
@@ -213,8 +213,8 @@ def no_session(names: Sequence[str], days: Days) -> str:
     """What to print where no minute is expected of the instruments."""
     exchanges = ", ".join(sorted({name.partition(":")[0] for name in names}))
     return (
-        f"no session of {exchanges} has ended from {days.first} to {days.last}, so no minute is "
-        "missing: `instruments calendar`"
+        f"no session of {exchanges} has ended {days}, so no minute is missing: "
+        "`instruments calendar`"
     )
 
 

@@ -30,7 +30,7 @@ from kite_runtime.clock import IST
 
 _POINTS: Final = 10_000
 _PRICES: Final = ("open", "high", "low", "close")
-_MAY_BE_MISSING: Final = "the segment trades then, so it may be missing; `report` shows why"
+_MAY_BE_MISSING: Final = "the segment trades then, so it may be missing; `findings` shows why"
 FLAGS: Final = {
     Flag.OFF_TICK: "a price is no multiple of the tick, as after an adjustment",
     Flag.JUMP: "open or close lies far from the close before it on that day",

@@ -39,7 +39,7 @@ _JUDGED_FIELDS: Final = (
     ("flags", "int4"),
     ("traded", "int2"),
 )
-WINDOW: Final = 25
+WINDOW: Final = 10
 """Instruments of which a month of observations is in memory at once."""
 
 
