@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from kite_bars_store.stores import Days, Stores
     from kite_broker_zerodha.rest import KiteRest
 
-_SYMBOL: Final = re.compile(r"[A-Za-z]{1,10}:.{1,60}")
+_SYMBOL: Final = re.compile(r"[A-Za-z]{1,10}:[^,]{1,60}")
 
 
 class Recorded(StrEnum):
