@@ -82,7 +82,7 @@ def test_over_the_tables(place: Place) -> None:
         symbols = ["NSE:M&M", "NSE:NOBODY", "NSE:SBIN"]
         missing = missing_minutes(connection, symbols, DAY, DAY + timedelta(1), quiet_calendar())
     assert missing.by_symbol() == {
-        "NSE:M&M": {Cause.UNEXPLAINED: 375},
-        "NSE:NOBODY": {Cause.OUTAGE: 10, Cause.UNEXPLAINED: 740},
-        "NSE:SBIN": {Cause.OUTAGE: 10, Cause.UNEXPLAINED: 5 + 305 + 375},
+        "NSE:M&M": {Cause.NO_BARS: 375},
+        "NSE:NOBODY": {Cause.OUTAGE: 10, Cause.NO_BARS: 740},
+        "NSE:SBIN": {Cause.OUTAGE: 10, Cause.UNEXPLAINED: 5 + 305, Cause.NO_BARS: 375},
     }

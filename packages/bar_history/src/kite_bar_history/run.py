@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -42,7 +42,6 @@ from kite_bars_store.bars.missing.coverage import missing_minutes
 from kite_bars_store.bars.out_of_session import SessionJudge
 from kite_bars_store.database import transaction
 from kite_bars_store.stores import Days, Stores
-from kite_contracts.sessions import SessionCalendar
 from kite_contracts.sessions.model import midnight_ns
 from kite_kafka_io.settings import KafkaSettings
 from kite_runtime.checkpoint import Checkpoint, checkpoint_path
@@ -116,8 +115,7 @@ class Order:
     def check(self, today: date) -> None:
         """Before anything is opened. Raises UsageError and InputUnusable."""
         files_of(self.vendor)
-        if self.days.first > today:
-            raise UsageError(f"--from {self.days.first} has not come yet: name earlier days")
+        self.days.check_begun(today)
         if not self.vendor and not self.with_kite and not self.with_live:
             raise UsageError("--no-kite leaves nothing to read: name files with --vendor")
 
@@ -145,7 +143,7 @@ class Run:
         self._paths: list[Path] = []
         self.listed: list[Listed] = []
         self._roster = Roster(())
-        self.summary = RunSummary(dry_run=order.dry_run)
+        self.summary = RunSummary(dry_run=order.dry_run, days=order.days)
 
     def to_end(self) -> RunSummary:
         """Read, merge, look for missing minutes; Ctrl-C ends it between two windows. Raises what
@@ -300,13 +298,14 @@ class Run:
 
     def _explain_missing(self) -> None:
         """Of the days that are over."""
-        days, calendar, summary = self._order.days, self._stores.calendar, self.summary
-        segments = {each.segment for each in self.listed}
-        last = min(days.last, last_day_over(calendar, segments, self._resources.now()))
-        if last < days.first or not self.listed:
+        days, summary, stores = self._order.days, self.summary, self._stores
+        if not self.listed:
             return
         names = [each.instrument.name for each in self.listed]
-        missing = missing_minutes(self._stores.connection, names, days.first, last, calendar)
+        missing = missing_minutes(
+            *(stores.connection, names, days.first, days.last, stores.calendar),
+            now=self._resources.now(),
+        )
         summary.missing.update({str(cause): n for cause, n in missing.by_cause().items()})
         summary.unexplained = missing.unexplained
         watched = zip(missing.watched, missing.present, strict=True)
@@ -319,14 +318,6 @@ def stopping_after(step: str) -> AbstractContextManager[Stop]:
     """The first signal asks for the end after the step that is under way, the next one is as
     ever."""
     return stop_on_signals(lambda: say(f"stopping after this {step}; once more stops at once"))
-
-
-def last_day_over(calendar: SessionCalendar, segments: Iterable[str], at: datetime) -> date:
-    """The last day in India whose sessions in all of these segments have ended at ``at``."""
-    today = at.astimezone(IST).date()
-    at_ns = int(at.timestamp()) * 10**9
-    phases = [phase for each in segments for phase in calendar.day(each, today).phases]
-    return today if all(phase.closes_ns <= at_ns for phase in phases) else today - timedelta(1)
 
 
 class DryRun:

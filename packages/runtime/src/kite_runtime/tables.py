@@ -83,6 +83,7 @@ def _of(table: Table, columns: list[Column], widths: list[int]) -> Table:
         caption=table.caption,
         box=table.box,
         show_header=table.show_header,
+        show_edge=table.show_edge,
         show_lines=table.show_lines,
         pad_edge=table.pad_edge,
     )

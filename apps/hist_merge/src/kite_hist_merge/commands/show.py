@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import orjson
 import typer
+from rich.box import SIMPLE
 from rich.console import Group as Stack
 from rich.markup import escape
 from rich.table import Table
@@ -22,7 +23,9 @@ from kite_runtime.options import AsJson, Root
 from kite_runtime.tables import SparingTable
 
 if TYPE_CHECKING:
+    from kite_bars_store.bars import SourceBars
     from kite_bars_store.bars.explain import Asked
+    from kite_bars_store.stores import Stores
 
 AROUND: Final = 2
 """Bars shown on each side."""
@@ -69,7 +72,7 @@ def command(
         story = stores.bars.story(asked.symbol, opens, interval)
         step = timedelta(minutes=INTERVALS[interval])
         minutes = interval == Recorded.MINUTES
-        before = stores.bars.story(asked.symbol, opens - step) if minutes else None
+        day = _day(stores, asked) if minutes else []
         around = stores.bars.read_bars(
             [asked.symbol],
             opens - AROUND * step,
@@ -79,8 +82,7 @@ def command(
         ).to_pylist()
         absent = _absent(stores.calendar, asked)
     observations = () if story is None else story.observations
-    earlier = () if before is None else before.observations
-    document = tell(asked, observations, around, stores.rules, absent, earlier)
+    document = tell(asked, observations, around, stores.rules, absent, day)
     if as_json:
         print(orjson.dumps(document).decode())
     else:
@@ -94,6 +96,17 @@ def _opening(time: datetime, interval: str) -> datetime:
     if interval == Recorded.DAYS:
         return local.replace(hour=0, minute=0, second=0, microsecond=0)
     return local.replace(second=0, microsecond=0)
+
+
+def _day(stores: Stores, asked: Asked) -> list[SourceBars]:
+    """What the sources have on the bar's day."""
+    from kite_bars_store.bars import BarSurvey
+
+    since = asked.ts_open.replace(hour=0, minute=0)
+    span, survey = (since, since + timedelta(1)), BarSurvey(stores.connection)
+    own = survey.instruments(*span, [asked.symbol], observed=True)
+    found = survey.observed(own, *span, stores.rules, asked.as_of)
+    return [each for said in found for each in said]
 
 
 def _absent(calendar: SessionCalendar, asked: Asked) -> str:
@@ -123,33 +136,33 @@ def _view(document: Mapping[str, Any]) -> Iterator[Any]:
     yield from (escape(f"  {line}") for line in document["flags"])
     if document["observations"]:
         yield _said(document)
+        yield from _recorded(document)
     if document["around"]:
         yield _around(document)
 
 
 def _said(document: Mapping[str, Any]) -> Table:
-    table = Table(title="observations", title_justify="left")
-    for name in ("source", "status", "batch", "recorded at (IST)", "file"):
-        table.add_column(name, overflow="fold")
+    table = Table(title="observations", title_justify="left", box=SIMPLE, show_edge=False)
+    table.add_column("source")
+    table.add_column("status")
     for name in _PRICES:
         table.add_column(name, justify="right", no_wrap=True)
     golden = document["golden"]
     for each in document["observations"]:
-        table.add_row(
-            each["source"]
-            if each["purpose"] == "history"
-            else f"{each['source']} ({each['purpose']})",
-            each["status"],
-            str(each["batch_id"]),
-            each["recorded_at"][:19].replace("T", " "),
-            escape(each["file"] or ""),
-            *(_value(each[name], name, golden) for name in _PRICES),
-        )
+        cells = (_value(each[name], name, golden) for name in _PRICES)
+        table.add_row(each["source"], each["status"], *cells)
     if golden is not None:
-        table.add_section()
         cells = (_value(golden[name], name, None) for name in _PRICES)
-        table.add_row("golden", *("",) * 4, *cells, style="bold")
+        table.add_row("golden", "", *cells, style="bold")
     return table
+
+
+def _recorded(document: Mapping[str, Any]) -> Iterator[str]:
+    for each in document["observations"]:
+        when = each["recorded_at"][:19].replace("T", " ")
+        purpose = "" if each["purpose"] == "history" else f", {each['purpose']}"
+        file = f", {escape(each['file'])}" if each["file"] else ""
+        yield f"  {each['source']}: batch {each['batch_id']} of {when} IST{purpose}{file}"
 
 
 def _value(value: object, name: str, golden: Mapping[str, Any] | None) -> str:
@@ -159,16 +172,22 @@ def _value(value: object, name: str, golden: Mapping[str, Any] | None) -> str:
 
 
 def _around(document: Mapping[str, Any]) -> Table:
-    spare = ("flags", "oi")
-    table = SparingTable(title="golden bars around it", title_justify="left", spare=spare)
-    table.add_column("time (IST)")
+    table = SparingTable(
+        title="golden bars around it",
+        title_justify="left",
+        box=SIMPLE,
+        show_edge=False,
+        spare=("flags", "oi"),
+    )
+    table.add_column("time", no_wrap=True)
     for name in _PRICES:
-        table.add_column(name, justify="right")
-    table.add_column("verdict")
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("verdict", overflow="fold")
     table.add_column("flags", overflow="fold")
+    part = slice(11, 16) if document["interval"] == "m1" else slice(10)
     for each in document["around"]:
         table.add_row(
-            each["ts_open"][:16].replace("T", " "),
+            each["ts_open"][part],
             *(_value(each[name], name, None) for name in _PRICES),
             each["verdict"],
             ", ".join(each["flags"]),

@@ -13,6 +13,7 @@ import numpy as np
 
 from kite_bars_store.bars import BarSurvey, GapLedger, Surveyed, Verdict
 from kite_bars_store.bars.columns import Columns, Int64s
+from kite_bars_store.bars.missing.expected import last_day_over
 from kite_bars_store.bars.missing.missing import (
     Held,
     Missing,
@@ -30,6 +31,8 @@ from kite_contracts.sessions.model import day_of
 from kite_runtime.clock import IST
 
 FO_STOCK: Final = "fo-stock"
+LOOK_BACK: Final = timedelta(31)
+"""Who has had bars as late as this before a day is expected to have some on it."""
 _FOREVER_NS: Final = 2**62
 _PAIRED: Final = tuple(
     int(verdict)
@@ -50,9 +53,11 @@ def missing_minutes(
     last: date,
     calendar: SessionCalendar,
     *,
+    now: datetime | None = None,
     seen: Seen | None = None,
 ) -> Missing:
-    """The minutes of ``[first, last]`` without a golden bar, and why; one day at a time.
+    """The minutes of ``[first, last]`` without a golden bar, and why; one day at a time, of days
+    that are over by ``now`` (None: by the clock).
 
     ``symbols`` are like ``NSE:SBIN``, each once. ``seen`` gets the golden bars of each day, as
     `BarSurvey.judged` gives them, with ``instrument`` an index into ``symbols``. Raises what
@@ -77,7 +82,28 @@ def missing_minutes(
         sources = np.where(np.isin(bars["verdict"], _PAIRED), 2, 1).astype(np.int8)
         return Held(bars["instrument"], bars["ts_open"], sources, bars["traded"] > 0)
 
-    return explain(watched, days_between(first, last), held_of, silences, calendar)
+    segments = {each.segment for each in watched}
+    over = last_day_over(calendar, segments, now or datetime.now(IST))
+    return explain(watched, days_between(first, last), held_of, silences, calendar, over)
+
+
+def expected_on(
+    connection: Connection, first: date, last: date, universe: Iterable[str]
+) -> list[str]:
+    """The instruments of which bars are expected on these days, by name: those of ``universe``,
+    and those of which any source has minutes on these days, or in the LOOK_BACK before them where
+    they had not ended by then. Raises what `BarSurvey` raises."""
+    survey, since = BarSurvey(connection), _midnight(first)
+    until = _midnight(last + timedelta(1))
+    now = {each.name for each in survey.instruments(since, until, observed=True)} | {*universe}
+    before = survey.instruments(since - LOOK_BACK, since, observed=True)
+    histories = InstrumentStore(connection).histories([_key(each.name) for each in before])
+    ended = {
+        f"{exchange}:{symbol}"
+        for (exchange, symbol), history in histories.items()
+        if (end := _end(history)) is not None and end <= first
+    }
+    return sorted(now | {each.name for each in before} - ended)
 
 
 def watch(
@@ -102,9 +128,13 @@ def watch(
         return Watched(name, segment, stock_class)
     begins = min(each.valid_from for each in history)
     earlier = any(exchange in dump.exchanges and dump.observed_on < begins for dump in dumps)
-    ends = [each.valid_to for each in history]
-    last = None if None in ends else max(end for end in ends if end is not None)
-    return Watched(name, segment, stock_class, begins if earlier else None, last)
+    return Watched(name, segment, stock_class, begins if earlier else None, _end(history))
+
+
+def _end(history: Sequence[Validity]) -> date | None:
+    """The day after the last one; None while it is listed."""
+    ends = [each.until for each in history]
+    return None if None in ends else max(end for end in ends if end is not None)
 
 
 def silences_of(
