@@ -198,29 +198,6 @@ def test_wider_bars_than_asked_for_are_refused(calendar: SessionCalendar) -> Non
     assert "bars of 5 minutes" in reading.refused[0].message
 
 
-@pytest.mark.parametrize(("step", "is_done"), [(5, False), (1, True)])
-def test_a_window_of_wider_bars_is_asked_for_again(
-    calendar: SessionCalendar, step: int, is_done: bool
-) -> None:
-    kite = Answers(*(OPENS + MINUTE * at for at in range(0, 375, step)))
-    history = KiteHistory(kite, calendar, now=lambda: EVENING)  # type: ignore[arg-type]
-    done: list[Window] = []
-    merge_windows(
-        *(Nothing(), [history], [DAY], RunSummary()),
-        SessionJudge(calendar, load_rules().phases),
-        keep=None,
-        done=done.append,
-    )
-    assert bool(done) is is_done
-
-
-class Nothing:
-    """A store that has all of it."""
-
-    def merge(self, sources: Sequence[SourceBars]) -> MergeResult:
-        return MergeResult((), GoldenCount(), (), 0)
-
-
 class Broken(Answers):
     """Has no answer for these tokens, whatever is tried."""
 
