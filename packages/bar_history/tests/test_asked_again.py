@@ -1,4 +1,4 @@
-"""What Kite did not answer is not ticked off: the same call asks for it again, and for that alone."""
+"""What Kite did not answer is not ticked off: the same call asks for it, and for that alone."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -12,18 +12,12 @@ import pytest
 
 from kite_bar_history.kite_history import KiteHistory
 from kite_bar_history.protocol import Reading, RefusedLine, Window
-from kite_bar_history.run import merge_windows
 from kite_bar_history.summary import RunSummary
 from kite_bar_history.universe import Listed
 from kite_bars_store.bars import (
     NO_OI,
     BarInstrument,
-    GoldenCount,
-    MergeResult,
-    SourceBars,
-    load_rules,
 )
-from kite_bars_store.bars.out_of_session import SessionJudge
 from kite_bars_store.bars.sql import nanoseconds
 from kite_broker_zerodha.errors import AuthRefused, KiteUnavailable
 from kite_broker_zerodha.rest import Candles, KiteRest, Pace, Retries

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -30,7 +31,7 @@ from kite_bar_history.summary import (
 from kite_bar_history.universe import Listed, universe
 from kite_bar_history.vendor_files.contracts import Contracts
 from kite_bar_history.vendor_files.files import Asked, VendorFiles
-from kite_bar_history.vendor_files.input import files_of
+from kite_bar_history.vendor_files.input import files_of, sha256_of
 from kite_bar_history.vendor_files.layouts import Layout, chosen_layouts, default_text
 from kite_bar_history.vendor_files.spool import Spool
 from kite_bar_history.vendor_files.values import Roster
@@ -140,6 +141,7 @@ class Run:
         self._look = look
         self._keep = resources.refused_files()
         self._paths: list[Path] = []
+        self._sha256_of = cache(sha256_of)
         self.listed: list[Listed] = []
         self._roster = Roster(())
         self.summary = RunSummary(dry_run=order.dry_run)
@@ -181,7 +183,9 @@ class Run:
         own = resources.vendor_file
         layouts = default_text() if own is None else own.read_bytes()
         known = stores.instruments.days()
-        return MergedBefore(*(resources.state_dir, stores.bars, self._paths), asked, layouts, known)
+        return MergedBefore(
+            *(resources.state_dir, stores.bars, self._paths, self._sha256_of), asked, layouts, known
+        )
 
     def _merge(self, sources: Sequence[BarSource], stop: Stop) -> None:
         order, summary = self._order, self.summary
@@ -280,6 +284,7 @@ class Run:
             Spool(resources.state_dir / "spool"),
             resources.judge(),
             accept_adjusted=self._order.accept_adjusted,
+            sha256_of=self._sha256_of,
         )
 
     def _load(self, files: VendorFiles, stop: Stop) -> None:

@@ -120,7 +120,7 @@ def diff(
 
 
 def dump_days(batches: Iterable[Batch], day: date) -> dict[str, date]:
-    """By exchange, the day of the dump that is still its master on ``day``; it may be much older."""
+    """By exchange, the day of the dump that is its master on ``day``; it may be much older."""
     found: dict[str, date] = {}
     for batch in batches:
         if batch.observed_on <= day:
