@@ -146,8 +146,8 @@ class TradingDay:
         return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
 
     def doubtful_minutes(self) -> npt.NDArray[np.int64]:
-        """Those of `minutes` in which nobody knows whether trading went on: the phases of a day with
-        a halt that were not verified. A bar may be right then, and none is missing."""
+        """Those of `minutes` in which trading may have gone on or not: the phases of a day with a
+        halt that were not verified. A bar may be right then, and none is missing."""
         if self.kind is not DayKind.HALT:
             return np.empty(0, dtype=np.int64)
         sure = tuple(each for each in self.phases if each.is_sure)
