@@ -124,6 +124,23 @@ def test_ctrl_c_then_the_same_command_asks_for_no_minute_twice(
     assert len(batches) == 8
 
 
+def test_a_gap_whose_request_was_refused_is_not_healed(
+    here: Place, kite: RestSimulator, database: Connection
+) -> None:
+    """Kite's refusal is no answer: the gap stays, and the next call asks for it alone."""
+    GapLedger(database).record(gap("one", at(10, 0), at(10, 2)))
+    GapLedger(database).record(gap("two", at(10, 0), at(10, 2), (INFY,)))
+    kite.service.fail_next(RestFault.INPUT, 1)
+    refused = here("heal", "--json")
+    assert refused.code == 3, refused.stderr
+    summary = json_of(refused.stdout)
+    assert summary["gaps"] == {"healed": 1, "left": 1, "waiting": 0}
+    assert summary["refused"] == {"REQUEST_REFUSED": 1}
+    done = here("heal", "--json")
+    assert (done.code, json_of(done.stdout)["gaps"]["healed"]) == (0, 1)
+    assert len(history_calls(kite)) == 3 + retries(refused, done)
+
+
 def event(kind: str, since: datetime, until: datetime | None = None, **other: Any) -> bytes:
     since_ns = int(since.timestamp()) * 10**9
     record = {

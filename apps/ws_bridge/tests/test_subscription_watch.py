@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -180,3 +181,49 @@ def test_no_more_than_kite_takes(tmp_path: Path, tokens: Path) -> None:
     universe = tmp_path / "universe_a.csv"
     universe.write_text("exchange,tradingsymbol\nNSE,S9001\n")
     assert modes(SubscriptionWatch(tokens, (universe,)).load()) == {9001 << 8 | 1: TickMode.FULL}
+
+
+EXPIRY = date(2026, 11, 26)
+CONTRACT = f"15150338,full,NFO,NIFTY26NOVFUT,{EXPIRY}\n"
+
+
+def test_a_contract_that_expires_while_the_bridge_runs_is_reported_the_next_day(
+    tokens: Path,
+) -> None:
+    """The file stays as it is over midnight; a contract trades on the day of its expiry."""
+    days = iter([EXPIRY, EXPIRY, *[EXPIRY + timedelta(1)] * 4, EXPIRY + timedelta(2)])
+    now = [next(days)]
+    tokens.write_text(f"{HEADER.strip()},expiry\n{INFY.strip()},\n{CONTRACT}")
+    watch = SubscriptionWatch(tokens, (), day=lambda: now[0])
+    plan = watch.load()
+    assert watch.warning is None
+    logged: list[tuple[str, str]] = []
+    for now[0] in days:
+        with capture_logs() as logs:
+            assert watch.changed(plan) is None
+        logged += [(str(now[0]), each["event"]) for each in logs]
+    assert logged == [
+        ("2026-11-27", "subscriptions have expired"),
+        ("2026-11-28", "subscriptions have expired"),
+    ], "once a day"
+    assert watch.warning is not None
+    assert "1 of 2 subscriptions have expired, such as NFO:NIFTY26NOVFUT on 2026-11-26" in (
+        watch.warning
+    )
+    tokens.write_text(HEADER + INFY)
+    assert watch.changed(plan) is not None
+    assert watch.warning is None
+
+
+def test_a_version_that_is_not_used_does_not_change_the_warning(tokens: Path) -> None:
+    now = [EXPIRY + timedelta(1)]
+    tokens.write_text(f"{HEADER.strip()},expiry\n{CONTRACT}")
+    watch = SubscriptionWatch(tokens, (), day=lambda: now[0])
+    plan = watch.load()
+    first = watch.warning
+    assert first is not None
+    tokens.write_text("")
+    assert watch.changed(plan) is None
+    now[0] += timedelta(1)
+    assert watch.changed(plan) is None
+    assert watch.warning == first

@@ -77,6 +77,20 @@ def silence(first: int, last: int, whose: frozenset[int] | None = None) -> Silen
     return Silence(start + first * MINUTE_NS, start + last * MINUTE_NS, whose)
 
 
+HALT = date(2021, 2, 24)
+
+
+def test_no_minute_is_missing_in_which_a_halt_may_have_begun() -> None:
+    """Of NSE's stocks 11:40 to 11:42: with bars there or without, as many are missing."""
+    begun, doubtful, resumed = range(OPENS, 700), range(700, 703), range(945, 1020)
+    for there in ([*begun, *resumed], [*begun, *doubtful, *resumed]):
+        found = of_one(there, HALT)
+        assert found.by_cause() == {Cause.OUTSIDE_SESSION: 930 - 703}
+        assert (found.expected[0, 0], found.present[0, 0]) == (145 + 75, 145 + 75)
+    derivative = of_one([*begun, *resumed], HALT, watched=Watched("NFO:X", "NFO"))
+    assert derivative.by_cause() == {Cause.OUTSIDE_SESSION: 930 - 700}
+
+
 def test_a_whole_day_lacks_nothing() -> None:
     missing = of_one(but())
     assert missing.by_cause() == {}

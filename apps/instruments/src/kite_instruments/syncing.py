@@ -16,10 +16,12 @@ import pyarrow.compute as pc  # type: ignore[import-untyped]
 from kite_bars_store.errors import DumpRefused
 from kite_bars_store.instruments import SCHEMA, InstrumentStore, Snapshot, SyncResult, diff
 from kite_bars_store.instruments.changes import (
+    are_adjacent,
     check_day,
     check_drop,
     check_exchanges,
     count_by_symbol,
+    dump_days,
     expired,
     is_expired,
 )
@@ -53,7 +55,8 @@ class Checked:
     """The master of ``day`` as it was known before."""
     previous: pa.Table
     """The last master itself, with contracts that have expired since."""
-    previous_day: date | None
+    adjacent: frozenset[str]
+    """Exchanges whose last dump is at most `ADJACENT_DAYS` older."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +150,11 @@ def check(store: InstrumentStore, fetched: Fetched, day: date, drop_max: float) 
         ended=expired(dump.table, day).num_rows,
         before=before,
         previous=previous,
-        previous_day=last,
+        adjacent=frozenset(
+            exchange
+            for exchange, known in dump_days(store.days(), day).items()
+            if are_adjacent(known, day)
+        ),
     )
 
 
@@ -174,9 +181,7 @@ def record(
     if new and checked.previous.num_rows:
         # By the last master itself: tokens are given to others when their contracts expire.
         left = count_by_symbol(checked.previous, checked.rows)
-        finer = diff(
-            left.before, left.after, day=checked.day, before_day=checked.previous_day
-        ).counts()
+        finer = diff(left.before, left.after, day=checked.day, adjacent=checked.adjacent).counts()
     return Outcome(
         label=checked.label,
         day=checked.day,

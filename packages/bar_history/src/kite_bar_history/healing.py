@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from kite_bar_history.kite_history import SETTLED_S, KiteHistory
+from kite_bar_history.kite_history import SETTLED_S, UNANSWERED, KiteHistory
 from kite_bar_history.live_bars import records_of
 from kite_bar_history.protocol import Reading, Window
 from kite_bar_history.run import Resources, merge_windows, stopping_after
@@ -351,7 +351,8 @@ def healing(resources: Resources, *, dry_run: bool) -> Iterator[Healing]:
 
 
 class _Exactly:
-    """Kite's answer without the minutes that are not missing."""
+    """Kite's answer without the minutes that are not missing. A request that was refused is none:
+    a gap is healed when its minutes were answered."""
 
     def __init__(self, source: KiteHistory, minutes: Int64s) -> None:
         self._source = source
@@ -365,7 +366,9 @@ class _Exactly:
             inside = np.isin(each.bars.ts_open_ns, self._minutes)
             bars = BarColumns(**take(each.bars.as_dict(), inside))
             parts.append(replace(each, bars=bars))
-        return replace(reading, bars=tuple(part for part in parts if len(part.bars)))
+        answered = not any(line.reason in UNANSWERED for line in reading.refused)
+        kept = tuple(part for part in parts if len(part.bars))
+        return replace(reading, bars=kept, is_final=answered)
 
 
 class _Recording:

@@ -28,8 +28,7 @@ EXAMPLES_MAX: Final = 5
 NO_ANSWER: Final = "NO_ANSWER"
 """The reason of an instrument that Kite keeps answering with an error; it is put aside."""
 WRONG_INTERVAL: Final = "WRONG_INTERVAL"
-"""The reason of an instrument of which Kite answers with wider bars than it was asked for."""
-TO_ASK_AGAIN: Final = frozenset({NO_ANSWER, WRONG_INTERVAL})
+"""The reason of bars that are wider than asked for: of an answer of Kite, or in a file."""
 
 
 @dataclass(frozen=True)

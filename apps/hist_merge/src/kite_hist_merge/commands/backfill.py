@@ -180,6 +180,11 @@ def _from_kite(resources: Resources, plan: Plan, checkpoint: Checkpoint, as_json
                 f"{summary.windows:,} of {len(plan.chunks):,} chunks are done; the same command "
                 "goes on from there"
             )
+        elif again := plan.left(checkpoint.done):
+            summary.notes.append(
+                f"{again:,} of {plan.calls:,} calls were not answered as asked: the same command "
+                "asks Kite for these alone (--restart makes a new plan)"
+            )
         elif short > 0:
             summary.notes.append(
                 f"the calendar expects {short:,} bars more than Kite has: `hist_merge report` "

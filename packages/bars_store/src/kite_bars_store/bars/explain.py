@@ -36,7 +36,7 @@ FLAGS: Final = {
     Flag.JUMP: "open or close lies far from the close before it on that day",
     Flag.CUMULATIVE_VOLUME: "the volume of a source is about the sum of all before it that day",
     Flag.FLAT: "one price and no volume: a source pads a minute without a trade like this",
-    Flag.UNVERIFIED_HOURS: "outside the usual hours of a day whose special sessions are unverified",
+    Flag.UNVERIFIED_HOURS: "trading is not verified at this time: a special session, or a halt",
     Flag.REVISION_RATIO: "a source restated it by a ratio, which waits for `accept` or `reject`",
 }
 """What each flag means."""

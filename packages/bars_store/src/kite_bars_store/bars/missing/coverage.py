@@ -26,6 +26,7 @@ from kite_bars_store.bars.records import Gap
 from kite_bars_store.bars.sql import nanoseconds
 from kite_bars_store.database import Connection
 from kite_bars_store.instruments import Batch, InstrumentStore, Validity
+from kite_bars_store.instruments.lifetime import lifetime
 from kite_contracts.sessions import INDICES, SEGMENTS, SessionCalendar
 from kite_contracts.sessions.model import day_of
 from kite_runtime.clock import IST
@@ -101,7 +102,7 @@ def expected_on(
     ended = {
         f"{exchange}:{symbol}"
         for (exchange, symbol), history in histories.items()
-        if (end := _end(history)) is not None and end <= first
+        if all(each.until is not None and each.until <= first for each in history)
     }
     return sorted(now | {each.name for each in before} - ended)
 
@@ -113,11 +114,7 @@ def watch(
     futures: Iterable[str],
     calendar: SessionCalendar,
 ) -> Watched:
-    """What is expected of an instrument. Pure.
-
-    It is known to be unlisted before its first dump only where an earlier dump of the exchange
-    does not have it.
-    """
+    """What is expected of an instrument, on the days of its `Lifetime`. Pure."""
     exchange, symbol = key
     name = f"{exchange}:{symbol}"
     segment = INDICES if history and history[-1].segment == INDICES else exchange
@@ -126,15 +123,8 @@ def watch(
         stock_class = FO_STOCK
     if not history:
         return Watched(name, segment, stock_class)
-    begins = min(each.valid_from for each in history)
-    earlier = any(exchange in dump.exchanges and dump.observed_on < begins for dump in dumps)
-    return Watched(name, segment, stock_class, begins if earlier else None, _end(history))
-
-
-def _end(history: Sequence[Validity]) -> date | None:
-    """The day after the last one; None while it is listed."""
-    ends = [each.until for each in history]
-    return None if None in ends else max(end for end in ends if end is not None)
+    life = lifetime(history, dumps)
+    return Watched(name, segment, stock_class, life.since, life.until)
 
 
 def silences_of(
@@ -157,7 +147,7 @@ def silences_of(
             row
             for token in gap.tokens
             for row, each in by_token.get(token, [])
-            if each.valid_to is None or day < each.valid_to
+            if each.until is None or day < each.until
         )
         if named:
             found.append(Silence(since_ns, until_ns, named))

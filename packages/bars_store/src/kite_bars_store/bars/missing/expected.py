@@ -46,8 +46,8 @@ def hours(calendar: SessionCalendar, segment: str, stock_class: str | None, day:
     """What to expect of the segment on this day; nothing where its hours are not known.
 
     Instruments whose class is not known (None) are only expected to trade in the minutes in which
-    all classes of the segment do: a minute that may be outside their session is no missing one. A
-    weekend has no minutes unless it trades.
+    all classes of the segment do: a minute that may be outside their session is no missing one, nor
+    is one in which a halt may have begun. A weekend has no minutes unless it trades.
     """
     try:
         classes = (stock_class,) if stock_class else (None, *calendar.classes(segment))
@@ -61,7 +61,8 @@ def hours(calendar: SessionCalendar, segment: str, stock_class: str | None, day:
     if found.is_trading and not found.phases:
         return NO_HOURS
     usual = _NONE if day.weekday() >= 5 else _usual(calendar, segment, classes, day)
-    minutes = np.union1d(usual, own)
+    perhaps = (found.doubtful_minutes() - midnight_ns(day)) // MINUTE_NS
+    minutes = np.setdiff1d(np.union1d(usual, own), perhaps)
     return Hours(minutes, np.isin(minutes, own), is_closed=not found.is_trading)
 
 
