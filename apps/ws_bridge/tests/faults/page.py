@@ -31,6 +31,14 @@ below shared two cores with other work: their seconds tell an order of magnitude
 """
 
 TAIL: Final = """
+## Shown by tests
+
+Faults without a stream to hold against another one; each row is a test of its own.
+
+| Fault | Promise, kept | Command |
+|---|---|---|
+| 300 connections to the page of `dlq_triage`, silent, with half a request or half a form | the page answers at once, each is closed within 10 s, SIGTERM ends it within 5 s | `./pants test apps/dlq_triage/tests/test_page_command.py -- -k silent` |
+
 ## What is not shown here
 
 - One broker process acknowledges from the page cache: killed, it loses nothing; a machine that
