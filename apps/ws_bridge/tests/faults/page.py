@@ -30,15 +30,32 @@ below shared two cores with other work: their seconds tell an order of magnitude
 
 """
 
-TAIL: Final = """
+TRIED: Final = (
+    (
+        "300 connections to the page of `dlq_triage`, silent or with half a request or form",
+        "it answers at once, each is closed within 10 s, SIGTERM ends it within 5 s",
+        "apps/dlq_triage/tests/test_page_command.py",
+        "silent",
+    ),
+    (
+        "100 connections to the metrics port of `run` or `consume`, silent or with half a request",
+        "the pages answer at once, and the end is not held up",
+        "packages/live_feed/tests/test_http.py",
+        "silent",
+    ),
+)
+"""Fault, promise, the file and the name of the tests that stage it."""
+
+TRIED_HEAD: Final = """
 ## Shown by tests
 
-Faults without a stream to hold against another one; each row is a test of its own.
+Faults with no stream to hold against another one. Each row is a test, and the promise is kept.
 
-| Fault | Promise, kept | Command |
+| Fault | Promise | Command |
 |---|---|---|
-| 300 connections to the page of `dlq_triage`, silent, with half a request or half a form | the page answers at once, each is closed within 10 s, SIGTERM ends it within 5 s | `./pants test apps/dlq_triage/tests/test_page_command.py -- -k silent` |
+"""
 
+TAIL: Final = """
 ## What is not shown here
 
 - One broker process acknowledges from the page cache: killed, it loses nothing; a machine that
@@ -64,7 +81,7 @@ def page(records: list[Record]) -> str:
             f"| {each.number} | {link} | {each.invariant} | {kept} | " + " | ".join(figures) + " |"
         )
     details = "\n".join(map(_detail, records))
-    return HEAD + "\n".join(rows) + "\n\n## Figures\n\n" + details + TAIL
+    return HEAD + "\n".join(rows) + "\n\n## Figures\n\n" + details + _tried() + TAIL
 
 
 _COLUMNS: Final = ("lost", "duplicated", "reordered", "silences without a gap event")
@@ -81,6 +98,14 @@ def _detail(record: Record) -> str:
     lines += ["", f"`{record.command}` ({record.seconds:,.0f} s)", ""]
     lines += [f"**Broken:** {problem}\n" for problem in record.problems]
     return "\n".join(lines)
+
+
+def _tried() -> str:
+    rows = [
+        f"| {fault} | {promise} | `./pants test {file} -- -k {name}` |\n"
+        for fault, promise, file, name in TRIED
+    ]
+    return TRIED_HEAD + "".join(rows)
 
 
 def write_page(records: Path) -> None:

@@ -34,8 +34,8 @@ class _Server(uvicorn.Server):
         yield
 
 
-# uvicorn has no limit for a client that never asks: timeout_keep_alive begins after the first answer,
-# and with limit_concurrency a hundred silent connections are a 503 for everybody else.
+# uvicorn has no limit for a client that never asks: timeout_keep_alive begins after the first
+# answer, and with limit_concurrency a hundred silent connections are a 503 for everybody else.
 class _Connection(H11Protocol):
     """uvicorn's connection, ended when its client is waited for too long."""
 
