@@ -269,13 +269,16 @@ class Source:
         error = message.error()
         if error is None:
             return True
+        if error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED and self._group is None:
+            # librdkafka asks for the coordinator of any group.id, also of one that is not used.
+            return False
         place, offset = _place(message)
         if error.code() == KafkaError._PARTITION_EOF:
             # The last offsets may be no messages: marks of transactions, or compacted away.
             if offset >= self._ends.get(place, 0):
                 self._open.discard(place)
         else:
-            self.trouble = _passing_trouble(error, place[0], self._settings)
+            self.trouble = _passing_trouble(error, place[0], self._settings, self._group)
         return False
 
     def _on_error(self, error: KafkaError) -> None:
@@ -283,7 +286,7 @@ class Source:
 
 
 def _place(message: Message) -> tuple[Place, int]:
-    return (str(message.topic()), int(message.partition() or 0)), int(message.offset() or 0)
+    return (message.topic() or "", int(message.partition() or 0)), int(message.offset() or 0)
 
 
 def _config(
@@ -305,13 +308,15 @@ def _config(
     }
 
 
-def _passing_trouble(error: KafkaError, topic: str, settings: KafkaSettings) -> str:
+def _passing_trouble(
+    error: KafkaError, topic: str, settings: KafkaSettings, group: str | None
+) -> str:
     """The text of an error that came instead of a message, if reading goes on by itself.
 
     Raises UnknownTopic, NotAllowed and ReadError where it does not.
     """
     if error.code() in LASTING:
-        raise explain(error, settings.bootstrap, topic or None)
+        raise explain(error, settings.bootstrap, topic or None, group=group)
     if error.code() not in _PASSING and not error.retriable():
-        raise ReadError(f"reading {topic} failed: {error.str()}")
+        raise ReadError(f"reading {topic or settings.bootstrap} failed: {error.str()}")
     return str(error.str())
