@@ -101,12 +101,12 @@ class Source:
         self._ends: dict[Place, int] = {}
         self._open: set[Place] = set()
         self._handled: dict[Place, int] = {}
-        properties = {
-            **_config(settings, group=group, bounded=self._bounded, start=start),
+        own = {
+            **_config(group=group, bounded=self._bounded, start=start),
             **(config or {}),
             "error_cb": self._on_error,
         }
-        self._consumer = make_client(Consumer, properties)
+        self._consumer = make_client(Consumer, settings.client_config(own))
         try:
             if ranges is not None:
                 self._assign(ranges)
@@ -289,12 +289,9 @@ def _place(message: Message) -> tuple[Place, int]:
     return (message.topic() or "", int(message.partition() or 0)), int(message.offset() or 0)
 
 
-def _config(
-    settings: KafkaSettings, *, group: str | None, bounded: bool, start: Start
-) -> dict[str, Any]:
+def _config(*, group: str | None, bounded: bool, start: Start) -> dict[str, Any]:
     """What every source sets; ``bounded`` readers begin at offsets and have an end."""
     return {
-        **settings.client_config(),
         "group.id": group if group is not None else NO_GROUP,
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
