@@ -140,7 +140,7 @@ class HardenedKafka(PlayKafka):
 
     def prepare(self) -> None:
         super().prepare()
-        client = devstack_topics.admin(self.bootstrap, os.environ)
+        client = devstack_topics.admin(self.bootstrap, {})
         _make_users(client, self._passwords)
         _grant(client)
 
@@ -158,7 +158,7 @@ def real_broker(
 
 def create_topics(server: KafkaServer) -> None:
     """Make the topics of topics.toml that are missing there."""
-    client = devstack_topics.admin(server.bootstrap, os.environ)
+    client = devstack_topics.admin(server.bootstrap, {})
     specs = load_topics()
     found = devstack_topics.read_topics(client, [spec.name for spec in specs])
     devstack_topics.apply(client, devstack_topics.plan(specs, found))

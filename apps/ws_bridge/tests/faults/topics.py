@@ -158,7 +158,7 @@ def _delete_all(server: KafkaServer) -> None:
 
 
 def _delete(server: KafkaServer, *topics: str) -> None:
-    client = devstack_topics.admin(server.bootstrap, os.environ)
+    client = devstack_topics.admin(server.bootstrap, {})
     for answer in client.delete_topics(list(topics)).values():
         answer.result(timeout=30)
 
@@ -177,14 +177,14 @@ def _rules() -> list[AclBinding]:
 
 
 def _deny(server: KafkaServer) -> None:
-    client = devstack_topics.admin(server.bootstrap, os.environ)
+    client = devstack_topics.admin(server.bootstrap, {})
     for answer in client.create_acls(_rules()).values():
         answer.result(timeout=30)
 
 
 def _allow(server: KafkaServer) -> None:
     """Take back what ``_deny`` made, and nothing else."""
-    client = devstack_topics.admin(server.bootstrap, os.environ)
+    client = devstack_topics.admin(server.bootstrap, {})
     made = [
         AclBindingFilter(
             *(each.restype, each.name, each.resource_pattern_type),
@@ -198,7 +198,7 @@ def _allow(server: KafkaServer) -> None:
 
 def _limit(server: KafkaServer, topic: str, size: int | None) -> None:
     """Set ``max.message.bytes``, or take the setting away."""
-    client = devstack_topics.admin(server.bootstrap, os.environ)
+    client = devstack_topics.admin(server.bootstrap, {})
     kind = AlterConfigOpType.DELETE if size is None else AlterConfigOpType.SET
     entry = ConfigEntry(
         "max.message.bytes", None if size is None else str(size), incremental_operation=kind
