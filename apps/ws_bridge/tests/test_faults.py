@@ -58,6 +58,15 @@ def test_every_fault_has_a_record_of_a_long_run_that_kept_its_promise() -> None:
         assert (record.title, record.invariant) == (fault.title, fault.invariant)
 
 
+def test_a_row_whose_test_is_gone_is_missed(tmp_path: Path) -> None:
+    _, _, file, name = page.TRIED[0]
+    (tmp_path / file).parent.mkdir(parents=True)
+    (tmp_path / file).write_text(f"def test_that_{name}_is_here() -> None: ...")
+    missing = page.missing_tests(tmp_path)
+    assert f"{file} -k {name}" not in missing
+    assert len(missing) == len(page.TRIED) - 1
+
+
 def test_numbers_are_those_of_the_list() -> None:
     assert {fault.number for fault in cli.FAULTS.values()} == set(range(1, 17))
 

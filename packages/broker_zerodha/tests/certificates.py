@@ -1,4 +1,4 @@
-"""A certificate that nobody trusts, for the tests of TLS."""
+"""A certificate that nobody trusts, for the tests of TLS; it is valid for a day."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def self_signed(folder: Path) -> tuple[ssl.SSLContext, Path]:
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
         .add_extension(x509.SubjectAlternativeName([address]), critical=False)
         .sign(key, hashes.SHA256())
     )

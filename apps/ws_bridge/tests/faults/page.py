@@ -5,6 +5,7 @@ The page says nothing that no run has shown; a test compares it with the records
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +29,61 @@ may be missing within the gap event, and nowhere else.
 figures [there](reliability.jsonl) and this page from them; a test holds the two together. The runs
 below shared two cores with other work: their seconds tell an order of magnitude, no more.
 
+"""
+
+TRIED: Final = (
+    (
+        "Heartbeats and no tick from the first moment on, without a rate from yesterday",
+        "a gap after 30 s, another connection after 60 s",
+        "packages/broker_zerodha/tests/test_session_live.py",
+        "mute",
+    ),
+    (
+        "Kite reports an error as a text message",
+        "an event, and a counter by cause",
+        "packages/live_feed/tests/test_intake.py",
+        "an_error_of_kite",
+    ),
+    (
+        "Instruments fall silent while others go on, and while Kafka is away",
+        "one STALE event a minute with a list; an outage of Kafka makes none stale",
+        "packages/broker_zerodha/tests/test_session_live.py",
+        "become_stale",
+    ),
+    (
+        "`ticks` takes batches of 256 KiB or 64 KiB at most, after an outage",
+        "the backlog catches up; lost = duplicated = reordered = 0",
+        "packages/live_feed/tests/test_batch_limit.py",
+        "catches_up",
+    ),
+    (
+        "stderr is a full disk, a pipe without a reader, or a pipe that is not read",
+        "the program neither stops nor ends; what was dropped is counted",
+        "packages/runtime/tests/test_what_is_printed.py",
+        "log_that_nobody_takes",
+    ),
+    (
+        "300 connections to the page of `dlq_triage`, silent or with half a request or form",
+        "it answers at once, each is closed within 10 s, SIGTERM ends it within 5 s",
+        "apps/dlq_triage/tests/test_page_command.py",
+        "silent",
+    ),
+    (
+        "100 connections to the metrics port of `run` or `consume`, silent or with half a request",
+        "the pages answer at once, and the end is not held up",
+        "packages/live_feed/tests/test_http.py",
+        "silent",
+    ),
+)
+"""Fault, promise, the file and the name of the tests that stage it."""
+
+TRIED_HEAD: Final = """
+## Shown by tests
+
+Faults with no stream to hold against another one. Each row is a test, and the promise is kept.
+
+| Fault | Promise | Command |
+|---|---|---|
 """
 
 TAIL: Final = """
@@ -56,7 +112,7 @@ def page(records: list[Record]) -> str:
             f"| {each.number} | {link} | {each.invariant} | {kept} | " + " | ".join(figures) + " |"
         )
     details = "\n".join(map(_detail, records))
-    return HEAD + "\n".join(rows) + "\n\n## Figures\n\n" + details + TAIL
+    return HEAD + "\n".join(rows) + "\n\n## Figures\n\n" + details + _tried() + TAIL
 
 
 _COLUMNS: Final = ("lost", "duplicated", "reordered", "silences without a gap event")
@@ -75,6 +131,27 @@ def _detail(record: Record) -> str:
     return "\n".join(lines)
 
 
+def _tried() -> str:
+    rows = [
+        f"| {fault} | {promise} | `./pants test {file} -- -k {name}` |\n"
+        for fault, promise, file, name in TRIED
+    ]
+    return TRIED_HEAD + "".join(rows)
+
+
 def write_page(records: Path) -> None:
-    """Write the page beside the records."""
+    """Write the page beside the records. Raises ValueError for a row whose test is not there."""
+    missing = missing_tests(records.resolve().parents[1])
+    if missing:
+        raise ValueError(f"docs/reliability.md names tests that are not there: {missing}")
     records.with_suffix(".md").write_text(page(load_records(records)), "utf-8")
+
+
+def missing_tests(root: Path) -> list[str]:
+    """The tests of ``TRIED`` that the checkout at ``root`` does not have."""
+    return [
+        f"{file} -k {name}"
+        for _, _, file, name in TRIED
+        if not (path := root / file).is_file()
+        or not re.search(rf"def test_\w*{name}", path.read_text("utf-8"))
+    ]

@@ -130,9 +130,9 @@ def uncovered(told: list[tuple[int, int, int]], gaps: list[Gap]) -> list[tuple[i
     ]
 
 
-def prove(bootstrap: str, mark: Mark, sessions: dict[int, int], feed: str) -> Proof:
+def prove(kafka: KafkaSettings, mark: Mark, sessions: dict[int, int], feed: str) -> Proof:
     """Read the three topics from ``mark`` on. ``sessions``: feed_session → packets numbered."""
-    kafka, topics, framing = KafkaSettings(bootstrap=bootstrap), Topics(), SingleObjectFraming()
+    topics, framing = Topics(), SingleObjectFraming()
     proof = Proof(ReadBack(sessions))
     stamps: dict[int, list[Times]] = {session: [] for session in sessions}
     with TickReader(

@@ -59,7 +59,7 @@ class ReadError(KafkaIoError):
 
 
 class NotAllowed(ReadError, ConfigurationError):
-    """Kafka refuses this user: a right is missing, or the credentials are wrong."""
+    """Kafka refuses this user: a right is missing, credentials or certificates are wrong."""
 
 
 class MalformedRecord(KafkaIoError):

@@ -122,8 +122,7 @@ def producer_config(
     """The librdkafka properties of a ``RecordProducer``."""
     records = settings.max_in_flight + HEADROOM_RECORDS
     tick_bytes = records * (RECORD_MAX_BYTES + _RECORD_OVERHEAD_BYTES)
-    return {
-        **settings.client_config(),
+    own: dict[str, object] = {
         "enable.idempotence": True,
         "acks": "all",
         "max.in.flight.requests.per.connection": 5,
@@ -143,6 +142,7 @@ def producer_config(
         "queue.buffering.max.messages": 2 * records,
         "queue.buffering.max.kbytes": (tick_bytes + 2 * SINGLES_MAX_BYTES) // 1024,
     }
+    return settings.client_config(own)
 
 
 def warm_up() -> None:

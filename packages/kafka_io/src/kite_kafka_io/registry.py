@@ -39,7 +39,7 @@ def registry_client(settings: KafkaSettings) -> SchemaRegistryClient:
     if settings.registry_auth is not None:
         config["basic.auth.user.info"] = settings.registry_auth
     if settings.registry_ca is not None:
-        config["ssl.ca.location"] = settings.registry_ca
+        config["ssl.ca.location"] = str(settings.registry_ca)
     try:
         return SchemaRegistryClient.new_client(config)
     except (ValueError, OSError) as exc:

@@ -146,5 +146,5 @@ def _offset_at(consumer: Consumer, place: Place, from_ns: int, high: int, ends_s
 
 
 def _consumer(settings: KafkaSettings, group: str = NO_GROUP) -> Consumer:
-    config = {**settings.client_config(), "group.id": group, "enable.auto.commit": False}
+    config = settings.client_config({"group.id": group, "enable.auto.commit": False})
     return make_client(Consumer, config)

@@ -274,8 +274,7 @@ class Pump:
 
     def _add_dead(self, letter: DeadLetter, entry: ChunkInFlight) -> None:
         self.counters.dead_published += 1
-        key, headers = letter.key(), letter.headers()
-        self._add_side(SideRecord(entry, self.topics.dead, key, letter.raw, headers, letter.reason))
+        self._add_side(SideRecord(entry, self.topics.dead, letter.key(), letter.raw, letter))
 
     def _add_side(self, record: SideRecord) -> None:
         record.chunk.side.append(record)

@@ -52,6 +52,7 @@ class _Quiet(WSGIRequestHandler):
 class _Server(ThreadingMixIn, WSGIServer):
     """A thread a connection; a new one closes the oldest where there are too many."""
 
+    request_queue_size = 128  # of five, the connections behind them wait for seconds
     daemon_threads = True  # a connection that stays silent does not hold up the end
 
     def __init__(self, *arguments: Any) -> None:

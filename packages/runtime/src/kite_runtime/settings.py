@@ -127,6 +127,18 @@ def require(settings: Any, name: str) -> Any:
     return value
 
 
+def prefixed(prefix: str, kind: Callable[[Mapping[str, str]], T], help: str) -> T:
+    """A field of all variables whose names begin with ``prefix``; ``kind`` makes its value of them.
+
+    Their texts may be secrets: the field is left out of ``repr``.
+    """
+    declared = Variable(f"{prefix}…", str, "", help, "", "", "is not set")
+    made: Any = field(
+        default=kind({}), repr=False, metadata={prefixed: (prefix, kind), Variable: declared}
+    )
+    return cast(T, made)
+
+
 def group(settings: type[T], needs: str) -> T | None:
     """A field with settings of their own, or None where the field ``needs`` of them is not set."""
     made: Any = field(metadata={group: (settings, needs)})
@@ -139,26 +151,33 @@ def read_variables(
     """A settings object of ``env``; what is ``given`` by the name of its field wins, unless it is
     None. Raises SettingError."""
     left = {name: value for name, value in given.items() if value is not None}
-    values = _values(cls, env, left)
+    values = _values(cls, env, left, root)
     if left:
         raise TypeError(f"{cls.__name__} has no variable for {', '.join(left)}")
     if root is not None:
-        values = {name: _below(root, value) for name, value in values.items()}
         values |= {"root": root, "env": env}
     return cls(**values)
 
 
-def _values(cls: Any, env: Mapping[str, str], given: dict[str, object]) -> dict[str, Any]:
+def _values(
+    cls: Any, env: Mapping[str, str], given: dict[str, object], root: Path | None
+) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for each in fields(cls):
-        if declared := each.metadata.get(Variable):
+        if prefixed in each.metadata:
+            prefix, kind = each.metadata[prefixed]
+            found = {k: v.strip() for k, v in env.items() if k.startswith(prefix) and v.strip()}
+            values[each.name] = kind(found)
+        elif declared := each.metadata.get(Variable):
             text = str(given.pop(each.name, env.get(declared.name, "")))
             values[each.name] = declared.read(text, values)
         elif group in each.metadata:
             kind, needs = each.metadata[group]
             named = needs in given or env.get(variable_of(kind, needs).name, "").strip()
-            values[each.name] = kind(**_values(kind, env, given)) if named else None
-    return values
+            values[each.name] = kind(**_values(kind, env, given, root)) if named else None
+    if root is None:
+        return values
+    return {name: _below(root, value) for name, value in values.items()}
 
 
 def _below(root: Path, value: object) -> object:
