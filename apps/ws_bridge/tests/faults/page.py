@@ -43,6 +43,30 @@ TRIED: Final = (
         "packages/live_feed/tests/test_http.py",
         "silent",
     ),
+    (
+        "`consume` behind a lock on the tables of dead letters",
+        "`/readyz` is 503 with the reason, `/healthz` 200, SIGTERM ends it, nothing is committed",
+        "apps/dlq_triage/tests/test_store_commands.py",
+        "lock",
+    ),
+    (
+        "The loop of `consume` stands still",
+        "`/healthz` is 503 after 5 s, but not while Kafka or Postgres is away",
+        "packages/dead_letters/tests/test_intake_restored.py",
+        "frozen",
+    ),
+    (
+        "The loop of the bridge stands still",
+        "`/healthz` is 503 after 5 s until it turns again",
+        "apps/ws_bridge/tests/test_pulse.py",
+        "still",
+    ),
+    (
+        "Postgres is restored from a backup older than the progress of `consume`",
+        "the letters between are read again, each stored once; those that Kafka removed are counted",
+        "packages/dead_letters/tests/test_intake_restored.py",
+        "'backup or restored or removed'",
+    ),
 )
 """Fault, promise, the file and the name of the tests that stage it."""
 
