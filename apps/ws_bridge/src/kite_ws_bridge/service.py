@@ -127,7 +127,8 @@ def in_loop(
 async def _follow_files(bridge: Bridge, watch: SubscriptionWatch) -> None:
     while True:
         await asyncio.sleep(WATCH_S)
-        new = watch.changed(bridge.plan)
+        # In a thread: a file may take seconds to read, and frames do not wait.
+        new = await asyncio.to_thread(watch.changed, bridge.plan)
         if new is not None:
             log.info("the subscription changed", tokens=new.tokens)
             await bridge.apply(new)
