@@ -23,6 +23,7 @@ from kite_dead_letters.json_lines import LineMaker
 from kite_dead_letters.records import ClassifiedRecord
 from kite_kafka_io.errors import BrokerUnreachable
 from kite_kafka_io.raw_reader import RawReader
+from kite_runtime.console import clean_json
 from kite_runtime.errors import KiteError, TryAgainLater, reason_of
 from kite_runtime.stopping import Stop
 
@@ -142,6 +143,8 @@ class DumpFile:
     @staticmethod
     def _print(data: memoryview) -> None:
         try:
+            if sys.stdout.isatty():
+                data = memoryview(clean_json(bytes(data).decode()).encode())
             sys.stdout.buffer.write(data)
             sys.stdout.buffer.flush()
         except BrokenPipeError:
