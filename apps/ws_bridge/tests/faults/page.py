@@ -74,6 +74,72 @@ TRIED: Final = (
         "packages/live_feed/tests/test_http.py",
         "silent",
     ),
+    (
+        "`consume` behind a lock on the tables of dead letters",
+        "`/readyz` is 503 with the reason, `/healthz` 200, SIGTERM ends it, nothing is committed",
+        "apps/dlq_triage/tests/test_store_commands.py",
+        "lock",
+    ),
+    (
+        "The loop of `consume` stands still",
+        "`/healthz` is 503 after 5 s, but not while Kafka or Postgres is away",
+        "packages/dead_letters/tests/test_intake_restored.py",
+        "frozen",
+    ),
+    (
+        "The loop of the bridge stands still",
+        "`/healthz` is 503 after 5 s until it turns again",
+        "apps/ws_bridge/tests/test_pulse.py",
+        "still",
+    ),
+    (
+        "Postgres is restored from a backup older than the progress of `consume`",
+        "the letters between are read again and stored once; what Kafka removed is counted",
+        "packages/dead_letters/tests/test_intake_restored.py",
+        "'backup or restored or removed'",
+    ),
+    (
+        "`instruments sync --file` of a gzip of 1 MB, 100 members, 1 GB unpacked",
+        "refused with a sentence, 64 MiB unpacked at most",
+        "packages/broker_zerodha/tests/test_instrument_dump.py",
+        "master",
+    ),
+    (
+        "Two dumps into one file, at once and in the moment in which the first ends",
+        "the second is refused (75), the first is whole",
+        "apps/dlq_triage/tests/test_dump_parts.py",
+        "dump",
+    ),
+    (
+        "A subscription file becomes a FIFO, a device, or has a token of 5,020 digits",
+        "the bridge goes on with its plan and names what is wrong",
+        "apps/ws_bridge/tests/test_subscription_watch.py",
+        "'version or defect'",
+    ),
+    (
+        "token.json is a FIFO, a device, a Kubernetes secret, or holds a lone surrogate",
+        "used where it is private, else refused with a sentence",
+        "packages/broker_zerodha/tests/test_token_file.py",
+        "'refused or may_read'",
+    ),
+    (
+        "Kite answers the handshake with a redirect, 429 with Retry-After, or one 403",
+        "not followed; obeyed; tried again before it is an alarm",
+        "packages/broker_zerodha/tests/test_session_live.py",
+        "'redirect or retry_after or token'",
+    ),
+    (
+        "Journal and refused records are made under umask 000",
+        "private",
+        "packages/live_feed/tests/test_journal_writer.py",
+        "umask",
+    ),
+    (
+        "A segment that Kite does not document; an instrument that never traded",
+        "a dead letter; no time of a trade in 1970",
+        "packages/broker_zerodha/tests/test_decode_frames.py",
+        "'document or 1970'",
+    ),
 )
 """Fault, promise, the file and the name of the tests that stage it."""
 

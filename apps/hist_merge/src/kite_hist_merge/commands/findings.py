@@ -18,7 +18,7 @@ from kite_hist_merge.commands.options import (
     past_days,
     settings_of,
 )
-from kite_runtime.console import progress_bar, stdout
+from kite_runtime.console import clean_json, progress_bar, stdout
 from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS
 from kite_runtime.options import AsJson, Day, From, Root, To
 
@@ -87,7 +87,7 @@ def command(
             no_minutes |= looked.missing is not None and not looked.missing.expected.any()
     if as_json:
         for one in found:
-            stdout.print(orjson.dumps(asdict(one)).decode(), markup=False, soft_wrap=True)
+            print(clean_json(orjson.dumps(asdict(one)).decode()))
     else:
         lines = _by_bar(found) if minutes else _by_instrument(found)
         for line in lines:

@@ -16,7 +16,7 @@ from rich.live import Live
 
 from kite_kafka_io.errors import MalformedRecord
 from kite_live_feed.topics import TICKS
-from kite_runtime.console import stdout
+from kite_runtime.console import clean_json, stdout
 from kite_runtime.tables import SparingTable
 from kite_ws_bridge.commands.options import Bootstrap, Root, kafka_settings
 
@@ -140,5 +140,5 @@ def _text(value: bytes | None) -> str | None:
 
 
 def _print(each: dict[str, Any]) -> None:
-    sys.stdout.write(orjson.dumps(each).decode() + "\n")
+    sys.stdout.write(clean_json(orjson.dumps(each).decode()) + "\n")
     sys.stdout.flush()
