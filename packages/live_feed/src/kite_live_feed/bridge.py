@@ -13,7 +13,7 @@ import structlog
 from kite_broker_zerodha.frames import warm_up as warm_up_decoder
 from kite_broker_zerodha.session.liveness_loop import warm_up as warm_up_liveness
 from kite_broker_zerodha.subscriptions import Plan
-from kite_kafka_io.errors import BrokerUnreachable
+from kite_kafka_io.errors import BrokerUnreachable, RegistryError
 from kite_kafka_io.producer import warm_up as warm_up_producer
 from kite_kafka_io.topics import write_problems
 from kite_live_feed.connections import BridgeParts, Connections
@@ -33,6 +33,8 @@ HOUSEKEEPING_S: Final = 1.0
 UNACKED_ALARM_S: Final = 5.0
 TOPICS_S: Final = 30.0
 """How often Kafka is asked about topics that take no records."""
+SCHEMAS_S: Final = 2.0
+"""How often a schema registry that is away, or refuses, is asked again."""
 _PIPE_BYTES: Final = 4096
 
 
@@ -51,6 +53,7 @@ class Bridge:
         self._last_progress_s = parts.clock.monotonic_s()
         self._kafka_stalled = False
         self._topic_problems = dict(parts.topic_problems)
+        self._schema_problem: str | None = None
         self._acked = 0
         self._connections = Connections(
             parts, journal, plan, self.counters, self._wake.set, self._start
@@ -102,6 +105,8 @@ class Bridge:
             found.append(
                 f"Kafka has acknowledged nothing for {stalled_s:.0f} s; ticks are journaled"
             )
+        if self._schema_problem is not None:
+            found.append(f"nothing is published, ticks are journaled: {self._schema_problem}")
         if self._journal.writer.problem is not None:
             found.append(self._journal.writer.problem)
         if self._dead_letters.problem is not None:
@@ -142,6 +147,7 @@ class Bridge:
         # Before connecting: the first ticks must not wait for the compiler.
         await asyncio.to_thread(warm_up)
         await self.apply(self.plan)
+        self._start(self._know_schemas())
         self._start(self._pump_forever())
         self._start(self._keep_house())
         self._start(self._recheck_topics())
@@ -204,8 +210,24 @@ class Bridge:
             self.fail(error)
 
     def _may_publish(self) -> bool:
-        """A bridge that may have lost its shards only journals them, until it knows."""
-        return self.shards is None or self.shards.confirmed
+        """A bridge that may have lost its shards only journals them, until it knows; so does one
+        whose schema registry has not named the schemas yet."""
+        return self._parts.framing.known and (self.shards is None or self.shards.confirmed)
+
+    async def _know_schemas(self) -> None:
+        framing = self._parts.framing
+        while not framing.known:
+            try:
+                await asyncio.to_thread(framing.prepare)
+            except RegistryError as error:
+                if self._schema_problem is None:
+                    log.error("the schemas are not known; ticks are journaled", reason=str(error))
+                self._schema_problem = str(error)
+                await asyncio.sleep(SCHEMAS_S)
+        if self._schema_problem is not None:
+            log.info("the schemas are known")
+            self._schema_problem = None
+        self._wake.set()
 
     async def _pump_forever(self) -> None:
         while True:

@@ -25,6 +25,7 @@ from kite_ws_bridge.commands.options import (
 
 if TYPE_CHECKING:
     from kite_contracts.sessions import SessionCalendar
+    from kite_kafka_io.framing import Framing
     from kite_kafka_io.settings import KafkaSettings
     from kite_live_feed.counters import Counters
 
@@ -61,7 +62,8 @@ def command(
         bool,
         typer.Option(
             "--store-and-forward",
-            help="Start even if Kafka does not answer, and journal until it does.",
+            help="Start even if Kafka or the schema registry does not answer, and journal until "
+            "they do.",
         ),
     ] = False,
     shards: Annotated[
@@ -94,7 +96,7 @@ def command(
     from kite_broker_zerodha.session.options import SessionOptions
     from kite_broker_zerodha.settings import is_kite
     from kite_contracts.feeds import simulated
-    from kite_kafka_io.registry import open_framing
+    from kite_kafka_io.registry import writing_framing
     from kite_live_feed.bridge import warm_up
     from kite_live_feed.connections import BridgeParts
     from kite_live_feed.journal import Journal
@@ -131,12 +133,14 @@ def command(
     topics = Topics()
     calendar = _calendar(settings.root)  # forks, so it comes before every thread
     topic_problems = _check_kafka(kafka, topics, count, store_and_forward)
+    framing = writing_framing(kafka, topics.subjects)
+    _check_registry(framing, store_and_forward)
     parts = BridgeParts(
         feed=feed,
         endpoint=settings.endpoint,
         credentials=credentials,
         kafka=kafka,
-        framing=open_framing(kafka),
+        framing=framing,
         topics=topics,
         session_options=SessionOptions(is_open=make_is_open(calendar)),
         clock=SystemClock(),
@@ -178,6 +182,20 @@ def _check_kafka(
     for problem in problems.values():
         say(f"WARNING: {problem}; ticks go on, and what belongs there is put aside in a file")
     return problems
+
+
+def _check_registry(framing: Framing, store_and_forward: bool) -> None:
+    """Know the schemas now, or later. Raises RegistryError."""
+    from kite_kafka_io.errors import RegistryError, RegistryRefused
+
+    try:
+        framing.prepare()
+    except RegistryRefused:
+        raise
+    except RegistryError as error:
+        if not store_and_forward:
+            raise
+        say(f"{error}; journaling until it does")
 
 
 def _calendar(root: Path) -> SessionCalendar:
