@@ -165,9 +165,10 @@ def reasons_page() -> str:
     """Every reason code of dead letters."""
     lines = _head(
         "Reason codes",
-        "Why something became a dead letter: the header `dlq.reason`, or what `dlq_triage` finds",
-        "by decoding the bytes. Retryable means: the same bytes can succeed later without a change of",
-        "code or data. The owner is the place in this repository whose owner looks into it.",
+        "Why something became a dead letter: the header `dlq.reason`, or what `dlq_triage`",
+        "finds by decoding the bytes. Retryable means: the same bytes can succeed later without a",
+        "change of code or data. The owner is the place in this repository whose owner looks into",
+        "it.",
     )
     rows = [
         (f"`{code}`", code.meaning, "yes" if code.retryable else "no", code.owner, code.action)

@@ -13,7 +13,6 @@ from kite_contracts.reasons import ReasonCode
 from kite_contracts.schemas import single_object_prefix
 from kite_contracts.topics import load_topics
 
-
 REASONS = "reference/reasons.md"
 
 
