@@ -63,11 +63,13 @@ def topics_table(topics: Iterable[TopicSpec]) -> Table:
     return table
 
 
-def reasons_table() -> Table:
-    """One line a reason code of dead letters."""
-    table = _table("Reason codes of dead letters", "code", "retryable", "owner", "meaning")
+def reasons_table(*, actions: bool = False) -> Table:
+    """One line a reason code of dead letters; with ``actions`` also what to do about it."""
+    columns = ["code", "retryable", "owner", "meaning", *(["what to do"] if actions else [])]
+    table = _table("Reason codes of dead letters", *columns)
     for code in ReasonCode:
-        _row(table, code.value, "yes" if code.retryable else "no", code.owner, code.meaning)
+        cells = [code.value, "yes" if code.retryable else "no", code.owner, code.meaning]
+        _row(table, *cells, *([code.action] if actions else []))
     return table
 
 

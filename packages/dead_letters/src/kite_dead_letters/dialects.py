@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
@@ -169,7 +170,7 @@ class Place:
     parse: Parse
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Layout:
     """What a sequence of header names means, whatever their values are.
 
@@ -186,11 +187,13 @@ class Layout:
     problems: tuple[str, ...]
 
 
-def layout_of(names: Sequence[str]) -> Layout:
+@lru_cache(maxsize=4_096)
+def layout_of(names: tuple[str, ...]) -> Layout:
     """Which dialect these headers are, and where its fields stand.
 
     Ours wins over the others, because it has most fields; then the order of ``Dialect``. What a
-    redrive has left on a record does not show who dead-lettered it again.
+    redrive has left on a record does not show who dead-lettered it again. The same names give the
+    same object.
     """
     given = [name for name in names if name not in _OF_A_REDRIVE]
     for dialect, known in FIELDS.items():
@@ -243,21 +246,16 @@ def read_field(place: Place, content: bytes | None) -> tuple[str | int | None, s
 
 def text_problem(name: str, content: bytes) -> str | None:
     """Why ``text`` of this header is not the whole of it, or None."""
+    has_nul = b"\0" in content
+    if content.isascii() and len(content) <= TEXT_CHARS_MAX and not has_nul:
+        return None
     if len(_written(content)) > TEXT_CHARS_MAX:
         return f"the header {name} is cut from {len(content)} bytes"
-    if not _is_utf8(content):
-        return f"the header {name} is not UTF-8"
-    if b"\0" in content:
-        return rf"the header {name} holds a NUL, shown as \x00"
-    return None
-
-
-def _is_utf8(content: bytes) -> bool:
     try:
         content.decode()
     except UnicodeDecodeError:
-        return False
-    return True
+        return f"the header {name} is not UTF-8"
+    return rf"the header {name} holds a NUL, shown as \x00" if has_nul else None
 
 
 # Only classes with one meaning. A SerializationException or a DataException means that bytes were
