@@ -21,6 +21,14 @@ Root = Annotated[
     Path,
     typer.Option("--root", metavar="DIR", help="Folder with .env, .infra/.env and configs."),
 ]
+Bootstrap = Annotated[
+    str | None,
+    typer.Option(
+        "--bootstrap",
+        metavar="HOST:PORT",
+        help="Kafka brokers. Default: KAFKA_BOOTSTRAP of the environment or .infra/.env.",
+    ),
+]
 FROM: Final = typer.Option(
     "--from",
     metavar="DATE",

@@ -10,15 +10,10 @@ import orjson
 import typer
 
 from kite_dead_letters.defaults import GROUP
-from kite_dlq_triage.commands.options import (
-    Bootstrap,
-    Root,
-    Topics,
-    settings_of,
-    topics_of,
-)
+from kite_dlq_triage.commands.options import Topics, settings_of, topics_of
 from kite_runtime.console import say
 from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS
+from kite_runtime.options import Bootstrap, Root
 from kite_runtime.stopping import stop_on_signals
 
 if TYPE_CHECKING:

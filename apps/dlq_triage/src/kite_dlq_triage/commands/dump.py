@@ -15,10 +15,8 @@ from rich.console import Console
 from rich.table import Table
 
 from kite_dlq_triage.commands.options import (
-    Bootstrap,
     From,
     Partitions,
-    Root,
     Topics,
     Until,
     code,
@@ -29,6 +27,7 @@ from kite_dlq_triage.commands.options import (
 from kite_kafka_io.settings import KafkaSettings
 from kite_runtime.console import progress_bar, say, stderr, stdout
 from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS, EXIT_INTERRUPTED, UsageError
+from kite_runtime.options import Bootstrap, Root
 from kite_runtime.stopping import stop_on_signals
 
 if TYPE_CHECKING:

@@ -20,10 +20,11 @@ from kite_dlq_triage.commands.database import (
     database,
     times,
 )
-from kite_dlq_triage.commands.options import Root, code
+from kite_dlq_triage.commands.options import code
 from kite_dlq_triage.moments import moment
 from kite_runtime.console import clean_json, say, stdout
 from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS
+from kite_runtime.options import Root
 from kite_runtime.tables import SparingTable
 
 

@@ -26,10 +26,11 @@ from kite_dlq_triage.commands.database import (
     selection,
     user,
 )
-from kite_dlq_triage.commands.options import Bootstrap, Root, settings_of
+from kite_dlq_triage.commands.options import settings_of
 from kite_kafka_io.settings import KafkaSettings
 from kite_runtime.console import say
 from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS, EXIT_INTERRUPTED, UsageError
+from kite_runtime.options import Bootstrap, Root
 from kite_runtime.retry import Pace
 from kite_runtime.stopping import stop_on_signals
 

@@ -10,8 +10,9 @@ import typer
 from rich.console import Group as Stack
 
 from kite_dlq_triage.commands.database import Json, One, database, failure_of
-from kite_dlq_triage.commands.options import Root, settings_of
+from kite_dlq_triage.commands.options import settings_of
 from kite_runtime.console import clean_json, stdout
+from kite_runtime.options import Root
 
 
 def command(

@@ -14,19 +14,6 @@ from kite_runtime.errors import ConfigurationError
 COMPILING: Final = "compiling the loops that ticks go through, or loading them from the cache"
 """Shown before it, because the first time it takes half a minute."""
 
-Bootstrap = Annotated[
-    str | None,
-    typer.Option(
-        "--bootstrap",
-        metavar="HOST:PORT",
-        help="Kafka brokers. Default: KAFKA_BOOTSTRAP of the environment or .infra/.env.",
-    ),
-]
-Root = Annotated[
-    Path,
-    typer.Option("--root", metavar="DIR", help="Folder with .env, .infra/.env and configs."),
-]
-
 
 AllowRemote = Annotated[
     bool,

@@ -16,7 +16,8 @@ from kite_live_feed.topics import TICKS, Topics
 from kite_runtime.clock import SystemClock
 from kite_runtime.console import say
 from kite_runtime.errors import EXIT_FINDINGS, UsageError
-from kite_ws_bridge.commands.options import COMPILING, Bootstrap, Root, kafka_settings
+from kite_runtime.options import Bootstrap, Root
+from kite_ws_bridge.commands.options import COMPILING, kafka_settings
 
 if TYPE_CHECKING:
     from kite_kafka_io.framing import Framing

@@ -15,13 +15,8 @@ from kite_live_feed.topics import SHARDS, Topics
 from kite_runtime.clock import SystemClock
 from kite_runtime.console import say
 from kite_runtime.errors import EXIT_FINDINGS, EXIT_TRY_LATER
-from kite_ws_bridge.commands.options import (
-    COMPILING,
-    AllowRemote,
-    Bootstrap,
-    Root,
-    keep_simulated_here,
-)
+from kite_runtime.options import Bootstrap, Root
+from kite_ws_bridge.commands.options import COMPILING, AllowRemote, keep_simulated_here
 
 if TYPE_CHECKING:
     from kite_contracts.sessions import SessionCalendar

@@ -13,15 +13,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from kite_live_feed.topics import Topics
 from kite_runtime.console import say, stderr, stdout
 from kite_runtime.errors import EXIT_FAILED, UsageError
+from kite_runtime.options import Bootstrap, Root
 from kite_simulator.cli import Seed, fault_script
 from kite_ws_bridge.commands.demo import report_ledger
-from kite_ws_bridge.commands.options import (
-    AllowRemote,
-    Bootstrap,
-    Root,
-    kafka_settings,
-    keep_simulated_here,
-)
+from kite_ws_bridge.commands.options import AllowRemote, kafka_settings, keep_simulated_here
 
 if TYPE_CHECKING:
     from kite_live_feed.rehearsal.smoke import SmokeResult

@@ -17,8 +17,9 @@ from rich.live import Live
 from kite_kafka_io.errors import MalformedRecord
 from kite_live_feed.topics import TICKS
 from kite_runtime.console import clean_json, stdout
+from kite_runtime.options import Bootstrap, Root
 from kite_runtime.tables import SparingTable
-from kite_ws_bridge.commands.options import Bootstrap, Root, kafka_settings
+from kite_ws_bridge.commands.options import kafka_settings
 
 if TYPE_CHECKING:
     from kite_kafka_io.columns import TickColumns
