@@ -63,36 +63,29 @@ def an_interval(text: str) -> str:
     return text
 
 
-Symbols = Annotated[
-    list[str] | None,
-    typer.Option(
+def some_symbols(given: list[str] | None) -> list[str] | None:
+    """Each symbol once, be they given one by one or with commas between. Raises BadParameter."""
+    if not given:
+        return None
+    return list(dict.fromkeys(a_symbol(each) for text in given for each in text.split(",")))
+
+
+def _symbols(default: str) -> Any:
+    return typer.Option(
         "--symbol",
         "--symbols",
         metavar="EXCHANGE:SYMBOL",
-        parser=a_symbol,
-        help="Only this instrument, such as NSE:SBIN; may be repeated. Default: the universe.",
-    ),
-]
-WithBars = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--symbol",
-        "--symbols",
-        metavar="EXCHANGE:SYMBOL",
-        parser=a_symbol,
-        help="Only this instrument, such as NSE:SBIN; may be repeated. Default: all with bars.",
-    ),
-]
+        callback=some_symbols,
+        help="Only this instrument, such as NSE:SBIN; may be repeated, or NSE:SBIN,NSE:INFY. "
+        f"Default: {default}.",
+    )
+
+
+Symbols = Annotated[list[str] | None, _symbols("the universe")]
+WithBars = Annotated[list[str] | None, _symbols("all with bars")]
 Expected = Annotated[
     list[str] | None,
-    typer.Option(
-        "--symbol",
-        "--symbols",
-        metavar="EXCHANGE:SYMBOL",
-        parser=a_symbol,
-        help="Only this instrument, such as NSE:SBIN; may be repeated. Default: those of "
-        "tokens.csv, and all with bars on these days or in the 31 days before.",
-    ),
+    _symbols("those of tokens.csv, and all with bars on these days or in the 31 days before"),
 ]
 AsOf = Annotated[
     datetime | None,
