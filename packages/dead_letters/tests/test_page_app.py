@@ -94,6 +94,20 @@ def test_the_bytes_and_what_they_are_stand_side_by_side(migrated_dsn: str) -> No
     assert "attachment" in line.headers["content-disposition"]
 
 
+@pytest.mark.parametrize("depth", [128, 253, 600, 1_000, 100_000])
+@pytest.mark.parametrize("opening", ["[", '{"a":'])
+def test_nested_letters_have_their_pages(migrated_dsn: str, depth: int, opening: str) -> None:
+    ending = "]" if opening == "[" else "}"
+    value = (opening * depth + "1" + ending * depth).encode()
+    store_records(migrated_dsn, [letter(value=value, headers=[]), letter(1)])
+    page = browser(make_site(migrated_dsn))
+    for path in ("/", f"/groups/{'f' * 16}", "/failures", "/failures/1", "/failures/2"):
+        page.get(path)
+    form = "json" if depth <= 128 else "text"
+    assert page.client.get("/failures/1/line").json()["decoded"]["form"] == form
+    assert page.client.get("/failures/1/value").content == value
+
+
 def test_large_values_are_shown_in_pieces(migrated_dsn: str) -> None:
     value = bytes(range(256)) * 40
     store_records(migrated_dsn, [letter(value=value), letter(1, value=None), letter(2, value=b"")])

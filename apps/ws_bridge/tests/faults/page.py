@@ -129,8 +129,14 @@ TRIED: Final = (
     ),
     (
         "Dead letters nested 253, 600 and 1,000 levels deep, and 100,000 brackets",
-        "each has its line, row and page; none hides the others",
+        "each has its line and its row, and none hides the others",
         "apps/dlq_triage/tests/test_hostile_letters.py",
+        "nested",
+    ),
+    (
+        "The same on the page",
+        "each has its page, its line and its bytes",
+        "packages/dead_letters/tests/test_page_app.py",
         "nested",
     ),
 )
