@@ -82,11 +82,11 @@ def test_a_dump_that_waited_for_the_lock_does_not_write_into_a_finished_file(
 ) -> None:
     first = DumpFile(str(tmp_path / "out.jsonl"))
     first.write([b"1\n"])
-    lock, finished = fcntl.flock, []
+    lock, waiting = fcntl.flock, [first]
 
     def finish_before(descriptor: int, how: int) -> None:
-        if not finished:
-            finished.append(first.finish())
+        if waiting:
+            waiting.pop().finish()
         lock(descriptor, how)
 
     monkeypatch.setattr(fcntl, "flock", finish_before)

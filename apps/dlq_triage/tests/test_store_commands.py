@@ -195,14 +195,31 @@ def test_what_is_not_set_or_away_is_said(triage: Command) -> None:
     assert "KAFKA_BOOTSTRAP is not set" in triage(*dry, code=78, KAFKA_BOOTSTRAP="").stderr
 
 
+FREEZING = """
+import signal, time
+from pathlib import Path
+from kite_dlq_triage.cli import main
+
+def freeze(*_):
+    while not Path("thaw").exists():
+        time.sleep(0.05)
+
+signal.signal(signal.SIGUSR1, freeze)  # its handler runs in the loop's thread
+main()
+"""
+
+
 @contextmanager
 def consuming(
-    stage: Stage, environ: dict[str, str], folder: Path
+    stage: Stage,
+    environ: dict[str, str],
+    folder: Path,
+    program: tuple[str, ...] = ("-m", "kite_dlq_triage.cli"),
 ) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """The service as a process, and the address of its pages."""
     words = ("consume", "-t", stage.dlq, "--group", stage.live, "--port", "0", "--json")
     with subprocess.Popen(
-        [sys.executable, "-m", "kite_dlq_triage.cli", *words],
+        [sys.executable, *program, *words],
         env=environ,
         cwd=folder,
         stdout=subprocess.PIPE,
@@ -258,6 +275,20 @@ def test_the_service_behind_a_lock_is_not_ready_says_so_and_ends(
     assert service.returncode == 0
     assert json.loads(out)["stored"] == 0
     assert "Traceback" not in said
+
+
+def test_the_service_whose_loop_stands_still_is_not_healthy(
+    stage: Stage, environ: dict[str, str], tmp_path: Path
+) -> None:
+    with consuming(stage, environ, tmp_path, ("-c", FREEZING)) as (service, address):
+        until_page(f"{address}/readyz", lambda status, _: status == 200)
+        service.send_signal(signal.SIGUSR1)
+        until_page(f"{address}/healthz", lambda status, _: status == 503)
+        (tmp_path / "thaw").touch()
+        until_page(f"{address}/healthz", lambda status, _: status == 200)
+        service.send_signal(signal.SIGTERM)
+        service.communicate(timeout=30)
+    assert service.returncode == 0
 
 
 def page(address: str) -> tuple[int, str]:

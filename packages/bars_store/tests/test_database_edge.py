@@ -7,7 +7,7 @@ import inspect
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
-from typing import Any, Literal
+from typing import Any
 
 import psycopg
 import pyarrow as pa  # type: ignore[import-untyped]
@@ -82,17 +82,17 @@ def test_a_session_is_named_in_utc_and_reads_what_is_committed(migrated_dsn: str
 
 
 @pytest.mark.parametrize(
-    ("statement", "limit"),
+    ("statement", "limits"),
     [
-        (b"LOCK TABLE dlq_failure", "lock_timeout_s"),
-        (b"SELECT pg_sleep(30)", "statement_timeout_s"),
+        (b"LOCK TABLE dlq_failure", {"lock_timeout_s": 1}),
+        (b"SELECT pg_sleep(30)", {"statement_timeout_s": 1}),
     ],
 )
 def test_what_takes_too_long_is_given_up(
-    migrated_dsn: str, statement: bytes, limit: Literal["lock_timeout_s", "statement_timeout_s"]
+    migrated_dsn: str, statement: bytes, limits: dict[str, Any]
 ) -> None:
     with contextlib.closing(connect(migrated_dsn, application_name="holds")) as holding:
-        limited = connect(migrated_dsn, application_name="tests", **{limit: 1})
+        limited = connect(migrated_dsn, application_name="tests", **limits)
         with contextlib.closing(limited), transaction(holding, "holding") as cursor:
             cursor.execute(b"LOCK TABLE dlq_failure")
             with pytest.raises(DatabaseBusy), transaction(limited, "waiting") as waiting:

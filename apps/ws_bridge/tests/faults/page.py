@@ -140,6 +140,36 @@ TRIED: Final = (
         "packages/broker_zerodha/tests/test_decode_frames.py",
         "'document or 1970'",
     ),
+    (
+        "Kite sends texts nested 480 to 100,000 levels deep and 300,000 texts with escapes",
+        "frames go on, `/healthz` stays 200, less than 1 MB of log, no terminal obeys anything",
+        "apps/ws_bridge/tests/test_hostile_feed.py",
+        "texts",
+    ),
+    (
+        "Kite refuses the handshake (403) with terminal escapes in its answer",
+        "`status`, `status --json` and `tail` show them as text",
+        "apps/ws_bridge/tests/test_hostile_feed.py",
+        "refusal",
+    ),
+    (
+        "Dead letters with escapes in value, key and the headers of every dialect",
+        "`dump`, `groups`, `show`, `redrive` and their JSON show them as text on a terminal",
+        "apps/dlq_triage/tests/test_hostile_letters.py",
+        "terminal",
+    ),
+    (
+        "Dead letters nested 253, 600 and 1,000 levels deep, and 100,000 brackets",
+        "each has its line and its row, and none hides the others",
+        "apps/dlq_triage/tests/test_hostile_letters.py",
+        "nested",
+    ),
+    (
+        "The same on the page",
+        "each has its page, its line and its bytes",
+        "packages/dead_letters/tests/test_page_app.py",
+        "nested",
+    ),
 )
 """Fault, promise, the file and the name of the tests that stage it."""
 
