@@ -135,7 +135,11 @@ def test_what_is_usual_is_listed_on_demand(merged: Place) -> None:
 
 
 def test_one_day_and_one_symbol(merged: Place) -> None:
-    """--day stands for --from and --to, --symbol for --symbols."""
+    """--day stands for --from and --to, --symbol for --symbols, a comma for another one."""
+    several = ("--symbol", "NSE:SBIN,nse:INFY", "--symbols", "NSE:M&M")
+    assert {each["symbol"] for each in listed(merged, *SPAN, *several)} == {
+        *("NSE:SBIN", "NSE:INFY", "NSE:M&M"),
+    }
     day = listed(merged, "--day", "2026-06-01", "--symbol", "nse:SBIN")
     assert summed(day) == {("CONFLICT_BROKER_WON", "SBIN"): 2, ("UNEXPLAINED", "SBIN"): 320}
     assert day == listed(merged, "--from", "20260601", "--to", "20260601", "--symbols", "NSE:SBIN")

@@ -31,7 +31,7 @@ WRONG: Final[list[tuple[tuple[str, ...], str]]] = [
     (("daily", *DAY, "--vendor", "gone.txt"), "gone.txt cannot be read (no such file"),
     (("daily", *DAY, "--no-kite"), "--no-kite leaves nothing to read"),
     (("daily", *DAY, "--symbols", "SBIN"), "'SBIN' is no symbol such as NSE:SBIN"),
-    (("daily", *DAY, "--symbol", "NSE:A,NSE:B"), "'NSE:A,NSE:B' is no symbol such as NSE:SBIN"),
+    (("daily", *DAY, "--symbol", "NSE:A,B"), "'B' is no symbol such as NSE:SBIN"),
     (("daily", *DAY, "--interval", "m5"), "'m5' is not recorded: take m1 or d1"),
     (("reconcile",), "name the days with --from and --to or --day, or files"),
     (("reconcile", "--files", "a.csv", "b.csv"), "a.csv cannot be read (no such file"),

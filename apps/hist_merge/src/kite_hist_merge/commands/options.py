@@ -63,36 +63,28 @@ def an_interval(text: str) -> str:
     return text
 
 
-Symbols = Annotated[
-    list[str] | None,
-    typer.Option(
+def symbols_of(values: list[str] | None) -> list[str] | None:
+    """Each symbol once, also of values with commas in them. Raises BadParameter."""
+    parts = [part for value in values or () for part in value.split(",")]
+    return list(dict.fromkeys(map(a_symbol, parts))) or None
+
+
+def _symbols(default: str) -> Any:
+    return typer.Option(
         "--symbol",
         "--symbols",
         metavar="EXCHANGE:SYMBOL",
-        parser=a_symbol,
-        help="Only this instrument, such as NSE:SBIN; may be repeated. Default: the universe.",
-    ),
-]
-WithBars = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--symbol",
-        "--symbols",
-        metavar="EXCHANGE:SYMBOL",
-        parser=a_symbol,
-        help="Only this instrument, such as NSE:SBIN; may be repeated. Default: all with bars.",
-    ),
-]
+        callback=symbols_of,
+        help="Only this instrument, such as NSE:SBIN; may be repeated, or have several with commas "
+        f"between. Default: {default}.",
+    )
+
+
+Symbols = Annotated[list[str] | None, _symbols("the universe")]
+WithBars = Annotated[list[str] | None, _symbols("all with bars")]
 Expected = Annotated[
     list[str] | None,
-    typer.Option(
-        "--symbol",
-        "--symbols",
-        metavar="EXCHANGE:SYMBOL",
-        parser=a_symbol,
-        help="Only this instrument, such as NSE:SBIN; may be repeated. Default: those of "
-        "tokens.csv, and all with bars on these days or in the 31 days before.",
-    ),
+    _symbols("those of tokens.csv, and all with bars on these days or in the 31 days before"),
 ]
 AsOf = Annotated[
     datetime | None,
