@@ -184,12 +184,14 @@ class TestNoBars:
             )
 
     def test_none_is_missing_after_the_expiry(self, place: Place) -> None:
-        """Be it recorded by a dump without it or not."""
+        """As the first dump without it shows."""
         expiry = dump_day(1)
         name = BarInstrument("NFO", "SBIN26AUGFUT", 2, 5)
         with bar_store(place.env["POSTGRES_DSN"]) as (store, connection):
             row = Row(name.tradingsymbol, 7, instrument_type="FUT", expiry=expiry, strike=None)
-            InstrumentStore(connection).record(snapshot(0, [row]))
+            other = Row("NIFTY26SEPFUT", 8, instrument_type="FUT", strike=None)
+            InstrumentStore(connection).record(snapshot(0, [row, other]))
+            InstrumentStore(connection).record(snapshot(2, [other]))
             store.merge([said("kite", rising(375), name, dump_day(0))])
         call = ("--symbol", "NFO:SBIN26AUGFUT", "--flag", "NO_BARS", "--from", f"{expiry}")
         found = listed(place, *call, "--to", f"{expiry + timedelta(5)}")

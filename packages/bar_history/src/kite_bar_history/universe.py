@@ -174,8 +174,14 @@ def _nearest(ranges: Sequence[Validity], day: date) -> Validity | None:
 
 def _holds(known: Validity, day: date, *, early: bool = False) -> bool:
     """Whether it is what it says on the day; ``early``: also on a day before the range."""
-    end = known.until
+    end = _end(known)
     return (early or known.valid_from <= day) and (end is None or day < end)
+
+
+def _end(known: Validity) -> date | None:
+    """The day after the last one: of a contract that of its expiry, which no dump may tell of."""
+    ends = [known.valid_to, None if known.expiry is None else known.expiry + timedelta(1)]
+    return min((each for each in ends if each is not None), default=None)
 
 
 def _life(own: Sequence[Validity], dumps: Sequence[Batch]) -> tuple[date | None, date | None, str]:
@@ -187,7 +193,7 @@ def _life(own: Sequence[Validity], dumps: Sequence[Batch]) -> tuple[date | None,
         for each in dumps
         if first.exchange in each.exchanges and each.observed_on < first.valid_from
     ]
-    until = last.until
+    until = _end(last)
     if last.expiry is not None and until == last.expiry + timedelta(1):
         ended = f"expired on {last.expiry}"
     else:

@@ -187,7 +187,7 @@ def expected_names(
     named = read_tokens(file) if file.exists() else []
     universe = [f"{each.exchange}:{each.tradingsymbol}" for each in named if each.tradingsymbol]
     if symbols is None:
-        found = expected_on(stores.connection, days.first, days.last, universe)
+        found = expected_on(*(stores.connection, days.first, days.last), universe, stores.calendar)
         if not found:
             raise NotFound(
                 f"no bars are expected {days}: {file} names no "

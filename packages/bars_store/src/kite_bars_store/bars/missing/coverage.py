@@ -88,7 +88,11 @@ def missing_minutes(
 
 
 def expected_on(
-    connection: Connection, first: date, last: date, universe: Iterable[str]
+    connection: Connection,
+    first: date,
+    last: date,
+    universe: Iterable[str],
+    calendar: SessionCalendar,
 ) -> list[str]:
     """The instruments of which bars are expected on these days, by name: those of ``universe``,
     and those of which any source has minutes on these days, or in the LOOK_BACK before them where
@@ -98,11 +102,8 @@ def expected_on(
     now = {each.name for each in survey.instruments(since, until, observed=True)} | {*universe}
     before = survey.instruments(since - LOOK_BACK, since, observed=True)
     histories = InstrumentStore(connection).histories([_key(each.name) for each in before])
-    ended = {
-        f"{exchange}:{symbol}"
-        for (exchange, symbol), history in histories.items()
-        if (end := _end(history)) is not None and end <= first
-    }
+    known = [watch(key, history, (), (), calendar) for key, history in histories.items()]
+    ended = {each.name for each in known if each.listed_until and each.listed_until <= first}
     return sorted(now | {each.name for each in before} - ended)
 
 
@@ -128,13 +129,9 @@ def watch(
         return Watched(name, segment, stock_class)
     begins = min(each.valid_from for each in history)
     earlier = any(exchange in dump.exchanges and dump.observed_on < begins for dump in dumps)
-    return Watched(name, segment, stock_class, begins if earlier else None, _end(history))
-
-
-def _end(history: Sequence[Validity]) -> date | None:
-    """The day after the last one; None while it is listed."""
-    ends = [each.until for each in history]
-    return None if None in ends else max(end for end in ends if end is not None)
+    ends = [each.valid_to for each in history]
+    last = None if None in ends else max(end for end in ends if end is not None)
+    return Watched(name, segment, stock_class, begins if earlier else None, last)
 
 
 def silences_of(
