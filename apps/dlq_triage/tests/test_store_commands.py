@@ -101,6 +101,12 @@ def test_a_morning_with_dead_letters(stage: Stage, triage: Command, tmp_path: Pa
     assert "2 groups; stored: 4 open" in table.stderr
     assert objects(triage("groups", "--json", "--reason", "AUTH")) == [[]]
 
+    for columns in ("60", "80", "120", "200"):
+        page = triage("groups", code=3, COLUMNS=columns).stdout
+        assert first["fingerprint"] in page
+        assert "…" not in page
+        page = triage("show", str(first["sample_id"]), COLUMNS=columns).stdout
+        assert "ts_event_ns: 5000000000  ◀ here" in page
     shown = triage("show", str(first["sample_id"]))
     assert "ts_event_ns: 5000000000  ◀ here" in shown.stdout
     assert good_packet()[:8].hex(" ") in shown.stdout

@@ -182,6 +182,32 @@ def test_gaps_come_from_the_events_of_the_feed(
     assert len(history_calls(kite)) == 1 + retries(done)
 
 
+def test_gaps_of_a_simulated_market_are_healed_by_a_simulator_alone(
+    here: Place,
+    kite: RestSimulator,
+    kafka_bootstrap: str,
+    make_topic: Callable[..., str],
+) -> None:
+    topic = make_topic()
+    here.env |= {"KAFKA_BOOTSTRAP": kafka_bootstrap, "HIST_MERGE_EVENTS_TOPIC": topic}
+    producer = Producer({"bootstrap.servers": kafka_bootstrap})
+    opened, closed = at(10, 0), at(10, 1, 30)
+    for value in (
+        event("GAP_CLOSED", opened, closed, feed="simulated.demo"),
+        event("GAP_CLOSED", at(11, 0), at(11, 1), feed="simulate", gap_id="a feed of that name"),
+    ):
+        producer.produce(topic, value)
+    assert producer.flush(30) == 0
+
+    plan = json_of(here("heal", "--dry-run", "--json").stdout)
+    assert (plan["gaps"], plan["minutes"]) == (2, 3)
+    here.env["KITE_API_URL"] = "https://api.kite.trade"
+    of_kite = here("heal", "--dry-run", "--json")
+    assert "1 gap events of simulated markets" in of_kite.stderr
+    plan = json_of(of_kite.stdout)
+    assert (plan["gaps"], plan["minutes"]) == (1, 1)
+
+
 def test_events_that_are_no_gaps() -> None:
     decode = AvroCodec().decode
     whole = gap_of(decode(event("GAP_CLOSED", at(10, 0), at(10, 1))).record)

@@ -149,6 +149,17 @@ def test_a_table_for_people(merged: Place) -> None:
     assert shown(merged, "nifty 50", "2026-06-01T09:15:30")["symbol"] == "NSE:NIFTY 50"
 
 
+@pytest.mark.parametrize("columns", ["60", "80", "120", "200"])
+def test_no_width_cuts_a_price(merged: Place, columns: str) -> None:
+    done = merged("show", "NSE:SBIN", "2026-06-01T09:15", COLUMNS=columns)
+    told = shown(merged, "NSE:SBIN", "2026-06-01T09:15")
+    for each in told["observations"]:
+        for name in ("open", "high", "low", "close"):
+            assert each[name] in done.stdout.split()
+        assert f"{each['volume']:,}" in done.stdout.split()
+    assert "…" not in done.stdout
+
+
 def test_unknown_symbols_and_times(merged: Place) -> None:
     done = merged("show", "NSE:SBINN", "2026-06-01T09:15")
     assert (done.code, done.sentence) == (

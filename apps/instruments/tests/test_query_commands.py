@@ -60,6 +60,17 @@ def test_a_token_by_day(filled: Place) -> None:
     assert f"named nothing on {ENDED + timedelta(days=5)}" in between.sentence
 
 
+@pytest.mark.parametrize("columns", ["60", "80", "120", "200"])
+def test_no_width_cuts_a_number_or_a_symbol(filled: Place, columns: str) -> None:
+    token = str(55 << 8 | 2)
+    [line, *_] = filled("lookup", token, "--as-of", str(EARLY), "--json").json()
+    shown = filled("lookup", token, "--as-of", str(EARLY), COLUMNS=columns).stdout
+    assert {token, line["tradingsymbol"], line["expiry"], line["strike"]} <= set(shown.split())
+    days = filled("days", COLUMNS=columns).stdout
+    assert {str(EARLY), str(TODAY), "added", "good"} <= set(days.replace("┃", "").split())
+    assert "…" not in shown + days
+
+
 @pytest.mark.parametrize(
     "terms", [("NIFTY 50",), ("NIFTY", "50"), ("NSE:NIFTY 50",), ("nifty 50",)], ids=str
 )

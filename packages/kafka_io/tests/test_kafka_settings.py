@@ -93,3 +93,14 @@ def test_the_queue_is_larger_than_what_is_let_in() -> None:
     assert limit > settings.max_in_flight + 65_535
     assert config["enable.gapless.guarantee"] is True
     assert config["message.timeout.ms"] == 0
+
+
+@pytest.mark.parametrize(
+    ("bootstrap", "local"),
+    [
+        *(("127.0.0.1:9092", True), ("localhost:9092,[::1]:9093", True)),
+        *(("kafka-1:9092", False), ("127.0.0.1:9092,192.0.2.7:9092", False)),
+    ],
+)
+def test_which_brokers_are_on_this_machine(bootstrap: str, local: bool) -> None:
+    assert KafkaSettings(bootstrap=bootstrap).is_local is local

@@ -85,6 +85,23 @@ def test_a_log_line_on_a_terminal_is_text(hostile: str, monkeypatch: pytest.Monk
     assert "\u202e" not in shown
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "colored"),
+    [("NO_COLOR", "1", False), ("NO_COLOR", "", True), ("TERM", "dumb", False)],
+)
+def test_a_log_is_colored_where_that_is_wanted(
+    variable: str, value: str, colored: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = Terminal()
+    monkeypatch.setattr(sys, "stderr", log)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv(variable, value)
+    configure_logs()
+    structlog.get_logger().warning("message")
+    assert ("\x1b[" in log.getvalue()) is colored
+
+
 def test_a_nested_value_ends_no_log(monkeypatch: pytest.MonkeyPatch) -> None:
     log = io.StringIO()
     monkeypatch.setattr(sys, "stderr", log)

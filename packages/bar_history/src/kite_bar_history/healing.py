@@ -27,6 +27,7 @@ from kite_bars_store.bars import BarColumns, Gap, GapLedger, MergeResult, Source
 from kite_bars_store.bars.columns import Int64s, take
 from kite_bars_store.bars.sql import nanoseconds, utc
 from kite_broker_zerodha.spans import spans
+from kite_contracts.feeds import is_simulated
 from kite_contracts.sessions import SessionCalendar
 from kite_contracts.sessions.model import MINUTE_NS
 from kite_kafka_io.codec import AvroCodec
@@ -386,15 +387,25 @@ def _gaps(resources: Resources, ledger: GapLedger, dry_run: bool) -> list[Gap]:
         say("KAFKA_BOOTSTRAP is not set: only gaps that are in the database already are healed")
         return ledger.unhealed()
     fresh: list[Gap] = []
+    simulated: list[Gap] = []
 
-    def only_look(gap: Gap) -> bool:
+    def handle(gap: Gap) -> bool:
+        if is_simulated(gap.feed) and not resources.kite_is_simulated:
+            simulated.append(gap)
+            return False
+        if not dry_run:
+            return ledger.record(gap)
         fresh.append(gap)
         return True
 
     topic = resources.events_topic
-    handle = only_look if dry_run else ledger.record
     counts = collect_gaps(resources.kafka, topic, handle, keep=not dry_run)
     say(f"{counts.records:,} new events in {topic}, {counts.gaps:,} of gaps")
+    if simulated:
+        say(
+            f"{len(simulated):,} gap events of simulated markets were left out: Kite has no bars "
+            "of them"
+        )
     if counts.unreadable:
         say(f"{counts.unreadable:,} records of {topic} are no events and were skipped")
     known = {gap.gap_id: gap for gap in ledger.unhealed()}

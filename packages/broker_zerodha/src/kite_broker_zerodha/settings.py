@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
 
 from kite_broker_zerodha.auth.token_file import StoredToken, read_token
 from kite_broker_zerodha.errors import CredentialsError, NotLoggedIn
 from kite_runtime.secrets import Secret
 from kite_runtime.settings import Settings, require, variable
 
+KITE_HOST: Final = "kite.trade"
+
 _APP = "of your app at developers.kite.trade"
 _PUT = f"{_APP} into .env or the environment"
+
+
+def is_kite(url: str) -> bool:
+    """Whether the address is one of Kite's own hosts: any other has a market of its own making."""
+    host = urlsplit(url).hostname or ""
+    return host == KITE_HOST or host.endswith(f".{KITE_HOST}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
+from kite_runtime.hosts import is_local
 from kite_runtime.settings import (
     Settings,
     WrongValue,
@@ -143,6 +144,12 @@ class KafkaSettings:
         Raises SettingError, one sentence that names the variable, its problem and an example.
         """
         return read_variables(cls, env, {"bootstrap": bootstrap})
+
+    @property
+    def is_local(self) -> bool:
+        """Whether every broker is named by a loopback address."""
+        hosts = [each.rpartition(":")[0].strip("[]") for each in self.bootstrap.split(",")]
+        return all(map(is_local, hosts))
 
     @property
     def _is_sasl(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ EXIT_CODES: Final = (
     "of an error."
 )
 _HELP: Final = ("-h", "--help")
-_OF_NO_COMMAND: Final = (*_HELP, "--version")
+_OF_NO_COMMAND: Final = (*_HELP, "--version", "--install-completion", "--show-completion")
 
 
 def make_app(
@@ -46,7 +47,6 @@ def make_app(
         help=purpose,
         epilog=EXIT_CODES.format(away=away),
         no_args_is_help=no_args_is_help,
-        add_completion=False,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,  # Rich's help takes as long to load as all the rest
         context_settings={"help_option_names": list(_HELP)},
@@ -107,6 +107,8 @@ class Program:
     def main(self, arguments: list[str] | None = None) -> NoReturn:
         """Run it on ``arguments``, or else this process's own, and exit."""
         given = sys.argv[1:] if arguments is None else arguments
+        if (typed := completed_words(self.name)) is not None:
+            run(self.app(*(set(typed) & set(self.commands) or [""])), given)
         plain = [each for each in given if each != "--debug"]
         words = with_default(plain, self.default)
         if plain and words != plain:
@@ -165,6 +167,16 @@ def with_default(arguments: list[str], default: str | None) -> list[str]:
     if default is None or first in _OF_NO_COMMAND or (first and not first.startswith("-")):
         return arguments
     return [default, *arguments]
+
+
+def completed_words(program: str) -> list[str] | None:
+    """The words typed so far, where a shell asks how they may go on; else None.
+
+    The names are those of Typer's completion scripts for bash, and for zsh and fish.
+    """
+    if f"_{program}_COMPLETE".replace("-", "_").upper() not in os.environ:
+        return None
+    return (os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS", "")).split()
 
 
 class _Once:

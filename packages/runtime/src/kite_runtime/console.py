@@ -35,15 +35,22 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from rich.console import Console
     from rich.segment import Segment
+    from rich.table import Table
 
     class CleanConsole(Console):
-        """Prints what comes from outside as text, whatever it holds."""
+        """Prints what comes from outside as text, whatever it holds, and cuts no cell of a
+        table."""
 
         def render(self, renderable: Any, options: Any = None) -> Iterator[Segment]:
+            if isinstance(renderable, Table):
+                from kite_runtime.tables import fitted
+
+                renderable = fitted(renderable, self, options or self.options)
             for part in super().render(renderable, options):
                 yield part if part.control else Segment(clean(part.text), part.style)
 
-    made = CleanConsole(stderr=name == "stderr", highlight=False, width=_width(getattr(sys, name)))
+    width = _width(getattr(sys, name))
+    made = CleanConsole(stderr=name == "stderr", highlight=False, emoji=False, width=width)
     globals()[name] = made
     return made
 

@@ -26,6 +26,7 @@ from typing import Any, Final, Self, TypeVar, cast
 from urllib.parse import urlsplit
 
 from kite_runtime.errors import ConfigurationError, SettingError
+from kite_runtime.hosts import is_local
 
 T = TypeVar("T")
 Kind = Callable[[str], T]
@@ -45,7 +46,6 @@ _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _LINE: Final = re.compile(r"(?:export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)\s*=(?P<value>.*)")
 _QUOTED: Final = re.compile(r"""(?:'(?P<raw>[^']*)'|"(?P<text>(?:[^"\\]|\\.)*)")\s*(?:#.*)?""")
 _ESCAPES: Final = {"n": "\n", "t": "\t", '"': '"', "\\": "\\"}
-_HERE: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class WrongValue(ValueError):
@@ -314,7 +314,7 @@ def address(scheme: str, local: str, sent: str) -> Kind[str]:
             raise WrongValue(f"is no {scheme}:// address")
         if parts.username is not None or parts.query or parts.fragment:
             raise WrongValue("holds more than host, port and path")
-        if parts.scheme == local and host not in _HERE:
+        if parts.scheme == local and not is_local(host):
             raise WrongValue(f"would send {sent} without encryption")
         return text
 

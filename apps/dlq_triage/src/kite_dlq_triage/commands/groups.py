@@ -7,7 +7,6 @@ from typing import Annotated
 
 import orjson
 import typer
-from rich.table import Table
 
 from kite_bars_store.failures import Group, GroupFilter, Overview
 from kite_bars_store.failures.records import GROUPS_MAX
@@ -25,6 +24,7 @@ from kite_dlq_triage.commands.options import Root, code
 from kite_dlq_triage.moments import moment
 from kite_runtime.console import say, stdout
 from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS
+from kite_runtime.tables import SparingTable
 
 
 def command(
@@ -71,8 +71,8 @@ def command(
     return EXIT_FINDINGS if any(group.open for group in found) else EXIT_DONE
 
 
-def _table(groups: list[Group]) -> Table:
-    table = Table()
+def _table(groups: list[Group]) -> SparingTable:
+    table = SparingTable(spare=("first seen", "whose", "last seen"))
     for column in (
         "group",
         "reason",

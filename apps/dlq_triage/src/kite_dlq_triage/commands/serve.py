@@ -13,11 +13,12 @@ import typer
 
 from kite_dead_letters.page import server
 from kite_dead_letters.page.access import TOKEN_LENGTH_MIN, Access, cookie_name, make_token
-from kite_dead_letters.page.guard import is_local, names_of
+from kite_dead_letters.page.guard import names_of
 from kite_dlq_triage.commands.options import Bootstrap, Root, settings_of
 from kite_dlq_triage.settings import TriageSettings
 from kite_runtime.console import say
 from kite_runtime.errors import SettingError
+from kite_runtime.hosts import is_local
 
 DEFAULT_PORT: Final = 9480
 TOKEN: Final = "DLQ_TRIAGE_TOKEN"

@@ -214,6 +214,7 @@ def no_session(names: Sequence[str], days: Days) -> str:
 def open_resources(settings: Settings) -> Iterator[Resources]:
     """What runs need besides options; Kite is asked when they log in. Raises as `open_stores`."""
     from kite_bar_history.run import Resources
+    from kite_broker_zerodha.settings import is_kite
 
     with open_stores(settings) as opened:
         yield Resources(
@@ -225,6 +226,7 @@ def open_resources(settings: Settings) -> Iterator[Resources]:
             kafka=settings.kafka,
             bars_topic=settings.topic,
             events_topic=settings.events_topic,
+            kite_is_simulated=not is_kite(settings.api_url),
         )
 
 

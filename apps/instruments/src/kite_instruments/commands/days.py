@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from rich.table import Table
-
 from kite_instruments.commands.options import Exchanges, open_store, settings_of
 from kite_runtime.console import stdout
 from kite_runtime.options import AsJson, Root
+from kite_runtime.tables import SparingTable
 
 
 def command(exchange: Exchanges = None, root: Root = Path(), as_json: AsJson = False) -> int:
@@ -45,7 +44,7 @@ def command(exchange: Exchanges = None, root: Root = Path(), as_json: AsJson = F
     if not batches:
         stdout.print("no dump is recorded yet: run `instruments sync`")
         return 0
-    table = Table()
+    table = SparingTable(spare=("recorded (UTC)", "from", "exchanges", "expired", "published"))
     for name in ("day", "batch", "exchanges", "from", "recorded (UTC)", "published"):
         table.add_column(name, no_wrap=name != "from")
     for name in ("good", "refused", "added", "changed", "removed", "expired"):

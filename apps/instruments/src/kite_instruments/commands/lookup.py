@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
-from rich.table import Table
 
 from kite_instruments.commands.options import AsOf, Exchanges, open_store, settings_of
 from kite_instruments.shown import as_json as json_form
@@ -19,6 +18,7 @@ from kite_runtime.clock import today
 from kite_runtime.console import say, stdout
 from kite_runtime.errors import UsageError
 from kite_runtime.options import AsJson, Root
+from kite_runtime.tables import SparingTable
 
 if TYPE_CHECKING:
     import pyarrow as pa  # type: ignore[import-untyped]
@@ -144,7 +144,7 @@ def _print_ranges(found: Ranges, as_json: bool) -> None:
         stdout.print(_range_table(found.others))
 
 
-def _range_table(ranges: list[Validity]) -> Table:
+def _range_table(ranges: list[Validity]) -> SparingTable:
     table = _table("valid from", "valid to")
     for each in ranges:
         line = _line(each)
@@ -165,8 +165,8 @@ def _line(each: Validity) -> dict[str, Any]:
     }
 
 
-def _table(*more: str) -> Table:
-    table = Table()
+def _table(*more: str) -> SparingTable:
+    table = SparingTable(spare=("tick", "lot", "name"))
     for name, title in _COLUMNS.items():
         table.add_column(title, justify="right" if name in _NUMBERS else "left", no_wrap=True)
     for title in more:

@@ -15,7 +15,13 @@ from kite_live_feed.topics import SHARDS, Topics
 from kite_runtime.clock import SystemClock
 from kite_runtime.console import say
 from kite_runtime.errors import EXIT_FINDINGS, EXIT_TRY_LATER
-from kite_ws_bridge.commands.options import COMPILING, Bootstrap, Root
+from kite_ws_bridge.commands.options import (
+    COMPILING,
+    AllowRemote,
+    Bootstrap,
+    Root,
+    keep_simulated_here,
+)
 
 if TYPE_CHECKING:
     from kite_contracts.sessions import SessionCalendar
@@ -77,6 +83,7 @@ def command(
             help="The group's name. Default: WS_BRIDGE_SHARD_GROUP, else ws_bridge.WS_BRIDGE_NAME.",
         ),
     ] = None,
+    allow_remote: AllowRemote = False,
 ) -> int:
     """Run the live bridge until SIGTERM or Ctrl-C.
 
@@ -85,6 +92,8 @@ def command(
     is journaled, for WS_BRIDGE_DRAIN at most; with exit code 75 some is left in the journal.
     """
     from kite_broker_zerodha.session.options import SessionOptions
+    from kite_broker_zerodha.settings import is_kite
+    from kite_contracts.feeds import simulated
     from kite_kafka_io.registry import open_framing
     from kite_live_feed.bridge import warm_up
     from kite_live_feed.connections import BridgeParts
@@ -107,6 +116,10 @@ def command(
     )
     credentials = settings.require_credentials()
     kafka = settings.require_kafka()
+    feed = settings.name
+    if not is_kite(settings.endpoint):
+        keep_simulated_here(kafka, settings.endpoint, allow_remote)
+        feed = simulated(feed)
     setup = settings.shards
     count = None if setup is None else setup.shards
     watch = SubscriptionWatch(settings.tokens_file, settings.universe_files, count)
@@ -119,7 +132,7 @@ def command(
     calendar = _calendar(settings.root)  # forks, so it comes before every thread
     topic_problems = _check_kafka(kafka, topics, count, store_and_forward)
     parts = BridgeParts(
-        feed=settings.name,
+        feed=feed,
         endpoint=settings.endpoint,
         credentials=credentials,
         kafka=kafka,

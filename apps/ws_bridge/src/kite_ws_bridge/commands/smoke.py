@@ -15,7 +15,13 @@ from kite_runtime.console import say, stderr, stdout
 from kite_runtime.errors import EXIT_FAILED, UsageError
 from kite_simulator.cli import Seed, fault_script
 from kite_ws_bridge.commands.demo import report_ledger
-from kite_ws_bridge.commands.options import Bootstrap, Root, kafka_settings
+from kite_ws_bridge.commands.options import (
+    AllowRemote,
+    Bootstrap,
+    Root,
+    kafka_settings,
+    keep_simulated_here,
+)
 
 if TYPE_CHECKING:
     from kite_live_feed.rehearsal.smoke import SmokeResult
@@ -48,6 +54,7 @@ def command(
             help="Write where each dead letter lies and the reason intended for it, as JSON lines.",
         ),
     ] = None,
+    allow_remote: AllowRemote = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the ledger as one JSON object.")
     ] = False,
@@ -68,6 +75,7 @@ def command(
         ticks, instruments, seed, fault_script(chosen), stages=faults and script is None
     )
     kafka = kafka_settings(bootstrap, root)
+    keep_simulated_here(kafka, "the smoke", allow_remote)
     say(f"sending {ticks:,} seeded ticks to Kafka at {kafka.bootstrap}, then reading them back")
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with (

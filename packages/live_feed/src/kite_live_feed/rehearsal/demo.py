@@ -12,6 +12,7 @@ from typing import Final
 from kite_broker_zerodha.session.credentials import FixedCredentials
 from kite_broker_zerodha.session.options import SessionOptions
 from kite_broker_zerodha.subscriptions import Plan, Subscription, make_plan
+from kite_contracts.feeds import simulated
 from kite_contracts.reasons import ReasonCode
 from kite_contracts.tick_batch import TickMode
 from kite_kafka_io.framing import Framing
@@ -25,7 +26,7 @@ from kite_live_feed.topics import Topics
 from kite_runtime.clock import SystemClock
 from kite_simulator import Fault, FaultKind, SimulatorOptions, SimulatorServer
 
-FEED: Final = "demo"
+FEED: Final = simulated("demo")
 POLL_S: Final = 0.05
 DRAIN_S: Final = 30.0
 SESSION_OPTIONS: Final = SessionOptions(
