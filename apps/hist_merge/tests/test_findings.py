@@ -315,7 +315,7 @@ def test_one_command_leads_from_a_count_of_the_summary_to_all_of_them(place: Pla
 
 
 def test_flags_of_whole_bars_in_doubt_end_daily_with_findings(place: Place) -> None:
-    """Volumes that never fall, and hours that nobody has verified; a plain day ends with 0."""
+    """Volumes that never fall, and hours that are not verified; a plain day ends with 0."""
     members = "instrument_token,mode,exchange,tradingsymbol\n779521,full,NSE,SBIN\n"
     place.write("configs/tokens.csv", members)
 
