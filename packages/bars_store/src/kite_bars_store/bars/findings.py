@@ -164,7 +164,7 @@ def _in_observations(
     observed: Callable[[Sequence[SourceBars]], None] | None,
     progress: Callable[[str], None],
 ) -> Iterator[Finding]:
-    """What a run reports of the bars that it reads, by the same rules. That two instruments have the
+    """What a run reports of the bars it reads, by the same rules. That two instruments have the
     same prices shows only where all are read."""
     anomalies, judge = Anomalies(), SessionJudge(stores.calendar, stores.rules.phases)
     asked = frozenset(symbols)
