@@ -135,7 +135,11 @@ def test_what_is_usual_is_listed_on_demand(merged: Place) -> None:
 
 
 def test_one_day_and_one_symbol(merged: Place) -> None:
-    """--day stands for --from and --to, --symbol for --symbols."""
+    """--day stands for --from and --to, --symbol for --symbols, a comma for another one."""
+    several = ("--symbol", "NSE:SBIN,nse:INFY", "--symbols", "NSE:M&M")
+    assert {each["symbol"] for each in listed(merged, *SPAN, *several)} == {
+        *("NSE:SBIN", "NSE:INFY", "NSE:M&M"),
+    }
     day = listed(merged, "--day", "2026-06-01", "--symbol", "nse:SBIN")
     assert summed(day) == {("CONFLICT_BROKER_WON", "SBIN"): 2, ("UNEXPLAINED", "SBIN"): 320}
     assert day == listed(merged, "--from", "20260601", "--to", "20260601", "--symbols", "NSE:SBIN")
@@ -180,12 +184,14 @@ class TestNoBars:
             )
 
     def test_none_is_missing_after_the_expiry(self, place: Place) -> None:
-        """Be it recorded by a dump without it or not."""
+        """As the first dump without it shows."""
         expiry = dump_day(1)
         name = BarInstrument("NFO", "SBIN26AUGFUT", 2, 5)
         with bar_store(place.env["POSTGRES_DSN"]) as (store, connection):
             row = Row(name.tradingsymbol, 7, instrument_type="FUT", expiry=expiry, strike=None)
-            InstrumentStore(connection).record(snapshot(0, [row]))
+            other = Row("NIFTY26SEPFUT", 8, instrument_type="FUT", strike=None)
+            InstrumentStore(connection).record(snapshot(0, [row, other]))
+            InstrumentStore(connection).record(snapshot(2, [other]))
             store.merge([said("kite", rising(375), name, dump_day(0))])
         call = ("--symbol", "NFO:SBIN26AUGFUT", "--flag", "NO_BARS", "--from", f"{expiry}")
         found = listed(place, *call, "--to", f"{expiry + timedelta(5)}")
@@ -309,7 +315,7 @@ def test_one_command_leads_from_a_count_of_the_summary_to_all_of_them(place: Pla
 
 
 def test_flags_of_whole_bars_in_doubt_end_daily_with_findings(place: Place) -> None:
-    """Volumes that never fall, and hours that nobody has verified; a plain day ends with 0."""
+    """Volumes that never fall, and hours that are not verified; a plain day ends with 0."""
     members = "instrument_token,mode,exchange,tradingsymbol\n779521,full,NSE,SBIN\n"
     place.write("configs/tokens.csv", members)
 

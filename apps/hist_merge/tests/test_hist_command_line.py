@@ -8,7 +8,6 @@ import pytest
 from typer.main import get_command
 
 from kite_hist_merge.cli import PROGRAM
-from kite_hist_merge.commands.options import some_symbols
 from kite_runtime.testing import CommandLine, Place, leaf_commands
 
 GROUP: Final[Any] = get_command(PROGRAM.app())
@@ -25,8 +24,6 @@ WRONG: Final[list[tuple[tuple[str, ...], str]]] = [
     (("findings", "--day", "20990106"), "2099-01-06 has not come yet: name"),
     (("daily", *DAY, "--fast"), "No such option: --fast"),
     (("daily", *DAY, "more"), "unexpected extra argument"),
-    (("daily", *DAY, "--symbols", "NSE:SBIN, INFY"), "'INFY' is no symbol such as NSE:SBIN"),
-    (("report", *DAY, "--symbol", "NSE:SBIN,"), "'' is no symbol such as NSE:SBIN"),
     (("daily", *FROM, *FROM, *TO), "--from is given 2 times; it takes one"),
     (("daily", "--from", "2024-13-05", *TO), "'2024-13-05' is no date such as 2024-01-05"),
     (("daily", "--from", "20240106", *TO), "--to 2024-01-05 is before --from 2024-01-06"),
@@ -34,6 +31,7 @@ WRONG: Final[list[tuple[tuple[str, ...], str]]] = [
     (("daily", *DAY, "--vendor", "gone.txt"), "gone.txt cannot be read (no such file"),
     (("daily", *DAY, "--no-kite"), "--no-kite leaves nothing to read"),
     (("daily", *DAY, "--symbols", "SBIN"), "'SBIN' is no symbol such as NSE:SBIN"),
+    (("daily", *DAY, "--symbol", "NSE:A,B"), "'B' is no symbol such as NSE:SBIN"),
     (("daily", *DAY, "--interval", "m5"), "'m5' is not recorded: take m1 or d1"),
     (("reconcile",), "name the days with --from and --to or --day, or files"),
     (("reconcile", "--files", "a.csv", "b.csv"), "a.csv cannot be read (no such file"),
@@ -95,16 +93,3 @@ def test_without_a_database_the_sentence_names_the_variable(bare: Place, name: s
     done = bare(name, *more)
     assert (done.code, done.stdout) == (78, "")
     assert "POSTGRES_DSN" in done.sentence
-
-
-@pytest.mark.parametrize(
-    ("given", "symbols"),
-    [
-        ([], None),
-        (["nse:SBIN"], ["NSE:SBIN"]),
-        (["NSE:SBIN,NFO:NIFTY26DECFUT", "NSE:INFY"], ["NSE:SBIN", "NFO:NIFTY26DECFUT", "NSE:INFY"]),
-        (["NSE:NIFTY 50, NSE:M&M", "NSE:M&M"], ["NSE:NIFTY 50", "NSE:M&M"]),
-    ],
-)
-def test_symbols_one_by_one_or_with_commas(given: list[str], symbols: list[str] | None) -> None:
-    assert some_symbols(given) == symbols

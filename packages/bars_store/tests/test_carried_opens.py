@@ -49,7 +49,7 @@ def test_the_previous_close_is_that_of_the_bar_before_on_the_day() -> None:
     [(20, 20, True), (19, 19, False), (50, 40, True), (50, 39, False), (30, 0, False)],
 )
 def test_a_thin_stock_is_judged_by_its_own_opens(count: int, carried: int, usual: bool) -> None:
-    """Among those of a liquid one, which differ as often and are nobody's previous close."""
+    """Among those of a liquid one, which differ as often and are no previous close."""
     kite, vendor = thin(count, carried)
     liquid = [{m: (bar[0] + more, *bar[1:]) for m, bar in rising(375).items()} for more in (1, 2)]
     one = [source("kite", kite, TCS), source("vendor", vendor, TCS)]

@@ -192,7 +192,9 @@ def lines_of(summary: RunSummary) -> list[str]:
     lines += _parts("flags", {str(each.name): n for each, n in golden.flags.items()})
     lines += finding_lines(summary)
     days, flagged = summary.days, any(flag is not Flag.FLAT for flag in +golden.flags)
-    if days and not summary.dry_run and (summary.conflicts or summary.missing or flagged):
+    listed = summary.conflicts or summary.unexplained or summary.doubts or flagged
+    listed = listed or summary.outside.traded_in_halt or summary.missing[Cause.OUTAGE]
+    if days and listed and not summary.dry_run:
         lines.append(
             f"to see which   hist_merge findings --from {days.first} --to {days.last}: by flag, "
             "verdict or cause and instrument"

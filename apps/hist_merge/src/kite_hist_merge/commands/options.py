@@ -63,11 +63,10 @@ def an_interval(text: str) -> str:
     return text
 
 
-def some_symbols(given: list[str] | None) -> list[str] | None:
-    """Each symbol once, be they given one by one or with commas between. Raises BadParameter."""
-    if not given:
-        return None
-    return list(dict.fromkeys(a_symbol(each) for text in given for each in text.split(",")))
+def symbols_of(values: list[str] | None) -> list[str] | None:
+    """Each symbol once, also of values with commas in them. Raises BadParameter."""
+    parts = [part for value in values or () for part in value.split(",")]
+    return list(dict.fromkeys(map(a_symbol, parts))) or None
 
 
 def _symbols(default: str) -> Any:
@@ -75,9 +74,9 @@ def _symbols(default: str) -> Any:
         "--symbol",
         "--symbols",
         metavar="EXCHANGE:SYMBOL",
-        callback=some_symbols,
-        help="Only this instrument, such as NSE:SBIN; may be repeated, or NSE:SBIN,NSE:INFY. "
-        f"Default: {default}.",
+        callback=symbols_of,
+        help="Only this instrument, such as NSE:SBIN; may be repeated, or have several with commas "
+        f"between. Default: {default}.",
     )
 
 
@@ -188,7 +187,7 @@ def expected_names(
     named = read_tokens(file) if file.exists() else []
     universe = [f"{each.exchange}:{each.tradingsymbol}" for each in named if each.tradingsymbol]
     if symbols is None:
-        found = expected_on(stores.connection, days.first, days.last, universe)
+        found = expected_on(*(stores.connection, days.first, days.last), universe, stores.calendar)
         if not found:
             raise NotFound(
                 f"no bars are expected {days}: {file} names no "

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import orjson
 import typer
-from rich.box import SIMPLE
 from rich.console import Group as Stack
 from rich.markup import escape
 from rich.table import Table
@@ -18,7 +17,7 @@ from kite_contracts.errors import UnknownContractError
 from kite_contracts.sessions import SessionCalendar
 from kite_hist_merge.commands.options import AsOf, Recorded, a_time, open_stores, settings_of
 from kite_runtime.clock import IST
-from kite_runtime.console import clean_json, stdout
+from kite_runtime.console import stdout
 from kite_runtime.options import AsJson, Root
 from kite_runtime.tables import SparingTable
 
@@ -84,7 +83,7 @@ def command(
     observations = () if story is None else story.observations
     document = tell(asked, observations, around, stores.rules, absent, day)
     if as_json:
-        print(clean_json(orjson.dumps(document).decode()))
+        print(orjson.dumps(document).decode())
     else:
         stdout.print(Stack(*_view(document)))
     return 0
@@ -136,33 +135,33 @@ def _view(document: Mapping[str, Any]) -> Iterator[Any]:
     yield from (escape(f"  {line}") for line in document["flags"])
     if document["observations"]:
         yield _said(document)
-        yield from _recorded(document)
     if document["around"]:
         yield _around(document)
 
 
 def _said(document: Mapping[str, Any]) -> Table:
-    table = Table(title="observations", title_justify="left", box=SIMPLE, show_edge=False)
-    table.add_column("source")
-    table.add_column("status")
+    table = Table(title="observations", title_justify="left")
+    for name in ("source", "status", "batch", "recorded at (IST)", "file"):
+        table.add_column(name, overflow="fold")
     for name in _PRICES:
         table.add_column(name, justify="right", no_wrap=True)
     golden = document["golden"]
     for each in document["observations"]:
-        cells = (_value(each[name], name, golden) for name in _PRICES)
-        table.add_row(each["source"], each["status"], *cells)
+        table.add_row(
+            each["source"]
+            if each["purpose"] == "history"
+            else f"{each['source']} ({each['purpose']})",
+            each["status"],
+            str(each["batch_id"]),
+            each["recorded_at"][:19].replace("T", " "),
+            escape(each["file"] or ""),
+            *(_value(each[name], name, golden) for name in _PRICES),
+        )
     if golden is not None:
+        table.add_section()
         cells = (_value(golden[name], name, None) for name in _PRICES)
-        table.add_row("golden", "", *cells, style="bold")
+        table.add_row("golden", *("",) * 4, *cells, style="bold")
     return table
-
-
-def _recorded(document: Mapping[str, Any]) -> Iterator[str]:
-    for each in document["observations"]:
-        when = each["recorded_at"][:19].replace("T", " ")
-        purpose = "" if each["purpose"] == "history" else f", {each['purpose']}"
-        file = f", {escape(each['file'])}" if each["file"] else ""
-        yield f"  {each['source']}: batch {each['batch_id']} of {when} IST{purpose}{file}"
 
 
 def _value(value: object, name: str, golden: Mapping[str, Any] | None) -> str:
@@ -172,22 +171,16 @@ def _value(value: object, name: str, golden: Mapping[str, Any] | None) -> str:
 
 
 def _around(document: Mapping[str, Any]) -> Table:
-    table = SparingTable(
-        title="golden bars around it",
-        title_justify="left",
-        box=SIMPLE,
-        show_edge=False,
-        spare=("flags", "oi"),
-    )
-    table.add_column("time", no_wrap=True)
+    spare = ("flags", "oi")
+    table = SparingTable(title="golden bars around it", title_justify="left", spare=spare)
+    table.add_column("time (IST)")
     for name in _PRICES:
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("verdict", overflow="fold")
+        table.add_column(name, justify="right")
+    table.add_column("verdict")
     table.add_column("flags", overflow="fold")
-    part = slice(11, 16) if document["interval"] == "m1" else slice(10)
     for each in document["around"]:
         table.add_row(
-            each["ts_open"][part],
+            each["ts_open"][:16].replace("T", " "),
             *(_value(each[name], name, None) for name in _PRICES),
             each["verdict"],
             ", ".join(each["flags"]),

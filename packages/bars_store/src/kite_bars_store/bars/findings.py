@@ -56,7 +56,7 @@ _IST_NS: Final = 330 * MINUTE_NS
 @dataclass(frozen=True)
 class Finding:
     """``bars`` of one kind and interval that follow one another, there or missing; ``detail`` is a
-    sentence where the kind alone does not tell what is in doubt."""
+    sentence where the kind alone does not show what is in doubt."""
 
     kind: str
     symbol: str
@@ -164,7 +164,7 @@ def _in_observations(
     observed: Callable[[Sequence[SourceBars]], None] | None,
     progress: Callable[[str], None],
 ) -> Iterator[Finding]:
-    """What a run says of the bars that it reads, by the same rules. That two instruments have the
+    """What a run reports of the bars it reads, by the same rules. That two instruments have the
     same prices shows only where all are read."""
     anomalies, judge = Anomalies(), SessionJudge(stores.calendar, stores.rules.phases)
     asked = frozenset(symbols)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final
 
@@ -187,13 +187,6 @@ class Validity:
     def tick_price(self) -> Decimal:
         """The tick size as an exact decimal."""
         return price(self.tick_size, self.price_scale)
-
-    @property
-    def until(self) -> date | None:
-        """The day after the last one: of a contract that of its expiry, of which no dump may be the
-        first without it."""
-        ends = [self.valid_to, None if self.expiry is None else self.expiry + timedelta(1)]
-        return min((each for each in ends if each is not None), default=None)
 
 
 @dataclass(frozen=True)

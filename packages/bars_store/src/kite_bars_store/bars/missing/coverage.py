@@ -89,7 +89,11 @@ def missing_minutes(
 
 
 def expected_on(
-    connection: Connection, first: date, last: date, universe: Iterable[str]
+    connection: Connection,
+    first: date,
+    last: date,
+    universe: Iterable[str],
+    calendar: SessionCalendar,
 ) -> list[str]:
     """The instruments of which bars are expected on these days, by name: those of ``universe``,
     and those of which any source has minutes on these days, or in the LOOK_BACK before them where
@@ -99,11 +103,8 @@ def expected_on(
     now = {each.name for each in survey.instruments(since, until, observed=True)} | {*universe}
     before = survey.instruments(since - LOOK_BACK, since, observed=True)
     histories = InstrumentStore(connection).histories([_key(each.name) for each in before])
-    ended = {
-        f"{exchange}:{symbol}"
-        for (exchange, symbol), history in histories.items()
-        if all(each.until is not None and each.until <= first for each in history)
-    }
+    known = [watch(key, history, (), (), calendar) for key, history in histories.items()]
+    ended = {each.name for each in known if each.listed_until and each.listed_until <= first}
     return sorted(now | {each.name for each in before} - ended)
 
 
