@@ -7,7 +7,7 @@ Postgres, with a Kite that answers what the row states.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import date, datetime
 from pathlib import Path
@@ -27,6 +27,7 @@ from kite_bars_store.instruments import SCHEMA, InstrumentStore, Snapshot
 from kite_bars_store.stores import Days, Stores
 from kite_broker_zerodha.rest import Candles
 from kite_contracts.sessions import SessionCalendar
+from kite_devstack.databases import database
 
 
 def remember(store: InstrumentStore, known: Sequence[Listing]) -> None:
@@ -109,25 +110,41 @@ def printed(case: Case, resources: Resources, files: Mapping[str, str | bytes]) 
     return "\n".join(lines_of(summary)), summary.exit_code
 
 
+@pytest.fixture(scope="module")
+def shared(postgres_server: str, migrated_template: str) -> Iterator[Connection]:
+    """One database for all rows."""
+    with (
+        database(postgres_server, migrated_template) as dsn,
+        closing(connect(dsn, application_name="test")) as connection,
+    ):
+        yield connection
+
+
+@pytest.fixture()
+def connection(shared: Connection) -> Iterator[Connection]:
+    """The empty database; what a row writes is rolled back."""
+    with shared.transaction(force_rollback=True):
+        yield shared
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_true_bars(
-    migrated_dsn: str, tmp_path: Path, calendar: SessionCalendar, case: Case
+    connection: Connection, tmp_path: Path, calendar: SessionCalendar, case: Case
 ) -> None:
     tokens = tmp_path / "tokens.csv"
     tokens.write_text(TOKENS)
     own = tmp_path / OWN_FILE if OWN_FILE in case.files else None
     kite = Kite(case.kite or {})
-    with closing(connect(migrated_dsn, application_name="test")) as connection:
-        rules, master = load_rules(), InstrumentStore(connection)
-        remember(master, case.known)
-        bars = BarStore(connection, rules, calendar)
-        stores = Stores(connection, bars, master, rules, calendar)
-        log_in = cast(Any, lambda *_: kite)
-        resources = Resources(stores, tokens, own, tmp_path / "state", log_in, None, "", "")
-        if case.first:
-            printed(case, resources, case.first)
-        text, code = printed(case, resources, case.files)
-        found = golden(connection, case.interval)
+    rules, master = load_rules(), InstrumentStore(connection)
+    remember(master, case.known)
+    bars = BarStore(connection, rules, calendar)
+    stores = Stores(connection, bars, master, rules, calendar)
+    log_in = cast(Any, lambda *_: kite)
+    resources = Resources(stores, tokens, own, tmp_path / "state", log_in, None, "", "")
+    if case.first:
+        printed(case, resources, case.first)
+    text, code = printed(case, resources, case.files)
+    found = golden(connection, case.interval)
     assert [word for word in case.words if word not in text] == [], text
     assert found[: len(case.golden)] == list(case.golden)
     assert len(found) == (len(case.golden) if case.count is None else case.count)
