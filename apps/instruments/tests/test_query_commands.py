@@ -167,7 +167,7 @@ def test_shares_are_renamed_between_two_dumps_of_the_history_not_between_two_day
         done = place("sync", "--file", file, "--date", day, "--exchange", "NSE", "--json")
         assert done.code == 0, done.stderr
         (counts,) = done.json()
-        return counts["renamed"]
+        return int(counts["renamed"])
 
     assert sync("old.csv", "2025-10-23") == 0
     assert sync("new.csv", "2025-11-23") == 0
