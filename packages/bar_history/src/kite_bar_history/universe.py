@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 from kite_bars_store.bars import BarInstrument
 from kite_bars_store.instruments import Batch, Validity
-from kite_bars_store.instruments.lifetime import holds, lifetime
+from kite_bars_store.instruments.lifetime import end_of, holds, lifetime
 from kite_broker_zerodha.subscriptions import load_tokens
 from kite_contracts.sessions import INDICES, SEGMENTS
 from kite_runtime.errors import NotFound
@@ -113,7 +113,7 @@ def resolve(
     today = day if today is None else today
     ranges = _ranges(named, master)
     known = _nearest(ranges, day)
-    over = None if known is None else known.until
+    over = None if known is None else end_of(known)
     if known is None or (not named.tradingsymbol and over is not None and over <= day):
         if not named.tradingsymbol:
             return None

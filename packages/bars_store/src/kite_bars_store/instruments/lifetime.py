@@ -40,7 +40,7 @@ def lifetime(ranges: Sequence[Validity], dumps: Iterable[Batch]) -> Lifetime:
         for each in dumps
         if first.exchange in each.exchanges and each.observed_on < first.valid_from
     ]
-    until = last.until
+    until = end_of(last)
     if last.expiry is not None and until == last.expiry + timedelta(1):
         ended = f"expired on {last.expiry}"
     else:
@@ -51,4 +51,12 @@ def lifetime(ranges: Sequence[Validity], dumps: Iterable[Batch]) -> Lifetime:
 
 def holds(known: Validity, day: date) -> bool:
     """Whether the range has the day."""
-    return known.valid_from <= day and (known.until is None or day < known.until)
+    end = end_of(known)
+    return known.valid_from <= day and (end is None or day < end)
+
+
+def end_of(known: Validity) -> date | None:
+    """The day after the last one of a range: of a contract at most that of its expiry, which may
+    come before any dump that shows it."""
+    ends = [known.valid_to, None if known.expiry is None else known.expiry + timedelta(1)]
+    return min((each for each in ends if each is not None), default=None)

@@ -26,7 +26,7 @@ from kite_bars_store.bars.records import Gap
 from kite_bars_store.bars.sql import nanoseconds
 from kite_bars_store.database import Connection
 from kite_bars_store.instruments import Batch, InstrumentStore, Validity
-from kite_bars_store.instruments.lifetime import lifetime
+from kite_bars_store.instruments.lifetime import end_of, lifetime
 from kite_contracts.sessions import INDICES, SEGMENTS, SessionCalendar
 from kite_contracts.sessions.model import day_of
 from kite_runtime.clock import IST
@@ -148,7 +148,7 @@ def silences_of(
             row
             for token in gap.tokens
             for row, each in by_token.get(token, [])
-            if each.until is None or day < each.until
+            if (end := end_of(each)) is None or day < end
         )
         if named:
             found.append(Silence(since_ns, until_ns, named))
