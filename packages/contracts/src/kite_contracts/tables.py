@@ -15,6 +15,7 @@ from kite_contracts.reasons import ReasonCode
 from kite_contracts.shape import Node, json_nodes
 from kite_contracts.store import Contract, SchemaStore
 from kite_contracts.topics import TopicSpec
+from kite_runtime.console import make_table
 
 _DAY_MS = 86_400_000
 
@@ -155,10 +156,7 @@ def _retention(retention_ms: int) -> str:
 
 
 def _table(title: str, *headers: str) -> Table:
-    table = Table(title=title, title_justify="left", show_lines=False)
-    for number, header in enumerate(headers):
-        table.add_column(header, no_wrap=number == 0, overflow="fold")
-    return table
+    return make_table(*headers, title=title, whole=headers[:1])
 
 
 def _row(table: Table, *cells: str) -> None:

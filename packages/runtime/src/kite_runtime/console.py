@@ -6,14 +6,15 @@ import os
 import re
 import select
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from io import UnsupportedOperation
-from typing import TYPE_CHECKING, Any, Final, TextIO
+from typing import TYPE_CHECKING, Any, Final, Literal, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
+    from rich.table import Table
 
     stdout: Console
     stderr: Console
@@ -91,6 +92,23 @@ def write_line(stream: TextIO, text: str, *, patience_s: float = 0.0) -> bool:
     except OSError:
         return False
     return True
+
+
+def make_table(
+    *columns: str,
+    title: str | None = None,
+    right: Collection[str] = (),
+    whole: Collection[str] = (),
+) -> Table:
+    """A table with a row of headers. What is too long for a cell is folded, not cut; ``right`` are
+    the columns of numbers, ``whole`` those that are never folded."""
+    from rich.table import Table
+
+    made = Table(title=title, title_justify="left")
+    for name in columns:
+        justify: Literal["left", "right"] = "right" if name in right else "left"
+        made.add_column(name, justify=justify, no_wrap=name in whole, overflow="fold")
+    return made
 
 
 def progress_bar() -> Progress:

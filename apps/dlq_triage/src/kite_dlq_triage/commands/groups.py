@@ -23,7 +23,7 @@ from kite_dlq_triage.commands.database import (
 )
 from kite_dlq_triage.commands.options import Root, code
 from kite_dlq_triage.moments import moment
-from kite_runtime.console import say, stdout
+from kite_runtime.console import make_table, say, stdout
 from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS
 
 
@@ -72,19 +72,8 @@ def command(
 
 
 def _table(groups: list[Group]) -> Table:
-    table = Table()
-    for column in (
-        "group",
-        "reason",
-        "open",
-        "total",
-        "first seen",
-        "last seen",
-        "whose",
-        "message",
-    ):
-        right = column in ("open", "total")
-        table.add_column(column, justify="right" if right else "left", overflow="fold")
+    columns = ("group", "reason", "open", "total", "first seen", "last seen", "whose", "message")
+    table = make_table(*columns, right={"open", "total"})
     for group in groups:
         where = f" at {group.error_path}" if group.error_path else ""
         table.add_row(

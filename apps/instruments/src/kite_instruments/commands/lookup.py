@@ -16,7 +16,7 @@ from kite_instruments.commands.options import AsOf, Exchanges, open_store, setti
 from kite_instruments.shown import as_json as json_form
 from kite_instruments.shown import instrument, text_of
 from kite_runtime.clock import today
-from kite_runtime.console import say, stdout
+from kite_runtime.console import make_table, say, stdout
 from kite_runtime.errors import UsageError
 from kite_runtime.options import AsJson, Root
 
@@ -166,12 +166,8 @@ def _line(each: Validity) -> dict[str, Any]:
 
 
 def _table(*more: str) -> Table:
-    table = Table()
-    for name, title in _COLUMNS.items():
-        table.add_column(title, justify="right" if name in _NUMBERS else "left", no_wrap=True)
-    for title in more:
-        table.add_column(title, no_wrap=True)
-    return table
+    columns = (*_COLUMNS.values(), *more)
+    return make_table(*columns, right=[_COLUMNS[name] for name in _NUMBERS], whole=columns)
 
 
 def _print_json(lines: list[dict[str, Any]]) -> None:
