@@ -17,7 +17,7 @@ from typing import Final
 
 from kite_contracts.reasons import ReasonCode
 from kite_dead_letters.records import Dialect
-from kite_kafka_io.duplicates import ATTEMPT, FIRST_FAILURE_NS
+from kite_kafka_io.redrives import ATTEMPT, FIRST_FAILURE_NS
 
 TEXT_CHARS_MAX: Final = 4_000
 """A message is cut here; the header itself stays whole."""
