@@ -40,7 +40,8 @@ def test_what_tells_causes_apart_counts(one: str, two: str) -> None:
 
 @given(st.text(alphabet="ab01x'\" -:.e/c3", max_size=40))
 def test_which_digits_there_are_makes_no_difference(text: str) -> None:
-    assert normalise(text.translate(DIGITS_ALIKE)) == normalise(text)
+    alike = text.encode().translate(DIGITS_ALIKE).decode()
+    assert normalise(alike) == normalise(text)
 
 
 def test_every_part_counts() -> None:

@@ -15,7 +15,7 @@ from kite_contracts.reasons import ReasonCode
 from kite_contracts.shape import Node, json_nodes
 from kite_contracts.store import Contract, SchemaStore
 from kite_contracts.topics import TopicSpec
-from kite_runtime.tables import SparingTable
+from kite_runtime.tables import make_table
 
 _DAY_MS = 86_400_000
 
@@ -163,10 +163,7 @@ def _retention(retention_ms: int) -> str:
 
 
 def _table(title: str, *headers: str, spare: tuple[str, ...] = ()) -> Table:
-    table = SparingTable(title=title, title_justify="left", spare=spare)
-    for number, header in enumerate(headers):
-        table.add_column(header, no_wrap=number == 0, overflow="fold")
-    return table
+    return make_table(*headers, title=title, whole=headers[:1], spare=spare)
 
 
 def _row(table: Table, *cells: str) -> None:

@@ -14,7 +14,13 @@ from typing import Any, Final
 
 from kite_contracts.reasons import ReasonCode
 from kite_contracts.topics import load_topics
-from kite_dead_letters.dialects import Layout, layout_of, read_field, reason_of_exception
+from kite_dead_letters.dialects import (
+    VARYING,
+    Layout,
+    layout_of,
+    read_field,
+    reason_of_exception,
+)
 from kite_dead_letters.inspection import Hints, Inspection, Inspector
 from kite_dead_letters.records import ClassifiedRecord, Decoded, Dialect, Failure, ReasonSource
 from kite_kafka_io.framing import Framing
@@ -43,17 +49,12 @@ class Classifier:
         names, contents = zip(*raw.headers, strict=True) if raw.headers else ((), ())
         layout = layout_of(names)
         failure = failure_of(layout, tuple([contents[place.index] for place in layout.steady]))
-        numbers: list[Any] = []
+        numbers: dict[str, Any] = {}
         for place in layout.varying:
-            content = None if place is None else contents[place.index]
-            if place is None or content is None:
-                numbers.append(None)
-                continue
-            number, problem = read_field(place, content)
-            numbers.append(number)
+            numbers[place.field], problem = read_field(place, contents[place.index])
             if problem is not None:
                 failure = _with_problem(failure, problem, place.index)
-        offset, seq, first_ns = numbers
+        offset, seq, first_ns = map(numbers.get, VARYING)
         message, decoded = "", None
         if failure.reason_source is ReasonSource.NONE:
             seen = self._inspect(raw, failure, seq, first_ns)
@@ -108,7 +109,7 @@ def _with_problem(failure: Failure, problem: str, position: int) -> Failure:
 
 def failure_of(layout: Layout, steady: Contents) -> Failure:
     """What the headers alone give; ``reason_source`` is NONE where the bytes must decide."""
-    if sum(map(len, filter(None, steady))) > REMEMBERED_BYTES_MAX:
+    if sum([len(content) for content in steady if content]) > REMEMBERED_BYTES_MAX:
         return _read(layout, steady)
     return _remembered(layout, steady)
 
@@ -180,8 +181,8 @@ _VARIES: Final = re.compile(
 _SUFFIX: Final = re.compile(r"(?:[._-](?:dlq|dlt|quarantine|retry(?:[._-]\d+)?))+\Z", re.IGNORECASE)
 _HEX_DIGITS: Final = 16
 
-DIGITS_ALIKE: Final = str.maketrans("123456789", "000000000")
-"""For ``str.translate``: messages that become equal by it have one normalised form."""
+DIGITS_ALIKE: Final = bytes.maketrans(b"123456789", b"000000000")
+"""For ``bytes.translate``: messages that become equal by it have one normalised form."""
 
 
 def normalise(message: str) -> str:
@@ -209,11 +210,12 @@ def fingerprint(
 
     Path and exception count too: one message can be about several fields.
     """
-    return _digest(reason, origin, message.translate(DIGITS_ALIKE), error_path or "", exception)
+    form = message.encode(errors="replace").translate(DIGITS_ALIKE)
+    return _digest(reason, origin, form, error_path or "", exception)
 
 
 @lru_cache(REMEMBERED)
-def _digest(reason: str, origin: str, message: str, error_path: str, exception: str | None) -> str:
-    parts = (reason, origin, exception or "", normalise(error_path), normalise(message))
+def _digest(reason: str, origin: str, form: bytes, error_path: str, exception: str | None) -> str:
+    parts = (reason, origin, exception or "", normalise(error_path), normalise(form.decode()))
     joined = "\x1f".join(parts).encode(errors="replace")
     return blake2b(joined, digest_size=_HEX_DIGITS // 2).hexdigest()

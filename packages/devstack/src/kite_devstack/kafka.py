@@ -1,7 +1,7 @@
 """A real Apache Kafka broker (KRaft, one JVM) as a process under a supervisor.
 
 `KafkaServer` is the shared broker of the stack and, with a folder of its own, a private one for
-tests that must stop, kill or suspend it.
+tests that must stop, kill or suspend it. Its version is in `layout`, and its jars in the lock.
 """
 
 from __future__ import annotations

@@ -8,7 +8,8 @@ each row. `kite_runtime.console` does this with every table that is printed.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Collection
+from typing import Any, Final, Literal
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.measure import Measurement
@@ -27,6 +28,22 @@ class SparingTable(Table):
     def __init__(self, *headers: Column | str, spare: tuple[str, ...] = (), **options: Any) -> None:
         super().__init__(*headers, **options)
         self.spare = spare
+
+
+def make_table(
+    *columns: str,
+    title: str | None = None,
+    right: Collection[str] = (),
+    whole: Collection[str] = (),
+    spare: tuple[str, ...] = (),
+) -> SparingTable:
+    """A table with a row of headers. What is too long for a cell is folded, not cut; ``right`` are
+    the columns of numbers, ``whole`` those that are never folded."""
+    made = SparingTable(title=title, title_justify="left", spare=spare)
+    for name in columns:
+        justify: Literal["left", "right"] = "right" if name in right else "left"
+        made.add_column(name, justify=justify, no_wrap=name in whole, overflow="fold")
+    return made
 
 
 def fitted(table: Table, console: Console, options: ConsoleOptions) -> RenderableType:

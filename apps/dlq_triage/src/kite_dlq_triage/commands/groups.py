@@ -25,7 +25,7 @@ from kite_dlq_triage.moments import moment
 from kite_runtime.console import clean_json, say, stdout
 from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS
 from kite_runtime.options import Root
-from kite_runtime.tables import SparingTable
+from kite_runtime.tables import SparingTable, make_table
 
 
 def command(
@@ -73,19 +73,9 @@ def command(
 
 
 def _table(groups: list[Group]) -> SparingTable:
-    table = SparingTable(spare=("first seen", "whose", "last seen"))
-    for column in (
-        "group",
-        "reason",
-        "open",
-        "total",
-        "first seen",
-        "last seen",
-        "whose",
-        "message",
-    ):
-        right = column in ("open", "total")
-        table.add_column(column, justify="right" if right else "left", overflow="fold")
+    columns = ("group", "reason", "open", "total", "first seen", "last seen", "whose", "message")
+    spare = ("first seen", "whose", "last seen")
+    table = make_table(*columns, right={"open", "total"}, spare=spare)
     for group in groups:
         where = f" at {group.error_path}" if group.error_path else ""
         table.add_row(

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
-from rich.table import Table
 
 from kite_bars_store.errors import DumpRefused
 from kite_broker_zerodha.errors import NotADump
@@ -22,6 +21,7 @@ from kite_runtime.clock import today
 from kite_runtime.console import clean_json, say, stdout
 from kite_runtime.errors import UsageError
 from kite_runtime.options import Root
+from kite_runtime.tables import make_table
 
 if TYPE_CHECKING:
     from kite_bars_store.instruments.changes import Changes, Compared
@@ -210,9 +210,11 @@ def _print_tables(found: list[dict[str, Any]], kinds: list[str], limit: int) -> 
         rows = [line for line in found if line["kind"] == kind]
         if kind not in kinds or not rows:
             continue
-        table = Table(title=f"{kind}: {len(rows):,} ({_MEANINGS[kind]})", title_justify="left")
-        for name in ("exchange", "symbol", "token", "expiry", "strike", "lot", "what differs"):
-            table.add_column(name, no_wrap=name in ("symbol", "token"))
+        table = make_table(
+            *("exchange", "symbol", "token", "expiry", "strike", "lot", "what differs"),
+            title=f"{kind}: {len(rows):,} ({_MEANINGS[kind]})",
+            whole={"symbol", "token"},
+        )
         for line in rows[: limit or None]:
             table.add_row(
                 *(line["exchange"], line["tradingsymbol"], str(line["instrument_token"])),

@@ -17,7 +17,7 @@ from kite_runtime.clock import today
 from kite_runtime.console import clean_json, say, stdout
 from kite_runtime.errors import UsageError
 from kite_runtime.options import AsJson, Root
-from kite_runtime.tables import SparingTable
+from kite_runtime.tables import SparingTable, make_table
 
 if TYPE_CHECKING:
     import pyarrow as pa  # type: ignore[import-untyped]
@@ -165,12 +165,9 @@ def _line(each: Validity) -> dict[str, Any]:
 
 
 def _table(*more: str) -> SparingTable:
-    table = SparingTable(spare=("tick", "lot", "name"))
-    for name, title in _COLUMNS.items():
-        table.add_column(title, justify="right" if name in _NUMBERS else "left", no_wrap=True)
-    for title in more:
-        table.add_column(title, no_wrap=True)
-    return table
+    columns = (*_COLUMNS.values(), *more)
+    numbers = [_COLUMNS[name] for name in _NUMBERS]
+    return make_table(*columns, right=numbers, whole=columns, spare=("tick", "lot", "name"))
 
 
 def _print_json(lines: list[dict[str, Any]]) -> None:
