@@ -129,7 +129,7 @@ def command(
         kafka=kafka,
         framing=framing,
         topics=topics,
-        session_options=SessionOptions(is_open=make_is_open(calendar)),
+        session_options=SessionOptions(is_open=make_is_open(calendar), network=settings.network),
         clock=SystemClock(),
         topic_problems=topic_problems,
         dead_letter_limits=settings.dead_letter_limits,
