@@ -50,6 +50,7 @@ _LEVELS: Final = {
     "AUTH_EXPIRED": logging.ERROR,
     "BROKER_ERROR": logging.ERROR,
     "LOSS": logging.ERROR,
+    "TOPIC_CHANGED": logging.ERROR,
     "DEAD_LETTERS_HIGH": logging.ERROR,
     "DISCONNECTED": logging.WARNING,
     "GAP_OPENED": logging.WARNING,
@@ -144,6 +145,10 @@ class Intake:
             detail=str(state),
             count=state.dead,
         )
+
+    def on_topic_changed(self, detail: str) -> None:
+        """Journal that the topic of ticks has another number of partitions; with shard 0."""
+        self._record("TOPIC_CHANGED", 0, cause="partitions", detail=detail)
 
     def on_frame(self, shard: int, payload: bytes, ts_recv_ns: int) -> None:
         """Journal one binary frame; it is safe once this returns."""

@@ -119,7 +119,7 @@ def command(
     configure_logs(secrets=secrets)
     topics = Topics()
     calendar = _calendar(settings.root)  # forks, so it comes before every thread
-    topic_problems = _check_kafka(kafka, topics, count, store_and_forward)
+    topic_problems, partitions = _check_kafka(kafka, topics, count, store_and_forward)
     framing = writing_framing(kafka, topics.subjects)
     _check_registry(framing, store_and_forward)
     parts = BridgeParts(
@@ -132,6 +132,7 @@ def command(
         session_options=SessionOptions(is_open=make_is_open(calendar), network=settings.network),
         clock=SystemClock(),
         topic_problems=topic_problems,
+        partitions=partitions,
         dead_letter_limits=settings.dead_letter_limits,
         group=setup,
         calendar_ends_ns=calendar_ends_ns(calendar, chain.from_iterable(plan.shards)),
@@ -147,8 +148,9 @@ def command(
 
 def _check_kafka(
     kafka: KafkaSettings, topics: Topics, shards: int | None, store_and_forward: bool
-) -> dict[str, str]:
+) -> tuple[dict[str, str], int | None]:
     """Why dead letters or events cannot be written, by topic: no reason to leave the ticks alone.
+    And how many partitions the ticks have, None where Kafka does not answer.
 
     Raises UnknownTopic where there is no place for ticks, and BrokerUnreachable.
     """
@@ -165,10 +167,23 @@ def _check_kafka(
         if not store_and_forward:
             raise
         say(f"{error}; journaling until one does")
-        return {}
+        return {}, None
+    _compare_partitions(topics.ticks, found[topics.ticks])
     for problem in problems.values():
         say(f"WARNING: {problem}; ticks go on, and what belongs there is put aside in a file")
-    return problems
+    return problems, found[topics.ticks]
+
+
+def _compare_partitions(topic: str, found: int) -> None:
+    """A topic that a broker made by itself has another number than the contract."""
+    from kite_contracts.topics import load_topics
+
+    wanted = next((each.partitions for each in load_topics() if each.name == topic), found)
+    if found != wanted:
+        say(
+            f"WARNING: topic {topic} has {found} partitions and should have {wanted} "
+            "(topics.toml): readers that count on it find instruments elsewhere"
+        )
 
 
 def _check_registry(framing: Framing, store_and_forward: bool) -> None:
