@@ -75,6 +75,7 @@ class Bridge:
             parts.topics,
             self.counters,
             refused=self._refused,
+            orders=parts.orders,
             sharded=parts.group is not None,
             wake_by=self._answers.descriptor,
         )

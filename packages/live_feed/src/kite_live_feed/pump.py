@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import orjson
@@ -31,6 +31,7 @@ from kite_kafka_io.framing import Framing
 from kite_kafka_io.producer import BATCH_BYTES, RecordProducer
 from kite_kafka_io.settings import KafkaSettings
 from kite_live_feed.counters import Counters
+from kite_live_feed.intake import ORDER_UPDATE
 from kite_live_feed.journal import AckCursor, Chunk, JournalReader, Position
 from kite_live_feed.refused import RefusedStore
 from kite_live_feed.replay import ReplayCursor, ReplayReader
@@ -73,6 +74,8 @@ class Pump:
     clock: Clock = field(default_factory=SystemClock)
     refused: RefusedStore | None = None
     """Takes what Kafka refuses for good; without it such a record is sent again and again."""
+    orders: bool = False
+    """Publish order postbacks."""
     sharded: bool = False
     """Keep the books of shards that change hands."""
     wake_by: int | None = None
@@ -259,6 +262,9 @@ class Pump:
             self._publish_frames(producer, chunk, frames, entry)
         for event in chunk.events:
             record = orjson.loads(event)
+            if ORDER_UPDATE in record:
+                self._add_order(record[ORDER_UPDATE], entry)
+                continue
             key = f"{record['feed']}-{record['shard']}".encode()
             value = self._codec.encode("feed_event", record)
             self._add_side(SideRecord(entry, self.topics.events, key, value))
@@ -266,6 +272,13 @@ class Pump:
             self.counters.journal_damage += 1
             letter = letter_of_damage(damage, chunk.buffer, self.clock.now_ns())
             self._add_dead(letter, entry)
+
+    def _add_order(self, order: dict[str, Any], entry: ChunkInFlight) -> None:
+        if not self.orders:
+            return  # journaled by a run that was to publish them
+        key = (order["order_id"] or "").encode() or None
+        value = self._codec.encode(ORDER_UPDATE, order)
+        self._add_side(SideRecord(entry, self.topics.orders, key, value))
 
     def _of_this_bridge(self, frames: Frames) -> Frames:
         """Without the frames that another bridge has taken over; the journal keeps them."""

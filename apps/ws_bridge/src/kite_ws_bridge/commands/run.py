@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -119,8 +120,10 @@ def command(
     configure_logs(secrets=secrets)
     topics = Topics()
     calendar = _calendar(settings.root)  # forks, so it comes before every thread
-    topic_problems, partitions = _check_kafka(kafka, topics, count, store_and_forward)
-    framing = writing_framing(kafka, topics.subjects)
+    orders = {topics.orders: "order_update"} if settings.publishes_orders else {}
+    side = (topics.dead, topics.events, *orders)
+    topic_problems, partitions = _check_kafka(kafka, topics, side, count, store_and_forward)
+    framing = writing_framing(kafka, topics.subjects | orders)
     _check_registry(framing, store_and_forward)
     parts = BridgeParts(
         feed=settings.name,
@@ -133,6 +136,7 @@ def command(
         clock=SystemClock(),
         topic_problems=topic_problems,
         partitions=partitions,
+        orders=settings.publishes_orders,
         dead_letter_limits=settings.dead_letter_limits,
         group=setup,
         calendar_ends_ns=calendar_ends_ns(calendar, chain.from_iterable(plan.shards)),
@@ -147,9 +151,13 @@ def command(
 
 
 def _check_kafka(
-    kafka: KafkaSettings, topics: Topics, shards: int | None, store_and_forward: bool
+    kafka: KafkaSettings,
+    topics: Topics,
+    side: Sequence[str],
+    shards: int | None,
+    store_and_forward: bool,
 ) -> tuple[dict[str, str], int | None]:
-    """Why dead letters or events cannot be written, by topic: no reason to leave the ticks alone.
+    """Why topics beside the ticks cannot be written, by topic: no reason to leave the ticks alone.
     And how many partitions the ticks have, None where Kafka does not answer.
 
     Raises UnknownTopic where there is no place for ticks, and BrokerUnreachable.
@@ -162,7 +170,7 @@ def _check_kafka(
         found = check_topics(kafka, (topics.ticks,) if shards is None else (topics.ticks, SHARDS))
         if shards is not None:
             check_partitions(found[SHARDS], shards)
-        problems = write_problems(kafka, (topics.dead, topics.events))
+        problems = write_problems(kafka, side)
     except BrokerUnreachable as error:
         if not store_and_forward:
             raise
