@@ -20,6 +20,7 @@ from kite_live_feed.connections import BridgeParts, Connections
 from kite_live_feed.counters import Counters
 from kite_live_feed.dead_letter_alarm import DeadLetterWatch
 from kite_live_feed.journal import Journal
+from kite_live_feed.partition_watch import PartitionWatch
 from kite_live_feed.pump import Pump
 from kite_live_feed.refused import RefusedStore
 from kite_live_feed.shard_keeper import GroupShards
@@ -32,7 +33,7 @@ POLL_INTERVAL_S: Final = 0.1
 HOUSEKEEPING_S: Final = 1.0
 UNACKED_ALARM_S: Final = 5.0
 TOPICS_S: Final = 30.0
-"""How often Kafka is asked about topics that take no records."""
+"""How often Kafka is asked about the topic of ticks, and about topics that take no records."""
 SCHEMAS_S: Final = 2.0
 """How often a schema registry that is away, or refuses, is asked again."""
 _PIPE_BYTES: Final = 4096
@@ -62,6 +63,9 @@ class Bridge:
         self._dead_letters = DeadLetterWatch(
             parts.dead_letter_limits, self.counters, self._intake.on_dead_letters
         )
+        self._partitions = PartitionWatch(
+            parts.kafka, parts.topics.ticks, parts.partitions, self._intake.on_topic_changed
+        )
         self._refused = RefusedStore(journal.writer.directory)
         self._pump = Pump(
             journal.reader,
@@ -71,6 +75,7 @@ class Bridge:
             parts.topics,
             self.counters,
             refused=self._refused,
+            orders=parts.orders,
             sharded=parts.group is not None,
             wake_by=self._answers.descriptor,
         )
@@ -113,6 +118,9 @@ class Bridge:
             found.append(self._dead_letters.problem)
         for topic, why in (self._topic_problems | self._pump.side.problems).items():
             found.append(f"{topic} takes no records, ticks go on: {why}")
+        for problem in (self._partitions.problem, self._pump.clock_problem):
+            if problem is not None:
+                found.append(problem)
         if self._refused.problem is not None:
             found.append(f"records that Kafka refuses are not put aside: {self._refused.problem}")
         return found
@@ -284,10 +292,13 @@ class Bridge:
                 log.info("Kafka acknowledges again", backlog_bytes=backlog)
 
     async def _recheck_topics(self) -> None:
-        """Topics that took no records may do so now, even while there is nothing to send there."""
+        """The topic of ticks may have changed; topics that took no records may do so now, even
+        while there is nothing to send there."""
         kafka, side = self._parts.kafka, self._pump.side
         while True:
             await asyncio.sleep(TOPICS_S)
+            with suppress(BrokerUnreachable):
+                self._partitions.judge(await asyncio.to_thread(self._partitions.look))
             asked = sorted(self._topic_problems | side.problems)
             if not asked:
                 continue

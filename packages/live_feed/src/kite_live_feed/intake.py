@@ -29,6 +29,7 @@ from kite_broker_zerodha.session.events import (
     Subscribed,
     TextMessage,
 )
+from kite_broker_zerodha.session.orders import Order
 from kite_kafka_io.breaker import BreakerState
 from kite_live_feed.counters import Counters
 from kite_live_feed.errors import JournalFull
@@ -42,6 +43,10 @@ _FRAME: Final = RecordKind.FRAME
 """A constant of the module: in Python 3.11 a member of an enum is looked up slowly."""
 TEXTS_A_MINUTE: Final = 20
 """Texts of a kind that are logged or become events; more are only counted."""
+ORDERS_A_MINUTE: Final = 6_000
+"""Postbacks that are journaled; Kite takes 200 orders a minute of an account."""
+ORDER_UPDATE: Final = "order_update"
+"""The contract of a postback; the key by which the journal tells it from a feed event."""
 ERROR_TEXTS_MAX: Final = 20
 """Different texts of errors that are counted apart; the rest counts as one."""
 _NS_PER_MINUTE: Final = 60 * 10**9
@@ -50,6 +55,7 @@ _LEVELS: Final = {
     "AUTH_EXPIRED": logging.ERROR,
     "BROKER_ERROR": logging.ERROR,
     "LOSS": logging.ERROR,
+    "TOPIC_CHANGED": logging.ERROR,
     "DEAD_LETTERS_HIGH": logging.ERROR,
     "DISCONNECTED": logging.WARNING,
     "GAP_OPENED": logging.WARNING,
@@ -67,6 +73,8 @@ class Intake:
     clock: Clock
     wake: Callable[[], None]
     tokens_of: Callable[[int], tuple[int, ...]]
+    orders: bool = False
+    """Journal order postbacks to be published; without it they are only counted."""
     _session: dict[int, int] = field(default_factory=dict)
     _next_seq: dict[int, int] = field(default_factory=dict)
     _last_frame_ns: dict[int, int] = field(default_factory=dict)
@@ -145,6 +153,10 @@ class Intake:
             count=state.dead,
         )
 
+    def on_topic_changed(self, detail: str) -> None:
+        """Journal that the topic of ticks has another number of partitions; with shard 0."""
+        self._record("TOPIC_CHANGED", 0, cause="partitions", detail=detail)
+
     def on_frame(self, shard: int, payload: bytes, ts_recv_ns: int) -> None:
         """Journal one binary frame; it is safe once this returns."""
         counters = self.counters
@@ -220,12 +232,29 @@ class Intake:
             self._text_minute = minute
             self._texts_shown.clear()
         self._texts_shown[event.kind] += 1
+        if event.order is not None and self.orders:
+            self._order(event.shard, event.order)
         if self._texts_shown[event.kind] > TEXTS_A_MINUTE:
             return
         if event.kind == "error":
             self._record("BROKER_ERROR", event.shard, detail=text)
         elif event.kind == "message":
             log.info("message from Kite", kind=event.kind, data=text)
+
+    def _order(self, shard: int, order: Order) -> None:
+        """Journal a postback; no log line holds any of it."""
+        if self._texts_shown["order"] > ORDERS_A_MINUTE:
+            return
+        ts_ns = self.clock.now_ns()
+        update = {"feed": self.feed, "shard": shard, "ts_recv_ns": ts_ns, **order}
+        content = orjson.dumps({ORDER_UPDATE: update})
+        try:
+            self.writer.append(RecordKind.EVENT, shard, content, ts_ns, 0, 0)
+        except JournalFull:
+            log.error("the journal is full: an order update is not published", shard=shard)
+            return
+        self.counters.events_journaled += 1
+        self.wake()
 
     def _lose(self, shard: int, packets: int, ts_recv_ns: int, full: JournalFull) -> None:
         self.counters.frames_lost += 1

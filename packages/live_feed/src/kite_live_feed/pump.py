@@ -12,8 +12,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, field
+from datetime import UTC, datetime
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import orjson
@@ -22,7 +23,7 @@ import structlog
 from kite_broker_zerodha.frames import FRAME_INDEX, decode_frames
 from kite_broker_zerodha.packets import MAX_FRAME_ROWS
 from kite_contracts.bounds import tick_bounds
-from kite_contracts.tick_batch import TickBatch, Verdict
+from kite_contracts.tick_batch import TS_EVENT_NS, TickBatch, Verdict
 from kite_kafka_io.codec import AvroCodec
 from kite_kafka_io.dead_letters import DeadLetter
 from kite_kafka_io.errors import ProducerFatal
@@ -30,6 +31,7 @@ from kite_kafka_io.framing import Framing
 from kite_kafka_io.producer import BATCH_BYTES, RecordProducer
 from kite_kafka_io.settings import KafkaSettings
 from kite_live_feed.counters import Counters
+from kite_live_feed.intake import ORDER_UPDATE
 from kite_live_feed.journal import AckCursor, Chunk, JournalReader, Position
 from kite_live_feed.refused import RefusedStore
 from kite_live_feed.replay import ReplayCursor, ReplayReader
@@ -53,6 +55,8 @@ PACE_S: Final = 0.001
 cost both sides more than the ticks (docs/performance.md)."""
 PRODUCER_RETRY_S: Final = 1.0
 BATCH_BYTES_MIN: Final = 16 * 1024
+CLOCK_RETRY_S: Final = 30.0
+"""How soon ticks are sent again that Kafka refused for their time: a person corrects the clock."""
 TS_RECV: Final = FRAME_INDEX.index("ts_recv_ns")
 
 
@@ -70,6 +74,8 @@ class Pump:
     clock: Clock = field(default_factory=SystemClock)
     refused: RefusedStore | None = None
     """Takes what Kafka refuses for good; without it such a record is sent again and again."""
+    orders: bool = False
+    """Publish order postbacks."""
     sharded: bool = False
     """Keep the books of shards that change hands."""
     wake_by: int | None = None
@@ -97,6 +103,8 @@ class Pump:
         """Shard → receive time of its last frame that Kafka has; kept for a sharded bridge."""
         self.fences: frozenset[Fence] = frozenset()
         """What lies behind them is another bridge's to publish."""
+        self.clock_problem: str | None = None
+        """Kafka refuses ticks because this host's clock is wrong."""
         self.held_up = False
         """The last step found no room in the producer."""
         self._rested_s = 0.0
@@ -160,6 +168,7 @@ class Pump:
     def _book_ticks(self) -> None:
         """Kafka has the ticks of these chunks; now their dead letters and events go."""
         now_ns, chunks, behind = self.clock.now_ns(), self._chunks, self._behind
+        self.clock_problem = None
         while chunks and chunks[0].delivery.ok:
             chunk = chunks.popleft()
             chunk.book(self.counters, now_ns)
@@ -213,18 +222,33 @@ class Pump:
         return producer
 
     def _start_over(self, producer: RecordProducer, reason: str) -> None:
-        log.warning("the producer failed; publishing again from the journal", reason=reason)
         producer.close()
+        if producer.refused_time:
+            reason = self._wrong_clock()
+        log.warning("the producer failed; publishing again from the journal", reason=reason)
         if producer.refused_size and self._batch_bytes > BATCH_BYTES_MIN:
             self._batch_bytes //= 2
             log.warning("Kafka refuses batches of this size: smaller ones", bytes=self._batch_bytes)
         self._producer = None
-        self._producer_due = self.clock.monotonic_s() + PRODUCER_RETRY_S
+        wait_s = CLOCK_RETRY_S if producer.refused_time else PRODUCER_RETRY_S
+        self._producer_due = self.clock.monotonic_s() + wait_s
         self.counters.producer_restarts += 1
         for chunk in self._chunks:
             self.side.drop(chunk.side)
         self._chunks.clear()
         self.reader.seek(self._ticks_to)
+
+    def _wrong_clock(self) -> str:
+        """The sentence, with this host's time and the exchange's in the last ticks, as they are."""
+        size = self._batch.size
+        newest_ns = int(self._batch.values[:size, TS_EVENT_NS].max()) if size else 0
+        exchange = _utc(newest_ns) if newest_ns > 0 else "not in the last ticks"
+        self.clock_problem = (
+            f"Kafka refuses the time of the ticks: this host's clock shows "
+            f"{_utc(self.clock.now_ns())}, and the exchange's time is {exchange}; correct the "
+            "clock (NTP), ticks are journaled and sent again"
+        )
+        return self.clock_problem
 
     def _publish(self, producer: RecordProducer, chunk: Chunk) -> None:
         entry = ChunkInFlight(chunk.position_after)
@@ -238,6 +262,9 @@ class Pump:
             self._publish_frames(producer, chunk, frames, entry)
         for event in chunk.events:
             record = orjson.loads(event)
+            if ORDER_UPDATE in record:
+                self._add_order(record[ORDER_UPDATE], entry)
+                continue
             key = f"{record['feed']}-{record['shard']}".encode()
             value = self._codec.encode("feed_event", record)
             self._add_side(SideRecord(entry, self.topics.events, key, value))
@@ -245,6 +272,13 @@ class Pump:
             self.counters.journal_damage += 1
             letter = letter_of_damage(damage, chunk.buffer, self.clock.now_ns())
             self._add_dead(letter, entry)
+
+    def _add_order(self, order: dict[str, Any], entry: ChunkInFlight) -> None:
+        if not self.orders:
+            return  # journaled by a run that was to publish them
+        key = (order["order_id"] or "").encode() or None
+        value = self._codec.encode(ORDER_UPDATE, order)
+        self._add_side(SideRecord(entry, self.topics.orders, key, value))
 
     def _of_this_bridge(self, frames: Frames) -> Frames:
         """Without the frames that another bridge has taken over; the journal keeps them."""
@@ -280,3 +314,7 @@ class Pump:
         record.chunk.side.append(record)
         record.chunk.side_left += 1
         self.side.hold(record)
+
+
+def _utc(ns: int) -> str:
+    return datetime.fromtimestamp(ns // 10**9, UTC).isoformat()

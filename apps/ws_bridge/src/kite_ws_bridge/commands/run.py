@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -127,8 +128,10 @@ def command(
     configure_logs(secrets=secrets)
     topics = Topics()
     calendar = _calendar(settings.root)  # forks, so it comes before every thread
-    topic_problems = _check_kafka(kafka, topics, count, store_and_forward)
-    framing = writing_framing(kafka, topics.subjects)
+    orders = {topics.orders: "order_update"} if settings.publishes_orders else {}
+    side = (topics.dead, topics.events, *orders)
+    topic_problems, partitions = _check_kafka(kafka, topics, side, count, store_and_forward)
+    framing = writing_framing(kafka, topics.subjects | orders)
     _check_registry(framing, store_and_forward)
     parts = BridgeParts(
         feed=feed,
@@ -137,9 +140,11 @@ def command(
         kafka=kafka,
         framing=framing,
         topics=topics,
-        session_options=SessionOptions(is_open=make_is_open(calendar)),
+        session_options=SessionOptions(is_open=make_is_open(calendar), network=settings.network),
         clock=SystemClock(),
         topic_problems=topic_problems,
+        partitions=partitions,
+        orders=settings.publishes_orders,
         dead_letter_limits=settings.dead_letter_limits,
         group=setup,
         calendar_ends_ns=calendar_ends_ns(calendar, chain.from_iterable(plan.shards)),
@@ -154,9 +159,14 @@ def command(
 
 
 def _check_kafka(
-    kafka: KafkaSettings, topics: Topics, shards: int | None, store_and_forward: bool
-) -> dict[str, str]:
-    """Why dead letters or events cannot be written, by topic: no reason to leave the ticks alone.
+    kafka: KafkaSettings,
+    topics: Topics,
+    side: Sequence[str],
+    shards: int | None,
+    store_and_forward: bool,
+) -> tuple[dict[str, str], int | None]:
+    """Why topics beside the ticks cannot be written, by topic: no reason to leave the ticks alone.
+    And how many partitions the ticks have, None where Kafka does not answer.
 
     Raises UnknownTopic where there is no place for ticks, and BrokerUnreachable.
     """
@@ -168,15 +178,28 @@ def _check_kafka(
         found = check_topics(kafka, (topics.ticks,) if shards is None else (topics.ticks, SHARDS))
         if shards is not None:
             check_partitions(found[SHARDS], shards)
-        problems = write_problems(kafka, (topics.dead, topics.events))
+        problems = write_problems(kafka, side)
     except BrokerUnreachable as error:
         if not store_and_forward:
             raise
         say(f"{error}; journaling until one does")
-        return {}
+        return {}, None
+    _compare_partitions(topics.ticks, found[topics.ticks])
     for problem in problems.values():
         say(f"WARNING: {problem}; ticks go on, and what belongs there is put aside in a file")
-    return problems
+    return problems, found[topics.ticks]
+
+
+def _compare_partitions(topic: str, found: int) -> None:
+    """A topic that a broker made by itself has another number than the contract."""
+    from kite_contracts.topics import load_topics
+
+    wanted = next((each.partitions for each in load_topics() if each.name == topic), found)
+    if found != wanted:
+        say(
+            f"WARNING: topic {topic} has {found} partitions and should have {wanted} "
+            "(topics.toml): readers that count on it find instruments elsewhere"
+        )
 
 
 def _check_registry(framing: Framing, store_and_forward: bool) -> None:

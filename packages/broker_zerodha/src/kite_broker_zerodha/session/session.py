@@ -33,6 +33,7 @@ from kite_broker_zerodha.session.events import (
 from kite_broker_zerodha.session.liveness import FlowWatchdog, InboundWatchdog, SymbolWatchdog
 from kite_broker_zerodha.session.messages import checked_endpoint, messages_of, parse_text
 from kite_broker_zerodha.session.options import SessionOptions
+from kite_broker_zerodha.session.orders import order_of
 from kite_broker_zerodha.session.transport import (
     ABNORMAL_CLOSURE,
     ConnectFailed,
@@ -361,7 +362,8 @@ class KiteSession:
         kind, plain = parse_text(text)
         if plain is not None and self._credentials is not None:
             plain = redact(plain, self._credentials.secrets)
-        self._listener.on_event(TextMessage(self.shard, kind, plain))
+        order = order_of(text) if kind == "order" else None
+        self._listener.on_event(TextMessage(self.shard, kind, plain, order))
 
 
 def _abort_if_failed(connection: KiteConnection, task: asyncio.Task[None]) -> None:
