@@ -16,6 +16,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 TEXT, BINARY, CLOSE = 0x1, 0x2, 0x8
 HEARTBEAT_S = 0.2
@@ -130,7 +131,7 @@ class Peer:
             if opcode == TEXT:
                 self._asked(json.loads(payload))
 
-    def _asked(self, message: dict[str, object]) -> None:
+    def _asked(self, message: dict[str, Any]) -> None:
         match message:
             case {"a": "subscribe", "v": [*tokens]}:
                 self.modes.update(dict.fromkeys(tokens, "quote"))

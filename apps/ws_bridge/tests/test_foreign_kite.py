@@ -84,12 +84,12 @@ class Run:
 
     async def settled(self) -> None:
         """Until what the server sent is received and in Kafka."""
-        newest = lambda: self.watcher.newest  # noqa: E731 - it is another dict at each look
-        await until(
-            lambda: newest()["packets_journaled"] + newest()["packets_lost"] >= self.kite.sent
-            and not newest()["journal_backlog_bytes"],
-            PATIENCE_S,
-        )
+        await until(self._is_settled, PATIENCE_S)
+
+    def _is_settled(self) -> bool:
+        newest = self.watcher.newest
+        taken = newest["packets_journaled"] + newest["packets_lost"]
+        return taken >= self.kite.sent and not newest["journal_backlog_bytes"]
 
     def proof(self) -> Proof:
         """What a consumer reads, by the bridge's own numbers."""

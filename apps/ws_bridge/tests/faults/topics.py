@@ -189,8 +189,13 @@ def _allow(server: KafkaServer) -> None:
     client = devstack_topics.admin(server.bootstrap, {})
     made = [
         AclBindingFilter(
-            *(each.restype, each.name, each.resource_pattern_type),
-            *(each.principal, each.host, each.operation, each.permission_type),
+            each.restype,
+            each.name,
+            each.resource_pattern_type,
+            each.principal,
+            each.host,
+            each.operation,
+            each.permission_type,
         )
         for each in _rules()
     ]
