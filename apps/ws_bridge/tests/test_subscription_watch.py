@@ -15,6 +15,7 @@ from kite_broker_zerodha.subscriptions import (
     SubscriptionFileError,
 )
 from kite_contracts.tick_batch import TickMode
+from kite_ws_bridge import subscription_watch
 from kite_ws_bridge.subscription_watch import SubscriptionWatch
 
 HEADER = "instrument_token,mode,exchange,tradingsymbol\n"
@@ -108,6 +109,10 @@ def test_tokens_keep_their_connection(tmp_path: Path) -> None:
         (HEADER + INFY + INFY, "stands on line 2 too"),
         ("", "the file is empty"),
         (HEADER + "INFY,full,NSE,INFY\n", "no instrument token"),
+        (HEADER + "7" * 5_020 + ",full,NSE,INFY\n", "no instrument token"),
+        (HEADER + f"{10 << 8 | 10},full,NSE,INFY\n", "no segment 10"),
+        (HEADER + '408065,full,NSE,"INFY\n', "malformed CSV"),
+        ("\0" * 9_000, "column instrument_token is missing"),
         (HEADER + "".join(f"{n << 8 | 1},,,\n" for n in range(1, 9_002)), "more than Kite takes"),
     ],
 )
@@ -125,6 +130,34 @@ def test_a_broken_version_keeps_the_old_plan_and_says_so(
     assert [each["log_level"] for each in logs] == ["error"], "once a version"
     tokens.write_text(HEADER + INFY)
     assert modes(watch.changed(plan)) == {408065: TickMode.FULL}
+    assert watch.problem is None
+
+
+def test_a_version_that_is_a_fifo_keeps_the_plan_and_is_not_waited_for(tokens: Path) -> None:
+    watch = SubscriptionWatch(tokens, ())
+    plan = watch.load()
+    tokens.unlink()
+    os.mkfifo(tokens)
+    assert watch.changed(plan) is None
+    assert watch.problem is not None
+    assert "no regular file" in watch.problem
+
+
+def test_a_defect_does_not_end_the_watching(tokens: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    watch = SubscriptionWatch(tokens, ())
+    plan = watch.load()
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("it was not foreseen")
+
+    with monkeypatch.context() as patched, capture_logs() as logs:
+        patched.setattr(subscription_watch, "load_subscriptions", fail)
+        tokens.write_text(HEADER + INFY)
+        assert watch.changed(plan) is None
+    assert watch.problem == "a defect of ws_bridge: RuntimeError('it was not foreseen')"
+    assert [each["log_level"] for each in logs] == ["error"]
+    tokens.write_text(HEADER + SBIN)
+    assert modes(watch.changed(plan)) == {779521: TickMode.QUOTE}
     assert watch.problem is None
 
 

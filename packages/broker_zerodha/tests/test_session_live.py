@@ -320,6 +320,36 @@ async def test_kites_retry_after_is_obeyed() -> None:
                 await asyncio.sleep(0.01)
 
 
+@pytest.mark.parametrize(
+    "location",
+    ["ws://127.0.0.1:{other}/", "ws://localhost:{other}/", "//127.0.0.1:{other}/", "/elsewhere"],
+)
+@pytest.mark.parametrize("status", [HTTPStatus.FOUND, HTTPStatus.TEMPORARY_REDIRECT])
+async def test_no_redirect_is_followed_because_the_address_carries_the_secrets(
+    status: HTTPStatus, location: str
+) -> None:
+    asked: list[str] = []
+
+    def redirect(connection: ServerConnection, request: Request) -> Response:
+        asked.append(request.path)
+        answer = connection.respond(status, "go there")
+        answer.headers["Location"] = location.format(other=other.sockets[0].getsockname()[1])
+        return answer
+
+    def leak(connection: ServerConnection, request: Request) -> None:
+        asked.append("another server: " + request.path)
+
+    async with (
+        serve(_nothing, "127.0.0.1", 0, process_request=leak) as other,
+        serve(_nothing, "127.0.0.1", 0, process_request=redirect) as server,
+        running(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}") as rig,
+    ):
+        gone = await rig.heard.event(Disconnected)
+        assert gone.reason == f"HTTP {status} {status.phrase}: go there"
+        assert len(asked) == 1
+        assert asked[0].startswith("/?")
+
+
 async def _nothing(_: ServerConnection) -> None:
     """Never called: every handshake is refused."""
 

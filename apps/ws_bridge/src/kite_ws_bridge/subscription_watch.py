@@ -71,8 +71,10 @@ class SubscriptionWatch:
         self._stamp = stamp
         try:
             new = self._plan(plan)
-        except (SubscriptionFileError, PlanError) as error:
-            self.problem = str(error)
+        except Exception as error:
+            foreseen = isinstance(error, SubscriptionFileError | PlanError)
+            # A defect of ours does not end the watching: the next version may be readable.
+            self.problem = str(error) if foreseen else f"a defect of ws_bridge: {error!r}"[:500]
             log.error("the changed subscription is not used", reason=self.problem)
             return None
         self.problem = None

@@ -107,6 +107,102 @@ TRIED: Final = (
         "packages/live_feed/tests/test_http.py",
         "silent",
     ),
+    (
+        "`consume` behind a lock on the tables of dead letters",
+        "`/readyz` is 503 with the reason, `/healthz` 200, SIGTERM ends it, nothing is committed",
+        "apps/dlq_triage/tests/test_store_commands.py",
+        "lock",
+    ),
+    (
+        "The loop of `consume` stands still",
+        "`/healthz` is 503 after 5 s, but not while Kafka or Postgres is away",
+        "packages/dead_letters/tests/test_intake_restored.py",
+        "frozen",
+    ),
+    (
+        "The loop of the bridge stands still",
+        "`/healthz` is 503 after 5 s until it turns again",
+        "apps/ws_bridge/tests/test_pulse.py",
+        "still",
+    ),
+    (
+        "Postgres is restored from a backup older than the progress of `consume`",
+        "the letters between are read again and stored once; what Kafka removed is counted",
+        "packages/dead_letters/tests/test_intake_restored.py",
+        "'backup or restored or removed'",
+    ),
+    (
+        "`instruments sync --file` of a gzip of 1 MB, 100 members, 1 GB unpacked",
+        "refused with a sentence, 64 MiB unpacked at most",
+        "packages/broker_zerodha/tests/test_instrument_dump.py",
+        "master",
+    ),
+    (
+        "Two dumps into one file, at once and in the moment in which the first ends",
+        "the second is refused (75), the first is whole",
+        "apps/dlq_triage/tests/test_dump_parts.py",
+        "dump",
+    ),
+    (
+        "A subscription file becomes a FIFO, a device, or has a token of 5,020 digits",
+        "the bridge goes on with its plan and names what is wrong",
+        "apps/ws_bridge/tests/test_subscription_watch.py",
+        "'version or defect'",
+    ),
+    (
+        "token.json is a FIFO, a device, a Kubernetes secret, or holds a lone surrogate",
+        "used where it is private, else refused with a sentence",
+        "packages/broker_zerodha/tests/test_token_file.py",
+        "'refused or may_read'",
+    ),
+    (
+        "Kite answers the handshake with a redirect, 429 with Retry-After, or one 403",
+        "not followed; obeyed; tried again before it is an alarm",
+        "packages/broker_zerodha/tests/test_session_live.py",
+        "'redirect or retry_after or token'",
+    ),
+    (
+        "Journal and refused records are made under umask 000",
+        "private",
+        "packages/live_feed/tests/test_journal_writer.py",
+        "umask",
+    ),
+    (
+        "A segment that Kite does not document; an instrument that never traded",
+        "a dead letter; no time of a trade in 1970",
+        "packages/broker_zerodha/tests/test_decode_frames.py",
+        "'document or 1970'",
+    ),
+    (
+        "Kite sends texts nested 480 to 100,000 levels deep and 300,000 texts with escapes",
+        "frames go on, `/healthz` stays 200, less than 1 MB of log, no terminal obeys anything",
+        "apps/ws_bridge/tests/test_hostile_feed.py",
+        "texts",
+    ),
+    (
+        "Kite refuses the handshake (403) with terminal escapes in its answer",
+        "`status`, `status --json` and `tail` show them as text",
+        "apps/ws_bridge/tests/test_hostile_feed.py",
+        "refusal",
+    ),
+    (
+        "Dead letters with escapes in value, key and the headers of every dialect",
+        "`dump`, `groups`, `show`, `redrive` and their JSON show them as text on a terminal",
+        "apps/dlq_triage/tests/test_hostile_letters.py",
+        "terminal",
+    ),
+    (
+        "Dead letters nested 253, 600 and 1,000 levels deep, and 100,000 brackets",
+        "each has its line and its row, and none hides the others",
+        "apps/dlq_triage/tests/test_hostile_letters.py",
+        "nested",
+    ),
+    (
+        "The same on the page",
+        "each has its page, its line and its bytes",
+        "packages/dead_letters/tests/test_page_app.py",
+        "nested",
+    ),
 )
 """Fault, promise, the file and the name of the tests that stage it."""
 
@@ -210,9 +306,13 @@ def write_page(records: Path) -> None:
 
 def missing_tests(root: Path) -> list[str]:
     """The tests of ``TRIED`` that the checkout at ``root`` does not have."""
-    return [
-        f"{file} -k {name}"
-        for _, _, file, name in TRIED
-        if not (path := root / file).is_file()
-        or not re.search(rf"def test_\w*{name}", path.read_text("utf-8"))
-    ]
+    return [f"{file} -k {name}" for _, _, file, name in TRIED if not _is_there(root / file, name)]
+
+
+def _is_there(path: Path, name: str) -> bool:
+    """Whether each alternative of ``name`` is in the name of a test, or in a case of one."""
+    text = path.read_text("utf-8") if path.is_file() else ""
+    return all(
+        re.search(rf'(def test_|")[^"\n(]*{re.escape(word)}', text)
+        for word in name.strip("'").split(" or ")
+    )

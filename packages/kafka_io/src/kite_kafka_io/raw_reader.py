@@ -150,6 +150,15 @@ class RawReader(Reader):
             return [each for each in records if self._span.takes(each.ts_ns)]
         return records
 
+    def rewind(self) -> None:
+        """Have the group go on where ``ranges`` begin. Left to its other members while it has any.
+
+        Raises what ``commit`` raises.
+        """
+        for place, (first, _) in (self.ranges or {}).items():
+            self._source.handled(place, first - 1)
+        self.commit()
+
     def lag(self) -> int:
         """How many offsets are left to read, as of the brokers' last answers. Raises ReadError."""
         return self._source.lag()

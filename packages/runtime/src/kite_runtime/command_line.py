@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import os
+import stat
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -30,6 +32,7 @@ EXIT_CODES: Final = (
     "75 try again later ({away} away), 78 configuration. --debug anywhere shows the trace "
     "of an error."
 )
+_PRIVATE: Final = 0o077
 _HELP: Final = ("-h", "--help")
 _OF_NO_COMMAND: Final = (*_HELP, "--version")
 
@@ -220,6 +223,7 @@ def run(
     debug = "--debug" in given
     words = with_default([each for each in given if each != "--debug"], default)
     refuse_repetition(app)
+    os.umask(os.umask(_PRIVATE) | stat.S_IWOTH)  # nothing that is made can be changed by others
     try:
         code = app(words, prog_name=program, standalone_mode=False)
     except (KeyboardInterrupt, Abort):

@@ -55,6 +55,11 @@ def clean(text: str) -> str:
     return _OBEYED.sub("", text).encode("utf-8", "replace").decode()
 
 
+def clean_json(text: str) -> str:
+    """JSON with what ``clean`` takes out as ``\\uXXXX``: no value is another one."""
+    return _OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
 def complain(program: str, problem: object, code: int) -> int:
     write_line(sys.stderr, clean(f"{program}: {problem}"), patience_s=1.0)
     return code

@@ -19,12 +19,15 @@ double quotes know ``\\n``, ``\\t``, ``\\"`` and ``\\\\``. Nothing is expanded.
 from __future__ import annotations
 
 import re
+import stat
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar, cast
 from urllib.parse import urlsplit
 
+from kite_runtime.console import write_line
 from kite_runtime.errors import ConfigurationError, SettingError
 
 T = TypeVar("T")
@@ -45,6 +48,8 @@ _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _LINE: Final = re.compile(r"(?:export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)\s*=(?P<value>.*)")
 _QUOTED: Final = re.compile(r"""(?:'(?P<raw>[^']*)'|"(?P<text>(?:[^"\\]|\\.)*)")\s*(?:#.*)?""")
 _ESCAPES: Final = {"n": "\n", "t": "\t", '"': '"', "\\": "\\"}
+_SECRET_NAME: Final = re.compile(r"PASSWORD|SECRET|TOKEN$")
+_PASSWORD_IN_ADDRESS: Final = re.compile(r"://[^/@\s:]*:[^/@\s]+@|\bpassword=\S")
 _HERE: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -363,7 +368,21 @@ def _read(path: Path, name: str) -> dict[str, str]:
         raise ConfigurationError(f"{name} cannot be read: {exc.strerror}.") from exc
     except UnicodeDecodeError as exc:
         raise ConfigurationError(f"{name} is not UTF-8 text.") from exc
-    return parse_env(text, name)
+    values = parse_env(text, name)
+    secret = next((each for each, value in values.items() if _is_secret(each, value)), None)
+    if secret is not None and path.stat().st_mode & (stat.S_IROTH | stat.S_IWOTH):
+        write_line(
+            sys.stderr,
+            f"warning: {name} is open to every user of this machine and holds {secret}: "
+            f"chmod 600 {path}",
+        )
+    return values
+
+
+def _is_secret(name: str, value: str) -> bool:
+    return bool(value) and (
+        _SECRET_NAME.search(name) is not None or _PASSWORD_IN_ADDRESS.search(value) is not None
+    )
 
 
 def parse_env(text: str, name: str) -> dict[str, str]:

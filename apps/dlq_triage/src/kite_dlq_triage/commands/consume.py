@@ -69,11 +69,18 @@ def command(
         if not once or port is not None:
             wanted = settings.port if port is None else port
             other = "--port 9466 or DLQ_TRIAGE_PORT=9466"
-            pages = HealthServer(wanted, _registry(counters), counters.problems, other_port=other)
+            pages = HealthServer(
+                wanted,
+                _registry(counters),
+                counters.problems,
+                other_port=other,
+                alive=service.pulse.is_felt,
+            )
             say(f"metrics and health on http://127.0.0.1:{opened.enter_context(pages).port}")
         service.run()
     _report(counters, as_json)
-    return EXIT_FINDINGS if once and counters.stored else EXIT_DONE
+    found = counters.stored or counters.missing
+    return EXIT_FINDINGS if once and found else EXIT_DONE
 
 
 def _registry(counters: IntakeCounters) -> CollectorRegistry:
@@ -97,7 +104,15 @@ def _registry(counters: IntakeCounters) -> CollectorRegistry:
 
 
 def _report(counters: IntakeCounters, as_json: bool) -> None:
-    names = ("consumed", "stored", "already_there", "refused", "db_errors", "kafka_errors")
+    names = (
+        "consumed",
+        "stored",
+        "already_there",
+        "missing",
+        "refused",
+        "db_errors",
+        "kafka_errors",
+    )
     counts = {name: getattr(counters, name) for name in names}
     if as_json:
         print(orjson.dumps({**counts, "by_reason": dict(counters.by_reason)}).decode())

@@ -23,7 +23,7 @@ from kite_dlq_triage.commands.database import (
 )
 from kite_dlq_triage.commands.options import Root, code
 from kite_dlq_triage.moments import moment
-from kite_runtime.console import say, stdout
+from kite_runtime.console import clean_json, say, stdout
 from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS
 
 
@@ -63,7 +63,7 @@ def command(
         found = store.groups(chosen, limit=limit)
         overview = store.overview()
     if as_json:
-        print(orjson.dumps(found).decode())
+        print(clean_json(orjson.dumps(found).decode()))
     else:
         if found:
             stdout.print(_table(found))

@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from kite_hist_merge.commands.options import WithBars, names_with_bars, open_stores, settings_of
-from kite_runtime.console import progress_bar, stdout
+from kite_runtime.console import clean_json, progress_bar, stdout
 from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS
 from kite_runtime.options import AsJson, From, Root, To
 
@@ -69,7 +69,7 @@ def command(
         )
     if as_json:
         for each in found:
-            stdout.print(orjson.dumps(asdict(each)).decode(), markup=False, soft_wrap=True)
+            print(clean_json(orjson.dumps(asdict(each)).decode()))
     elif found:
         stdout.print(_by_minute(found) if minutes else _by_instrument(found))
     else:

@@ -17,7 +17,7 @@ from kite_contracts.errors import UnknownContractError
 from kite_contracts.sessions import SessionCalendar
 from kite_hist_merge.commands.options import AsOf, Recorded, a_time, open_stores, settings_of
 from kite_runtime.clock import IST
-from kite_runtime.console import stdout
+from kite_runtime.console import clean_json, stdout
 from kite_runtime.options import AsJson, Root
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def command(
     earlier = () if before is None else before.observations
     document = tell(asked, observations, around, stores.rules, absent, earlier)
     if as_json:
-        print(orjson.dumps(document).decode())
+        print(clean_json(orjson.dumps(document).decode()))
     else:
         stdout.print(Stack(*_view(document)))
     return 0

@@ -18,7 +18,7 @@ from kite_instruments.commands.options import Exchanges, open_store, settings_of
 from kite_instruments.fetching import read_file
 from kite_instruments.shown import as_csv, as_json, instrument, text_of
 from kite_runtime.clock import today
-from kite_runtime.console import say, stdout
+from kite_runtime.console import clean_json, say, stdout
 from kite_runtime.errors import UsageError
 from kite_runtime.options import Root
 
@@ -93,7 +93,7 @@ def command(
         for line in found:
             shown = as_json({name: line[name] for name in line if name != "before"})
             before = line["before"] and as_json(line["before"])
-            sys.stdout.write(json.dumps({**shown, "before": before}, ensure_ascii=False) + "\n")
+            print(clean_json(json.dumps({**shown, "before": before}, ensure_ascii=False)))
     elif csv_rows:
         header = [*_CSV, *(f"{name}_before" for name in _BEFORE)]
         sys.stdout.write(as_csv(header, (_csv_row(line) for line in found)))

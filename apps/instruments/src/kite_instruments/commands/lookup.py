@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
@@ -16,7 +15,7 @@ from kite_instruments.commands.options import AsOf, Exchanges, open_store, setti
 from kite_instruments.shown import as_json as json_form
 from kite_instruments.shown import instrument, text_of
 from kite_runtime.clock import today
-from kite_runtime.console import say, stdout
+from kite_runtime.console import clean_json, say, stdout
 from kite_runtime.errors import UsageError
 from kite_runtime.options import AsJson, Root
 
@@ -176,4 +175,4 @@ def _table(*more: str) -> Table:
 
 def _print_json(lines: list[dict[str, Any]]) -> None:
     for line in lines:
-        sys.stdout.write(json.dumps(json_form(line), ensure_ascii=False) + "\n")
+        print(clean_json(json.dumps(json_form(line), ensure_ascii=False)))

@@ -17,7 +17,7 @@ from rich.table import Table
 
 from kite_kafka_io.errors import MalformedRecord
 from kite_live_feed.topics import TICKS
-from kite_runtime.console import stdout
+from kite_runtime.console import clean_json, stdout
 from kite_ws_bridge.commands.options import Bootstrap, Root, kafka_settings
 
 if TYPE_CHECKING:
@@ -139,5 +139,5 @@ def _text(value: bytes | None) -> str | None:
 
 
 def _print(each: dict[str, Any]) -> None:
-    sys.stdout.write(orjson.dumps(each).decode() + "\n")
+    sys.stdout.write(clean_json(orjson.dumps(each).decode()) + "\n")
     sys.stdout.flush()

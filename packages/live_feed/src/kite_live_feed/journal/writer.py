@@ -19,6 +19,7 @@ from typing import Final
 from kite_live_feed.errors import JournalFull, JournalUnusable, RecordTooLarge
 from kite_live_feed.journal.cursor import AckCursor
 from kite_live_feed.journal.layout import (
+    FILE_MODE,
     HEADER_BYTES,
     PAYLOAD_BYTES_MAX,
     START,
@@ -293,7 +294,7 @@ class JournalWriter:
         number = self._number + 1
         stamp = secrets.randbelow(0xFFFFFFFF) + 1
         path = segment_path(self.directory, number, stamp)
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, FILE_MODE)
         try:
             os.posix_fallocate(fd, 0, capacity)
         except OSError:
