@@ -141,6 +141,7 @@ class Bridge:
             )
         # Before connecting: the first ticks must not wait for the compiler.
         await asyncio.to_thread(warm_up)
+        self._intake.announce_earlier()
         await self.apply(self.plan)
         self._start(self._pump_forever())
         self._start(self._keep_house())
