@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import subprocess
+from functools import partial
 from pathlib import Path
 
 import live_stage as stage
@@ -16,6 +17,7 @@ from faults.proof import Proof
 from faults.scene import Scene, Watcher, until, watched
 from kite_broker_zerodha.frames import count_slots
 from kite_live_feed.journal.layout import list_segments
+from kite_live_feed.journal.losses import LossLedger
 from kite_live_feed.journal.reader import read_file
 
 LIMIT = "4MiB"
@@ -92,6 +94,71 @@ def _settled(watcher: Watcher, frames: int) -> bool:
     return newest["frames_received"] == frames and not newest["journal_backlog_bytes"]
 
 
+def restart(scene: Scene) -> Outcome:
+    """The journal is full (2 MiB), Kafka away, and the bridge ends twice: SIGKILL, SIGTERM."""
+    outcome, mark = Outcome(), scene.mark()
+    sent, journaled, noted, sessions, watcher, code = asyncio.run(_play_restart(scene))
+    proof = scene.prove(mark, sessions)
+    total = watcher.newest.__getitem__
+    journaled = [*journaled, int(total("frames_journaled"))]
+    lost = [noted, sent[1] - journaled[1], sent[2] - journaled[2]]
+    for run, how in enumerate(("SIGKILL", "SIGTERM", "Kafka is back")):
+        outcome.note(
+            f"frames sent, journaled, lost until {how}", str((sent[run], journaled[run], lost[run]))
+        )
+        outcome.demand_least(f"frames lost until {how}", lost[run], 1 if run < 2 else 0)
+    outcome.note(
+        "frames in the socket of the killed run, within the gap", sent[0] - journaled[0] - noted
+    )
+    told = sum(event["count"] for event in proof.events if event["type"] == "LOSS")
+    outcome.demand("frames lost, told in LOSS events", told, sum(lost))
+    outcome.demand("frames lost by the last run, counted", total("frames_lost"), lost[2])
+    opened = {each["gap_id"] for each in proof.events if each["type"] == "GAP_OPENED"}
+    closed = {each["gap_id"] for each in proof.events if each["type"] == "GAP_CLOSED"}
+    outcome.demand("gaps left open, that of the last stop", len(opened - closed), 1)
+    proof.demand_nothing_lost(outcome)
+    outcome.demand("exit code", code, 3 if lost[2] else 0)
+    return outcome
+
+
+async def _play_restart(
+    scene: Scene,
+) -> tuple[list[int], list[int], int, dict[int, int], Watcher, int]:
+    """(frames sent to each run, frames journaled by the first two, frames that the killed run noted
+    as lost, sessions, the last run's counts, its exit code)."""
+    journaled: list[int] = []
+    async with scene.market(60_000) as kite:
+        bridge = scene.bridge(
+            kite.url, settings={"WS_BRIDGE_JOURNAL_MAX_BYTES": "2MiB", "WS_BRIDGE_DRAIN": "1s"}
+        )
+        await asyncio.to_thread(scene.broker.suspend)
+        try:
+            for number in (signal.SIGKILL, signal.SIGTERM):
+                async with watched(bridge) as watcher:
+                    await bridge.start()
+                    await until(partial(_has_lost, watcher))
+                    await bridge.end(number)
+                if number == signal.SIGKILL:
+                    noted = LossLedger(scene.journal / "losses").losses[0].frames
+                journaled.append(len(_frames(scene.journal)) - sum(journaled))
+            sessions = stage.journaled_sessions(scene.journal)
+        finally:
+            await asyncio.to_thread(scene.broker.resume)
+        async with watched(bridge) as watcher:
+            await bridge.start()
+            await asyncio.wait_for(kite.finished.wait(), 60)
+            await until(lambda: _settled(watcher, kite.ledger.connections[2].frames))
+            code = await bridge.end(signal.SIGTERM)
+        sent = [each.frames for each in kite.ledger.connections]
+    last = max(stage.journaled_sessions(scene.journal))
+    sessions[last] = watcher.newest["packets_journaled"]
+    return sent, journaled, noted, sessions, watcher, code
+
+
+def _has_lost(watcher: Watcher) -> bool:
+    return bool(watcher.newest["frames_lost"] > 50)
+
+
 def damage(scene: Scene) -> Outcome:
     """A flipped byte in one frame, and a torn last record, in a journal that Kafka has not seen."""
     outcome, mark = Outcome(), scene.mark()
@@ -109,7 +176,10 @@ def _judge_damage(outcome: Outcome, proof: Proof, torn: int, flipped: int) -> No
     outcome.note("packets in the flipped record", flipped)
     outcome.note("packets in the torn record", torn)
     outcome.note("ticks read back", proof.back.ticks)
-    outcome.demand("dead letters JOURNAL_CORRUPT", proof.back.reasons["JOURNAL_CORRUPT"], 1)
+    # The torn record is found too: the file is shorter than it was made.
+    outcome.demand("dead letters JOURNAL_CORRUPT", proof.back.reasons["JOURNAL_CORRUPT"], 2)
+    damaged = [gap for gap in proof.gaps if gap.cause == "journal damaged"]
+    outcome.demand("gaps of the damage, closed", sum(g.to_ns is not None for g in damaged), 2)
     # The dead letter stands for the first packet of its record.
     outcome.demand("lost beyond the damage", proof.back.lost() - (flipped - 1) - torn, 0)
     outcome.demand("duplicated", proof.back.duplicated, 0)
@@ -186,6 +256,14 @@ FAULTS = [
         f"The journal's disk, a tmpfs of {TMPFS[:-1]} MiB, is full (needs root)",
         f"alarm; every lost frame counted and told; {NOTHING} of what was journaled; recovers",
         tmpfs,
+    ),
+    Fault(
+        7,
+        "journal-restart",
+        "The journal is full (2MiB) and Kafka away while the bridge is killed, then ended",
+        f"each run's losses in LOSS events, to the frame; no gap left open; {NOTHING} of what was "
+        "journaled",
+        restart,
     ),
     Fault(
         8,

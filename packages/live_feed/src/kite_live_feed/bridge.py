@@ -70,6 +70,7 @@ class Bridge:
             refused=self._refused,
             sharded=parts.group is not None,
             wake_by=self._answers.descriptor,
+            on_damage=self._intake.on_damage,
         )
         self.shards: GroupShards | None = None
         if parts.group is not None:

@@ -36,6 +36,8 @@ from kite_live_feed.errors import JournalFull
 from kite_live_feed.journal import JournalWriter
 from kite_live_feed.journal.layout import RecordKind
 from kite_live_feed.journal.losses import UnreportedGap
+from kite_live_feed.journal.scan import Damage
+from kite_live_feed.options import SHARDS_MAX
 from kite_runtime.clock import Clock
 
 log = structlog.get_logger()
@@ -163,6 +165,19 @@ class Intake:
             detail=str(state),
             count=state.dead,
         )
+
+    def on_damage(self, damage: Damage) -> None:
+        """Report what the journal does not have any more as a gap of the shard it was of, or of
+        all where that is not known."""
+        now_ns = self.clock.now_ns()
+        to_ns = now_ns if damage.to_ns is None else damage.to_ns
+        from_ns = to_ns if damage.from_ns is None else min(damage.from_ns, to_ns)
+        log.error("the journal is damaged", reason=damage.cause, from_ns=from_ns, to_ns=to_ns)
+        every = [shard for shard in range(SHARDS_MAX) if self.tokens_of(shard)]
+        for shard in every if damage.shard is None else [damage.shard]:
+            about: dict[str, Any] = {"from_ns": from_ns, "cause": "journal damaged"}
+            self._record("GAP_OPENED", shard, **about, detail=damage.cause)
+            self._record("GAP_CLOSED", shard, **about, detail=damage.cause, to_ns=to_ns)
 
     def on_frame(self, shard: int, payload: bytes, ts_recv_ns: int) -> None:
         """Journal one binary frame; it is safe once this returns."""
