@@ -19,8 +19,8 @@ from faults.scene import Scene, create_topics, real_broker
 
 DOCS = Path(__file__).parents[3] / "docs"
 SHORT = (
-    *("broker-stop-5", "replies-lost", "journal-limit", "journal-damage", "feed-transport"),
-    *("token", "subscription", "clock-jumps", "events-limit", "letters-limit"),
+    *("broker-stop-5", "replies-lost", "journal-limit", "journal-restart", "journal-damage"),
+    *("feed-transport", "token", "subscription", "clock-jumps", "events-limit", "letters-limit"),
 )
 S = 1_000_000_000
 NOT_HARDENED = {"fuzz", "soak"}
@@ -142,6 +142,8 @@ def test_silences_are_changes_of_session_and_long_pauses() -> None:
 
     assert uncovered(told, [gap(12, 50), gap(51, 90)]) == []
     assert uncovered(told, [gap(10, 95)]) == []
+    assert uncovered(told, [gap(30, 90), gap(12, 30)]) == [], "one gap follows the other"
+    assert uncovered(told, [gap(31, 90), gap(12, 30)]) == told[:1]
     late, early, open_, elsewhere, empty = (
         gap(13, 50), gap(12, 49), gap(12, None), gap(12, 50, shard=1), gap(12, 50, tokens=0),
     )  # fmt: skip

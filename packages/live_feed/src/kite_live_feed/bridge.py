@@ -70,6 +70,7 @@ class Bridge:
             refused=self._refused,
             sharded=parts.group is not None,
             wake_by=self._answers.descriptor,
+            on_damage=self._intake.on_damage,
         )
         self.shards: GroupShards | None = None
         if parts.group is not None:
@@ -141,6 +142,7 @@ class Bridge:
             )
         # Before connecting: the first ticks must not wait for the compiler.
         await asyncio.to_thread(warm_up)
+        self._intake.announce_earlier()
         await self.apply(self.plan)
         self._start(self._pump_forever())
         self._start(self._keep_house())

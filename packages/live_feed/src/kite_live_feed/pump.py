@@ -31,6 +31,8 @@ from kite_kafka_io.producer import BATCH_BYTES, RecordProducer
 from kite_kafka_io.settings import KafkaSettings
 from kite_live_feed.counters import Counters
 from kite_live_feed.journal import AckCursor, Chunk, JournalReader, Position
+from kite_live_feed.journal.scan import Damage
+from kite_live_feed.journal.sequence import Sequence
 from kite_live_feed.refused import RefusedStore
 from kite_live_feed.replay import ReplayCursor, ReplayReader
 from kite_live_feed.shards import Fence, Frames, newest_frames, superseded
@@ -77,6 +79,8 @@ class Pump:
     pace_s: float = PACE_S
     """The rest after a small chunk."""
     make_producer: Callable[..., RecordProducer] = RecordProducer
+    on_damage: Callable[[Damage], None] = lambda _: None
+    """Hears of each damage of the journal once, however often it is read."""
 
     def __post_init__(self) -> None:
         self._bounds = tick_bounds()
@@ -99,6 +103,9 @@ class Pump:
         """What lies behind them is another bridge's to publish."""
         self.held_up = False
         """The last step found no room in the producer."""
+        self._sequence = Sequence()
+        self._damage_to = self.cursor.position
+        """Damage before it is reported."""
         self._rested_s = 0.0
         """When the rest after a small chunk is over."""
 
@@ -225,6 +232,7 @@ class Pump:
             self.side.drop(chunk.side)
         self._chunks.clear()
         self.reader.seek(self._ticks_to)
+        self._sequence.forget()
 
     def _publish(self, producer: RecordProducer, chunk: Chunk) -> None:
         entry = ChunkInFlight(chunk.position_after)
@@ -241,10 +249,14 @@ class Pump:
             key = f"{record['feed']}-{record['shard']}".encode()
             value = self._codec.encode("feed_event", record)
             self._add_side(SideRecord(entry, self.topics.events, key, value))
-        for damage in chunk.damage:
-            self.counters.journal_damage += 1
+        breaks = self._sequence.breaks(chunk) if chunk.earlier else []
+        for damage in chunk.damage + breaks:
             letter = letter_of_damage(damage, chunk.buffer, self.clock.now_ns())
             self._add_dead(letter, entry)
+            if chunk.position_after > self._damage_to:
+                self.counters.journal_damage += 1
+                self.on_damage(damage)
+        self._damage_to = max(self._damage_to, chunk.position_after)
 
     def _of_this_bridge(self, frames: Frames) -> Frames:
         """Without the frames that another bridge has taken over; the journal keeps them."""
