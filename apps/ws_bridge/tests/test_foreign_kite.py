@@ -394,21 +394,29 @@ def test_a_flood_is_published_whole_where_the_journal_has_room(scene: Scene) -> 
 
 
 def test_what_a_flood_costs_a_full_journal_is_counted_in_gap_events(scene: Scene) -> None:
+    enough, ended = asyncio.Event(), asyncio.Event()
+
+    async def play(peer: Peer) -> None:
+        while not enough.is_set():
+            await peer.ticks(FLOOD_PACKETS, frames=10)
+        ended.set()
+
     async def story(played: Run) -> None:
         await until(lambda: played.kite.sent > 10 * FLOOD_PACKETS)
         await asyncio.to_thread(scene.broker.suspend)
         try:
             await until(partial(_has_lost, played.watcher), PATIENCE_S)
+            enough.set()
+            await ended.wait()
         finally:
             await asyncio.to_thread(scene.broker.resume)
-        await until(lambda: played.kite.sent == FLOOD_FRAMES * FLOOD_PACKETS, PATIENCE_S)
         await played.settled()
         [peer] = played.kite.peers
         await peer.ticks(20)  # with room again, the loss is an event
         await played.settled()
 
     settings = {"WS_BRIDGE_JOURNAL_MAX_BYTES": "4MiB"}
-    played = run(scene, ForeignKite(_flood), story, settings)
+    played = run(scene, ForeignKite(play), story, settings)
     published = len(played.published())
     newest = played.watcher.newest
     assert newest["packets_lost"] > 0

@@ -179,7 +179,7 @@ def test_an_error_of_kite_is_an_event_and_is_counted_by_its_text(tmp_path: Path)
         ("BROKER_ERROR", 1, "too many tokens"),
         ("BROKER_ERROR", 1, "(not a plain text)"),
     ]
-    assert all(explain("feed_event", 3, each) is None for each in events)
+    assert all(explain("feed_event", 4, each) is None for each in events)
 
 
 def test_a_flood_of_texts_fills_neither_the_log_nor_the_journal(tmp_path: Path) -> None:

@@ -39,6 +39,7 @@ MECHANISMS: Final = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", OAUTHBEARER)
 COMPRESSIONS: Final = ("lz4", "zstd", "snappy", "gzip", "none")
 
 _ADDRESS: Final = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9_.-]+):([0-9]{1,5})")
+NEVER: Final = "never"
 NOTHING: Final[Mapping[str, object]] = MappingProxyType({})
 _TOKEN_SOURCES: Final = ("sasl.oauthbearer.method", "enable.sasl.oauthbearer.unsecure.jwt")
 _SASL_UNSET: Final = "is not set, but KAFKA_SECURITY_PROTOCOL asks for SASL"
@@ -154,6 +155,13 @@ class KafkaSettings:
     )
     registry_ca: Path | None = variable(
         "SCHEMA_REGISTRY_CA", optional(Path), "", "certificates to check it by, a PEM file"
+    )
+    registry_register: str = variable(
+        "SCHEMA_REGISTRY_REGISTER",
+        choice("missing", NEVER),
+        "missing",
+        "`missing`: register what a program writes and the registry does not have; `never`: only "
+        "look up",
     )
     properties_file: Path | None = variable(
         FILE_VARIABLE,

@@ -44,6 +44,8 @@ class BridgeParts:
     topic_problems: Mapping[str, str] = field(default_factory=dict)
     """Topic of dead letters or events → why nothing can be written to it, as found at the start."""
     dead_letter_limits: BreakerLimits = field(default_factory=BreakerLimits)
+    partitions: int | None = None
+    """Of the topic of ticks, as found at the start; None where Kafka did not answer."""
     group: GroupSetup | None = None
     """How the universe is shared out; None for a bridge that carries all of its plan."""
     calendar_ends_ns: int = 0

@@ -56,6 +56,7 @@ _LEVELS: Final = {
     "AUTH_EXPIRED": logging.ERROR,
     "BROKER_ERROR": logging.ERROR,
     "LOSS": logging.ERROR,
+    "TOPIC_CHANGED": logging.ERROR,
     "DEAD_LETTERS_HIGH": logging.ERROR,
     "DISCONNECTED": logging.WARNING,
     "GAP_OPENED": logging.WARNING,
@@ -178,6 +179,10 @@ class Intake:
             about: dict[str, Any] = {"from_ns": from_ns, "cause": "journal damaged"}
             self._record("GAP_OPENED", shard, **about, detail=damage.cause)
             self._record("GAP_CLOSED", shard, **about, detail=damage.cause, to_ns=to_ns)
+
+    def on_topic_changed(self, detail: str) -> None:
+        """Journal that the topic of ticks has another number of partitions; with shard 0."""
+        self._record("TOPIC_CHANGED", 0, cause="partitions", detail=detail)
 
     def on_frame(self, shard: int, payload: bytes, ts_recv_ns: int) -> None:
         """Journal one binary frame; it is safe once this returns."""

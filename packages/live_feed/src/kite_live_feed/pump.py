@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, field
+from datetime import UTC, datetime
 from functools import partial
 from typing import Final
 
@@ -22,7 +23,7 @@ import structlog
 from kite_broker_zerodha.frames import FRAME_INDEX, decode_frames
 from kite_broker_zerodha.packets import MAX_FRAME_ROWS
 from kite_contracts.bounds import tick_bounds
-from kite_contracts.tick_batch import TickBatch, Verdict
+from kite_contracts.tick_batch import TS_EVENT_NS, TickBatch, Verdict
 from kite_kafka_io.codec import AvroCodec
 from kite_kafka_io.dead_letters import DeadLetter
 from kite_kafka_io.errors import ProducerFatal
@@ -55,6 +56,8 @@ PACE_S: Final = 0.001
 cost both sides more than the ticks (docs/performance.md)."""
 PRODUCER_RETRY_S: Final = 1.0
 BATCH_BYTES_MIN: Final = 16 * 1024
+CLOCK_RETRY_S: Final = 30.0
+"""How soon ticks are sent again that Kafka refused for their time: a person corrects the clock."""
 TS_RECV: Final = FRAME_INDEX.index("ts_recv_ns")
 
 
@@ -101,6 +104,8 @@ class Pump:
         """Shard → receive time of its last frame that Kafka has; kept for a sharded bridge."""
         self.fences: frozenset[Fence] = frozenset()
         """What lies behind them is another bridge's to publish."""
+        self.clock_problem: str | None = None
+        """Kafka refuses ticks because this host's clock is wrong."""
         self.held_up = False
         """The last step found no room in the producer."""
         self._sequence = Sequence()
@@ -167,6 +172,7 @@ class Pump:
     def _book_ticks(self) -> None:
         """Kafka has the ticks of these chunks; now their dead letters and events go."""
         now_ns, chunks, behind = self.clock.now_ns(), self._chunks, self._behind
+        self.clock_problem = None
         while chunks and chunks[0].delivery.ok:
             chunk = chunks.popleft()
             chunk.book(self.counters, now_ns)
@@ -220,19 +226,34 @@ class Pump:
         return producer
 
     def _start_over(self, producer: RecordProducer, reason: str) -> None:
-        log.warning("the producer failed; publishing again from the journal", reason=reason)
         producer.close()
+        if producer.refused_time:
+            reason = self._wrong_clock()
+        log.warning("the producer failed; publishing again from the journal", reason=reason)
         if producer.refused_size and self._batch_bytes > BATCH_BYTES_MIN:
             self._batch_bytes //= 2
             log.warning("Kafka refuses batches of this size: smaller ones", bytes=self._batch_bytes)
         self._producer = None
-        self._producer_due = self.clock.monotonic_s() + PRODUCER_RETRY_S
+        wait_s = CLOCK_RETRY_S if producer.refused_time else PRODUCER_RETRY_S
+        self._producer_due = self.clock.monotonic_s() + wait_s
         self.counters.producer_restarts += 1
         for chunk in self._chunks:
             self.side.drop(chunk.side)
         self._chunks.clear()
         self.reader.seek(self._ticks_to)
         self._sequence.forget()
+
+    def _wrong_clock(self) -> str:
+        """The sentence, with this host's time and the exchange's in the last ticks, as they are."""
+        size = self._batch.size
+        newest_ns = int(self._batch.values[:size, TS_EVENT_NS].max()) if size else 0
+        exchange = _utc(newest_ns) if newest_ns > 0 else "not in the last ticks"
+        self.clock_problem = (
+            f"Kafka refuses the time of the ticks: this host's clock shows "
+            f"{_utc(self.clock.now_ns())}, and the exchange's time is {exchange}; correct the "
+            "clock (NTP), ticks are journaled and sent again"
+        )
+        return self.clock_problem
 
     def _publish(self, producer: RecordProducer, chunk: Chunk) -> None:
         entry = ChunkInFlight(chunk.position_after)
@@ -292,3 +313,7 @@ class Pump:
         record.chunk.side.append(record)
         record.chunk.side_left += 1
         self.side.hold(record)
+
+
+def _utc(ns: int) -> str:
+    return datetime.fromtimestamp(ns // 10**9, UTC).isoformat()

@@ -24,6 +24,11 @@ class Topics:
     """The live bridge makes no bars; only the smoke writes here."""
 
     @property
+    def subjects(self) -> dict[str, str]:
+        """Topic → the contract of what the live bridge writes there."""
+        return {self.ticks: "tick", self.events: "feed_event"}
+
+    @property
     def names(self) -> tuple[str, str, str]:
         """Those of the live bridge, for checks at the start."""
         return (self.ticks, self.dead, self.events)

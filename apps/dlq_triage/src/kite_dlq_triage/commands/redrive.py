@@ -119,10 +119,9 @@ def command(
     settings = settings_of(root, bootstrap)
     fix = _transform(transform, mapping, put)
     kafka = settings.require_kafka() if yes else settings.kafka
-    framing = open_framing(kafka) if kafka is not None else None
-    planner = Planner(
-        Targets(load_topics(topics_file)), Corrector(framing, fix), Rules(attempts, stale_after)
-    )
+    targets = Targets(load_topics(topics_file))
+    framing = open_framing(kafka, targets.subjects) if kafka is not None else None
+    planner = Planner(targets, Corrector(framing, fix), Rules(attempts, stale_after))
     with database(root) as connection:
         store = FailureStore(connection)
         chosen = selection(

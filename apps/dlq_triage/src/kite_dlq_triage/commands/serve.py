@@ -59,11 +59,13 @@ def command(
     least 20 characters) instead of a new one at each start, and then it is not printed. Without
     KAFKA_BOOTSTRAP the page can do all but send records back. Ctrl-C and SIGTERM end it.
     """
+    from kite_contracts.topics import load_topics
     from kite_dead_letters.page.app import make_app
     from kite_dead_letters.page.calls import Site
     from kite_dead_letters.page.redriving import Database, Desk
     from kite_dead_letters.page.rendering import Pages
     from kite_dead_letters.page.views import Reader
+    from kite_dead_letters.redrive.targets import Targets
     from kite_kafka_io.registry import open_framing
     from kite_runtime.logs import configure_logs
 
@@ -72,11 +74,12 @@ def command(
     token = given or make_token()
     dsn = settings.require_postgres()
     configure_logs(secrets=[token, settings.env.get("KAFKA_SASL_PASSWORD", "")])
-    framing = open_framing(settings.kafka) if settings.kafka is not None else None
+    targets = Targets(load_topics())
+    framing = open_framing(settings.kafka, targets.subjects) if settings.kafka is not None else None
     database = Database(dsn)
     with database.failures() as store:
         store.check()
-    desk = Desk(database, settings.kafka, framing)
+    desk = Desk(database, settings.kafka, framing, targets)
     with server.listen(host, port) as opened:
         port = opened.getsockname()[1]
         site = Site(

@@ -78,9 +78,10 @@ def command(
         say(COMPILING)
         warm_up()
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="ws-bridge-demo-"))
+        framing = open_framing(kafka, topics.subjects)
         watch = _view(stack, stderr.is_terminal if live is None else live)
         ledger = asyncio.run(
-            run_demo(options, kafka, open_framing(kafka), topics, Path(folder) / "journal", watch)
+            run_demo(options, kafka, framing, topics, Path(folder) / "journal", watch)
         )
     return report_ledger(f"ws_bridge demo, seed {seed}, faults: {faults}", ledger)
 

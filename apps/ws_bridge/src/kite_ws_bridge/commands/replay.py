@@ -45,7 +45,7 @@ def command(
     Ticks keep their feed_session and feed_seq, so a consumer with the duplicate filter drops those
     that it has had. Feed events in the segments are not sent again.
     """
-    from kite_kafka_io.registry import open_framing
+    from kite_kafka_io.registry import writing_framing
     from kite_kafka_io.topics import check_topics
     from kite_live_feed.bridge import warm_up
     from kite_live_feed.journal.reader import read_file
@@ -62,7 +62,9 @@ def command(
     say(COMPILING)
     warm_up()
     counters = Counters()
-    frames = _publish(files, speed, kafka, open_framing(kafka), topics, counters)
+    framing = writing_framing(kafka, {topics.ticks: "tick"})
+    framing.prepare()
+    frames = _publish(files, speed, kafka, framing, topics, counters)
     say(
         f"{frames:,} frames: {counters.ticks_acked:,} ticks and {counters.dead_acked:,} "
         f"dead letters acknowledged in {topics.ticks} and {topics.dead}"

@@ -19,6 +19,7 @@ from kite_ws_bridge.commands.options import COMPILING, Bootstrap, Root
 
 if TYPE_CHECKING:
     from kite_contracts.sessions import SessionCalendar
+    from kite_kafka_io.framing import Framing
     from kite_kafka_io.settings import KafkaSettings
     from kite_live_feed.counters import Counters
 
@@ -55,7 +56,8 @@ def command(
         bool,
         typer.Option(
             "--store-and-forward",
-            help="Start even if Kafka does not answer, and journal until it does.",
+            help="Start even if Kafka or the schema registry does not answer, and journal until "
+            "they do.",
         ),
     ] = False,
     shards: Annotated[
@@ -85,7 +87,7 @@ def command(
     is journaled, for WS_BRIDGE_DRAIN at most; with exit code 75 some is left in the journal.
     """
     from kite_broker_zerodha.session.options import SessionOptions
-    from kite_kafka_io.registry import open_framing
+    from kite_kafka_io.registry import writing_framing
     from kite_live_feed.bridge import warm_up
     from kite_live_feed.connections import BridgeParts
     from kite_live_feed.journal import Journal
@@ -117,17 +119,20 @@ def command(
     configure_logs(secrets=secrets)
     topics = Topics()
     calendar = _calendar(settings.root)  # forks, so it comes before every thread
-    topic_problems = _check_kafka(kafka, topics, count, store_and_forward)
+    topic_problems, partitions = _check_kafka(kafka, topics, count, store_and_forward)
+    framing = writing_framing(kafka, topics.subjects)
+    _check_registry(framing, store_and_forward)
     parts = BridgeParts(
         feed=settings.name,
         endpoint=settings.endpoint,
         credentials=credentials,
         kafka=kafka,
-        framing=open_framing(kafka),
+        framing=framing,
         topics=topics,
-        session_options=SessionOptions(is_open=make_is_open(calendar)),
+        session_options=SessionOptions(is_open=make_is_open(calendar), network=settings.network),
         clock=SystemClock(),
         topic_problems=topic_problems,
+        partitions=partitions,
         dead_letter_limits=settings.dead_letter_limits,
         group=setup,
         calendar_ends_ns=calendar_ends_ns(calendar, chain.from_iterable(plan.shards)),
@@ -143,8 +148,9 @@ def command(
 
 def _check_kafka(
     kafka: KafkaSettings, topics: Topics, shards: int | None, store_and_forward: bool
-) -> dict[str, str]:
+) -> tuple[dict[str, str], int | None]:
     """Why dead letters or events cannot be written, by topic: no reason to leave the ticks alone.
+    And how many partitions the ticks have, None where Kafka does not answer.
 
     Raises UnknownTopic where there is no place for ticks, and BrokerUnreachable.
     """
@@ -161,10 +167,37 @@ def _check_kafka(
         if not store_and_forward:
             raise
         say(f"{error}; journaling until one does")
-        return {}
+        return {}, None
+    _compare_partitions(topics.ticks, found[topics.ticks])
     for problem in problems.values():
         say(f"WARNING: {problem}; ticks go on, and what belongs there is put aside in a file")
-    return problems
+    return problems, found[topics.ticks]
+
+
+def _compare_partitions(topic: str, found: int) -> None:
+    """A topic that a broker made by itself has another number than the contract."""
+    from kite_contracts.topics import load_topics
+
+    wanted = next((each.partitions for each in load_topics() if each.name == topic), found)
+    if found != wanted:
+        say(
+            f"WARNING: topic {topic} has {found} partitions and should have {wanted} "
+            "(topics.toml): readers that count on it find instruments elsewhere"
+        )
+
+
+def _check_registry(framing: Framing, store_and_forward: bool) -> None:
+    """Know the schemas now, or later. Raises RegistryError."""
+    from kite_kafka_io.errors import RegistryError, RegistryRefused
+
+    try:
+        framing.prepare()
+    except RegistryRefused:
+        raise
+    except RegistryError as error:
+        if not store_and_forward:
+            raise
+        say(f"{error}; journaling until it does")
 
 
 def _calendar(root: Path) -> SessionCalendar:

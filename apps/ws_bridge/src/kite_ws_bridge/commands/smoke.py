@@ -67,7 +67,7 @@ def command(
     options = SmokeOptions(
         ticks, instruments, seed, fault_script(chosen), stages=faults and script is None
     )
-    kafka = kafka_settings(bootstrap, root)
+    kafka, topics = kafka_settings(bootstrap, root), Topics()
     say(f"sending {ticks:,} seeded ticks to Kafka at {kafka.bootstrap}, then reading them back")
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with (
@@ -80,8 +80,8 @@ def command(
         result = run_smoke(
             options,
             kafka,
-            open_framing(kafka),
-            Topics(),
+            open_framing(kafka, {**topics.subjects, topics.bars: "bar"}),
+            topics,
             Path(folder) / "journal",
             lambda count: progress.update(task, completed=min(count, ticks)),
         )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from kite_broker_zerodha.network import Network
 from kite_broker_zerodha.session.credentials import FixedCredentials
 from kite_broker_zerodha.session.options import SessionOptions
 from kite_broker_zerodha.subscriptions import Plan, Subscription, make_plan
@@ -34,7 +35,7 @@ SESSION_OPTIONS: Final = SessionOptions(
     auth_retry_s=0.5,
     backoff_first_s=0.1,
     backoff_cap_s=1.0,
-    proxy=False,
+    network=Network(env={}),
 )
 """Shorter than live, so that a demo with faults takes seconds; the five-second watchdog stays."""
 
