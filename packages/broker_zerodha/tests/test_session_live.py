@@ -235,7 +235,7 @@ async def test_a_market_that_is_closed_does_not_stall() -> None:
 async def test_instruments_that_fall_silent_become_stale_in_one_event() -> None:
     options = SessionOptions(inbound_silence_s=1e6, stall_s=1e6, symbol_cap_s=61)
     async with (
-        SimulatorServer(SILENT) as simulator,
+        SimulatorServer(replace(SILENT, expected_tokens=len(PLAN) + 1)) as simulator,
         running(simulator.url, options=options) as rig,
     ):
         await rig.heard.until(lambda: len(rig.heard.frames) == CACHED_FRAMES)

@@ -14,7 +14,9 @@ from structlog.testing import capture_logs
 from test_intake import BIG, fill, make_room
 
 from kite_broker_zerodha.session.events import GapCause, GapClosed, GapOpened, Stale
+from kite_live_feed.errors import JournalLocked
 from kite_live_feed.journal.losses import SLOT_BYTES, LossLedger
+from kite_live_feed.journal.scan import Damage
 from kite_live_feed.options import JournalOptions
 
 MANY = tuple(range(1000, 1040))
@@ -182,3 +184,43 @@ def test_a_ledger_that_was_cut_off_is_the_one_before(tmp_path: Path) -> None:
     content[SLOT_BYTES + 30] ^= 1
     path.write_bytes(content)
     assert not LossLedger(path)
+
+
+def test_a_folder_that_is_deleted_is_made_again_and_reported(tmp_path: Path) -> None:
+    with Stage(tmp_path, SMALL) as stage:
+        stage.connect()
+        stage.receive(frame(1))
+        assert not stage.journal.writer.restore_folder()
+        folder = stage.journal.writer.directory
+        shutil.rmtree(folder)
+        stage.receive(frame(1))  # into a file without a name
+        assert stage.journal.writer.restore_folder()
+        stage.intake.on_folder_deleted()
+        stage.receive(frame(1))
+        with pytest.raises(JournalLocked):
+            Stage(tmp_path, SMALL)
+        chunks = stage.chunks()
+        assert [each["type"] for each in events_of(chunks)] == ["LOSS"]
+        assert [damage.cause for chunk in chunks for damage in chunk.damage] == [
+            "journal segment 1 is missing"
+        ]
+        assert [each.first_seq for each in frames_of(chunks)] == [2]
+        stage.journal.cursor.advance(stage.journal.writer.end)
+        assert not stage.journal.writer.restore_folder()
+        assert stage.journal.writer.problem is None
+    with Stage(tmp_path, SMALL) as again:
+        assert again.journal.cursor.found
+        assert again.chunks() == []
+
+
+def test_a_gap_never_ends_before_it_began(tmp_path: Path) -> None:
+    with Stage(tmp_path, SMALL) as stage:
+        stage.connect()
+        stage.receive(frame(1))
+        stage.intake.on_event(GapOpened(0, (INFY,), stage.clock.ns, GapCause.SILENT))
+        began_ns = stage.clock.ns
+        stage.chunks()
+        stage.clock.ns -= 3_600 * 10**9  # the clock is set back
+        stage.intake.yield_shard(0)
+        stage.intake.on_damage(Damage(0, 0, "a test", from_ns=began_ns, to_ns=began_ns - 5))
+        assert all(to_ns >= since for _, _, since, to_ns, _ in told(stage) if to_ns is not None)

@@ -273,7 +273,10 @@ class Bridge:
 
     async def _keep_house(self) -> None:
         while True:
-            self._journal.writer.sweep()
+            writer = self._journal.writer
+            writer.sweep()
+            if writer.restore_folder():
+                self._intake.on_folder_deleted()
             if self._pump.fences and self.settled:
                 self._pump.fences = frozenset()  # nothing that was journaled before is left
             self.refresh()

@@ -167,6 +167,19 @@ class Intake:
             count=state.dead,
         )
 
+    def on_folder_deleted(self) -> None:
+        """Report that the journal had to be made again; what was in it and not read is a gap, which
+        its reader reports."""
+        now_ns = self.clock.now_ns()
+        self._record(
+            "LOSS",
+            0,
+            from_ns=now_ns,
+            to_ns=now_ns,
+            cause="journal deleted",
+            detail=f"the journal folder {self.writer.directory} was deleted while the bridge ran",
+        )
+
     def on_damage(self, damage: Damage) -> None:
         """Report what the journal does not have any more as a gap of the shard it was of, or of
         all where that is not known."""
@@ -316,6 +329,8 @@ class Intake:
     ) -> bool:
         """Journal one feed event; False when there was no room. Then only the log has it, but a gap
         is noted, unless it is noted already (``again``)."""
+        if fields.get("to_ns") is not None:  # the clock may have been set back
+            fields["to_ns"] = max(fields["to_ns"], fields.get("from_ns") or 0)
         if kind.startswith("GAP"):
             self._follow_gap(kind, shard, fields)
         record = feed_event(

@@ -34,7 +34,7 @@ from kite_live_feed.journal.layout import (
     segment_path,
 )
 from kite_live_feed.journal.recovery import LastFrame, read_last_frames, recover, write_last_frames
-from kite_live_feed.journal.segment_notes import SegmentNote, read_notes, write_notes
+from kite_live_feed.journal.segment_notes import SegmentNotes
 from kite_live_feed.journal.syncer import Syncer
 from kite_live_feed.options import JournalOptions
 
@@ -92,15 +92,15 @@ class JournalWriter:
             self._sizes = {each.number: each.path.stat().st_size for each in self._segments}
             before = read_last_frames(directory)
             self.recovery, end = recover(self._segments, before)
-            self._notes = read_notes(directory)
+            self._notes = SegmentNotes(directory)
             if self._segments:
-                self._end_last(self._segments[-1], end)
+                self._notes.take_over(self._sizes, self._segments[-1], end)
         except OSError as exc:
             self.cursor.close()
             os.close(self._lock)
             raise JournalUnusable(directory, exc) from exc
         # Above the acknowledged position too: a number that was used never comes back.
-        last_number = max([self.cursor.position.segment, *self._sizes, *self._notes])
+        last_number = max([self.cursor.position.segment, *self._sizes, self._notes.highest])
         self.first_segment = last_number + 1
         """Segments from this number on were written by this very object."""
         self._number = last_number
@@ -118,22 +118,6 @@ class JournalWriter:
         self._sweep_problem: str | None = None
         self._syncer = Syncer(directory, self.options.sync)
         self._always = self.options.sync == "always"
-
-    def _end_last(self, last: Segment, end: int) -> None:
-        """Note where the last run's last segment ends, and the sizes of those without a note.
-
-        What was allocated ahead is given back; a torn record's bytes stay, for the reader. A file
-        that is shorter than it was made stays as it is: the reader reports what is missing.
-        """
-        note = self._notes.get(last.number)
-        if note is None or not (note.sealed or self._sizes[last.number] < note.end):
-            os.truncate(last.path, end)
-            self._sizes[last.number] = end
-            began_ns = 0 if note is None else note.began_ns
-            self._notes[last.number] = SegmentNote(began_ns, end, sealed=True)
-        for number, size in self._sizes.items():
-            self._notes.setdefault(number, SegmentNote(0, size, sealed=True))
-        write_notes(self.directory, self._notes)
 
     @property
     def end(self) -> Position:
@@ -266,6 +250,29 @@ class JournalWriter:
             self._write_notes()
         return removed
 
+    def restore_folder(self) -> bool:
+        """Make the folder again if somebody has deleted it; whether that was done.
+
+        A lock that has lost its name would let a second bridge in, and what is appended to a
+        segment without a name is gone with the process. A failure is a ``problem``.
+        """
+        if os.fstat(self._lock).st_nlink:
+            return False
+        self._seal()
+        self._segments = [each for each in self._segments if each.path.exists()]
+        self._sizes = {each.number: self._sizes[each.number] for each in self._segments}
+        try:
+            lock = lock_directory(self.directory)
+            os.close(self._lock)
+            self._lock = lock
+            for file in (self.cursor, self.losses, self.reserve):
+                file.reopen()
+        except (OSError, JournalUnusable) as exc:
+            self._sweep_problem = f"the journal folder cannot be made again: {exc}"
+            return False
+        self._write_notes()
+        return True
+
     def close(self) -> None:
         """Seal the live segment, sync, release the folder; a second call does nothing."""
         if self._lock < 0:
@@ -369,19 +376,15 @@ class JournalWriter:
         self._offset, self._capacity, self._ahead = 0, capacity, 0
         self._segments.append(Segment(number, stamp, path))
         self._sizes[number] = 0
-        self._notes[number] = SegmentNote(ts_ns, capacity, sealed=False)
+        self._notes.open(number, ts_ns, capacity)
         self._syncer.adopt(fd)
         self._write_notes()
 
     def _write_notes(self) -> None:
         """What recovery will not find in the newest segment, or in those after it, and how long
         each segment is; notes of segments that are not needed any more go."""
-        acknowledged = self.cursor.position
-        for number in [each for each in self._notes if each not in self._sizes]:
-            if (number, self._notes[number].end) <= acknowledged:
-                del self._notes[number]
         try:
-            write_notes(self.directory, self._notes)
+            self._notes.save(self._sizes, self.cursor.position)
             write_last_frames(self.directory, self._last_frames)
         except OSError as exc:
             self._notes_problem = (
@@ -398,8 +401,7 @@ class JournalWriter:
         fd, self._fd = self._fd, -1
         self._capacity = self._ahead = 0
         self._reserved = False
-        began_ns = self._notes[self._number].began_ns
-        self._notes[self._number] = SegmentNote(began_ns, self._offset, sealed=True)
+        self._notes.seal(self._number, self._offset)
         self._write_notes()  # before the cut: a file shorter than its note is reported as damaged
         try:
             os.ftruncate(fd, self._offset)
