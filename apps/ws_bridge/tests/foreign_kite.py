@@ -90,6 +90,7 @@ class Peer:
         """Bytes as they are. Raises ConnectionError once the client is gone."""
         self.writer.write(data)
         await self.writer.drain()
+        await asyncio.sleep(0)  # ``drain`` does not yield to the test while the client keeps up
 
     async def send(self, opcode: int, payload: bytes) -> None:
         """A whole message."""
