@@ -144,7 +144,8 @@ class Pump:
     def step(self) -> bool:
         """Publish one chunk of the journal; False where there was none, or it was not the time.
 
-        A chunk with many dead letters takes several steps, none of them long. Without room for one it is ``held_up``, until there are acknowledgements.
+        A chunk with many dead letters takes several steps, none of them long. Without room for one
+        it is ``held_up``, until there are acknowledgements.
         """
         producer = self._ready_producer()
         if producer is None or producer.fatal is not None or self.rest_s > 0:
