@@ -6,7 +6,7 @@ import asyncio
 import signal
 import time
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import suppress
 from typing import Final, TypeVar
 
 import structlog
@@ -46,19 +46,7 @@ async def serve(
     end. A second signal ends the draining at once. Returns the counters, and the journal's bytes
     that are left for the next run. Raises PortTaken.
     """
-    with closing(Bridge(parts, journal, plan)) as bridge:
-        left = await _serve(bridge, parts, journal, watch, port, drain_s)
-    return bridge.counters, left
-
-
-async def _serve(
-    bridge: Bridge,
-    parts: BridgeParts,
-    journal: Journal,
-    watch: SubscriptionWatch,
-    port: int,
-    drain_s: float,
-) -> int:
+    bridge = Bridge(parts, journal, plan)
     stop, hurry = asyncio.Event(), asyncio.Event()
 
     def on_signal(name: str) -> None:
@@ -106,7 +94,7 @@ async def _serve(
             bridge.close()
             if keeper is not None:
                 await keeper.leave()
-    return left
+    return bridge.counters, left
 
 
 class Pulse:
