@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import suppress
 from typing import Final, TypeVar
 
 import structlog
@@ -44,19 +44,7 @@ async def serve(
     end. A second signal ends the draining at once. Returns the counters, and the journal's bytes
     that are left for the next run. Raises PortTaken.
     """
-    with closing(Bridge(parts, journal, plan)) as bridge:
-        left = await _serve(bridge, parts, journal, watch, port, drain_s)
-    return bridge.counters, left
-
-
-async def _serve(
-    bridge: Bridge,
-    parts: BridgeParts,
-    journal: Journal,
-    watch: SubscriptionWatch,
-    port: int,
-    drain_s: float,
-) -> int:
+    bridge = Bridge(parts, journal, plan)
     stop, hurry = asyncio.Event(), asyncio.Event()
 
     def on_signal(name: str) -> None:
@@ -104,7 +92,7 @@ async def _serve(
             bridge.close()
             if keeper is not None:
                 await keeper.leave()
-    return left
+    return bridge.counters, left
 
 
 async def beat(pulse: Pulse) -> None:

@@ -10,7 +10,7 @@ back and publish again. Consumers drop the repeats by ``(feed_session, feed_seq)
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -55,6 +55,9 @@ PACE_S: Final = 0.001
 """The rest after a chunk of less than ``SMALL_BYTES``: requests to Kafka for a few ticks each would
 cost both sides more than the ticks (docs/performance.md)."""
 PRODUCER_RETRY_S: Final = 1.0
+LETTERS_A_STEP: Final = 250
+"""A frame may announce 65,535 packets that are none: as many dead letters, of 0.1 ms each."""
+DONE: Final = object()
 BATCH_BYTES_MIN: Final = 16 * 1024
 CLOCK_RETRY_S: Final = 30.0
 """How soon ticks are sent again that Kafka refused for their time: a person corrects the clock."""
@@ -108,6 +111,9 @@ class Pump:
         """Kafka refuses ticks because this host's clock is wrong."""
         self.held_up = False
         """The last step found no room in the producer."""
+        self._steps: Iterator[None] | None = None
+        """The rest of the chunk that is being published, which is not among ``_chunks`` yet."""
+        self._begun = ChunkInFlight(self._ticks_to)
         self._sequence = Sequence()
         self._damage_to = self.cursor.position
         """Damage before it is reported."""
@@ -126,31 +132,42 @@ class Pump:
 
     @property
     def idle(self) -> bool:
-        return not self._chunks and not self._behind
+        return self._steps is None and not self._chunks and not self._behind
 
     def done(self, end: Position) -> bool:
         return self.idle and self.cursor.position >= end
 
     def only_refused(self, end: Position) -> bool:
         """Of all before ``end`` only what Kafka refuses is missing there: Kafka itself answers."""
-        return bool(self.side.problems) and not self._chunks and self._ticks_to >= end
+        return (
+            bool(self.side.problems)
+            and self._steps is None
+            and not self._chunks
+            and self._ticks_to >= end
+        )
 
     def step(self) -> bool:
         """Publish one chunk of the journal; False where there was none, or it was not the time.
 
-        Without room for one it is ``held_up``, until there are acknowledgements.
+        A chunk with many dead letters takes several steps, none of them long. Without room for one
+        it is ``held_up``, until there are acknowledgements.
         """
         producer = self._ready_producer()
         if producer is None or producer.fatal is not None or self.rest_s > 0:
             return False
-        self.held_up = producer.capacity_left == 0 or self.side.full
-        chunk = None if self.held_up else self.reader.read_chunk(CHUNK_BYTES)
-        if chunk is None:
-            return False
-        if chunk.buffer.size < SMALL_BYTES:
-            self._rested_s = self.clock.monotonic_s() + self.pace_s
+        if self._steps is None:
+            self.held_up = producer.capacity_left == 0 or self.side.full
+            chunk = None if self.held_up else self.reader.read_chunk(CHUNK_BYTES)
+            if chunk is None:
+                return False
+            if chunk.buffer.size < SMALL_BYTES:
+                self._rested_s = self.clock.monotonic_s() + self.pace_s
+            self._begun = ChunkInFlight(chunk.position_after)
+            self._steps = self._publish(producer, chunk, self._begun)
         try:
-            self._publish(producer, chunk)
+            if next(self._steps, DONE) is DONE:
+                self._chunks.append(self._begun)
+                self._steps = None
         except ProducerFatal as error:
             self._start_over(producer, str(error))
         return True
@@ -237,9 +254,11 @@ class Pump:
         wait_s = CLOCK_RETRY_S if producer.refused_time else PRODUCER_RETRY_S
         self._producer_due = self.clock.monotonic_s() + wait_s
         self.counters.producer_restarts += 1
-        for chunk in self._chunks:
+        begun = [] if self._steps is None else [self._begun]
+        for chunk in (*self._chunks, *begun):
             self.side.drop(chunk.side)
         self._chunks.clear()
+        self._steps = None
         self.reader.seek(self._ticks_to)
         self._sequence.forget()
 
@@ -255,16 +274,17 @@ class Pump:
         )
         return self.clock_problem
 
-    def _publish(self, producer: RecordProducer, chunk: Chunk) -> None:
-        entry = ChunkInFlight(chunk.position_after)
-        self._chunks.append(entry)
+    def _publish(
+        self, producer: RecordProducer, chunk: Chunk, entry: ChunkInFlight
+    ) -> Iterator[None]:
+        """Hand the chunk over, with a rest after each LETTERS_A_STEP dead letters."""
         frames = self._of_this_bridge(chunk.frames)
         if len(frames):
             entry.oldest_recv_ns = int(frames[0, TS_RECV])
             entry.frames = len(frames)
             if self.sharded:
                 entry.newest_ns = newest_frames(frames)
-            self._publish_frames(producer, chunk, frames, entry)
+            yield from self._publish_frames(producer, chunk, frames, entry)
         for event in chunk.events:
             record = orjson.loads(event)
             key = f"{record['feed']}-{record['shard']}".encode()
@@ -289,7 +309,7 @@ class Pump:
 
     def _publish_frames(
         self, producer: RecordProducer, chunk: Chunk, frames: Frames, entry: ChunkInFlight
-    ) -> None:
+    ) -> Iterator[None]:
         batch, done = self._batch, 0
         while done < len(frames):
             taken = decode_frames(chunk.buffer, frames[done:], batch, self._bounds)
@@ -299,11 +319,14 @@ class Pump:
             entry.ticks += taken_ticks
             self.counters.ticks_published += taken_ticks
             if taken_ticks < batch.size:
-                self._add_faults(chunk, batch, entry)
+                yield from self._add_faults(chunk, batch, entry)
 
-    def _add_faults(self, chunk: Chunk, batch: TickBatch, entry: ChunkInFlight) -> None:
-        for row in np.flatnonzero(batch.verdict[: batch.size] != Verdict.OK).tolist():
+    def _add_faults(self, chunk: Chunk, batch: TickBatch, entry: ChunkInFlight) -> Iterator[None]:
+        faulty = np.flatnonzero(batch.verdict[: batch.size] != Verdict.OK).tolist()
+        for count, row in enumerate(faulty, start=1):
             self._add_dead(letter_of_row(batch, row, chunk.buffer), entry)
+            if count % LETTERS_A_STEP == 0:
+                yield
 
     def _add_dead(self, letter: DeadLetter, entry: ChunkInFlight) -> None:
         self.counters.dead_published += 1
