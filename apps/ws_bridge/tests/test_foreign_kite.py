@@ -218,10 +218,6 @@ async def _fragments(peer: Peer) -> None:
     )
 
 
-async def _largest_frame(peer: Peer) -> None:
-    await peer.ticks(65_535)
-
-
 SURVIVED = {
     "garbage": _garbage,
     "wrong lengths": _wrong_lengths,
@@ -230,7 +226,6 @@ SURVIVED = {
     "texts": _texts,
     "flood of texts": _flood_of_texts,
     "fragments": _fragments,
-    "largest frame": _largest_frame,
 }
 
 
@@ -262,6 +257,24 @@ def test_one_connection_survives_everything_that_is_a_message(scene: Scene) -> N
     assert "SECRETtoken" not in log
     assert "AB1234" not in log
     assert len(log) < 1_000_000
+    assert played.watcher.peak_rss_bytes < MEMORY_MAX_MIB * MIB
+
+
+def test_one_connection_survives_frames_of_12_mb(scene: Scene) -> None:
+    async def play(peer: Peer) -> None:
+        await peer.ticks(20, frames=5)
+        await peer.ticks(65_535, frames=3)
+        await peer.ticks(20, frames=5)
+
+    async def story(played: Run) -> None:
+        await until(lambda: played.kite.sent == 3 * 65_535 + 200, PATIENCE_S)
+        await played.settled()
+
+    played = run(scene, ForeignKite(play), story)
+    proof = played.proof()
+    assert_nothing_lost(played, proof)
+    assert len(played.kite.peers) == 1, proof.events
+    assert proof.back.dead == 0
     assert played.watcher.peak_rss_bytes < MEMORY_MAX_MIB * MIB
 
 
