@@ -55,7 +55,7 @@ bench: ## Every budget, measured (PARTS="codec live", ROUNDS=5, RECORD=docs/perf
 		$(BENCH) $(PARTS) $(if $(ROUNDS),--rounds $(ROUNDS)) \
 		$(if $(RECORD),--record $(abspath $(RECORD))) || [ $$? -eq 3 ]
 
-faults: ## Every fault on purpose, long forms, on a Kafka of their own (half an hour; ARGS=--list names them)
+faults: ## Every fault on purpose, long forms, on a Kafka of their own (half an hour; ARGS=--help, ARGS=--list names them)
 	@$(FAULTS) $(or $(ARGS),--all) $(if $(RECORD),--record $(abspath $(RECORD)))
 
 soak: ## 9000 instruments at Kite's ceiling with a fault every half minute (MINUTES=30)

@@ -16,6 +16,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 TEXT, BINARY, CLOSE = 0x1, 0x2, 0x8
 HEARTBEAT_S = 0.2
@@ -89,6 +90,7 @@ class Peer:
         """Bytes as they are. Raises ConnectionError once the client is gone."""
         self.writer.write(data)
         await self.writer.drain()
+        await asyncio.sleep(0)  # ``drain`` does not yield to the test while the client keeps up
 
     async def send(self, opcode: int, payload: bytes) -> None:
         """A whole message."""
@@ -130,7 +132,7 @@ class Peer:
             if opcode == TEXT:
                 self._asked(json.loads(payload))
 
-    def _asked(self, message: dict[str, object]) -> None:
+    def _asked(self, message: dict[str, Any]) -> None:
         match message:
             case {"a": "subscribe", "v": [*tokens]}:
                 self.modes.update(dict.fromkeys(tokens, "quote"))

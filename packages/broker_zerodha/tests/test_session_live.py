@@ -167,20 +167,25 @@ async def test_a_half_open_connection_is_found_within_the_watchdogs_time() -> No
 
 async def test_a_stall_is_stale_and_a_gap_and_at_last_another_connection() -> None:
     options = SessionOptions(inbound_silence_s=1e6, stall_s=10, stall_reconnect_s=30)
-    script = parse_script("5 stall 3600")
+    script = parse_script("600 stall 3600")
+    more = max(PLAN) + 1
+    standing = replace(SILENT, script=script, expected_tokens=len(PLAN) + 1)
     async with (
-        SimulatorServer(replace(SILENT, script=script)) as simulator,
+        SimulatorServer(standing) as simulator,
         running(simulator.url, options=options) as rig,
     ):
         heard = rig.heard
-        await heard.until(lambda: len(heard.frames) == CACHED_FRAMES + 5)
+        await heard.until(lambda: len(heard.frames) == CACHED_FRAMES)
+        await rig.clock.advance(3.0)  # the first packets teach no rate: the market stands still
+        await rig.session.apply({**PLAN, more: TickMode.QUOTE})
+        await heard.until(lambda: len(heard.frames) == CACHED_FRAMES + 1 + 600)
         await rig.clock.advance(1.0)  # teaches the usual rate
         await rig.clock.advance(8.5)
         assert heard.all(Stale) == []
         await rig.clock.advance(2.0)
         stale, opened = await heard.event(Stale), await heard.event(GapOpened)
-        assert stale.tokens == opened.tokens == tuple(sorted(PLAN))
-        assert (opened.cause, opened.from_ns) == (GapCause.STALLED, START_NS)
+        assert stale.tokens == opened.tokens == (*sorted(PLAN), more)
+        assert (opened.cause, opened.from_ns) == (GapCause.STALLED, START_NS + 3 * 10**9)
         assert heard.all(Disconnected) == []
         await rig.clock.advance(20)
         assert "no tick for 30 s" in (await heard.event(Disconnected)).reason

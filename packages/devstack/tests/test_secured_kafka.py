@@ -10,11 +10,13 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from confluent_kafka import Producer
 from confluent_kafka.admin import AclOperation, AdminClient, NewTopic, ResourceType
 from secured import CLIENT_SECRET, PASSWORD, Secured, TokenEndpoint, secured_kafka, token_endpoint
 
 from kite_contracts.topics import load_topics
 from kite_devstack import topics
+from kite_kafka_io.consumer import RecordReader
 from kite_kafka_io.errors import BrokerUnreachable, NotAllowed, UnknownTopic
 from kite_kafka_io.producer import Delivery, RecordProducer
 from kite_kafka_io.settings import KafkaSettings
@@ -178,3 +180,25 @@ def test_an_endpoint_that_refuses_is_told_from_one_that_is_away(
     nowhere = {name: value for name, value in env.items() if "ENDPOINT" not in name}
     with pytest.raises(ConfigurationError, match=r"token\.endpoint\.url"):
         check_topics(settings(nowhere), ["mine"], 2.0)
+
+
+def test_a_reader_without_a_group_needs_the_topic_alone(kafka: Secured) -> None:
+    mine = settings(by_scram(kafka))
+    admin = AdminClient({"bootstrap.servers": kafka.plain})
+    for made in admin.create_topics([NewTopic("read", 1)]).values():
+        made.result(timeout=30)
+    producer = Producer({"bootstrap.servers": kafka.plain})
+    for number in range(3):
+        producer.produce("read", b"%d" % number)
+    assert producer.flush(30) == 0
+    with pytest.raises(NotAllowed, match="topic read"):
+        read(mine)
+    kafka.allow("ingest", AclOperation.READ, ResourceType.TOPIC, "read")
+    assert read(mine) == [b"0", b"1", b"2"]
+    with pytest.raises(NotAllowed, match="refuses group of-another to this user"):
+        read(mine, group="of-another")
+
+
+def read(kafka: KafkaSettings, group: str | None = None) -> list[bytes | None]:
+    with RecordReader(kafka, ["read"], start="earliest", until_end=True, group=group) as records:
+        return [record.value for record in records]

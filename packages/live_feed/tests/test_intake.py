@@ -267,17 +267,6 @@ def test_a_loss_is_announced_once(tmp_path: Path) -> None:
         assert events_of(stage.chunks()) == []
 
 
-def test_an_event_that_finds_no_room_is_at_least_in_the_log(tmp_path: Path) -> None:
-    with Stage(tmp_path, TINY) as stage:
-        stage.connect()
-        fill(stage)
-        with capture_logs() as logs:
-            stage.intake.on_event(Stale(0, (INFY,), 5))
-        assert stage.counters.feed_events["STALE"] == 0
-    [line] = [each for each in logs if "only in this log" in each["event"]]
-    assert (line["log_level"], line["tokens"]) == ("error", [INFY])
-
-
 def test_stopping_opens_a_gap_for_every_shard_that_was_heard(tmp_path: Path) -> None:
     with Stage(tmp_path) as stage:
         for shard in range(3):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import json
 import os
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from rich.table import Table
 
 from kite_runtime import console
-from kite_runtime.console import clean, clean_json
+from kite_runtime.console import clean, clean_json, write_line
 from kite_runtime.logs import configure_logs, lines_dropped
 from kite_runtime.testing.terminal import ATTACKS, attack_in
 
@@ -167,3 +168,20 @@ def test_every_line_that_is_taken_is_whole(monkeypatch: pytest.MonkeyPatch) -> N
         lines = [json.loads(line) for line in reader]
     assert 0 < lost < 1_000
     assert [line["number"] for line in lines] == list(range(1_000 - lost))
+
+
+@pytest.mark.parametrize("free", [4_096, 8_192])
+def test_a_line_that_was_cut_is_ended_before_the_next(free: int) -> None:
+    """A pipe with room for a part of a long line, which is then read."""
+    reads, writes = os.pipe()
+    size = fcntl.fcntl(writes, fcntl.F_GETPIPE_SZ)
+    with os.fdopen(writes, "w") as stream, os.fdopen(reads, "rb") as reader:
+        os.write(writes, b"." * (size - free - 1) + b"\n")
+        assert not write_line(stream, "x" * 20_000)
+        assert not write_line(stream, "no room")
+        filled = reader.read1(size)
+        assert filled.endswith(b"\n" + b"x" * free)
+        assert write_line(stream, "whole")
+        assert write_line(stream, "again")
+        stream.close()
+        assert reader.read() == b"\nwhole\nagain\n"

@@ -27,6 +27,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # re-exports 
     ResourceType,
     ScramCredentialInfo,
     ScramMechanism,
+    UserScramCredentialAlteration,
     UserScramCredentialUpsertion,
 )
 
@@ -166,7 +167,7 @@ def create_topics(server: KafkaServer) -> None:
 
 def _make_users(client: AdminClient, passwords: dict[str, str]) -> None:
     how = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 4096)
-    users = [
+    users: list[UserScramCredentialAlteration] = [
         UserScramCredentialUpsertion(user, how, password.encode())
         for user, password in passwords.items()
     ]
@@ -181,8 +182,13 @@ def _grant(client: AdminClient) -> None:
     }
     rules = [
         AclBinding(
-            *(kind, name, patterns[kind]),
-            *(f"User:{user}", "*", operation, AclPermissionType.ALLOW),
+            kind,
+            name,
+            patterns[kind],
+            f"User:{user}",
+            "*",
+            operation,
+            AclPermissionType.ALLOW,
         )
         for user, rights in RIGHTS.items()
         for kind, name, operation in rights
@@ -192,7 +198,9 @@ def _grant(client: AdminClient) -> None:
 
 
 def _free_port() -> int:
-    for port in (*_PORTS[os.getpid() % len(_PORTS) :], *_PORTS):
+    first, count = os.getpid() % len(_PORTS), len(_PORTS)
+    for number in range(first, first + count):
+        port: int = _PORTS[number % count]
         with socket.socket() as probe:
             try:
                 probe.bind((HOST, port))

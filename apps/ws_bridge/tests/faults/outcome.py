@@ -120,7 +120,15 @@ def append_record(path: Path, record: Record) -> None:
         if (each.name, each.kafka) != (record.name, record.kafka)
     ]
     records = sorted([*kept, record], key=_order)
-    path.write_text("".join(json.dumps(vars(each)) + "\n" for each in records), "utf-8")
+    path.write_text("".join(_line(each) + "\n" for each in records), "utf-8")
+
+
+def _line(record: Record) -> str:
+    """One line of the records; the kind of broker where it is not the plain one."""
+    found = dict(vars(record))
+    if record.kafka == "plain":
+        del found["kafka"]
+    return json.dumps(found)
 
 
 def _order(record: Record) -> tuple[bool, int, str]:

@@ -102,6 +102,8 @@ def play(scene: Scene, refusal: Refusal) -> Outcome:
     outcome.demand("exit code", code, 3)
     outcome.demand("exit code of ws_bridge refused --send", _send(scene), 0)
     outcome.demand("bytes that are still put aside", store.size_bytes, 0)
+    for topic in refusal.topics if refusal.by_size else ():
+        _limit(scene.broker, topic, None)  # the next play is on the same broker
     if gone:
         offsets |= {t: dict.fromkeys(end_offsets(kafka, t), 0) for t in refusal.topics}
     proof = scene.prove(Mark(offsets))
@@ -187,8 +189,13 @@ def _allow(server: KafkaServer) -> None:
     client = devstack_topics.admin(server.bootstrap, {})
     made = [
         AclBindingFilter(
-            *(each.restype, each.name, each.resource_pattern_type),
-            *(each.principal, each.host, each.operation, each.permission_type),
+            each.restype,
+            each.name,
+            each.resource_pattern_type,
+            each.principal,
+            each.host,
+            each.operation,
+            each.permission_type,
         )
         for each in _rules()
     ]

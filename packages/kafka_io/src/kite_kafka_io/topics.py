@@ -320,14 +320,34 @@ def committed_offsets(
 ) -> dict[Place, int]:
     """Where the consumer's group left off, of those (topic, partition) where it ever was.
 
-    Raises what ``committed_places`` raises.
+    ``consumer`` reads nothing yet. Raises what ``committed_places`` raises.
     """
     asked = [TopicPartition(*place) for place in places]
-    return {
-        (each.topic, each.partition): each.offset
-        for each in committed_places(consumer, asked, timeout_s)
-        if each.offset != OFFSET_INVALID
-    }
+    ends_s = time.monotonic() + timeout_s
+    while True:
+        try:
+            found = committed_places(consumer, asked, min(_CALL_S, ends_s - time.monotonic()))
+        except KafkaException as exc:
+            if exc.args[0].code() != KafkaError._TIMED_OUT:
+                raise
+            _raise_refusal(consumer)
+            if time.monotonic() >= ends_s:
+                raise
+        else:
+            return {
+                (each.topic, each.partition): each.offset
+                for each in found
+                if each.offset != OFFSET_INVALID
+            }
+
+
+def _raise_refusal(consumer: Consumer) -> None:
+    """Raise KafkaException if the group is refused: librdkafka reports it here, and goes on looking
+    for the group's coordinator until the call is out of time."""
+    while (message := consumer.poll(0)) is not None:
+        error = message.error()
+        if error is not None and error.code() in LASTING:
+            raise KafkaException(error)
 
 
 def committed_places(

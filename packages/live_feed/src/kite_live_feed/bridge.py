@@ -78,6 +78,7 @@ class Bridge:
             orders=parts.orders,
             sharded=parts.group is not None,
             wake_by=self._answers.descriptor,
+            on_damage=self._intake.on_damage,
         )
         self.shards: GroupShards | None = None
         if parts.group is not None:
@@ -154,6 +155,7 @@ class Bridge:
             )
         # Before connecting: the first ticks must not wait for the compiler.
         await asyncio.to_thread(warm_up)
+        self._intake.announce_earlier()
         await self.apply(self.plan)
         self._start(self._know_schemas())
         self._start(self._pump_forever())
@@ -272,7 +274,10 @@ class Bridge:
 
     async def _keep_house(self) -> None:
         while True:
-            self._journal.writer.sweep()
+            writer = self._journal.writer
+            writer.sweep()
+            if writer.restore_folder():
+                self._intake.on_folder_deleted()
             if self._pump.fences and self.settled:
                 self._pump.fences = frozenset()  # nothing that was journaled before is left
             self.refresh()

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _OBEYED: Final = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
 )
+_cut: Final[set[int]] = set()
+"""Descriptors whose last line was cut."""
 PIPE_COLUMNS: Final = 200
 """The width of a table that goes into a file or a pipe: a cell cut to fit no screen is lost."""
 
@@ -83,7 +85,8 @@ def write_line(stream: TextIO, text: str, *, patience_s: float = 0.0) -> bool:
     """Write a line without ever blocking for longer or failing; whether it was written whole.
 
     A pipe that nobody reads, one whose reader has gone and a full disk must not end or stop the
-    program that reports something there. A line longer than a pipe takes at once may be cut.
+    program that reports something there. A line longer than a pipe takes at once may be cut; it is
+    ended before the next one.
     """
     data = f"{text}\n".encode("utf-8", "replace")
     try:
@@ -93,6 +96,8 @@ def write_line(stream: TextIO, text: str, *, patience_s: float = 0.0) -> bool:
         return stream.write(f"{text}\n") > 0
     except (OSError, ValueError):
         return False
+    if descriptor in _cut:
+        data = b"\n" + data
     ready = select.poll()
     ready.register(descriptor, select.POLLOUT)
     try:
@@ -100,8 +105,10 @@ def write_line(stream: TextIO, text: str, *, patience_s: float = 0.0) -> bool:
             if not ready.poll(patience_s * 1000):
                 return False
             data = data[os.write(descriptor, data[: select.PIPE_BUF]) :]
+            _cut.add(descriptor)  # until it is whole
     except OSError:
         return False
+    _cut.discard(descriptor)
     return True
 
 

@@ -240,4 +240,5 @@ def _report(counters: Counters, left: int, journal_dir: Path) -> int:
         )
     if left:
         return EXIT_TRY_LATER
-    return EXIT_FINDINGS if counters.dead_acked or counters.frames_lost or refused else 0
+    found = counters.dead_acked or counters.frames_lost or counters.journal_damage or refused
+    return EXIT_FINDINGS if found else 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -102,7 +103,7 @@ async def run_demo(
         script=options.script,
     )
     journal_options = JournalOptions(segment_bytes=16 * MIB, max_bytes=256 * MIB, sync="never")
-    with Journal(journal_dir, journal_options) as journal:
+    with Journal(journal_dir, journal_options) as journal, ExitStack() as ended:
         async with SimulatorServer(simulator_options) as simulator:
             parts = BridgeParts(
                 feed=FEED,
@@ -114,7 +115,7 @@ async def run_demo(
                 session_options=SESSION_OPTIONS,
                 clock=SystemClock(),
             )
-            bridge = Bridge(parts, journal, plan)
+            bridge = ended.enter_context(closing(Bridge(parts, journal, plan)))
             await _run_until_published(bridge, simulator, watch)
         left = await bridge.drain(DRAIN_S)
     if left:
