@@ -61,7 +61,7 @@ class FlowWatchdog:
     the last packet of each token as soon as it is subscribed to.
     """
 
-    SNAPSHOT_S: Final = 2.0
+    SNAPSHOT_S: Final = 0.5
     """From the first frame on; instruments that are subscribed to together come within this."""
 
     def __init__(
@@ -92,9 +92,9 @@ class FlowWatchdog:
         if frames == self._frames:
             return self.is_mute(now_s)
         if not self._has_frames:
-            self._teaches_from_s = now_s + self.SNAPSHOT_S
+            self._teaches_from_s = now_s + min(self.SNAPSHOT_S, self._floor_s / 20)
         elapsed_s = now_s - self._sampled_s
-        if elapsed_s > 0 and now_s >= self._teaches_from_s:
+        if elapsed_s > 0 and now_s > self._teaches_from_s:
             rate = (frames - self._frames) / elapsed_s
             self._rate += min(1.0, elapsed_s / self._memory_s) * (rate - self._rate)
         self._frames, self._sampled_s, self._moved_s = frames, now_s, now_s

@@ -23,6 +23,7 @@ class SessionOptions:
 
     ``inbound_silence_s``   without any byte for this long the connection is dropped
     ``stall_s``             shortest silence of ticks that counts as a stall (level 2)
+    ``flow_memory_s``       time over which the usual rate of ticks is learned (level 2)
     ``first_tick_s``        longest wait for the first tick of a connection (level 2)
     ``stall_reconnect_s``   a stall this long ends the connection, in case another one works
     ``symbol_floor_s``, ``symbol_cap_s``  bounds of the silence of one instrument (level 3)
@@ -42,6 +43,7 @@ class SessionOptions:
 
     inbound_silence_s: float = 5.0
     stall_s: float = 10.0
+    flow_memory_s: float = 60.0
     first_tick_s: float = 30.0
     stall_reconnect_s: float = 60.0
     symbol_floor_s: float = 60.0

@@ -95,7 +95,11 @@ class KiteSession:
         self._options = options or SessionOptions()
         self._feed_sessions = feed_sessions or FeedSessions()
         self._backoff = self._options.backoff()
-        self._flow = FlowWatchdog(self._options.stall_s, first_s=self._options.first_tick_s)
+        self._flow = FlowWatchdog(
+            self._options.stall_s,
+            memory_s=self._options.flow_memory_s,
+            first_s=self._options.first_tick_s,
+        )
         self._symbols = SymbolWatchdog(
             self._options.symbol_floor_s, self._options.symbol_cap_s, is_open=self._options.is_open
         )
