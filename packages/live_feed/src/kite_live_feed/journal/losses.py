@@ -16,6 +16,8 @@ from typing import Final
 
 import orjson
 
+from kite_live_feed.journal.layout import FILE_MODE
+
 FILE_NAME: Final = "losses"
 SLOT_BYTES: Final = 16 * 1024
 """Room for a loss and two gaps of each of the 16 shards, and more."""
@@ -135,7 +137,7 @@ class LossLedger:
         self.save()
 
     def _open(self) -> None:
-        self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+        self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT, FILE_MODE)
         if os.fstat(self._fd).st_size < 2 * SLOT_BYTES:
             os.posix_fallocate(self._fd, 0, 2 * SLOT_BYTES)
 

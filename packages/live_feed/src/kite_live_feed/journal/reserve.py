@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from kite_live_feed.journal.layout import FILE_MODE
 from kite_live_feed.options import MIB
 
 FILE_NAME: Final = "reserve"
@@ -26,7 +27,7 @@ class Reserve:
     def __init__(self, directory: Path, max_bytes: int) -> None:
         """Open or create the file, with what the run before left of it. Raises OSError."""
         self._path = directory / FILE_NAME
-        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT, FILE_MODE)
         disk = os.fstatvfs(self._fd)
         self.size = min(max_bytes // SHARE, BYTES_MAX, disk.f_blocks * disk.f_frsize // SHARE)
         self.left = min(os.fstat(self._fd).st_size, self.size)
@@ -60,7 +61,7 @@ class Reserve:
     def reopen(self) -> None:
         """The folder was replaced: make the file again, empty. Raises OSError."""
         self.close()
-        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT, FILE_MODE)
         self.left = 0
 
     def close(self) -> None:

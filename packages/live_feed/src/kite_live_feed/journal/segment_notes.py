@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 import orjson
 
-from kite_live_feed.journal.layout import Position, Segment
+from kite_live_feed.journal.layout import FILE_MODE, Position, Segment
 
 FILE_NAME: Final = "segments.json"
 
@@ -44,6 +44,7 @@ def read_notes(directory: Path) -> dict[int, SegmentNote]:
 def write_notes(directory: Path, notes: Mapping[int, SegmentNote]) -> None:
     """Replace the note. Raises OSError."""
     new = directory / f"{FILE_NAME}.new"
+    new.touch(FILE_MODE)
     new.write_bytes(orjson.dumps({str(number): list(notes[number]) for number in sorted(notes)}))
     os.replace(new, directory / FILE_NAME)
 
