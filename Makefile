@@ -2,7 +2,7 @@
 # `./pants run packages/devstack -- up --help`, `./pants run apps/ws_bridge -- demo --help`.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test up down status smoke archive ws package bench faults soak lint fmt lock \
+.PHONY: help demo test up down status smoke archive ws package index release bench faults soak lint fmt lock \
         docs docs-reference merge-hist nfo-sync kite-url kite-exchange
 
 DEVSTACK := ./pants run packages/devstack --
@@ -19,7 +19,7 @@ help: ## This list
 
 demo: ## Real local Kafka, simulator and bridge; ends with the ledger
 	@$(DEVSTACK) up kafka
-	@endpoints="$$($(DEVSTACK) env)" && eval "$$endpoints" && $(BRIDGE) demo --bootstrap "$$KAFKA_BOOTSTRAP"
+	@endpoints="$$($(DEVSTACK) env)" && eval "$$endpoints" && $(BRIDGE) demo --bootstrap "$$KAFKA_BOOTSTRAP" $(ARGS)
 
 test: ## All tests, on the real Kafka and Postgres
 	@./pants test ::
@@ -35,7 +35,7 @@ status: ## What runs, and where
 
 smoke: ## The seeded market into the topics, with every fault of the script
 	@$(DEVSTACK) up kafka
-	@endpoints="$$($(DEVSTACK) env)" && eval "$$endpoints" && $(BRIDGE) smoke
+	@endpoints="$$($(DEVSTACK) env)" && eval "$$endpoints" && $(BRIDGE) smoke $(ARGS)
 
 archive: ## Ticks, feed events and dead letters of the local stack into Iceberg tables
 	@$(DEVSTACK) up kafka
@@ -47,13 +47,20 @@ ws: ## The live bridge; credentials in .env
 package: ## Wheels and PEX files into dist/
 	@./pants package ::
 
+index: ## The wheels alone into dist/index, for pip install --find-links dist/index kite-kafka-io
+	@./pants package packages::
+	@mkdir -p dist/index && rm -f dist/index/* && cp dist/*.whl dist/index/
+
+release: ## Test, package, record and tag one place (PLACE=packages/kafka_io; docs/releasing.md)
+	@.ci/release "$(PLACE)"
+
 bench: ## Every budget, measured (PARTS="codec live", ROUNDS=5, RECORD=docs/performance.json; ten minutes)
 	@$(DEVSTACK) up
 	@set -e; endpoints="$$($(DEVSTACK) env)"; eval "$$endpoints"; \
 		$(BENCH) $(PARTS) $(if $(ROUNDS),--rounds $(ROUNDS)) \
 		$(if $(RECORD),--record $(abspath $(RECORD))) || [ $$? -eq 3 ]
 
-faults: ## Every fault on purpose, long forms, on a Kafka of their own (half an hour; ARGS=--list names them)
+faults: ## Every fault on purpose, long forms, on a Kafka of their own (half an hour; ARGS=--help, ARGS=--list names them)
 	@$(FAULTS) $(or $(ARGS),--all) $(if $(RECORD),--record $(abspath $(RECORD)))
 
 soak: ## 9000 instruments at Kite's ceiling with a fault every half minute (MINUTES=30)

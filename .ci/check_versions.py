@@ -4,8 +4,9 @@
     .ci/check_versions.py release NAME ...   record the present sources as the release of VERSION
 
 A place is a folder of packages/ or apps/. `releases.lock` holds, for each released place, its
-version and the SHA-256 over its released sources: every file of src/, by path and content. A
-place that was never released is listed as such and may change freely.
+version, the SHA-256 over its released sources (every file of src/, by path and content), and the
+versions of the places that they import: a wheel pins these, so the same sources with another of
+them are another wheel. A place that was never released is listed as such and may change freely.
 
 Exit codes: 0 every place is in order, 1 one is not, 2 wrong usage.
 """
@@ -17,6 +18,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,14 +28,17 @@ UNRELEASED = "0.0.0"
 DATED = r" - \d{4}-\d{2}-\d{2}"
 ANY = rf"({DATED}| - [Uu]nreleased)?"
 SEMVER = re.compile(r"\d+\.\d+\.\d+")
+IMPORT = re.compile(r"^\s*(?:from|import) kite_(\w+)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Release:
-    """One line of the lock: the version, and the hash of the sources it was made from."""
+    """One entry of the lock: the version, the hash of its sources, and the versions they pin."""
 
     version: str
     sha256: str
+    pins: Mapping[str, str] | None = None
+    """By place; None in entries that are older than this field."""
 
 
 def places(root: Path) -> dict[str, Path]:
@@ -76,6 +81,13 @@ def hash_of(root: Path, place: Path) -> str:
     return digest.hexdigest()
 
 
+def pins_of(root: Path, place: Path) -> dict[str, str]:
+    """The other places that the sources import, with their versions now."""
+    texts = [path.read_text() for path in source_files(root, place) if path.suffix == ".py"]
+    named = {name for text in texts for name in IMPORT.findall(text)} - {place.name}
+    return {name: version_of(path) for name, path in places(root).items() if name in named}
+
+
 def load_lock(root: Path) -> dict[str, Release]:
     path = root / LOCK
     if not path.exists():
@@ -116,35 +128,40 @@ def own_problem(place: Path) -> str | None:
     return None
 
 
-def release_problem(place: Path, sha256: str, last: Release | None) -> str | None:
+def release_problem(place: Path, now: Release, last: Release | None) -> str | None:
     """What is wrong against the last release."""
-    if last is None or version_of(place) != last.version or sha256 == last.sha256:
+    if last is None or now.version != last.version:
         return None
-    return (
-        f"the sources differ from release {last.version} and VERSION still says so; "
-        "raise VERSION and add its heading to CHANGELOG.md"
-    )
+    remedy = "raise VERSION and add its heading to CHANGELOG.md"
+    if now.sha256 != last.sha256:
+        return f"the sources differ from release {last.version} and VERSION is the same; {remedy}"
+    if last.pins is not None and now.pins != last.pins:
+        moved = sorted(set((now.pins or {}).items()) - set(last.pins.items()))
+        pins = ", ".join(f"{name} {version}" for name, version in moved)
+        return f"release {last.version} does not pin {pins}; {remedy}"
+    return None
 
 
-def state_of(place: Path, sha256: str, last: Release | None) -> str:
-    version = version_of(place)
+def state_of(now: Release, last: Release | None) -> str:
     if last is None:
-        return f"{version}, unreleased"
-    if version != last.version:
-        return f"{version}, unreleased; last release {last.version}"
-    return f"{version}, released" if sha256 == last.sha256 else f"{version}, changed"
+        return f"{now.version}, unreleased"
+    if now.version != last.version:
+        return f"{now.version}, unreleased; last release {last.version}"
+    return f"{now.version}, released"
+
+
+def as_it_is(root: Path, place: Path) -> Release:
+    """What a release of the place would be now."""
+    return Release(version_of(place), hash_of(root, place), pins_of(root, place))
 
 
 def check(root: Path) -> int:
     releases, found = load_lock(root), places(root)
     failures = 0
     for name, place in found.items():
-        sha256, last = hash_of(root, place), releases.get(name)
-        problem = own_problem(place) or release_problem(place, sha256, last)
-        relative = place.relative_to(root)
-        print(
-            f"{relative}: {problem}" if problem else f"{relative}: {state_of(place, sha256, last)}"
-        )
+        now, last = as_it_is(root, place), releases.get(name)
+        problem = own_problem(place) or release_problem(place, now, last)
+        print(f"{place.relative_to(root)}: {problem or state_of(now, last)}")
         failures += problem is not None
     for name in sorted(set(releases) - set(found)):
         print(f"{LOCK}: {name} is released there and is no place any more; take its entry out")
@@ -160,8 +177,9 @@ def release(root: Path, names: list[str]) -> int:
         if place is None:
             print(f"there is no place {name}; known are {', '.join(found)}")
             return 2
-        version, sha256 = version_of(place), hash_of(root, place)
-        problem = own_problem(place) or release_problem(place, sha256, releases.get(name))
+        now = as_it_is(root, place)
+        version = now.version
+        problem = own_problem(place) or release_problem(place, now, releases.get(name))
         if problem is None and version == UNRELEASED:
             problem = f"VERSION {UNRELEASED} says that nothing is there to release"
         if problem is None and not changelog_names(place, version, DATED):
@@ -169,7 +187,7 @@ def release(root: Path, names: list[str]) -> int:
         if problem:
             print(f"{place.relative_to(root)}: {problem}")
             return 1
-        releases[name] = Release(version, sha256)
+        releases[name] = now
         print(f"{place.relative_to(root)}: {version} recorded")
     save_lock(root, releases)
     return 0

@@ -57,7 +57,7 @@ class Environment:
 def packages() -> list[Path]:
     """The folders of packages/ that build a wheel."""
     builds = sorted((REPO / "packages").glob("*/BUILD"))
-    return [path.parent for path in builds if "python_distribution(" in path.read_text()]
+    return [path.parent for path in builds if "wheel(" in path.read_text()]
 
 
 def make(uv: str, python: str, wheels: list[Path], folder: Path) -> Environment:

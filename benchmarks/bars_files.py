@@ -18,7 +18,6 @@ import contextlib
 import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -28,9 +27,11 @@ import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.csv  # type: ignore[import-untyped]
 
+from benchmarks import databases
 from benchmarks.bars_market import PRICE_SCALE, Scale, peak_mb, trading_days, windows
-from benchmarks.bars_merge import fresh, spread
+from benchmarks.bars_merge import spread
 from benchmarks.bars_ways import copied, csv_of
+from benchmarks.databases import fresh, in_a_process
 from kite_contracts.sessions.model import MINUTE_NS
 from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS
 
@@ -108,17 +109,6 @@ def duckdb(folder: Path) -> None:
         copied(os.environ["POSTGRES_DSN"], (csv_of(batch) for batch in reader))
 
 
-def in_a_process(way: str, folder: Path, days: int, dsn: str, state: str) -> Run:
-    path = os.pathsep.join(sys.path)
-    environ = {**os.environ, "POSTGRES_DSN": dsn, "PYTHONPATH": path, "BENCH_STATE": state}
-    argv = [sys.executable, __file__, "--child", way, str(folder), str(days)]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False, env=environ)
-    if done.returncode:
-        raise SystemExit(f"{way} ended with {done.returncode}:\n{done.stderr}")
-    found: Run = json.loads(done.stdout)
-    return found
-
-
 def child(way: str, folder: Path, days: int) -> Run:
     started = time.perf_counter()
     if way == "duckdb":
@@ -160,9 +150,7 @@ def main() -> int:
         way, folder, days = options.child
         print(json.dumps(child(way, Path(folder), int(days))))
         return 0
-    server = os.environ.get("POSTGRES_DSN")
-    if not server:
-        raise SystemExit("POSTGRES_DSN names no database; 'make bench' starts one and sets it")
+    server = databases.server()
     ways = WAYS[:1] if options.merge_only else WAYS
     results: dict[str, list[tuple[Run, Run]]] = {way: [] for way in ways}
     with tempfile.TemporaryDirectory(prefix="bars-files-") as place:
@@ -172,9 +160,8 @@ def main() -> int:
         for round_ in range(options.rounds):
             for way in ways if round_ % 2 else ways[::-1]:
                 with fresh(server) as dsn:
-                    one, two = (
-                        in_a_process(way, folder, options.days, dsn, f"{round_}") for _ in range(2)
-                    )
+                    call = (__file__, dsn, "--child", way, folder, options.days)
+                    one, two = (in_a_process(*call, BENCH_STATE=f"{round_}") for _ in range(2))
                 results[way].append((one, two))
     return 0 if report(results, bars) else 1
 

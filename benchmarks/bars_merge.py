@@ -19,24 +19,21 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import os
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import databases
 from benchmarks.bars_market import Scale, calendar, months, peak_mb, windows
+from benchmarks.databases import fresh, in_a_process
 from kite_bars_store.bars import BarStore, load_rules
 from kite_bars_store.database import connect, transaction
-from kite_contracts.migrations import runner
-from kite_devstack.databases import database
 
 RATIO_MIN = 0.5
 RERUN_MIN = 3.0
@@ -73,12 +70,9 @@ def merge(dsn: str, scale: Scale, *, revised: bool = False) -> Run:
     }
 
 
-def in_a_process(dsn: str, scale: Scale, kind: str) -> Run:
-    environ = {**os.environ, "POSTGRES_DSN": dsn, "PYTHONPATH": os.pathsep.join(sys.path)}
+def measured(dsn: str, scale: Scale, kind: str) -> Run:
     size = (scale.instruments, scale.days, scale.a_window)
-    argv = [sys.executable, __file__, "--child", kind, *map(str, size)]
-    done = subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=True, env=environ)
-    found: Run = json.loads(done.stdout)
+    found: Run = in_a_process(__file__, dsn, "--child", kind, *size)
     return found
 
 
@@ -116,13 +110,6 @@ def copy_seconds(dsn: str, files: Sequence[tuple[str, Path]], firsts: Sequence[d
         return time.perf_counter() - started
 
 
-@contextlib.contextmanager
-def fresh(server: str) -> Iterator[str]:
-    with database(server) as dsn:
-        runner.upgrade(dsn)
-        yield dsn
-
-
 def measure(
     server: str, scale: Scale, rounds: int, folder: Path | None
 ) -> tuple[list[Runs], list[float]]:
@@ -135,11 +122,11 @@ def measure(
             copies.append(copied(server, scale, files))
         with fresh(server) as dsn:
             settle(server)
-            merges.append({kind: in_a_process(dsn, scale, kind) for kind in KINDS[:2]})
+            merges.append({kind: measured(dsn, scale, kind) for kind in KINDS[:2]})
             if folder is not None and not files:
                 files = dump(dsn, scale, folder)
             settle(server)
-            merges[-1][KINDS[2]] = in_a_process(dsn, scale, KINDS[2])
+            merges[-1][KINDS[2]] = measured(dsn, scale, KINDS[2])
         if folder is not None and not number % 2:
             copies.append(copied(server, scale, files))
     return merges, copies
@@ -225,9 +212,7 @@ def arguments() -> argparse.Namespace:
 
 def main() -> None:
     options = arguments()
-    server = os.environ.get("POSTGRES_DSN")
-    if not server:
-        raise SystemExit("POSTGRES_DSN names no database; 'make bench' starts one and sets it")
+    server = databases.server()
     if options.child:
         kind, *size = options.child
         print(json.dumps(merge(server, Scale(*map(int, size)), revised=kind == "revised")))

@@ -19,9 +19,7 @@ import argparse
 import hashlib
 import importlib
 import json
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -33,9 +31,11 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import databases
 from benchmarks.bars_market import Scale, peak_mb, windows
-from benchmarks.bars_merge import fresh, spread
+from benchmarks.bars_merge import spread
 from benchmarks.bars_ways import GOLDEN, INTO_POSTGRES, LIBRARIES, WAYS, Place, write_sources
+from benchmarks.databases import fresh, in_a_process
 
 Way = tuple[str, str]
 Run = dict[str, float | str]
@@ -103,12 +103,9 @@ def digest(table: pa.Table) -> str:
     return found.hexdigest()
 
 
-def in_a_process(way: Way, folder: Path, server: str) -> Run:
+def measured(way: Way, folder: Path, server: str) -> Run:
     with fresh(server) as dsn:
-        environ = {**os.environ, "POSTGRES_DSN": dsn, "PYTHONPATH": os.pathsep.join(sys.path)}
-        argv = [sys.executable, __file__, "--child", *way, str(folder)]
-        done = subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=True, env=environ)
-    found: Run = json.loads(done.stdout)
+        found: Run = in_a_process(__file__, dsn, "--child", *way, folder)
     return found
 
 
@@ -138,9 +135,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="leave to_sql out")
     parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    server = os.environ.get("POSTGRES_DSN")
-    if not server:
-        raise SystemExit("POSTGRES_DSN names no database; 'make bench' starts one and sets it")
+    server = databases.server()
     if options.child:
         *way, folder = options.child
         print(json.dumps(run((way[0], way[1]), place_of(Path(folder), server))))
@@ -152,7 +147,7 @@ def main() -> int:
         write_sources(place_of(Path(folder), server), windows(scale))
         for _ in range(options.rounds):
             for way, runs in results.items():
-                runs.append(in_a_process(way, Path(folder), server))
+                runs.append(measured(way, Path(folder), server))
     report(scale, results)
     return len({each["digest"] for runs in results.values() for each in runs}) - 1
 

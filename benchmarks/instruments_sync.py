@@ -17,11 +17,9 @@ import json
 import os
 import resource
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -30,11 +28,11 @@ import pyarrow.csv  # type: ignore[import-untyped]
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import databases
+from benchmarks.databases import fresh, in_a_process
 from kite_bars_store.database import connect, transaction
 from kite_bars_store.instruments import InstrumentStore, Snapshot
 from kite_broker_zerodha.instrument_dump import parse
-from kite_contracts.migrations import runner
-from kite_devstack.databases import database
 
 ROWS = 150_000
 DAY = date(2026, 11, 23)
@@ -101,11 +99,8 @@ def sync(dsn: str, path: Path, day: date) -> dict[str, float]:
     }
 
 
-def in_a_process(dsn: str, path: Path, day: date) -> dict[str, float]:
-    argv = [sys.executable, __file__, "--sync", str(path), day.isoformat()]
-    environ = {**os.environ, "POSTGRES_DSN": dsn, "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=True, env=environ)
-    found: dict[str, float] = json.loads(done.stdout)
+def measured(dsn: str, path: Path, day: date) -> dict[str, float]:
+    found: dict[str, float] = in_a_process(__file__, dsn, "--sync", path, day)
     return found
 
 
@@ -146,13 +141,6 @@ def observation_blocks(data: bytes) -> tuple[list[bytes], list[str]]:
     return blocks, rows.column_names
 
 
-@contextlib.contextmanager
-def fresh(server: str) -> Iterator[str]:
-    with database(server) as dsn:
-        runner.upgrade(dsn)
-        yield dsn
-
-
 def measure(server: str, folder: Path, rounds: int) -> tuple[list[Syncs], list[float]]:
     today, tomorrow = folder / "today.csv", folder / "tomorrow.csv"
     today.write_bytes(dump())
@@ -165,10 +153,10 @@ def measure(server: str, folder: Path, rounds: int) -> tuple[list[Syncs], list[f
         with fresh(server) as dsn:
             syncs.append(
                 {
-                    "first": in_a_process(dsn, today, DAY),
-                    "the same again": in_a_process(dsn, today, DAY),
-                    "next day, 1 % differs": in_a_process(dsn, tomorrow, DAY + timedelta(1)),
-                    "the day before, later": in_a_process(dsn, today, DAY - timedelta(1)),
+                    "first": measured(dsn, today, DAY),
+                    "the same again": measured(dsn, today, DAY),
+                    "next day, 1 % differs": measured(dsn, tomorrow, DAY + timedelta(1)),
+                    "the day before, later": measured(dsn, today, DAY - timedelta(1)),
                 }
             )
     return syncs, copies
@@ -180,9 +168,7 @@ def main() -> None:
         print(json.dumps(sync(os.environ["POSTGRES_DSN"], path, day)))
         return
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 3
-    server = os.environ.get("POSTGRES_DSN")
-    if not server:
-        raise SystemExit("POSTGRES_DSN names no database; 'make bench' starts one and sets it")
+    server = databases.server()
     with tempfile.TemporaryDirectory() as folder:
         syncs, copies = measure(server, Path(folder), rounds)
     report(syncs, copies)

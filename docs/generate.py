@@ -1,4 +1,4 @@
-"""The pages of docs/reference, out of the code: commands, variables, metrics, contracts.
+"""The pages of docs/reference, out of the code: commands, variables, metrics, contracts, reasons.
 
     ./pants script docs/generate.py -- "$PWD/docs/reference"      # = make docs-reference
 
@@ -27,6 +27,7 @@ import kite_instruments.cli
 import kite_tick_archive.cli
 import kite_ws_bridge.cli
 from kite_contracts.mapping import load_mapping
+from kite_contracts.reasons import ReasonCode
 from kite_contracts.store import Contract, packaged
 from kite_contracts.tables import fields_table, topics_table
 from kite_contracts.topics import load_topics
@@ -89,6 +90,7 @@ def pages() -> dict[str, str]:
         "environment.md": environment_page(),
         "metrics.md": metrics_page(),
         "contracts.md": contracts_page(),
+        "reasons.md": reasons_page(),
     }
 
 
@@ -161,6 +163,23 @@ def contracts_page() -> str:
         lines += [f"A value begins with `{contract.single_object_prefix.hex(' ')}`.", ""]
         lines += _of_rich(fields_table(contract, load_mapping(store.directory, contract)))
     return "\n".join(lines) + "\n"
+
+
+def reasons_page() -> str:
+    """Every reason code of dead letters."""
+    lines = _head(
+        "Reason codes",
+        "Why something became a dead letter: the header `dlq.reason`, or what `dlq_triage`",
+        "finds by decoding the bytes. Retryable means: the same bytes can succeed later without a",
+        "change of code or data. The owner is the place in this repository whose owner looks into",
+        "it.",
+    )
+    rows = [
+        (f"`{code}`", code.meaning, "yes" if code.retryable else "no", code.owner, code.action)
+        for code in ReasonCode
+    ]
+    table = _table(("Code", "Meaning", "Retryable", "Owner", "What to do"), rows)
+    return "\n".join([*lines, "", *table]) + "\n"
 
 
 def _head(title: str, *text: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 
@@ -122,3 +123,43 @@ def test_a_place_that_vanished_is_named(repo: Path, capsys: pytest.CaptureFixtur
 )
 def test_wrong_usage(repo: Path, arguments: list[str], code: int) -> None:
     assert main(arguments, repo) == code
+
+
+def use_ticks(repo: Path) -> Path:
+    """A second package, `feed` 0.1.0, that imports the first one and is released."""
+    place = repo / "packages" / "feed"
+    (place / "src").mkdir(parents=True)
+    (place / "src" / "feed.py").write_text("import os\nfrom kite_ticks.prices import PRICE\n")
+    (place / "VERSION").write_text("0.1.0\n")
+    (place / "CHANGELOG.md").write_text("# Changelog\n\n## [0.1.0] - 2026-11-23\n\nFirst.\n")
+    assert main(["release", "feed"], repo) == 0
+    return place
+
+
+def test_the_same_sources_with_another_pin_are_another_wheel(
+    repo: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    feed = use_ticks(repo)
+    assert main([], repo) == 0
+    raise_version(repo, "0.2.0")
+    capsys.readouterr()
+    assert main([], repo) == 1
+    assert "packages/feed: release 0.1.0 does not pin ticks 0.2.0; raise VERSION" in (
+        capsys.readouterr().out
+    )
+    assert main(["release", "feed"], repo) == 1
+    (feed / "VERSION").write_text("0.1.1\n")
+    changelog = feed / "CHANGELOG.md"
+    changelog.write_text(changelog.read_text() + "\n## [0.1.1] - 2026-11-24\n\nTicks 0.2.\n")
+    assert main(["release", "ticks", "feed"], repo) == 0
+    assert main([], repo) == 0
+
+
+def test_a_release_that_is_older_than_pins_stays_one(repo: Path) -> None:
+    use_ticks(repo)
+    lock = repo / "releases.lock"
+    entries = json.loads(lock.read_text())
+    del entries["feed"]["pins"]
+    lock.write_text(json.dumps(entries))
+    raise_version(repo, "0.2.0")
+    assert main([], repo) == 0

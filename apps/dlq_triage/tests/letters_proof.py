@@ -33,8 +33,8 @@ from kite_contracts.topics import load_topics
 from kite_devstack.kafka import KafkaServer
 from kite_devstack.postgres import PostgresServer
 from kite_kafka_io.consumer import TickReader
-from kite_kafka_io.duplicates import REDRIVE_ID, REDRIVEN_FROM, RedriveFilter
 from kite_kafka_io.raw_reader import RawReader
+from kite_kafka_io.redrives import REDRIVE_ID, REDRIVEN_FROM, RedriveFilter
 from kite_kafka_io.settings import KafkaSettings
 from kite_runtime.testing import import_path
 

@@ -9,8 +9,9 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -18,13 +19,14 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from kite_dead_letters.page.server import listen
+from kite_dead_letters.page.server import CONNECTIONS_MAX, listen
 from kite_dlq_triage import cli
 from kite_runtime.testing import call, import_path
 
 SERVE: Final = [sys.executable, "-m", cli.__name__, "serve"]
 OWN_TOKEN: Final = "my-own-token-of-26-letters"
 WAIT_S: Final = 60.0
+SOON_S: Final = 5.0
 
 
 @dataclass
@@ -117,6 +119,53 @@ def test_an_address_for_others_is_told_of_and_asks_readers_for_the_token(
         assert page.get("/", cookie)[0] == 200
         _, said = page.end(signal.SIGTERM)
     assert "can be reached from other machines" in said
+
+
+HALVES: Final = (
+    b"",
+    b"GET / HTTP/1.1\r\nX-Half: ",
+    b"POST /decide HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 900\r\n\r\nwho=",
+)
+"""What a client may say and then fall silent: nothing, half a request, half a form."""
+
+
+def test_silent_connections_neither_stay_nor_keep_others_out_nor_hold_up_the_end(
+    tmp_path: Path, migrated_dsn: str
+) -> None:
+    with serving(tmp_path, POSTGRES_DSN=migrated_dsn) as page, ExitStack() as opened:
+        address = ("127.0.0.1", urlsplit(page.link).port)
+
+        def hold(count: int) -> list[socket.socket]:
+            held = []
+            for number in range(count):
+                held.append(opened.enter_context(socket.create_connection(address, WAIT_S)))
+                with suppress(OSError):  # it may have been closed for a newer one
+                    held[-1].sendall(HALVES[number % len(HALVES)])
+            return held
+
+        held = hold(3 * CONNECTIONS_MAX)
+        began_s = time.monotonic()
+        assert page.get("/healthz")[:2] == (200, "ok\n")
+        assert page.get("/")[0] == 200
+        assert time.monotonic() - began_s < SOON_S
+        assert [_ended(each) for each in held] == [True] * len(held)
+        hold(30)
+        assert page.get("/readyz")[0] == 200
+        began_s = time.monotonic()
+        assert page.end(signal.SIGTERM)[0] == 0
+        assert time.monotonic() - began_s < SOON_S
+
+
+def _ended(connection: socket.socket) -> bool:
+    """Whether the page closes it, waited for; an answer may come before."""
+    try:
+        while connection.recv(4096):
+            pass
+    except ConnectionResetError:
+        return True
+    except TimeoutError:
+        return False
+    return True
 
 
 def _fails(folder: Path, *options: str, port: str = "0", **env: str) -> tuple[int, str]:

@@ -9,9 +9,10 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 from stage import Stage, good_packet, open_stage, packet_letter, read_all
 
+from kite_bars_store.database import connect
 from kite_dlq_triage.cli import main
 from kite_kafka_io.settings import KafkaSettings
 from kite_runtime.testing import import_path
@@ -101,6 +103,12 @@ def test_a_morning_with_dead_letters(stage: Stage, triage: Command, tmp_path: Pa
     assert "2 groups; stored: 4 open" in table.stderr
     assert objects(triage("groups", "--json", "--reason", "AUTH")) == [[]]
 
+    for columns in ("60", "80", "120", "200"):
+        page = triage("groups", code=3, COLUMNS=columns).stdout
+        assert first["fingerprint"] in page
+        assert "…" not in page
+        page = triage("show", str(first["sample_id"]), COLUMNS=columns).stdout
+        assert "ts_event_ns: 5000000000  ◀ here" in page
     shown = triage("show", str(first["sample_id"]))
     assert "ts_event_ns: 5000000000  ◀ here" in shown.stdout
     assert good_packet()[:8].hex(" ") in shown.stdout
@@ -187,40 +195,109 @@ def test_what_is_not_set_or_away_is_said(triage: Command) -> None:
     assert "KAFKA_BOOTSTRAP is not set" in triage(*dry, code=78, KAFKA_BOOTSTRAP="").stderr
 
 
-def test_the_service_tells_of_itself_and_ends_in_order(
-    stage: Stage, environ: dict[str, str], tmp_path: Path
-) -> None:
-    stage.dead([packet_letter(1, now_ns=time.time_ns())])
+FREEZING = """
+import signal, time
+from pathlib import Path
+from kite_dlq_triage.cli import main
+
+def freeze(*_):
+    while not Path("thaw").exists():
+        time.sleep(0.05)
+
+signal.signal(signal.SIGUSR1, freeze)  # its handler runs in the loop's thread
+main()
+"""
+
+
+@contextmanager
+def consuming(
+    stage: Stage,
+    environ: dict[str, str],
+    folder: Path,
+    program: tuple[str, ...] = ("-m", "kite_dlq_triage.cli"),
+) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The service as a process, and the address of its pages."""
     words = ("consume", "-t", stage.dlq, "--group", stage.live, "--port", "0", "--json")
     with subprocess.Popen(
-        [sys.executable, "-m", "kite_dlq_triage.cli", *words],
+        [sys.executable, *program, *words],
         env=environ,
-        cwd=tmp_path,
+        cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     ) as service:
-        assert service.stderr is not None
-        line = service.stderr.readline()
-        address = line.split()[-1]
-        for _ in range(300):
-            metrics = page(f"{address}/metrics")
-            if "dlq_triage_stored_total 1.0" in metrics:
-                break
-            time.sleep(0.1)
-        assert "dlq_triage_stored_total 1.0" in metrics
-        assert page(f"{address}/healthz") == "ok\n"
-        assert page(f"{address}/readyz") == "ready\n"
+        try:
+            assert service.stderr is not None
+            yield service, service.stderr.readline().split()[-1]
+        finally:
+            service.kill()
+
+
+def until_page(address: str, said: Callable[[int, str], bool]) -> str:
+    """The page once it is so; at most 30 s."""
+    for _ in range(300):
+        status, text = page(address)
+        if said(status, text):
+            return text
+        time.sleep(0.1)
+    raise AssertionError(f"{address}: {status} {text}")
+
+
+def test_the_service_tells_of_itself_and_ends_in_order(
+    stage: Stage, environ: dict[str, str], tmp_path: Path
+) -> None:
+    stage.dead([packet_letter(1, now_ns=time.time_ns())])
+    with consuming(stage, environ, tmp_path) as (service, address):
+        until_page(f"{address}/metrics", lambda _, text: "dlq_triage_stored_total 1.0" in text)
+        assert page(f"{address}/healthz") == (200, "ok\n")
+        assert page(f"{address}/readyz") == (200, "ready\n")
         service.send_signal(signal.SIGTERM)
         out, _ = service.communicate(timeout=30)
     assert service.returncode == 0
     assert json.loads(out)["stored"] == 1
 
 
-def page(address: str) -> str:
-    with urllib.request.urlopen(address, timeout=5) as answer:
-        text: str = answer.read().decode()
-    return text
+def test_the_service_behind_a_lock_is_not_ready_says_so_and_ends(
+    stage: Stage, environ: dict[str, str], tmp_path: Path, migrated_dsn: str
+) -> None:
+    with (
+        closing(connect(migrated_dsn, application_name="tests", autocommit=False)) as other,
+        consuming(stage, environ, tmp_path) as (service, address),
+    ):
+        until_page(f"{address}/readyz", lambda status, _: status == 200)
+        other.execute(b"LOCK TABLE dlq_failure")
+        stage.dead([packet_letter(1, now_ns=time.time_ns())])
+        problem = until_page(f"{address}/readyz", lambda status, _: status == 503)
+        assert "another session holds a lock" in problem
+        assert page(f"{address}/healthz") == (200, "ok\n")
+        service.send_signal(signal.SIGTERM)
+        out, said = service.communicate(timeout=15)
+    assert service.returncode == 0
+    assert json.loads(out)["stored"] == 0
+    assert "Traceback" not in said
+
+
+def test_the_service_whose_loop_stands_still_is_not_healthy(
+    stage: Stage, environ: dict[str, str], tmp_path: Path
+) -> None:
+    with consuming(stage, environ, tmp_path, ("-c", FREEZING)) as (service, address):
+        until_page(f"{address}/readyz", lambda status, _: status == 200)
+        service.send_signal(signal.SIGUSR1)
+        until_page(f"{address}/healthz", lambda status, _: status == 503)
+        (tmp_path / "thaw").touch()
+        until_page(f"{address}/healthz", lambda status, _: status == 200)
+        service.send_signal(signal.SIGTERM)
+        service.communicate(timeout=30)
+    assert service.returncode == 0
+
+
+def page(address: str) -> tuple[int, str]:
+    """Status and text."""
+    try:
+        with urllib.request.urlopen(address, timeout=5) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
 
 
 def test_neighbours_in_the_topic(

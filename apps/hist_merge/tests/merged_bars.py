@@ -5,13 +5,31 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from datetime import date, datetime, timedelta
-from functools import lru_cache
+
+from bar_samples import Bar, rising
+from bar_samples import calendar as quiet_calendar
 
 from kite_bars_store.bars import BarColumns, BarInstrument, BarStore, SourceBars, load_rules
 from kite_bars_store.database import Connection, connect
-from kite_contracts.sessions import Holidays, SessionCalendar
 from kite_contracts.sessions.model import MINUTE_NS, midnight_ns
 from kite_runtime.clock import IST
+
+__all__ = [
+    "DAY",
+    "MANDM",
+    "NIFTY",
+    "OPENS",
+    "SBIN",
+    "USDINR",
+    "Bar",
+    "bar_store",
+    "carrying",
+    "merge_the_usual",
+    "quiet_calendar",
+    "rising",
+    "said",
+    "when",
+]
 
 DAY = date(2026, 6, 1)  # a Monday
 OPENS = 555
@@ -19,29 +37,11 @@ SBIN = BarInstrument("NSE", "SBIN", 2, 5)
 MANDM = BarInstrument("NSE", "M&M", 2, 5)
 NIFTY = BarInstrument("NSE", "NIFTY 50", 2, 5)
 USDINR = BarInstrument("CDS", "USDINR26JUNFUT", 4, 25)
-Bar = tuple[int, ...]
-"""Open, high, low, close, volume, and open interest where there is one."""
-
-
-@lru_cache(maxsize=1)
-def quiet_calendar() -> SessionCalendar:
-    """The packaged hours, without holidays: it loads at once."""
-    known = Holidays(date(2000, 1, 1), date(2040, 12, 31), frozenset(), "the tests")
-    return SessionCalendar.load(holidays=known)
 
 
 def when(minute: int, day: date = DAY) -> datetime:
     """The minute of the session of NSE, 0 is 09:15, in India's time."""
     return datetime(day.year, day.month, day.day, tzinfo=IST) + timedelta(minutes=OPENS + minute)
-
-
-def rising(count: int, start: int = 10_000, volume: int = 100) -> dict[int, Bar]:
-    """Plain bars that nothing is odd about, by minute of the session."""
-    bars: dict[int, Bar] = {}
-    for minute in range(count):
-        price = start + 5 * (minute % 7)
-        bars[minute] = (price, price + 10, price - 10, price + 5, volume + minute * 13 % 7)
-    return bars
 
 
 def said(

@@ -116,21 +116,6 @@ def test_whole_files_that_are_none(place: Place) -> None:
     assert len(golden(place)) == 375
 
 
-def test_a_file_of_the_whole_market_is_read_for_one_instrument(place: Place) -> None:
-    others = "".join(vendor_text(f"OTHER{at}", range(50)) for at in range(20))
-    place.write("market.txt", others + vendor_text("SBIN"))
-    finished = daily(place, "--vendor", "market.txt", "--symbols", "NSE:SBIN")
-    assert finished.code == 0, finished.stdout
-    done = told(finished)
-    assert (done["read"], done["refused"], done["notes"]) == (
-        {"vendor": 375},
-        {},
-        done["notes"][:1],
-    )
-    assert done["files"][0]["not_asked"] == 1000
-    assert done["golden"]["inserted"] == 375
-
-
 def test_a_name_much_like_the_one_that_is_missing_is_shown(place: Place) -> None:
     place.write("market.txt", vendor_text("SBIN-EQ", range(9)) + vendor_text("TCS", range(9)))
     done = told(daily(place, "--vendor", "market.txt", "--symbols", "NSE:SBIN"))
@@ -139,15 +124,6 @@ def test_a_name_much_like_the_one_that_is_missing_is_shown(place: Place) -> None
         note.startswith("no file has bars of NSE:SBIN; there are some of NSE:SBIN-EQ")
         for note in done["notes"]
     )
-
-
-def test_the_last_line_without_a_line_end_is_a_remark(place: Place) -> None:
-    place.write("sbin.txt", vendor_text("SBIN").rstrip("\n"))
-    call = ("daily", *DAY, "--no-kite", "--interval", "m1", "--vendor", "sbin.txt")
-    finished = place(*call, "--symbols", "NSE:SBIN")
-    assert finished.code == 0
-    assert "remark         sbin.txt: the last line has no line end" in finished.stdout
-    assert len(golden(place)) == 375
 
 
 def test_reconcile_writes_what_it_compared(place: Place) -> None:

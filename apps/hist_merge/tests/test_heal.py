@@ -124,6 +124,23 @@ def test_ctrl_c_then_the_same_command_asks_for_no_minute_twice(
     assert len(batches) == 8
 
 
+def test_a_gap_whose_request_was_refused_is_not_healed(
+    here: Place, kite: RestSimulator, database: Connection
+) -> None:
+    """Kite's refusal is no answer: the gap stays, and the next call asks for it alone."""
+    GapLedger(database).record(gap("one", at(10, 0), at(10, 2)))
+    GapLedger(database).record(gap("two", at(10, 0), at(10, 2), (INFY,)))
+    kite.service.fail_next(RestFault.INPUT, 1)
+    refused = here("heal", "--json")
+    assert refused.code == 3, refused.stderr
+    summary = json_of(refused.stdout)
+    assert summary["gaps"] == {"healed": 1, "left": 1, "waiting": 0}
+    assert summary["refused"] == {"REQUEST_REFUSED": 1}
+    done = here("heal", "--json")
+    assert (done.code, json_of(done.stdout)["gaps"]["healed"]) == (0, 1)
+    assert len(history_calls(kite)) == 3 + retries(refused, done)
+
+
 def event(kind: str, since: datetime, until: datetime | None = None, **other: Any) -> bytes:
     since_ns = int(since.timestamp()) * 10**9
     record = {
@@ -180,6 +197,32 @@ def test_gaps_come_from_the_events_of_the_feed(
     again = here("heal", "--json")
     assert "0 new events" in again.stderr
     assert len(history_calls(kite)) == 1 + retries(done)
+
+
+def test_gaps_of_a_simulated_market_are_healed_by_a_simulator_alone(
+    here: Place,
+    kite: RestSimulator,
+    kafka_bootstrap: str,
+    make_topic: Callable[..., str],
+) -> None:
+    topic = make_topic()
+    here.env |= {"KAFKA_BOOTSTRAP": kafka_bootstrap, "HIST_MERGE_EVENTS_TOPIC": topic}
+    producer = Producer({"bootstrap.servers": kafka_bootstrap})
+    opened, closed = at(10, 0), at(10, 1, 30)
+    for value in (
+        event("GAP_CLOSED", opened, closed, feed="simulated.demo"),
+        event("GAP_CLOSED", at(11, 0), at(11, 1), feed="simulate", gap_id="a feed of that name"),
+    ):
+        producer.produce(topic, value)
+    assert producer.flush(30) == 0
+
+    plan = json_of(here("heal", "--dry-run", "--json").stdout)
+    assert (plan["gaps"], plan["minutes"]) == (2, 3)
+    here.env["KITE_API_URL"] = "https://api.kite.trade"
+    of_kite = here("heal", "--dry-run", "--json")
+    assert "1 gap events of simulated markets" in of_kite.stderr
+    plan = json_of(of_kite.stdout)
+    assert (plan["gaps"], plan["minutes"]) == (1, 1)
 
 
 def test_events_that_are_no_gaps() -> None:

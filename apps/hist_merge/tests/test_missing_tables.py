@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from merged_bars import DAY, MANDM, bar_store, merge_the_usual, quiet_calendar, rising, said, when
 
 from kite_bars_store.bars import Gap, GapLedger
 from kite_bars_store.bars.missing.coverage import missing_minutes, silences_of, watch
 from kite_bars_store.bars.missing.missing import Cause, Silence
-from kite_bars_store.instruments import Batch, Validity
+from kite_bars_store.instruments import Validity
 from kite_runtime.testing import Place
 
 JUNE, JULY = date(2026, 6, 1), date(2026, 7, 1)
@@ -22,30 +22,12 @@ def validity(since: date, until: date | None, token: int = 7, segment: str = "NF
     )
 
 
-def dump(day: date, exchange: str = "NFO") -> Batch:
-    recorded = datetime(2026, 6, 1, tzinfo=UTC)
-    return Batch(1, "kite", (exchange,), day, recorded, b"", None, 1, 0, 0, 0, 0, 0, 0, {})
-
-
 def gap(first: datetime, last: datetime | None, tokens: tuple[int, ...] = ()) -> Gap:
     state = "opened" if last is None else "closed"
     return Gap(f"{first}", state, "kite", 0, tokens, first, last, "", first)
 
 
 KEY = ("NFO", "SBIN26JUNFUT")
-
-
-def test_the_first_dump_is_no_listing() -> None:
-    history = [validity(JUNE, JULY)]
-    first = watch(KEY, history, [dump(JUNE)], [], quiet_calendar())
-    assert (first.listed_from, first.listed_until) == (None, JULY)
-    other = [dump(date(2026, 5, 1), "NSE"), dump(JUNE)]
-    assert watch(KEY, history, other, [], quiet_calendar()).listed_from is None
-    later = watch(KEY, history, [dump(date(2026, 5, 1)), dump(JUNE)], [], quiet_calendar())
-    assert later.listed_from == JUNE
-    still = watch(KEY, [validity(JUNE, JULY), validity(JULY, None)], [], [], quiet_calendar())
-    assert still.listed_until is None
-    assert watch(KEY, [], [], [], quiet_calendar()).segment == "NFO"
 
 
 def test_segments_and_classes() -> None:
@@ -82,7 +64,7 @@ def test_over_the_tables(place: Place) -> None:
         symbols = ["NSE:M&M", "NSE:NOBODY", "NSE:SBIN"]
         missing = missing_minutes(connection, symbols, DAY, DAY + timedelta(1), quiet_calendar())
     assert missing.by_symbol() == {
-        "NSE:M&M": {Cause.UNEXPLAINED: 375},
-        "NSE:NOBODY": {Cause.OUTAGE: 10, Cause.UNEXPLAINED: 740},
-        "NSE:SBIN": {Cause.OUTAGE: 10, Cause.UNEXPLAINED: 5 + 305 + 375},
+        "NSE:M&M": {Cause.NO_BARS: 375},
+        "NSE:NOBODY": {Cause.OUTAGE: 10, Cause.NO_BARS: 740},
+        "NSE:SBIN": {Cause.OUTAGE: 10, Cause.UNEXPLAINED: 5 + 305, Cause.NO_BARS: 375},
     }

@@ -19,6 +19,8 @@ from kite_bars_store.bars import (
     Verdict,
     load_rules,
 )
+from kite_bars_store.bars.carried_opens import CarriedOpens
+from kite_bars_store.bars.findings import Group
 from kite_bars_store.bars.missing.missing import Held, Watched, days_between, explain
 from kite_bars_store.report import Report, render
 from kite_bars_store.report.gather import closed_days
@@ -99,8 +101,8 @@ def report_of(names: list[str], days: int, there: range = range(555, 930)) -> Re
                 *(Decimal("0.05"), Decimal("74.3"), Decimal(0)),
             )
         ],
-        opens_differ=0,
-        opens_carried={},
+        findings=[Group("NO_BARS", names[0], "m1", 375 * days, span[0], span[-1])],
+        opens=CarriedOpens(),
         revisions=[
             RestatedStretch(
                 *(7, exchange, symbol, "kite", 1, when(0), when(9), 10, Decimal("0.5")),
@@ -117,7 +119,8 @@ def test_a_page_of_one_file_that_says_it_all() -> None:
     page = render(report)
     text = checked(page)
     for part in (
-        *("Golden bars", "NSE:<b>", "UNEXPLAINED", "CONFLICT_BROKER_WON", "JUMP"),
+        *("Golden bars", "NSE:<b>", "NO_BARS", "CONFLICT_BROKER_WON", "JUMP"),
+        "hist_merge findings --from 2026-06-01 --to 2026-06-03 --minutes",
         "hist_merge show 'NSE:M&M' 2026-06-01T09:18",
         "hist_merge accept 7 'NSE:M&M' --note ''",
         "kite against vendor: high 101.00 against 100.25 (15 ticks, 74.3 bps); close 100.95",
@@ -133,6 +136,7 @@ def test_nothing_odd_is_said_so() -> None:
         **{
             **vars(report),
             "conflicts": report.conflicts * 0,
+            "findings": [],
             "revisions": [],
             "flags": {},
             "largest": [],
@@ -141,6 +145,7 @@ def test_nothing_odd_is_said_so() -> None:
     text = checked(render(quiet))
     assert "No two sources differ" in text
     assert "No bar has a flag" in text
+    assert (report.has_findings, quiet.has_findings) == (True, False)
 
 
 def test_five_hundred_instruments_and_sixty_days_are_a_small_page() -> None:
@@ -189,10 +194,6 @@ def test_a_day_without_session_tells_why() -> None:
 
 def test_the_command_writes_the_page(place: Place) -> None:
     span = ("--from", "2026-06-01", "--to", "2026-06-02")
-    nothing = place("report", *span)
-    assert (nothing.code, nothing.sentence) == (
-        *(1, "there are no golden minutes from 2026-06-01 to 2026-06-02: `daily` merges some"),
-    )
     with bar_store(place.env["POSTGRES_DSN"]) as (store, _):
         merge_the_usual(store)
         store.merge([said("kite", rising(375), MANDM)])
@@ -205,6 +206,15 @@ def test_the_command_writes_the_page(place: Place) -> None:
     )
     text = checked(place.read("report.html"))
     assert "hist_merge show NSE:SBIN 2026-06-01T09:18" in text
+    rows = place.read("report.html").partition("Findings by instrument")[2].partition("</tbody>")[0]
+    cells = [each.split("<td")[1:] for each in rows.split("<tr>")[2:]]
+    assert [[one.partition(">")[2].strip() for one in each] for each in cells] == [
+        ["<code>CONFLICT_BROKER_WON</code>", "NSE:SBIN", "2", "2026-06-01", "2026-06-01"],
+        ["<code>UNEXPLAINED</code>", "NSE:SBIN", "320", "2026-06-01", "2026-06-01"],
+        ["<code>NO_BARS</code>", "NSE:INFY", "750", "2026-06-01", "2026-06-02"],
+        ["<code>NO_BARS</code>", "NSE:M&amp;M", "375", "2026-06-02", "2026-06-02"],
+        ["<code>NO_BARS</code>", "NSE:SBIN", "375", "2026-06-02", "2026-06-02"],
+    ]
     again = place("report", *span, "--out", "again/page.html")
     assert again.code == 3
     assert place.read("again/page.html") == place.read("report.html")

@@ -99,12 +99,30 @@ def test_an_open_that_is_carried_is_said(place: Place) -> None:
         store.merge([said("kite", kite), said("vendor", vendor)])
     setting = '`[field] open = ["kite", "live", "vendor"]` in merge.toml takes the other\'s'
     lines = shown(place, "NSE:SBIN", "2026-06-01T09:22")["why"]
-    assert lines[1].startswith("the open of vendor is its own previous close")
-    assert setting in lines[1]
+    assert lines[1:] == [
+        "the open of vendor is its own previous close, as are 59 of the 59 that differ on this "
+        f"day: {setting}"
+    ]
     assert len(shown(place, "NSE:SBIN", "2026-06-01T09:15")["why"]) == 1  # has none before it
     page = place("report", "--from", "2026-06-01", "--to", "2026-06-01", "--out", "r.html")
     text = unescape((place.folder / "r.html").read_text())
     assert f"opens that differ are vendor's own previous close: {setting}" in text, page.stderr
+
+
+def test_the_previous_close_is_that_of_the_bar_before(place: Place) -> None:
+    """Of a stock that trades each third minute; a few opens are no habit, and name no setting."""
+    kite, vendor = (
+        {3 * minute: bar for minute, bar in bars.items() if minute < 19} for bars in carrying(60)
+    )
+    kite[60] = vendor[60] = (10_000, 10_100, 9_900, 10_000, 9)
+    with bar_store(place.env["POSTGRES_DSN"]) as (store, _):
+        store.merge([said("kite", kite), said("vendor", vendor)])
+    stated = "the open of vendor is its own previous close, as are 18 of the 18 that differ on this"
+    assert shown(place, "NSE:SBIN", "2026-06-01T09:33")["why"][1:] == [f"{stated} day"]
+    assert len(shown(place, "NSE:SBIN", "2026-06-01T10:15")["why"]) == 1  # the opens are equal
+    # What was recorded later is not shown as of a time before.
+    then = ("--as-of", "2026-06-01T00:00")
+    assert len(shown(place, "NSE:SBIN", "2026-06-01T09:33", *then)["why"]) == 1
 
 
 def test_what_was_known_then(merged: Place) -> None:
@@ -129,6 +147,17 @@ def test_a_table_for_people(merged: Place) -> None:
     for part in ("NSE:M&M", "BROKER_ONLY", "observations", "golden bars around it", "100.05"):
         assert part in done.stdout
     assert shown(merged, "nifty 50", "2026-06-01T09:15:30")["symbol"] == "NSE:NIFTY 50"
+
+
+@pytest.mark.parametrize("columns", ["60", "80", "120", "200"])
+def test_no_width_cuts_a_price(merged: Place, columns: str) -> None:
+    done = merged("show", "NSE:SBIN", "2026-06-01T09:15", COLUMNS=columns)
+    told = shown(merged, "NSE:SBIN", "2026-06-01T09:15")
+    for each in told["observations"]:
+        for name in ("open", "high", "low", "close"):
+            assert each[name] in done.stdout.split()
+        assert f"{each['volume']:,}" in done.stdout.split()
+    assert "…" not in done.stdout
 
 
 def test_unknown_symbols_and_times(merged: Place) -> None:

@@ -60,6 +60,17 @@ def test_a_token_by_day(filled: Place) -> None:
     assert f"named nothing on {ENDED + timedelta(days=5)}" in between.sentence
 
 
+@pytest.mark.parametrize("columns", ["60", "80", "120", "200"])
+def test_no_width_cuts_a_number_or_a_symbol(filled: Place, columns: str) -> None:
+    token = str(55 << 8 | 2)
+    [line, *_] = filled("lookup", token, "--as-of", str(EARLY), "--json").json()
+    shown = filled("lookup", token, "--as-of", str(EARLY), COLUMNS=columns).stdout
+    assert {token, line["tradingsymbol"], line["expiry"], line["strike"]} <= set(shown.split())
+    days = filled("days", COLUMNS=columns).stdout
+    assert {str(EARLY), str(TODAY), "added", "good"} <= set(days.replace("┃", "").split())
+    assert "…" not in shown + days
+
+
 @pytest.mark.parametrize(
     "terms", [("NIFTY 50",), ("NIFTY", "50"), ("NSE:NIFTY 50",), ("nifty 50",)], ids=str
 )
@@ -109,6 +120,61 @@ def test_diff_of_days_and_of_files_agree(filled: Place) -> None:
     assert (renamed["strike"], renamed["before"]["strike"]) == ("460.75", "480")
     (changed,) = (line for line in days.json() if line["kind"] == "changed")
     assert (changed["differs"], changed["before"]) == (["lot_size"], {"lot_size": 65})
+
+
+TATA = dump(row("TATAMOTORS", 3456, name="TATA MOTORS"), row("ZOMATO", 5097, name="ZOMATO"))
+TMPV = dump(row("TMPV", 3456, name="TATA MOTORS PV"), row("ETERNAL", 5097, name="ETERNAL"))
+ENDS = future("NIFTY", SOON, 77)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "contract", "renamed"),
+    [
+        ("nse-2025-10-23.csv", "nse-2025-10-24.csv", False, 2),
+        ("20251023_instruments.csv", "20251030_instruments.csv", False, 2),
+        ("nse-2025-10-24.csv", "nse-2025-10-23.csv", False, 2),  # the later one first
+        ("nse-2025-10-23.csv", "nse-2025-10-31.csv", False, 0),  # eight days
+        ("nse-2025-10-23.csv", "nse-2024-10-23.csv", False, 0),
+        ("nse-2025-10-23.csv", "today.csv", False, 0),
+        ("a.csv", "b.csv", False, 0),  # whose days are not known
+        ("a.csv", "b.csv", True, 2),  # the next expiry tells them
+        ("nse-2024-10-23.csv", "nse-2025-10-24.csv", True, 0),  # a name tells more
+        ("nse-2025-99-23.csv", "nse-2025-99-24.csv", False, 0),
+    ],
+)
+def test_shares_are_renamed_between_files_that_are_days_apart_for_certain(
+    bare: Place, first: str, second: str, contract: bool, renamed: int
+) -> None:
+    more = f"{ENDS}\n".encode() if contract else b""
+    bare.write(first, TATA + more)
+    bare.write(second, TMPV + more)
+    found = bare("diff", first, second)
+    assert found.code == 0, found.stderr
+    assert f" {renamed} renamed, 0 moved, {2 - renamed} reused" in found.stdout
+    hint = "2 tokens of shares count as reused, as it is not known how far apart the files are"
+    unknown = not contract and second in ("today.csv", "b.csv", "nse-2025-99-24.csv")
+    assert (hint in found.stderr) is unknown
+
+
+def test_shares_are_renamed_between_two_dumps_of_the_history_not_between_two_days(
+    place: Place,
+) -> None:
+    """A dump is the master of all days until the next one, so the days may be near and it old."""
+    place.write("old.csv", TATA)
+    place.write("new.csv", TMPV)
+
+    def sync(file: str, day: str) -> int:
+        done = place("sync", "--file", file, "--date", day, "--exchange", "NSE", "--json")
+        assert done.code == 0, done.stderr
+        (counts,) = done.json()
+        return int(counts["renamed"])
+
+    assert sync("old.csv", "2025-10-23") == 0
+    assert sync("new.csv", "2025-11-23") == 0
+    near = place("diff", "2025-11-22", "2025-11-23")
+    assert "0 renamed, 0 moved, 2 reused" in near.stdout
+    assert sync("old.csv", "2025-11-24") == 2
+    assert "2 renamed, 0 moved, 0 reused" in place("diff", "2025-11-23", "2025-11-24").stdout
 
 
 def test_diff_as_table_and_csv_and_parts_of_it(filled: Place) -> None:

@@ -27,7 +27,7 @@ from kite_live_feed.topics import Topics
 from kite_runtime.testing import import_path
 from kite_simulator import SimulatorServer
 
-FEED = "fault-test"
+FEED = "simulated.fault-test"
 INSTRUMENTS = 40
 DEADLINE_S = 60.0
 

@@ -22,6 +22,7 @@ from kite_runtime.testing import CommandLine, Running
 
 KEY, TOKEN = "dummykey", "CANARYtoken"
 NOBODY = "127.0.0.1:9"
+REMOTE = "kafka.invalid:9092"
 Write = Callable[[Path], None]
 
 
@@ -154,6 +155,32 @@ TABLE = [
     Case("broker away", 75, (NOBODY, "answers"), env={"KAFKA_BOOTSTRAP": NOBODY}),
     Case("broker away from demo", 75, (NOBODY, "answers"), ("demo", "--bootstrap", NOBODY)),
     Case("broker away from smoke", 75, (NOBODY, "answers"), ("smoke", "--bootstrap", NOBODY)),
+    Case(
+        "simulated ticks for a broker elsewhere",
+        78,
+        ("ws://127.0.0.1:9", "simulated", REMOTE, "--allow-remote-kafka"),
+        ("run", "--endpoint", "ws://127.0.0.1:9"),
+        env={"KAFKA_BOOTSTRAP": REMOTE},
+    ),
+    Case(
+        "a demo for a broker elsewhere",
+        78,
+        ("the demo is a simulated market", REMOTE, "--allow-remote-kafka"),
+        ("demo", "--bootstrap", REMOTE),
+    ),
+    Case(
+        "a smoke for one broker here and one elsewhere",
+        78,
+        ("the smoke is a simulated market", REMOTE, "make up"),
+        ("smoke",),
+        env={"KAFKA_BOOTSTRAP": f"{NOBODY},{REMOTE}"},
+    ),
+    Case(
+        "a smoke that may go elsewhere",
+        75,
+        (REMOTE, "answers"),
+        ("smoke", "--bootstrap", REMOTE, "--allow-remote-kafka"),
+    ),
     Case(
         "broker away from tail",
         75,

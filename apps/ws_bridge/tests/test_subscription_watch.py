@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from kite_broker_zerodha.subscriptions import (
     SubscriptionFileError,
 )
 from kite_contracts.tick_batch import TickMode
+from kite_ws_bridge import subscription_watch
 from kite_ws_bridge.subscription_watch import SubscriptionWatch
 
 HEADER = "instrument_token,mode,exchange,tradingsymbol\n"
@@ -108,6 +110,10 @@ def test_tokens_keep_their_connection(tmp_path: Path) -> None:
         (HEADER + INFY + INFY, "stands on line 2 too"),
         ("", "the file is empty"),
         (HEADER + "INFY,full,NSE,INFY\n", "no instrument token"),
+        (HEADER + "7" * 5_020 + ",full,NSE,INFY\n", "no instrument token"),
+        (HEADER + f"{10 << 8 | 10},full,NSE,INFY\n", "no segment 10"),
+        (HEADER + '408065,full,NSE,"INFY\n', "malformed CSV"),
+        ("\0" * 9_000, "column instrument_token is missing"),
         (HEADER + "".join(f"{n << 8 | 1},,,\n" for n in range(1, 9_002)), "more than Kite takes"),
     ],
 )
@@ -125,6 +131,34 @@ def test_a_broken_version_keeps_the_old_plan_and_says_so(
     assert [each["log_level"] for each in logs] == ["error"], "once a version"
     tokens.write_text(HEADER + INFY)
     assert modes(watch.changed(plan)) == {408065: TickMode.FULL}
+    assert watch.problem is None
+
+
+def test_a_version_that_is_a_fifo_keeps_the_plan_and_is_not_waited_for(tokens: Path) -> None:
+    watch = SubscriptionWatch(tokens, ())
+    plan = watch.load()
+    tokens.unlink()
+    os.mkfifo(tokens)
+    assert watch.changed(plan) is None
+    assert watch.problem is not None
+    assert "no regular file" in watch.problem
+
+
+def test_a_defect_does_not_end_the_watching(tokens: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    watch = SubscriptionWatch(tokens, ())
+    plan = watch.load()
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("it was not foreseen")
+
+    with monkeypatch.context() as patched, capture_logs() as logs:
+        patched.setattr(subscription_watch, "load_subscriptions", fail)
+        tokens.write_text(HEADER + INFY)
+        assert watch.changed(plan) is None
+    assert watch.problem == "a defect of ws_bridge: RuntimeError('it was not foreseen')"
+    assert [each["log_level"] for each in logs] == ["error"]
+    tokens.write_text(HEADER + SBIN)
+    assert modes(watch.changed(plan)) == {779521: TickMode.QUOTE}
     assert watch.problem is None
 
 
@@ -180,3 +214,49 @@ def test_no_more_than_kite_takes(tmp_path: Path, tokens: Path) -> None:
     universe = tmp_path / "universe_a.csv"
     universe.write_text("exchange,tradingsymbol\nNSE,S9001\n")
     assert modes(SubscriptionWatch(tokens, (universe,)).load()) == {9001 << 8 | 1: TickMode.FULL}
+
+
+EXPIRY = date(2026, 11, 26)
+CONTRACT = f"15150338,full,NFO,NIFTY26NOVFUT,{EXPIRY}\n"
+
+
+def test_a_contract_that_expires_while_the_bridge_runs_is_reported_the_next_day(
+    tokens: Path,
+) -> None:
+    """The file stays as it is over midnight; a contract trades on the day of its expiry."""
+    days = iter([EXPIRY, EXPIRY, *[EXPIRY + timedelta(1)] * 4, EXPIRY + timedelta(2)])
+    now = [next(days)]
+    tokens.write_text(f"{HEADER.strip()},expiry\n{INFY.strip()},\n{CONTRACT}")
+    watch = SubscriptionWatch(tokens, (), day=lambda: now[0])
+    plan = watch.load()
+    assert watch.warning is None
+    logged: list[tuple[str, str]] = []
+    for now[0] in days:
+        with capture_logs() as logs:
+            assert watch.changed(plan) is None
+        logged += [(str(now[0]), each["event"]) for each in logs]
+    assert logged == [
+        ("2026-11-27", "subscriptions have expired"),
+        ("2026-11-28", "subscriptions have expired"),
+    ], "once a day"
+    assert watch.warning is not None
+    assert "1 of 2 subscriptions have expired, such as NFO:NIFTY26NOVFUT on 2026-11-26" in (
+        watch.warning
+    )
+    tokens.write_text(HEADER + INFY)
+    assert watch.changed(plan) is not None
+    assert watch.warning is None
+
+
+def test_a_version_that_is_not_used_does_not_change_the_warning(tokens: Path) -> None:
+    now = [EXPIRY + timedelta(1)]
+    tokens.write_text(f"{HEADER.strip()},expiry\n{CONTRACT}")
+    watch = SubscriptionWatch(tokens, (), day=lambda: now[0])
+    plan = watch.load()
+    first = watch.warning
+    assert first is not None
+    tokens.write_text("")
+    assert watch.changed(plan) is None
+    now[0] += timedelta(1)
+    assert watch.changed(plan) is None
+    assert watch.warning == first

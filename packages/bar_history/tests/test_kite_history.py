@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -12,18 +12,12 @@ import pytest
 
 from kite_bar_history.kite_history import KiteHistory
 from kite_bar_history.protocol import Reading, RefusedLine, Window
-from kite_bar_history.run import merge_windows
 from kite_bar_history.summary import RunSummary
 from kite_bar_history.universe import Listed
 from kite_bars_store.bars import (
     NO_OI,
     BarInstrument,
-    GoldenCount,
-    MergeResult,
-    SourceBars,
-    load_rules,
 )
-from kite_bars_store.bars.out_of_session import SessionJudge
 from kite_bars_store.bars.sql import nanoseconds
 from kite_broker_zerodha.errors import AuthRefused, KiteUnavailable
 from kite_broker_zerodha.rest import Candles, KiteRest, Pace, Retries
@@ -196,29 +190,6 @@ def test_wider_bars_than_asked_for_are_refused(calendar: SessionCalendar) -> Non
     assert [each.reason for each in reading.refused] == ["WRONG_INTERVAL"] * 2
     assert "NSE:SBIN" in reading.refused[0].message
     assert "bars of 5 minutes" in reading.refused[0].message
-
-
-@pytest.mark.parametrize(("step", "is_done"), [(5, False), (1, True)])
-def test_a_window_of_wider_bars_is_asked_for_again(
-    calendar: SessionCalendar, step: int, is_done: bool
-) -> None:
-    kite = Answers(*(OPENS + MINUTE * at for at in range(0, 375, step)))
-    history = KiteHistory(kite, calendar, now=lambda: EVENING)  # type: ignore[arg-type]
-    done: list[Window] = []
-    merge_windows(
-        *(Nothing(), [history], [DAY], RunSummary()),
-        SessionJudge(calendar, load_rules().phases),
-        keep=None,
-        done=done.append,
-    )
-    assert bool(done) is is_done
-
-
-class Nothing:
-    """A store that has all of it."""
-
-    def merge(self, sources: Sequence[SourceBars]) -> MergeResult:
-        return MergeResult((), GoldenCount(), (), 0)
 
 
 class Broken(Answers):

@@ -52,7 +52,7 @@ def test_remarks(
         ({"NSE:SBIN": {Cause.NO_TRADE: 4}}, [], 4, ["lines were refused"]),
         ({"NSE:SBIN": {Cause.HOLIDAY: 4}}, ["NSE:SBIN"], 0, []),
         (
-            {"NSE:SBIN": {Cause.UNEXPLAINED: 1}, "NSE:TCS": {Cause.UNEXPLAINED: 1500}},
+            {"NSE:SBIN": {Cause.UNEXPLAINED: 1}, "NSE:TCS": {Cause.NO_BARS: 1500}},
             ["NSE:TCS"],
             1,
             ["^1,500 .* 1 instruments without any bar, such as NSE:TCS", "lines were refused"],

@@ -91,13 +91,34 @@ def test_many_instruments_of_few_wide_bars_prove_it_together() -> None:
     assert width([0, 60], 400) == 1
 
 
-def test_one_instrument_of_few_wide_bars_is_found_among_others() -> None:
+QUARTERS, FEW = range(0, 375, 15), [0, 60, 200, 370]
+
+
+@pytest.mark.parametrize(
+    ("days", "width", "wide"),
+    [
+        ([[range(375), QUARTERS]], 1, {1: 15}),
+        ([[QUARTERS, range(375)]], 1, {0: 15}),
+        ([[range(375), QUARTERS, QUARTERS, range(10)]], 1, {1: 15, 2: 15}),
+        ([[range(375), FEW]], 1, {}),  # few bars of one day prove nothing
+        ([[range(375), FEW]] * 20, 1, {1: 10}),  # of twenty days they do
+        ([[QUARTERS, QUARTERS]], 15, {}),  # no one has minutes
+        ([[QUARTERS, [7]]], 15, {}),  # nor has who has one bar
+        ([[range(375), range(375)], [QUARTERS, QUARTERS]], 15, {}),  # on the second day
+        ([[range(375), QUARTERS], [range(375), range(375)]], 1, {1: 15}),
+    ],
+)
+def test_a_wide_instrument_among_others_is_found_and_is_not_the_file(
+    days: list[list[Sequence[int]]], width: int, wide: dict[int, int]
+) -> None:
     check = WidthCheck("m1")
-    for day in range(20):
-        for number, places in enumerate([range(375), [0, 60, 200, 370]]):
+    for day, instruments in enumerate(days):
+        for number, places in enumerate(instruments):
             times = opens(places, day)
             check.look(np.full(len(times), number, np.int64), times)
-    assert check.width() == 10
+    assert check.width() == width
+    if width == 1:
+        assert {check.instrument(key): each for key, each in check.wide().items()} == wide
 
 
 def test_weeks_taken_for_days() -> None:
@@ -111,6 +132,14 @@ def test_weeks_taken_for_days() -> None:
     assert days(7, 52) == 7
     assert days(7, 5) == 1
     assert days(1, 52) == 1
+
+
+def test_weeks_among_days() -> None:
+    check = WidthCheck("d1")
+    for number, step in enumerate((1, 7)):
+        times = np.concatenate([opens([0], day) for day in range(0, 365, step)])
+        check.look(np.full(len(times), number, np.int64), times)
+    assert (check.width(), check.wide()) == (1, {1: 7})
 
 
 def problem_of(shift: int, places: Sequence[int] = range(375), days: Sequence[int] = (0,)) -> str:

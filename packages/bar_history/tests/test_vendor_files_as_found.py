@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -141,40 +141,6 @@ PAISE = (64000, 64150, 63910, 64100)
 BRACKETS = "<ticker>,<date>,<time>,<open>,<high>,<low>,<close>,<vol>"
 
 
-@pytest.mark.parametrize(
-    ("header", "line", "layout", "opens"),
-    [
-        (BRACKETS, f"SBIN,11/20/2026,09:15:00,{OHLC},7", "metastock", "2026-11-20 09:15"),
-        (BRACKETS, f"SBIN,20/11/2026,09:15:00,{OHLC},7", "metastock-day-first", "2026-11-20 09:15"),
-        (
-            BRACKETS.upper() + ",<OPENINT>",
-            f"SBIN,11/20/2026,09:16:00,{OHLC},7,",
-            "metastock",
-            "2026-11-20 09:16",
-        ),
-        (
-            "Ticker,Date,Time,Open,High,Low,Close,Volume,Open Interest",
-            f"SBIN.NSE,01/10/2018,09:15:59,{OHLC},7,0",
-            "gdfl",
-            "2018-10-01 09:15",
-        ),
-    ],
-)
-def test_metastock_and_gdfl(
-    tmp_path: Path, header: str, line: str, layout: str, opens: str
-) -> None:
-    found = load(tmp_path, "SBIN.txt", f"{header}\n{line}\n")
-    assert (found.report.layout, found.report.reason) == (layout, None)
-    assert found.bars == {"NSE:SBIN": [(opens, *PAISE, 7, NO_OI)]}
-
-
-def test_days_that_could_be_months_need_a_name(tmp_path: Path) -> None:
-    lines = f"{BRACKETS}\nSBIN,05/01/2024,09:15:00,{OHLC},7\n"
-    found = load(tmp_path, "SBIN.txt", lines)
-    assert (found.report.reason, found.bars) == ("AMBIGUOUS_LAYOUT", {})
-    assert found.report.message.startswith("fits metastock and metastock-day-first")
-
-
 def test_days_and_months_the_other_way_round_are_no_bars(tmp_path: Path) -> None:
     """The first lines could be either; a later one shows that all were read wrong."""
     days = [f"SBIN,{n:02}-01-2024 09:15,{OHLC},7" for n in (5, 8, 25)]
@@ -249,40 +215,6 @@ UDIFF = (
 )
 
 
-def test_the_bhavcopy_of_the_cash_market_counts_shares(tmp_path: Path) -> None:
-    lines = [
-        CASH,
-        f"SBIN,EQ,{OHLC},641,640,5000,3205000,05-JAN-2024,X,",
-        "SBIN,BL,642,642,642,642,642,640,90000,5780000,05-JAN-2024,X,",
-        f"INFY,BE,{OHLC},641,640,60,38000,05-JAN-2024,X,",
-        f"TCS,N1,{OHLC},641,640,60,38000,05-JAN-2024,X,",
-    ]
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as archive:
-        archive.writestr("cm05JAN2024bhav.csv", "\n".join(lines) + "\n")
-    asked = ("NSE:SBIN", "NSE:INFY", "NSE:TCS")
-    found = load(tmp_path, "cm05JAN2024bhav.csv.zip", packed.getvalue(), *asked)
-    assert (found.report.layout, found.report.not_asked, found.refused) == ("nse-bhavcopy", 2, [])
-    day = "2024-01-05 00:00"
-    assert found.bars == {
-        "NSE:SBIN": [(day, *PAISE, 5000, NO_OI)],
-        "NSE:INFY": [(day, *PAISE, 60, NO_OI)],
-    }
-
-
-def test_udiff_of_the_cash_market_by_its_name(tmp_path: Path) -> None:
-    lines = [
-        UDIFF,
-        f"2024-07-08,CM,NSE,STK,SBIN,EQ,,,,{OHLC},,5000,1",
-        f"2024-07-08,CM,BSE,STK,SBIN,A,,,,{OHLC},,70,1",
-        f"2024-07-08,CM,NSE,STK,SBIN,BL,,,,{OHLC},,90000,1",
-    ]
-    name = "BhavCopy_NSE_CM_0_0_0_20240708_F_0000.csv"
-    found = load(tmp_path, name, "\n".join(lines) + "\n")
-    assert (found.report.layout, found.report.not_asked) == ("nse-udiff-cash", 2)
-    assert found.bars == {"NSE:SBIN": [("2024-07-08 00:00", *PAISE, 5000, NO_OI)]}
-
-
 def test_udiff_of_derivatives_has_lots_and_untraded_contracts(tmp_path: Path) -> None:
     """What was not traded gives its open interest; without that there is nothing to keep."""
     head = "2025-06-25,FO,NSE"
@@ -305,46 +237,10 @@ def test_udiff_of_derivatives_has_lots_and_untraded_contracts(tmp_path: Path) ->
     assert found.report.not_asked == 2
 
 
-@pytest.mark.parametrize(
-    ("header", "cells"),
-    [("Date,Open,High,Low,Close,Volume", f"{OHLC},"), ("Date,Open,High,Low,Close", OHLC)],
-)
-def test_an_index_has_no_volume(tmp_path: Path, header: str, cells: str) -> None:
-    content = f"{header}\n2024-01-02 09:15:00,{cells}\n"
-    found = load(tmp_path, "kite_NIFTY 50_2024.csv", content, "NSE:NIFTY 50")
-    assert found.bars == {"NSE:NIFTY 50": [("2024-01-02 09:15", *PAISE, 0, NO_OI)]}
-    share = load(tmp_path, "kite_SBIN_2024.csv", content, "NSE:SBIN")
-    assert (share.bars, [line.reason for line in share.refused]) == ({}, ["NOT_A_VOLUME"])
-
-
 ZIPPED = io.BytesIO()
 with zipfile.ZipFile(ZIPPED, "w") as inside:
     inside.writestr("data/SBIN.csv", f"{HEADER}\nSBIN,2024-01-02 09:15,{OHLC},7\n")
     inside.writestr("__MACOSX/._SBIN.csv", "x")
-
-
-@pytest.mark.parametrize(
-    ("content", "more"),
-    [
-        (f"{HEADER}\nSBIN,2024-01-02 09:15,{OHLC},7\n".encode("utf-16"), {}),
-        (b"\xfe\xff" + f"{HEADER}\r\nSBIN,2024-01-02 09:15,{OHLC},7".encode("utf-16-be"), {}),
-        (gzip.compress(f"{HEADER}\nSBIN,2024-01-02 09:15,{OHLC},7\n".encode("utf-16")), {}),
-        (ZIPPED.getvalue(), {}),
-        (f"{HEADER}\nSBIN,1704167100000,{OHLC},7\n", {"time_format": '"epoch-ms"'}),
-        (f"{HEADER}\nSBIN,1704167100000.0,{OHLC},7.0\n", {"time_format": '"epoch-ms"'}),
-        (f"{HEADER}\nSBIN,1704167100.0,{OHLC},7\n", {"time_format": '"epoch"'}),
-        (f"{HEADER}\nSBIN,1704167100000000000,{OHLC},7\n", {"time_format": '"epoch-ns"'}),
-        (f"{HEADER}\nSBIN,45293.3854166667,{OHLC},7\n", {"time_format": '"excel"'}),
-        (
-            f"{HEADER}\nSBIN,2024-01-02 09:15,640.0000000001,641.50,639.0999999999,641,7\n",
-            {},
-        ),
-    ],
-)
-def test_odd_writing_is_read(tmp_path: Path, content: str | bytes, more: Mapping[str, str]) -> None:
-    found = load(tmp_path, "SBIN.csv", content, table=with_keys(**more))
-    assert (found.report.reason, found.refused) == (None, [])
-    assert found.bars == {"NSE:SBIN": [("2024-01-02 09:15", *PAISE, 7, NO_OI)]}
 
 
 @pytest.mark.parametrize(
@@ -366,34 +262,6 @@ def test_dates_and_times_of_spreadsheets(
     assert found.bars == {"NSE:SBIN": [("2024-01-02 09:15", *PAISE, 7, NO_OI)]}
 
 
-def test_thousands_are_read_where_the_layout_has_them(tmp_path: Path) -> None:
-    lines = [
-        HEADER,
-        'SBIN,2024-01-02 09:15,"1,234.50","1,240.00",999.95,"1,235.05","12,34,567"',
-        'SBIN,2024-01-02 09:16,"1,5","1,240.00",999.95,"1,235.05",7',
-    ]
-    content = "\n".join(lines) + "\n"
-    found = load(tmp_path, "x.csv", content, table=with_keys(thousands='","'))
-    assert found.bars == {
-        "NSE:SBIN": [("2024-01-02 09:15", 123450, 124000, 99995, 123505, 1234567, NO_OI)]
-    }
-    assert [line.message for line in found.refused] == ["open is '1,5'"]
-    without = load(tmp_path, "x.csv", content, table=MINE)
-    assert without.report.reason == "LINES_DIFFER"
-    assert without.report.message.endswith(
-        "line 2: open is '1,234.50': write thousands = \",\" in a layout for it"
-    )
-
-
-def test_a_price_of_32_bits_in_text_is_named_as_that(tmp_path: Path) -> None:
-    content = f"{HEADER}\nSBIN,2024-01-02 09:15,640,641.5,639.0999755859375,641,7\n"
-    found = load(tmp_path, "x.csv", content, table=MINE)
-    assert [line.message for line in found.refused] == [
-        "low is 639.0999755859375, with more than 2 decimals: it looks like 639.10 that was kept "
-        "in 32 bits; ask for a file of exact prices"
-    ]
-
-
 def test_a_zip_of_several_files_is_to_be_unpacked(tmp_path: Path) -> None:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
@@ -403,13 +271,6 @@ def test_a_zip_of_several_files_is_to_be_unpacked(tmp_path: Path) -> None:
     assert several.report.message == "is a zip with 2 files: unpack it and name the folder"
     cut = load(tmp_path, "x.zip", packed.getvalue()[:40])
     assert (cut.report.reason, "cut zip" in cut.report.message) == ("NOT_TEXT", True)
-
-
-def test_a_symbol_with_a_dot_in_the_name_of_a_file(tmp_path: Path) -> None:
-    content = f"Date,Open,High,Low,Close,Volume\n2026-08-03 09:15:00,{OHLC},7\n"
-    name = "kite_NFO_ASHOKLEY26AUG172.5CE_2026-08.csv"
-    found = load(tmp_path, name, content, "NFO:ASHOKLEY26AUG172.5CE")
-    assert found.bars == {"NFO:ASHOKLEY26AUG172.5CE": [("2026-08-03 09:15", *PAISE, 7, NO_OI)]}
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,37 @@ def test_a_session_is_named_in_utc_and_reads_what_is_committed(migrated_dsn: str
     assert shown == [("nfo sync",), ("UTC",), ("read committed",)]
 
 
+@pytest.mark.parametrize(
+    ("statement", "limits"),
+    [
+        (b"LOCK TABLE dlq_failure", {"lock_timeout_s": 1}),
+        (b"SELECT pg_sleep(30)", {"statement_timeout_s": 1}),
+    ],
+)
+def test_what_takes_too_long_is_given_up(
+    migrated_dsn: str, statement: bytes, limits: dict[str, Any]
+) -> None:
+    with contextlib.closing(connect(migrated_dsn, application_name="holds")) as holding:
+        limited = connect(migrated_dsn, application_name="tests", **limits)
+        with contextlib.closing(limited), transaction(holding, "holding") as cursor:
+            cursor.execute(b"LOCK TABLE dlq_failure")
+            with pytest.raises(DatabaseBusy), transaction(limited, "waiting") as waiting:
+                waiting.execute(statement)
+
+
+@pytest.mark.parametrize(
+    ("options", "shown"),
+    [("", ("2min", "0")), ("-c lock_timeout=3s -c statement_timeout=4s", ("3s", "4s"))],
+)
+def test_limits_of_the_address_win(fresh_dsn: str, options: str, shown: tuple[str, str]) -> None:
+    dsn = make_conninfo(fresh_dsn, options=options)
+    with contextlib.closing(connect(dsn, application_name="tests")) as connection:
+        found = connection.execute(
+            b"SELECT current_setting('lock_timeout'), current_setting('statement_timeout')"
+        ).fetchone()
+    assert found == shown
+
+
 class Interrupted(Exception):
     """An error of the caller."""
 
@@ -200,7 +231,7 @@ def test_a_lock_that_others_keep_is_given_up(connection: Connection, migrated_ds
         with transaction(other, "another") as free:
             lock(free, "two", timeout_s=1)
         with (
-            pytest.raises(DatabaseBusy, match="another session does the same"),
+            pytest.raises(DatabaseBusy, match="another session holds a lock"),
             transaction(other, "waiting") as kept,
         ):
             lock(kept, "one", timeout_s=1)

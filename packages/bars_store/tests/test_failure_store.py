@@ -39,6 +39,19 @@ def test_a_record_is_stored_once_by_topic_partition_and_offset(failures: Failure
     assert failures.count(Selection()) == 4
 
 
+def test_the_next_offset_is_behind_the_last_record_of_the_topic_with_this_id(
+    failures: FailureStore,
+) -> None:
+    old, new = uuid4(), uuid4()
+    failures.record([letter(offset, topic_id=old) for offset in (9, 3)])
+    failures.record([letter(4, topic_id=new), letter(2, partition=1, topic_id=new)])
+    places = [(TOPIC, 0), (TOPIC, 1), (TOPIC, 2), ("other", 0)]
+    found = [failures.next_offsets({TOPIC: each, "other": new}, places) for each in (old, new)]
+    assert found == [{(TOPIC, 0): 10}, {(TOPIC, 0): 5, (TOPIC, 1): 3}]
+    assert failures.next_offsets({TOPIC: uuid4()}, [(TOPIC, 0)]) == {}
+    assert failures.next_offsets({}, []) == {}
+
+
 def test_a_topic_that_was_made_anew_has_other_records_at_the_same_offsets(
     failures: FailureStore,
 ) -> None:
@@ -49,7 +62,6 @@ def test_a_topic_that_was_made_anew_has_other_records_at_the_same_offsets(
     found = failures.failure(newest)
     assert found is not None
     assert found.record.value == b"new"
-    assert (failures.last_topic_id(TOPIC), failures.last_topic_id("other")) == (new, None)
     assert failures.neighbours(newest) == [] == failures.neighbours(oldest)
 
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from masters import Row, table
 
 from kite_bars_store.instruments import SCHEMA, Changes, diff
+from kite_bars_store.instruments.changes import are_adjacent
 
 EXPIRY = date(2026, 8, 25)
 OLD = [
@@ -124,7 +125,8 @@ TMPV = Row("TMPV", 884737, "NSE", 1, None, None, "TATA MOTORS PASSENGER VEH", "E
 def test_a_share_is_renamed_with_its_company(
     before: list[Row], after: list[Row], apart: int, kind: str
 ) -> None:
-    found = diff(table(before), table(after), day=EXPIRY, before_day=EXPIRY - timedelta(days=apart))
+    near = are_adjacent(EXPIRY - timedelta(days=apart), EXPIRY)
+    found = diff(table(before), table(after), day=EXPIRY, adjacent=["NSE"] if near else ["NFO"])
     assert found.counts()[kind] == 1
     assert found.counts()["renamed" if kind == "reused" else "reused"] == 0
     if kind == "renamed":

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date
+from datetime import date, datetime
 from functools import lru_cache
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kite_bars_store.bars.missing.expected import last_day_over
 from kite_bars_store.bars.missing.missing import (
+    UNEXPLAINED,
     Cause,
     Held,
     Missing,
@@ -21,6 +24,7 @@ from kite_bars_store.bars.missing.missing import (
 )
 from kite_contracts.sessions import Holidays, SessionCalendar
 from kite_contracts.sessions.model import MINUTE_NS, midnight_ns
+from kite_runtime.clock import IST
 
 DAY = date(2026, 6, 1)  # a Monday
 HOLIDAY = date(2026, 6, 3)
@@ -73,14 +77,32 @@ def silence(first: int, last: int, whose: frozenset[int] | None = None) -> Silen
     return Silence(start + first * MINUTE_NS, start + last * MINUTE_NS, whose)
 
 
+HALT = date(2021, 2, 24)
+
+
+def test_no_minute_is_missing_in_which_a_halt_may_have_begun() -> None:
+    """Of NSE's stocks 11:40 to 11:42: with bars there or without, as many are missing."""
+    begun, doubtful, resumed = range(OPENS, 700), range(700, 703), range(945, 1020)
+    for there in ([*begun, *resumed], [*begun, *doubtful, *resumed]):
+        found = of_one(there, HALT)
+        assert found.by_cause() == {Cause.OUTSIDE_SESSION: 930 - 703}
+        assert (found.expected[0, 0], found.present[0, 0]) == (145 + 75, 145 + 75)
+    derivative = of_one([*begun, *resumed], HALT, watched=Watched("NFO:X", "NFO"))
+    assert derivative.by_cause() == {Cause.OUTSIDE_SESSION: 930 - 700}
+
+
 def test_a_whole_day_lacks_nothing() -> None:
     missing = of_one(but())
     assert missing.by_cause() == {}
     assert (missing.expected[0, 0], missing.present[0, 0]) == (375, 375)
 
 
-def test_a_day_without_bars_is_unexplained() -> None:
-    assert of_one([]).by_cause() == {Cause.UNEXPLAINED: 375}
+def test_a_day_without_bars_has_a_cause_of_its_own() -> None:
+    missing = of_one([])
+    assert (missing.by_cause(), missing.unexplained) == ({Cause.NO_BARS: 375}, 375)
+    assert of_one([600]).by_cause() == {Cause.UNEXPLAINED: 374}
+    gap = of_one([], silences=[silence(600, 620)])
+    assert gap.by_cause() == {Cause.NO_BARS: 355, Cause.OUTAGE: 20}
 
 
 def test_a_liquid_stock_may_miss_one_minute_and_no_more() -> None:
@@ -179,9 +201,51 @@ def test_an_empty_day_is_judged_by_the_others() -> None:
     missing = explain([SBIN, TCS], days, lambda day: held(by_day[day], day), [], calendar())
     assert missing.by_symbol() == {
         "NSE:SBIN": {Cause.NO_TRADE: 374 + 375},
-        "NSE:TCS": {Cause.UNEXPLAINED: 375},
+        "NSE:TCS": {Cause.NO_BARS: 375},
     }
-    assert missing.by_day()[days[1]] == {Cause.NO_TRADE: 375, Cause.UNEXPLAINED: 375}
+    assert missing.by_day()[days[1]] == {Cause.NO_TRADE: 375, Cause.NO_BARS: 375}
+
+
+@pytest.mark.parametrize(
+    ("day", "there", "causes"),
+    [
+        # Muhurat in the evening, on a day that the calendar takes for a usual one.
+        (date(2012, 11, 13), range(945, 1020), {Cause.UNVERIFIED_DAY: 375}),
+        (date(2012, 11, 13), (), {Cause.UNVERIFIED_DAY: 375}),
+        (date(2015, 12, 31), but(range(600, 840)), {Cause.UNVERIFIED_DAY: 240}),
+        (date(2015, 12, 31), range(OPENS, CLOSES, 30), {Cause.NO_TRADE: 362}),
+        (date(2016, 1, 1), but(range(600, 840)), {Cause.UNEXPLAINED: 240}),
+        (date(2016, 1, 1), (), {Cause.NO_BARS: 375}),
+        (date(2012, 11, 11), range(945, 1020), {}),  # a Sunday
+    ],
+)
+def test_what_is_missing_of_a_day_of_uncertain_hours(
+    day: date, there: Iterable[int], causes: dict[Cause, int]
+) -> None:
+    missing = of_one(there, day)
+    assert missing.by_cause() == causes
+    assert missing.unexplained == sum(n for cause, n in causes.items() if cause in UNEXPLAINED)
+
+
+def test_nothing_is_missing_of_a_day_that_is_not_over() -> None:
+    days = days_between(DAY, date(2026, 6, 2))
+    missing = explain([SBIN], days, lambda day: held([], day), [], calendar(), over=DAY)
+    assert missing.by_day() == {days[0]: {Cause.NO_BARS: 375}, days[1]: {}}
+
+
+@pytest.mark.parametrize(
+    ("time", "segments", "over"),
+    [
+        ("2026-06-02T16:00", ["NSE"], date(2026, 6, 2)),
+        ("2026-06-02T15:29", ["NSE"], DAY),
+        ("2026-06-02T18:00", ["NSE", "MCX"], DAY),
+        ("2026-06-06T01:00", ["NSE"], date(2026, 6, 6)),
+        ("2026-06-02T10:00", ["GLOBAL"], date(2026, 6, 2)),
+    ],
+)
+def test_the_last_day_that_is_over(time: str, segments: list[str], over: date) -> None:
+    at = datetime.fromisoformat(time).replace(tzinfo=IST)
+    assert last_day_over(calendar(), segments, at) == over
 
 
 minutes_of_the_day = st.lists(st.integers(OPENS - 10, CLOSES + 10), unique=True, max_size=80)
@@ -199,7 +263,7 @@ def test_every_minute_is_there_or_has_one_cause(
     bars: list[int], sources: int, gap: tuple[int, int], day: date
 ) -> None:
     missing = of_one(bars, day, sources=sources, silences=[silence(*gap)])
-    inside = {Cause.NO_TRADE, Cause.OUTAGE, Cause.UNEXPLAINED}
+    inside = {Cause.NO_TRADE, Cause.OUTAGE, *UNEXPLAINED}
     counts = missing.by_cause()
     expected, present = int(missing.expected[0, 0]), int(missing.present[0, 0])
     assert sum(counts.get(cause, 0) for cause in inside) == expected - present
@@ -232,7 +296,7 @@ def test_an_index_has_no_minute_without_a_trade() -> None:
     assert of_index(morning, NIFTY).by_cause() == {Cause.UNEXPLAINED: 240}
     assert of_index(morning, NIFTY, sources=2).by_cause() == {Cause.UNEXPLAINED: 240}
     assert of_index(but(range(600, 601)), NIFTY).by_cause() == {Cause.UNEXPLAINED: 1}
-    assert of_index([], NIFTY).by_cause() == {Cause.UNEXPLAINED: 375}
+    assert of_index([], NIFTY).by_cause() == {Cause.NO_BARS: 375}
     # a contract that hardly trades may be silent for as long
     assert of_index(morning, SBIN).by_cause() == {Cause.NO_TRADE: 240}
 
@@ -248,5 +312,5 @@ def test_an_index_without_a_day_is_not_judged_by_its_other_days() -> None:
     def found(watched: Watched) -> dict[Cause, int]:
         return explain([watched], days, held_of, (), calendar()).by_cause()
 
-    assert found(NIFTY) == {Cause.UNEXPLAINED: 375}
+    assert found(NIFTY) == {Cause.NO_BARS: 375}
     assert found(SBIN) == {Cause.NO_TRADE: 375}

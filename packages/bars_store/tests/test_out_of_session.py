@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
@@ -47,6 +48,31 @@ def test_bars_with_a_volume_within_a_halt_are_counted(calendar: SessionCalendar)
     flat = said(*times)
     flat.bars.volume[:] = 0  # padded: no trade contradicts the calendar
     assert judge.outside([flat]).traded_in_halt == 0
+
+
+@pytest.mark.parametrize(
+    ("exchange", "minute", "inside", "perhaps"),
+    [
+        ("NSE", "11:39", True, False),
+        ("NSE", "11:40", True, True),
+        ("NSE", "11:42", True, True),
+        ("NSE", "11:43", False, False),
+        ("NSE", "15:45", True, False),
+        ("NFO", "11:39", True, False),
+        ("NFO", "11:40", False, False),  # derivatives stopped for certain
+        ("BSE", "15:29", True, False),
+        ("BSE", "15:30", True, True),
+    ],
+)
+def test_minutes_in_which_a_halt_may_have_begun(
+    calendar: SessionCalendar, exchange: str, minute: str, inside: bool, perhaps: bool
+) -> None:
+    """2021-02-24: such a bar is golden with a flag, and no trade within a halt."""
+    judge = SessionJudge(calendar, load_rules().phases)
+    bars = said(f"2021-02-24T{minute}")
+    judged = judge.judged(replace(bars, instruments=[replace(SBIN, exchange=exchange)]))
+    assert judged.outside.tolist() == [not inside]
+    assert judged.unusual.tolist() == [perhaps or not inside]
 
 
 def test_a_bar_of_two_sources_counts_once(calendar: SessionCalendar) -> None:

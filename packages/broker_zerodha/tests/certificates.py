@@ -1,4 +1,4 @@
-"""A certificate that nobody trusts, for the tests of TLS."""
+"""A certificate that nobody trusts, for the tests of TLS; it is valid for a day."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+HOST = "kite.test"
+"""A name that nobody but a proxy of the tests' own can reach."""
+
 
 def self_signed(folder: Path) -> tuple[ssl.SSLContext, Path]:
     """A server's context, and the certificate that a client would have to trust."""
@@ -18,6 +21,7 @@ def self_signed(folder: Path) -> tuple[ssl.SSLContext, Path]:
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
     now = datetime.datetime.now(datetime.UTC)
     address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    names = [address, x509.DNSName(HOST)]
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)
@@ -25,8 +29,8 @@ def self_signed(folder: Path) -> tuple[ssl.SSLContext, Path]:
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .sign(key, hashes.SHA256())
     )
     public, private = folder / "server.pem", folder / "server.key"

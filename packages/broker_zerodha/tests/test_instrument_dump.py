@@ -175,6 +175,9 @@ NO_MASTER = [
     (gzip.compress(dump(*ROWS))[:-9], "the gzip file ends in the middle"),
     (gzip.compress(dump(*ROWS))[:30] + b"\xff" * 20, "the gzip file is damaged"),
     (LARGE, "larger than 64 MiB"),
+    (gzip.compress(b"a" * (10 << 20)) * 100, "larger than 64 MiB"),  # 1 MB of 1 GB
+    (gzip.compress(b"") * 50_000, "it is empty"),
+    (gzip.compress(dump(*ROWS)) + b"rubbish", "the gzip file is damaged"),
     (dump(*ROWS, header=HEADER.replace("tick_size", "tick")), "no column tick_size"),
     (dump(*ROWS, header=HEADER.replace("last_price", "strike")), "the column strike twice"),
     (b"symbol,price\nINFY,1\n", "no column instrument_token (its first line is 'symbol,price')"),

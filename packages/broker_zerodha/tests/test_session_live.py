@@ -167,20 +167,25 @@ async def test_a_half_open_connection_is_found_within_the_watchdogs_time() -> No
 
 async def test_a_stall_is_stale_and_a_gap_and_at_last_another_connection() -> None:
     options = SessionOptions(inbound_silence_s=1e6, stall_s=10, stall_reconnect_s=30)
-    script = parse_script("5 stall 3600")
+    script = parse_script("600 stall 3600")
+    more = max(PLAN) + 1
+    standing = replace(SILENT, script=script, expected_tokens=len(PLAN) + 1)
     async with (
-        SimulatorServer(replace(SILENT, script=script)) as simulator,
+        SimulatorServer(standing) as simulator,
         running(simulator.url, options=options) as rig,
     ):
         heard = rig.heard
-        await heard.until(lambda: len(heard.frames) == CACHED_FRAMES + 5)
+        await heard.until(lambda: len(heard.frames) == CACHED_FRAMES)
+        await rig.clock.advance(3.0)  # the first packets teach no rate: the market stands still
+        await rig.session.apply({**PLAN, more: TickMode.QUOTE})
+        await heard.until(lambda: len(heard.frames) == CACHED_FRAMES + 1 + 600)
         await rig.clock.advance(1.0)  # teaches the usual rate
         await rig.clock.advance(8.5)
         assert heard.all(Stale) == []
         await rig.clock.advance(2.0)
         stale, opened = await heard.event(Stale), await heard.event(GapOpened)
-        assert stale.tokens == opened.tokens == tuple(sorted(PLAN))
-        assert (opened.cause, opened.from_ns) == (GapCause.STALLED, START_NS)
+        assert stale.tokens == opened.tokens == (*sorted(PLAN), more)
+        assert (opened.cause, opened.from_ns) == (GapCause.STALLED, START_NS + 3 * 10**9)
         assert heard.all(Disconnected) == []
         await rig.clock.advance(20)
         assert "no tick for 30 s" in (await heard.event(Disconnected)).reason
@@ -230,7 +235,7 @@ async def test_a_market_that_is_closed_does_not_stall() -> None:
 async def test_instruments_that_fall_silent_become_stale_in_one_event() -> None:
     options = SessionOptions(inbound_silence_s=1e6, stall_s=1e6, symbol_cap_s=61)
     async with (
-        SimulatorServer(SILENT) as simulator,
+        SimulatorServer(replace(SILENT, ticks=0)) as simulator,
         running(simulator.url, options=options) as rig,
     ):
         await rig.heard.until(lambda: len(rig.heard.frames) == CACHED_FRAMES)
@@ -318,6 +323,36 @@ async def test_kites_retry_after_is_obeyed() -> None:
         async with asyncio.timeout(PATIENCE_S):
             while len(times) < 2:
                 await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    "location",
+    ["ws://127.0.0.1:{other}/", "ws://localhost:{other}/", "//127.0.0.1:{other}/", "/elsewhere"],
+)
+@pytest.mark.parametrize("status", [HTTPStatus.FOUND, HTTPStatus.TEMPORARY_REDIRECT])
+async def test_no_redirect_is_followed_because_the_address_carries_the_secrets(
+    status: HTTPStatus, location: str
+) -> None:
+    asked: list[str] = []
+
+    def redirect(connection: ServerConnection, request: Request) -> Response:
+        asked.append(request.path)
+        answer = connection.respond(status, "go there")
+        answer.headers["Location"] = location.format(other=other.sockets[0].getsockname()[1])
+        return answer
+
+    def leak(connection: ServerConnection, request: Request) -> None:
+        asked.append("another server: " + request.path)
+
+    async with (
+        serve(_nothing, "127.0.0.1", 0, process_request=leak) as other,
+        serve(_nothing, "127.0.0.1", 0, process_request=redirect) as server,
+        running(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}") as rig,
+    ):
+        gone = await rig.heard.event(Disconnected)
+        assert gone.reason == f"HTTP {status} {status.phrase}: go there"
+        assert len(asked) == 1
+        assert asked[0].startswith("/?")
 
 
 async def _nothing(_: ServerConnection) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import ssl
 import traceback
 from dataclasses import replace
 from pathlib import Path
@@ -13,12 +12,13 @@ import pytest
 from certificates import self_signed
 
 from kite_broker_zerodha.errors import AuthRefused
+from kite_broker_zerodha.network import Network
 from kite_broker_zerodha.session.credentials import FixedCredentials
 from kite_broker_zerodha.session.events import AuthExpired, Connected, Disconnected, TextMessage
 from kite_broker_zerodha.session.options import SessionOptions
 from kite_broker_zerodha.session.session import KiteSession
 from kite_broker_zerodha.session.testing import PATIENCE_S, ManualClock, Recorder
-from kite_broker_zerodha.session.transport import ConnectFailed, open_connection, usable_proxy
+from kite_broker_zerodha.session.transport import ConnectFailed, open_connection
 from kite_contracts.tick_batch import TickMode
 from kite_runtime.errors import ConfigurationError
 from kite_simulator import SimulatorOptions, SimulatorServer
@@ -55,12 +55,13 @@ async def test_a_certificate_that_is_not_trusted_is_one_clear_event(tmp_path: Pa
         await task
         assert failed.code is None
         assert failed.reason == (
-            f"TLS: the certificate of {simulator.url[6:]} is not trusted: self-signed certificate"
+            f"TLS: the certificate of {simulator.url[6:]} is not trusted: self-signed certificate "
+            "(KITE_CA_FILE names authorities of your own)"
         )
         assert heard.events == [failed]
         assert simulator.ledger.connections == []
 
-        trusting = SessionOptions(ssl_context=ssl.create_default_context(cafile=str(certificate)))
+        trusting = SessionOptions(network=Network(certificate, env={}))
         heard = Recorder()
         session = KiteSession(0, simulator.url, source, heard, clock, trusting)
         await session.apply({257: TickMode.FULL})
@@ -92,7 +93,7 @@ async def test_a_proxy_that_cannot_be_used_ends_the_session_unquoted(
     assert "CANARY" not in str(refused.value)
     assert refused.value.__cause__ is None
     monkeypatch.setenv("no_proxy", "ws.kite.trade")
-    assert usable_proxy("wss://ws.kite.trade") is None
+    assert Network().proxy_for("wss://ws.kite.trade") is None
 
 
 async def every_failure(heard: Recorder) -> list[Exception]:

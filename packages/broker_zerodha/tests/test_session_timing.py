@@ -64,11 +64,41 @@ def test_inbound_silence() -> None:
 def test_flow_is_mute_after_a_silence_far_longer_than_usual() -> None:
     dog = FlowWatchdog(floor_s=10, factor=20)
     dog.restart(0, 0.0)
-    for second in range(1, 11):
+    for second in range(1, 601):  # ten times the memory, which begins at 0
         assert not dog.sample(second, second)  # one frame a second: 20 s are unusual
-    assert not dog.sample(10, 29.9)
-    assert dog.sample(10, 30.0)
-    assert not dog.sample(11, 31.0)
+    assert not dog.sample(600, 619.9)
+    assert dog.sample(600, 620.1)
+    assert not dog.sample(601, 621.0)
+
+
+def test_what_kite_sends_at_once_for_a_new_subscription_is_no_rate() -> None:
+    """One illiquid option: its cached packet, and then a tick every five minutes."""
+    dog = FlowWatchdog(floor_s=10, factor=20)
+    dog.restart(0, 0.0)
+    assert not dog.sample(1, 0.5)
+    assert not any(dog.sample(1, second) for second in range(1, 300))
+    assert not dog.sample(2, 300.0)
+    assert not any(dog.sample(2, second) for second in range(301, 1_200))
+
+
+def test_a_large_snapshot_in_many_frames_teaches_nothing() -> None:
+    dog = FlowWatchdog(floor_s=10, factor=20)
+    dog.restart(0, 0.0)
+    for frames, now_s in ((60, 0.5), (120, 0.9)):
+        dog.sample(frames, now_s)
+    assert not any(dog.sample(120, second) for second in range(2, 600))
+    dog.restart(120, 600.0)  # another connection, the snapshot again
+    dog.sample(240, 600.5)
+    assert not any(dog.sample(240, second) for second in range(601, 1_200))
+
+
+def test_a_busy_connection_that_stalls_soon_after_its_start_is_found_at_once() -> None:
+    dog = FlowWatchdog(floor_s=10, factor=20)
+    dog.restart(0, 0.0)
+    for look in range(1, 12):  # 100 frames a second, for five and a half seconds
+        assert not dog.sample(50 * look, look / 2)
+    assert not dog.sample(550, 15.4)
+    assert dog.sample(550, 15.5)
 
 
 def test_a_connection_without_a_first_frame_is_mute_whatever_was_usual() -> None:
@@ -89,12 +119,13 @@ def test_a_connection_without_a_first_frame_is_mute_whatever_was_usual() -> None
 def test_flow_keeps_the_floor_when_frames_are_frequent_and_rests_when_closed() -> None:
     dog = FlowWatchdog(floor_s=10, factor=20)
     dog.restart(0, 0.0)
-    dog.sample(500, 1.0)
-    assert not dog.sample(500, 10.9)
-    assert dog.sample(500, 11.0)
+    dog.sample(500, 1.0)  # the first packets: they teach nothing
+    dog.sample(1500, 3.0)
+    assert not dog.sample(1500, 12.9)
+    assert dog.sample(1500, 13.0)
     dog.rest(1000.0)
-    assert not dog.sample(500, 1009.9)
-    assert dog.sample(500, 1010.0)
+    assert not dog.sample(1500, 1009.9)
+    assert dog.sample(1500, 1010.0)
 
 
 def ticked(dog: SymbolWatchdog, token: int, *seconds: int) -> None:

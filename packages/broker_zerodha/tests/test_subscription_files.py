@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -273,6 +275,23 @@ def test_a_universe_needs_names_in_the_list(tokens: Path, universe: Path) -> Non
     tokens.write_text("instrument_token\n408065\n")
     with pytest.raises(SubscriptionFileError, match="exchange and tradingsymbol is missing"):
         load_subscriptions(tokens, [universe])
+
+
+def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    for path in (tmp_path / "fifo", Path("/dev/zero")):
+        with pytest.raises(SubscriptionFileError, match="is no regular file"):
+            load_tokens(path)
+
+
+def test_a_header_of_a_hundred_thousand_columns_is_looked_through_once(tmp_path: Path) -> None:
+    path = tmp_path / "tokens.csv"
+    columns = [f"c{number}" for number in range(100_000)]
+    path.write_text(",".join(["instrument_token", *columns]) + "\n408065\n")
+    began_s = time.monotonic()
+    with pytest.raises(SubscriptionFileError, match="1 value for 100001 columns"):
+        load_tokens(path)
+    assert time.monotonic() - began_s < 10
 
 
 def test_files_that_cannot_be_read(tokens: Path, tmp_path: Path) -> None:

@@ -154,9 +154,12 @@ def test_a_token_with_characters_that_no_token_has_is_refused(tmp_path: Path, va
     path = tmp_path / "token.json"
     path.write_text(f'{{"access_token": "{value}", "api_key": "key"}}')
     path.chmod(0o600)
-    with pytest.raises(CredentialsError, match="characters") as caught:
+    with pytest.raises(CredentialsError, match="characters in its access_token") as caught:
         read_token(path)
     assert "ken" not in str(caught.value).replace("token", "")
+    path.write_text(f'{{"access_token": "abc", "api_key": "{value}"}}')
+    with pytest.raises(CredentialsError, match="characters in its api_key"):
+        read_token(path)
 
 
 def test_a_fifo_is_refused_and_not_waited_for(tmp_path: Path) -> None:
@@ -164,6 +167,12 @@ def test_a_fifo_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(path, 0o600)
     with pytest.raises(CredentialsError, match="no regular file"):
         read_token(path)
+
+
+@pytest.mark.parametrize("device", ["/dev/null", "/dev/zero"])
+def test_a_device_is_refused(device: str) -> None:
+    with pytest.raises(CredentialsError, match="no regular file"):
+        read_token(device)
 
 
 def test_logging_out_removes_it_once(tmp_path: Path) -> None:

@@ -412,7 +412,6 @@ def test_a_required_field_two_versions_later_breaks_with_the_first(tmp_path: Pat
         ({"type": "fixed", "name": "F", "size": 4}, "type 'fixed' is not supported"),
         (["long", "null"], "a union must be"),
         (["null", "long", "string"], "a union must be"),
-        (7, "type 7 is not supported"),
         ("kite.marketdata.Tick", "holds itself"),
     ],
 )
@@ -420,6 +419,18 @@ def test_an_avro_type_that_contracts_do_not_use_is_an_error(to: Any, what: str) 
     with pytest.raises(SchemaError, match=what) as caught:
         breaks(TICK, edited(TICK, field_type("last_price", to=to)))
     assert "tick.v2.avsc /last_price" in str(caught.value)
+
+
+def no_such_symbol(avro: Schema, _schema: Schema) -> None:
+    avro_field(avro, "mode")["type"]["default"] = "none"
+
+
+@pytest.mark.parametrize(
+    "edit", [field_type("last_price", to=7), field_type("last_price", to="Tck"), no_such_symbol]
+)
+def test_what_is_no_avro_schema_is_an_error(edit: Edit) -> None:
+    with pytest.raises(SchemaError, match=r"tick\.v2\.avsc is no Avro schema"):
+        breaks(TICK, edited(TICK, edit))
 
 
 def test_what_apache_avro_cannot_parse_is_an_error() -> None:

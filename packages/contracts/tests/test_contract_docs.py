@@ -1,4 +1,4 @@
-"""docs/contracts.md and docs/reasons.md say what the code says."""
+"""docs/contracts.md and docs/reference/reasons.md say what the code says."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from kite_contracts.reasons import ReasonCode
 from kite_contracts.schemas import single_object_prefix
 from kite_contracts.topics import load_topics
 
+REASONS = "reference/reasons.md"
+
 
 def page(name: str = "contracts.md") -> str:
     for folder in Path(__file__).resolve().parents:
@@ -24,11 +26,11 @@ def page(name: str = "contracts.md") -> str:
 @pytest.mark.parametrize("code", ReasonCode)
 def test_the_reason_table_is_that_of_the_code(code: ReasonCode) -> None:
     retryable = "yes" if code.retryable else "no"
-    assert f"| `{code}` | {code.meaning} | {retryable} | {code.owner} |" in page("reasons.md")
+    assert f"| `{code}` | {code.meaning} | {retryable} | {code.owner} |" in page(REASONS)
 
 
 def test_the_reason_table_has_no_other_codes() -> None:
-    assert len(re.findall(r"^\| `[A-Z_]+` \|", page("reasons.md"), re.MULTILINE)) == len(ReasonCode)
+    assert len(re.findall(r"^\| `[A-Z_]+` \|", page(REASONS), re.MULTILINE)) == len(ReasonCode)
 
 
 def test_the_prefix_of_ticks_is_right() -> None:

@@ -72,10 +72,6 @@ def _symbols(avro: Schema, _json: Schema) -> None:
     avro_field(avro, "mode")["type"]["symbols"].reverse()
 
 
-def _enum_default(avro: Schema, _json: Schema) -> None:
-    avro_field(avro, "mode")["type"]["default"] = "none"
-
-
 def _unit(_avro: Schema, schema: Schema) -> None:
     schema["properties"]["ts_recv_ns"]["unit"] = "us"
 
@@ -124,7 +120,6 @@ def _title(_avro: Schema, schema: Schema) -> None:
         (_not_null_in_json, "/ts_event_ns may be null in one schema only"),
         (_no_default, "/ohlc must be required in JSON and without default"),
         (_symbols, "/mode has other enum values"),
-        (_enum_default, "/mode has the enum default none"),
         (_unit, "/ts_recv_ns has the attributes"),
         (_scale, "/ohlc/open has the attributes"),
         (_logical, "/ts_recv_ns has the attributes"),

@@ -30,6 +30,7 @@ def test_the_topics_of_the_design_are_there() -> None:
         "bars": "bar",
         "bars.dlq": None,
         "feed.events": "feed_event",
+        "orders.updates": "order_update",
         "bridge.shards": None,
         "instruments": "instrument",
         "instruments.dlq": None,

@@ -51,7 +51,8 @@ def written(day: TradingDay) -> str:
             "NSE",
             None,
             "2021-02-24",
-            "continuous 09:15-11:43, halt 11:43-15:30, continuous 15:45-17:00",
+            "continuous 09:15-11:40, continuous 11:40-11:43 unsure, halt 11:43-15:30, "
+            "continuous 15:45-17:00",
         ),
         (
             "NFO",

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 from page_stage import TOPIC, Browser, browser, failures, make_site, store_mixed, store_records
 
+from kite_bars_store.database import connect
 from kite_bars_store.failures import FailureRecord, Group, Selection, Status
 from kite_contracts.reasons import ReasonCode
-from kite_dead_letters.page import changing, reading
+from kite_dead_letters.page import changing, reading, redriving
 from kite_devstack.databases import database
 
 HOSTILE = "<script>alert(1)</script>\"'&{{ 7*7 }}"
@@ -92,6 +94,33 @@ def test_the_bytes_and_what_they_are_stand_side_by_side(migrated_dsn: str) -> No
     line = page.client.get(f"/failures/{found.failure_id}/line")
     assert line.json()["decoded"]["form"] == "packet"
     assert "attachment" in line.headers["content-disposition"]
+
+
+def test_a_lock_on_the_tables_is_an_answer(
+    migrated_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redriving, "LOCK_TIMEOUT_S", 1)
+    store_records(migrated_dsn, [letter()])
+    page = browser(make_site(migrated_dsn))
+    with closing(connect(migrated_dsn, application_name="tests", autocommit=False)) as other:
+        other.execute(b"LOCK TABLE dlq_failure")
+        for path in ("/", "/failures", "/failures/1"):
+            assert "another session holds a lock" in page.get(path, status=503)
+    page.get("/failures/1")
+
+
+@pytest.mark.parametrize("depth", [128, 253, 600, 1_000, 100_000])
+@pytest.mark.parametrize("opening", ["[", '{"a":'])
+def test_nested_letters_have_their_pages(migrated_dsn: str, depth: int, opening: str) -> None:
+    ending = "]" if opening == "[" else "}"
+    value = (opening * depth + "1" + ending * depth).encode()
+    store_records(migrated_dsn, [letter(value=value, headers=[]), letter(1)])
+    page = browser(make_site(migrated_dsn))
+    for path in ("/", f"/groups/{'f' * 16}", "/failures", "/failures/1", "/failures/2"):
+        page.get(path)
+    form = "json" if depth <= 128 else "text"
+    assert page.client.get("/failures/1/line").json()["decoded"]["form"] == form
+    assert page.client.get("/failures/1/value").content == value
 
 
 def test_large_values_are_shown_in_pieces(migrated_dsn: str) -> None:

@@ -12,7 +12,7 @@ from page_stage import ADDRESS, COOKIE, TOKEN, app_of, browser, make_site
 from starlette.testclient import TestClient
 
 from kite_dead_letters.page.access import SESSION_S, SESSIONS_MAX, Access, cookie_name, make_token
-from kite_dead_letters.page.guard import BODY_BYTES_MAX, Names, is_local, names_of, same_origin
+from kite_dead_letters.page.guard import BODY_BYTES_MAX, Names, names_of, same_origin
 
 NOWHERE = "postgresql://kite@127.0.0.1:9/kite"
 """Nothing here needs the database."""
@@ -88,17 +88,6 @@ def test_forms_come_from_the_very_same_place(origin: str | None, same: bool) -> 
     answer = client.post("/logout", data={"csrf": "wrong"}, headers=headers)
     assert answer.status_code == 403
     assert ("another page" in answer.text) is not same
-
-
-@pytest.mark.parametrize(
-    ("host", "local"),
-    [
-        *(("127.0.0.1", True), ("127.8.8.8", True), ("::1", True), ("localhost", True)),
-        *(("0.0.0.0", False), ("::", False), ("192.0.2.7", False), ("kite1", False)),
-    ],
-)
-def test_which_addresses_others_can_reach(host: str, local: bool) -> None:
-    assert is_local(host) is local
 
 
 def test_every_answer_tells_browsers_what_they_may_do() -> None:

@@ -23,7 +23,7 @@ from kite_dead_letters.redrive.transforms import from_settings
 from kite_dead_letters.service import IntakeService
 from kite_kafka_io.codec import AvroCodec
 from kite_kafka_io.consumer import TickReader
-from kite_kafka_io.duplicates import (
+from kite_kafka_io.redrives import (
     ATTEMPT,
     FIRST_FAILURE_NS,
     REDRIVE_ID,

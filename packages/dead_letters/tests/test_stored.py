@@ -9,8 +9,8 @@ from mixed_letters import mixed_letters
 from kite_dead_letters.classify import Classifier
 from kite_dead_letters.records import Dialect
 from kite_dead_letters.stored import to_raw, to_store, without_content
-from kite_kafka_io.duplicates import ATTEMPT, FIRST_FAILURE_NS, REDRIVE_ID, REDRIVEN_FROM
 from kite_kafka_io.raw_reader import RawRecord
+from kite_kafka_io.redrives import ATTEMPT, FIRST_FAILURE_NS, REDRIVE_ID, REDRIVEN_FROM
 
 
 def raw(value: bytes | None, headers: list[tuple[str, bytes | None]]) -> RawRecord:

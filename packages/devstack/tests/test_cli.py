@@ -53,7 +53,7 @@ def test_the_dry_run_says_when_the_given_broker_and_database_are_away(
     assert done.returncode == 0
     assert done.stdout.startswith("create ticks: ")
     assert f"migrate {runner.migrations()[0].name}: " in done.stdout
-    assert "the broker does not answer" in done.stderr
+    assert "no Kafka broker answers at 127.0.0.1:9" in done.stderr
     assert "Postgres cannot be reached" in done.stderr
     assert "pw" not in done.stdout + done.stderr
 

@@ -20,7 +20,7 @@ from kite_contracts.topics import load_topics
 from kite_kafka_io.codec import AvroCodec
 from kite_kafka_io.errors import MalformedRecord, RegistryError, UnknownSchema
 from kite_kafka_io.framing import ConfluentFraming, SingleObjectFraming, number_prefix
-from kite_kafka_io.registry import open_framing, register
+from kite_kafka_io.registry import RegistryFraming, open_framing
 from kite_kafka_io.settings import KafkaSettings
 from kite_kafka_io.testing import full_batch, same_rows
 from kite_kafka_io.tick_codec import decode_ticks, encode_ticks
@@ -97,8 +97,16 @@ def test_any_bytes_are_a_record_or_malformed(subject: str, noise: bytes) -> None
     assert -1 <= offset <= len(value)
 
 
+def written(client: SchemaRegistryClient) -> RegistryFraming:
+    """The framing of a program that writes every topic."""
+    contracts = {topic.name: topic.subject for topic in load_topics() if topic.subject}
+    framing = RegistryFraming(client, contracts, register=True)
+    framing.prepare()
+    return framing
+
+
 def test_confluents_own_deserializer_reads_ticks(client: SchemaRegistryClient) -> None:
-    framing = register(client, load_topics())
+    framing = written(client)
     batch = full_batch(10)
     prefix = framing.prefix("tick", 1)
     values = encode_ticks(batch, prefix)
@@ -112,7 +120,7 @@ def test_confluents_own_deserializer_reads_ticks(client: SchemaRegistryClient) -
 
 
 def test_schemas_are_registered_once_under_the_topic_names(client: SchemaRegistryClient) -> None:
-    first, again = register(client, load_topics()), register(client, load_topics())
+    first, again = written(client), written(client)
     assert first.prefix("bar", 1) == again.prefix("bar", 1)
     wanted = {f"{topic.name}-value" for topic in load_topics() if topic.subject}
     assert wanted <= set(client.get_subjects())
@@ -121,7 +129,7 @@ def test_schemas_are_registered_once_under_the_topic_names(client: SchemaRegistr
 
 
 def test_a_newer_version_from_the_registry_reads_as_ours(client: SchemaRegistryClient) -> None:
-    framing = register(client, load_topics())
+    framing = written(client)
     newer = json.loads(json.dumps(schemas.avro_schema("bar", 1)))
     newer["fields"].append({"name": "trades", "type": ["null", "long"], "default": None})
     number = client.register_schema("bars-value", Schema(json.dumps(newer), "AVRO"))
@@ -131,7 +139,7 @@ def test_a_newer_version_from_the_registry_reads_as_ours(client: SchemaRegistryC
 
 
 def test_unknown_numbers_and_missing_framing(client: SchemaRegistryClient) -> None:
-    framing = register(client, load_topics())
+    framing = written(client)
     with pytest.raises(UnknownSchema, match="9999"):
         framing.writer(number_prefix(9999))
     with pytest.raises(MalformedRecord, match="no Confluent framing"):

@@ -13,13 +13,12 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.schema_registry import Schema
 
 from kite_contracts import schemas
-from kite_contracts.topics import TopicSpec
 from kite_kafka_io.codec import AvroCodec
 from kite_kafka_io.consumer import ReceivedRecord, RecordReader, TickReader
 from kite_kafka_io.errors import BrokerUnreachable, MalformedRecord, ReadError, UnknownTopic
 from kite_kafka_io.framing import number_prefix
 from kite_kafka_io.producer import Delivery, RecordProducer
-from kite_kafka_io.registry import register, registry_client
+from kite_kafka_io.registry import RegistryFraming, registry_client
 from kite_kafka_io.settings import KafkaSettings
 from kite_kafka_io.testing import Broker, full_batch, same_rows
 
@@ -189,8 +188,7 @@ def test_ticks_of_a_newer_contract_are_read_as_ours(broker: Broker) -> None:
     """By the registry: a version that this release does not hold, among those that it does."""
     topic = broker.make_topic()
     client = registry_client(KafkaSettings(bootstrap="x:1", registry_url=f"mock://{topic}"))
-    spec = TopicSpec(topic, 4, -1, "delete", "tests", "token", subject="tick")
-    framing = register(client, [spec])
+    framing = RegistryFraming(client, {topic: "tick"}, register=True)
     newer = copy.deepcopy(schemas.avro_schema("tick", 1))
     newer["fields"].append({"name": "venue", "type": ["null", "string"], "default": None})
     number = client.register_schema(f"{topic}-value", Schema(json.dumps(newer), "AVRO"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kite_kafka_io.duplicates import REDRIVE_ID, RedriveFilter
+from kite_kafka_io.redrives import REDRIVE_ID, RedriveFilter
 
 
 def test_a_redrive_passes_once_and_other_records_always() -> None:

@@ -179,7 +179,7 @@ def test_an_error_of_kite_is_an_event_and_is_counted_by_its_text(tmp_path: Path)
         ("BROKER_ERROR", 1, "too many tokens"),
         ("BROKER_ERROR", 1, "(not a plain text)"),
     ]
-    assert all(explain("feed_event", 3, each) is None for each in events)
+    assert all(explain("feed_event", 4, each) is None for each in events)
 
 
 def test_a_flood_of_texts_fills_neither_the_log_nor_the_journal(tmp_path: Path) -> None:
@@ -265,17 +265,6 @@ def test_a_loss_is_announced_once(tmp_path: Path) -> None:
         stage.chunks()
         stage.receive(frame(1))
         assert events_of(stage.chunks()) == []
-
-
-def test_an_event_that_finds_no_room_is_at_least_in_the_log(tmp_path: Path) -> None:
-    with Stage(tmp_path, TINY) as stage:
-        stage.connect()
-        fill(stage)
-        with capture_logs() as logs:
-            stage.intake.on_event(Stale(0, (INFY,), 5))
-        assert stage.counters.feed_events["STALE"] == 0
-    [line] = [each for each in logs if "only in this log" in each["event"]]
-    assert (line["log_level"], line["tokens"]) == ("error", [INFY])
 
 
 def test_stopping_opens_a_gap_for_every_shard_that_was_heard(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from kite_live_feed.journal import JournalReader, JournalWriter
 from kite_live_feed.journal.layout import HEADER_BYTES, list_segments
 from kite_live_feed.journal.reader import read_file
 from kite_live_feed.journal.scan import Damage
+from kite_live_feed.journal.segment_notes import SegmentNote, write_notes
 
 CHUNK_SIZES = st.sampled_from([1, 64, 200, 4096])
 
@@ -153,6 +154,8 @@ def test_the_next_run_goes_on_behind_a_torn_record(tmp_path: Path, cut: int) -> 
     (segment,) = list_segments(tmp_path)
     data = segment.path.read_bytes()
     segment.path.write_bytes(data[: len(data) - cut] + bytes(5000))
+    # What a killed process leaves: a segment that nobody has sealed.
+    write_notes(tmp_path, {1: SegmentNote(1_000, len(data) - cut + 5000, sealed=False)})
     writer = JournalWriter(tmp_path)
     assert writer.recovery.torn_bytes == 148 - cut
     assert writer.recovery.frames[0].first_seq == 2

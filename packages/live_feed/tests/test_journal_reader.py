@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -99,7 +100,9 @@ def test_missing_segments_are_told(tmp_path: Path) -> None:
 
 def test_retention_before_the_first_position_is_no_damage(tmp_path: Path) -> None:
     written(tmp_path, 60)
-    list_segments(tmp_path)[0].path.unlink()
+    with Journal(tmp_path, replace(SMALL, retain_s=0.0), lambda: 10**19) as journal:
+        journal.cursor.advance(Position(2, 0))
+        journal.writer.sweep()
     with JournalReader(tmp_path, START) as reader:
         chunks = list(iter(reader.read_chunk, None))
     assert not any(chunk.damage for chunk in chunks)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -17,6 +18,7 @@ from kite_live_feed.journal import Journal, JournalReader, JournalWriter
 from kite_live_feed.journal.layout import PAYLOAD_BYTES_MAX, list_segments
 from kite_live_feed.journal.writer import RETRY_NS
 from kite_live_feed.options import JournalOptions
+from kite_live_feed.refused import RefusedRecord, RefusedStore
 from kite_runtime.testing import import_path
 
 SMALL = JournalOptions(segment_bytes=4096, max_bytes=5 * 4096, retain_s=3600.0, sync="never")
@@ -137,7 +139,7 @@ def test_recycling_keeps_the_bound_for_ever(journal: Journal) -> None:
         journal.cursor.advance(chunk.position_after)
         assert journal.writer.disk_bytes <= SMALL.max_bytes
     real = sum(each.path.stat().st_size for each in list_segments(journal.writer.directory))
-    assert real == journal.writer.disk_bytes
+    assert real + journal.writer.reserve.left == journal.writer.disk_bytes
     assert journal.writer.backlog_bytes == 0
 
 
@@ -294,6 +296,7 @@ from pathlib import Path
 from kite_live_feed.errors import JournalFull
 from kite_live_feed.journal import Journal
 from kite_live_feed.options import JournalOptions
+from kite_live_feed.refused import RefusedRecord, RefusedStore
 time = [10**18]
 journal = Journal(Path(sys.argv[1]), JournalOptions(65536, 10**6, sync="never"), lambda: time[0])
 writer = journal.writer
@@ -328,6 +331,21 @@ print("stored", stored, "lost", lost)
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("stored 9 lost 31")
+
+
+def test_nobody_else_can_read_it_whatever_the_umask(tmp_path: Path) -> None:
+    folder = tmp_path / "journal"
+    before = os.umask(0)
+    try:
+        with Journal(folder) as journal:
+            journal.writer.append(*frame(1))
+        put = RefusedStore(folder).put_all("t", [RefusedRecord("t", None, b"v", [], "why", 1)])
+    finally:
+        os.umask(before)
+    assert put
+    made = [folder, *folder.rglob("*")]
+    assert {stat.S_IMODE(each.stat().st_mode) for each in made} == {0o700, 0o600}
+    assert len(made) >= 5
 
 
 def test_one_bridge_a_folder(tmp_path: Path) -> None:

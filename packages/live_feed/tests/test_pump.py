@@ -26,7 +26,7 @@ from kite_live_feed.journal import Journal, Position
 from kite_live_feed.journal.layout import HEADER_BYTES, list_segments
 from kite_live_feed.options import JournalOptions
 from kite_live_feed.proof import Mark, ReadBack, mark_topics, read_back
-from kite_live_feed.pump import PRODUCER_RETRY_S, Pump
+from kite_live_feed.pump import LETTERS_A_STEP, PRODUCER_RETRY_S, Pump
 from kite_live_feed.refused import RefusedStore
 from kite_live_feed.shards import Fence
 from kite_live_feed.side_records import RETRY_S
@@ -323,6 +323,26 @@ def test_a_frame_with_more_packets_than_usual_batches(rig: Rig) -> None:
     rig.drive()
     back = rig.found()
     assert (back.ticks, *proof(back)) == (12_002, 0, 0, 0)
+
+
+def test_a_frame_of_nothing_but_empty_packets_does_not_hold_up_the_loop(rig: Rig) -> None:
+    """Each step makes a few dead letters; the ticks before and behind are published as ever."""
+    rig.stage.connect()
+    rig.stage.receive(frame(1))
+    rig.stage.receive(b"\x27\x10" + bytes(20_000))
+    rig.stage.receive(frame(1))
+    steps, most = 0, 0
+    while rig.pump.step() or rig.pump.rest_s:
+        before = rig.stage.counters.dead_published
+        steps += 1
+        rig.stage.clock.ns += 10**7
+        rig.pump.step()
+        most = max(most, rig.stage.counters.dead_published - before)
+        assert steps < 1_000
+    assert most == LETTERS_A_STEP
+    rig.drive()
+    back = rig.found()
+    assert (back.ticks, back.dead, *proof(back)) == (2, 10_000, 0, 0, 0)
 
 
 def test_a_damaged_stretch_of_the_journal_becomes_a_dead_letter(

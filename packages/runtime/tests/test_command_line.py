@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from kite_runtime.command_line import with_default
 
 PROGRAM = """
+import os
 import sys
 import typer
 from kite_runtime.command_line import make_app, run, with_any_reader
@@ -32,6 +34,10 @@ def fail(kind: str) -> int:
 def done(code: int = 0) -> int:
     return code
 
+def umask() -> int:
+    os.umask(mask := os.umask(0))
+    return mask
+
 def lines() -> int:
     for number in range(100_000):
         print(number)
@@ -44,7 +50,7 @@ def chosen(name: str = typer.Option("-", "-n", "--name"), more: list[str] = [],
 
 group = typer.Typer(name="group")
 group.callback()(lambda root=typer.Option(".", "--root"): None)
-for command in (fail, done, lines, chosen):
+for command in (fail, done, umask, lines, chosen):
     app.command(command.__name__)(with_any_reader(command))
     group.command(command.__name__)(with_any_reader(command))
 app.add_typer(group)
@@ -139,6 +145,17 @@ def test_lists_and_flags_may_be_repeated_and_help_is_always_given(tool: Path) ->
 def test_a_command_returns_its_code_and_the_default_is_taken(tool: Path) -> None:
     assert call(tool, "done", "--code", "3") == (3, "")
     assert call(tool, "--code", "3") == (3, "")
+
+
+@pytest.mark.parametrize(("before", "after"), [(0, 0o002), (0o022, 0o022), (0o077, 0o077)])
+def test_nothing_that_a_program_makes_can_be_changed_by_everybody(
+    tool: Path, before: int, after: int
+) -> None:
+    own = os.umask(before)
+    try:
+        assert call(tool, "umask") == (after, "")
+    finally:
+        os.umask(own)
 
 
 def test_a_reader_may_leave_early(tool: Path) -> None:

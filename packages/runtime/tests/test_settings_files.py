@@ -29,6 +29,37 @@ def test_the_environment_wins_then_infra_then_env(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("text", "mode", "named"),
+    [
+        ("KAFKA_SASL_PASSWORD=hunter2\n", 0o644, "KAFKA_SASL_PASSWORD"),
+        ("KITE_API_SECRET=hunter2\n", 0o604, "KITE_API_SECRET"),
+        ("KITE_ACCESS_TOKEN=hunter2\n", 0o602, "KITE_ACCESS_TOKEN"),
+        ("POSTGRES_DSN=postgresql://me:hunter2@h/d\n", 0o644, "POSTGRES_DSN"),
+        ("POSTGRES_DSN='host=h password=hunter2'\n", 0o644, "POSTGRES_DSN"),
+        ("KAFKA_SASL_PASSWORD=hunter2\n", 0o600, None),
+        ("KAFKA_SASL_PASSWORD=hunter2\n", 0o640, None),
+        ("KAFKA_SASL_PASSWORD=\nPOSTGRES_DSN=postgresql://me@h/d\n", 0o644, None),
+        ("KITE_TOKEN_FILE=token.json\nKAFKA_BOOTSTRAP=h:9092\n", 0o644, None),
+    ],
+)
+@pytest.mark.parametrize("name", [".env", ".infra/.env"])
+def test_a_file_with_a_secret_that_others_can_read_is_warned_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, text: str, mode: int, named: str
+) -> None:
+    write(tmp_path, name, text)
+    (tmp_path / name).chmod(mode)
+    assert read_env(tmp_path, {}) == parse_env(text, name)
+    said = capsys.readouterr().err
+    if named is None:
+        assert said == ""
+    else:
+        assert said == (
+            f"warning: {name} is open to every user of this machine and holds {named}: "
+            f"chmod 600 {tmp_path / name}\n"
+        )
+
+
 def test_missing_files_are_empty(tmp_path: Path) -> None:
     assert read_env(tmp_path, {"A": "1"}) == {"A": "1"}
     assert read_env(tmp_path / "nowhere", {}) == {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import json
 import os
@@ -15,20 +16,9 @@ from hypothesis import strategies as st
 from rich.table import Table
 
 from kite_runtime import console
-from kite_runtime.console import clean
+from kite_runtime.console import clean, clean_json, write_line
 from kite_runtime.logs import configure_logs, lines_dropped
-
-HOSTILE = (
-    "\x1b]52;c;ZWNobyBoaQ==\x07",  # writes into the clipboard
-    "\x1b]0;title\x07",
-    "\x1b[2J\x1b[H",  # clears the screen
-    "\x1b]8;;http://evil.example\x1b\\link\x1b]8;;\x1b\\",
-    "\x9b2J",  # the same with one C1 character
-    "\x90q\x9c",
-    "\u202egnp.exe",  # turns the direction of writing
-    "\u2066x\u2069",
-    "a\rb\x08\x7f",
-)
+from kite_runtime.testing.terminal import ATTACKS, attack_in
 
 
 class Terminal(io.StringIO):
@@ -50,7 +40,21 @@ def test_what_is_harmless_stays(text: str) -> None:
     assert clean(text) == text
 
 
-@pytest.mark.parametrize("hostile", HOSTILE)
+@given(st.text())
+def test_cleaned_json_is_the_same_value(text: str) -> None:
+    shown = clean_json(json.dumps([text], ensure_ascii=False))
+    assert json.loads(shown) == [text]
+    assert attack_in(shown) is None
+
+
+@pytest.mark.parametrize("hostile", ATTACKS)
+def test_an_attack_is_seen_by_the_tests_and_cleaned(hostile: str) -> None:
+    assert attack_in(hostile) is not None
+    assert attack_in(clean(hostile)) is None
+    assert attack_in("\x1b[1;31mred\x1b[0m \x1b[?25l\x1b[2K\x1b[1A plain\r\n") is None
+
+
+@pytest.mark.parametrize("hostile", ATTACKS)
 def test_tables_lines_and_errors_show_hostile_text_as_text(
     hostile: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -72,7 +76,7 @@ def test_tables_lines_and_errors_show_hostile_text_as_text(
     assert not [text for text in ("]52;", "[2J", "]8;;", "]0;") if f"\x1b{text}" in shown]
 
 
-@pytest.mark.parametrize("hostile", HOSTILE)
+@pytest.mark.parametrize("hostile", ATTACKS)
 def test_a_log_line_on_a_terminal_is_text(hostile: str, monkeypatch: pytest.MonkeyPatch) -> None:
     log = Terminal()
     monkeypatch.setattr(sys, "stderr", log)
@@ -83,6 +87,23 @@ def test_a_log_line_on_a_terminal_is_text(hostile: str, monkeypatch: pytest.Monk
     assert not [text for text in ("]52;", "[2J", "]8;;", "]0;") if f"\x1b{text}" in shown]
     assert "\x9b" not in shown
     assert "\u202e" not in shown
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "colored"),
+    [("NO_COLOR", "1", False), ("NO_COLOR", "", True), ("TERM", "dumb", False)],
+)
+def test_a_log_is_colored_where_that_is_wanted(
+    variable: str, value: str, colored: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = Terminal()
+    monkeypatch.setattr(sys, "stderr", log)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv(variable, value)
+    configure_logs()
+    structlog.get_logger().warning("message")
+    assert ("\x1b[" in log.getvalue()) is colored
 
 
 def test_a_nested_value_ends_no_log(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,3 +168,20 @@ def test_every_line_that_is_taken_is_whole(monkeypatch: pytest.MonkeyPatch) -> N
         lines = [json.loads(line) for line in reader]
     assert 0 < lost < 1_000
     assert [line["number"] for line in lines] == list(range(1_000 - lost))
+
+
+@pytest.mark.parametrize("free", [4_096, 8_192])
+def test_a_line_that_was_cut_is_ended_before_the_next(free: int) -> None:
+    """A pipe with room for a part of a long line, which is then read."""
+    reads, writes = os.pipe()
+    size = fcntl.fcntl(writes, fcntl.F_GETPIPE_SZ)
+    with os.fdopen(writes, "w") as stream, os.fdopen(reads, "rb") as reader:
+        os.write(writes, b"." * (size - free - 1) + b"\n")
+        assert not write_line(stream, "x" * 20_000)
+        assert not write_line(stream, "no room")
+        filled = reader.read1(size)
+        assert filled.endswith(b"\n" + b"x" * free)
+        assert write_line(stream, "whole")
+        assert write_line(stream, "again")
+        stream.close()
+        assert reader.read() == b"\nwhole\nagain\n"

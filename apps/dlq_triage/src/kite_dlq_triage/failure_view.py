@@ -24,6 +24,7 @@ from kite_dead_letters.page.views import hex_page, readable, tree_lines
 from kite_dead_letters.records import Decoded
 from kite_dead_letters.stored import NEIGHBOURS, Around
 from kite_dlq_triage.moments import moment
+from kite_runtime.tables import make_table
 
 ROWS_SHOWN: Final = 32
 RECORDS_SHOWN: Final = 10
@@ -95,9 +96,7 @@ def _time(time_ns: int | None) -> str | None:
 
 
 def _headers(record: FailureRecord) -> Table:
-    table = Table(title="headers", title_justify="left")
-    table.add_column("name", overflow="fold")
-    table.add_column("value", overflow="fold")
+    table = make_table("name", "value", title="headers")
     for name, content in record.headers:
         table.add_row(escape(readable(name)), escape(readable(content)))
     return table
@@ -107,9 +106,8 @@ def _side_by_side(record: FailureRecord, decoded: Decoded | None, whole: bool) -
     form = "not decoded" if decoded is None else decoded.form
     contract = f" {decoded.contract}" if decoded is not None and decoded.contract else ""
     size = "null" if record.value is None else f"{len(record.value):,} bytes"
-    table = Table()
-    table.add_column(f"value: {size}", no_wrap=True)
-    table.add_column(f"decoded: {form}{contract}", overflow="fold")
+    value = f"value: {size}"
+    table = make_table(value, f"decoded: {form}{contract}", whole={value})
     table.add_row(_hex(record.value, whole), _tree(decoded, record.error_path))
     return table
 
@@ -157,10 +155,8 @@ def around_view(near: Around, stored: list[Summary], classifier: Classifier) -> 
     for row in topic_neighbours(near, stored, classifier):
         row["found in"] = "both" if row["offset"] in rows else "Kafka"
         rows[row["offset"]] = row
-    table = Table(title=escape(title), title_justify="left")
     columns = ("offset", "found in", "failure_id", "status", "reason", "message")
-    for column in columns:
-        table.add_column(column.removesuffix("_id"), overflow="fold")
+    table = make_table(*(each.removesuffix("_id") for each in columns), title=escape(title))
     for _, row in sorted(rows.items()):
         cells = ["not stored" if row[column] is None else str(row[column]) for column in columns]
         table.add_row(*map(escape, cells))
@@ -168,9 +164,8 @@ def around_view(near: Around, stored: list[Summary], classifier: Classifier) -> 
 
 
 def _redrives(lines: list[LedgerLine]) -> Table:
-    table = Table(title="sent back", title_justify="left")
-    for column in ("when (UTC)", "who", "try", "into", "state", "transform", "redrive id"):
-        table.add_column(column, overflow="fold")
+    columns = ("when (UTC)", "who", "try", "into", "state", "transform", "redrive id")
+    table = make_table(*columns, title="sent back")
     for line in lines:
         table.add_row(
             moment(line.reserved_at),
@@ -224,9 +219,7 @@ def fields_of(found: Event | LedgerLine, *, without: str) -> dict[str, Any]:
 
 def event_table(events: list[Event]) -> Table:
     """The events as a table."""
-    table = Table(title="history", title_justify="left")
-    for column in ("when (UTC)", "who", "what", "note"):
-        table.add_column(column, overflow="fold")
+    table = make_table("when (UTC)", "who", "what", "note", title="history")
     for event in events:
         what = event.kind if event.assignee is None else f"assign to {event.assignee or 'no one'}"
         table.add_row(moment(event.decided_at), event.who, what, event.note)

@@ -13,7 +13,7 @@ from kite_dead_letters.redrive import Action, Report, Step
 from kite_dead_letters.redrive.transforms import (
     MISSING,
 )
-from kite_runtime.console import say, stdout
+from kite_runtime.console import clean_json, say, stdout
 
 CHANGES_SHOWN: Final = 8
 SAY_EVERY_S: Final = 2.0
@@ -45,7 +45,7 @@ class Progress:
 def print_step(step: Step, as_json: bool, *, done: bool) -> None:
     """One line of results, and the changes below it."""
     if as_json:
-        print(orjson.dumps(step_object(step), to_json).decode())
+        print(clean_json(orjson.dumps(step_object(step), to_json).decode()))
         return
     record = step.failure.record
     said = _WOULD[step.action][0 if done else 1]
@@ -99,7 +99,7 @@ def print_summary(report: Report, as_json: bool, *, done: bool) -> None:
             "in_doubt": report.in_doubt,
             "dry_run": not done,
         }
-        print(orjson.dumps({"summary": document}).decode())
+        print(clean_json(orjson.dumps({"summary": document}).decode()))
         return
     said = ", ".join(f"{count:,} {action}" for action, count in counts.items() if count)
     say(f"{'done' if done else 'dry run'}: {said or 'no open failure is meant'}")

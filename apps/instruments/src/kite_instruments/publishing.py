@@ -17,7 +17,7 @@ from kite_broker_zerodha.instrument_dump import CONTRACT, RefusedRow
 from kite_kafka_io.codec import AvroCodec
 from kite_kafka_io.dead_letters import DeadLetter
 from kite_kafka_io.record_sender import Message, send_records
-from kite_kafka_io.registry import open_framing
+from kite_kafka_io.registry import writing_framing
 from kite_kafka_io.settings import KafkaSettings
 from kite_kafka_io.topics import check_topics
 
@@ -62,7 +62,7 @@ def publish(
             store.mark_published(pending.batch_ids, topic)
         return Published(0, 0, pending.batch_ids)
     check_topics(settings, {topic, *(message[0] for message in further)})
-    framing = open_framing(settings)
+    framing = writing_framing(settings, {topic: "instrument"})
     messages = _messages(rows, pending.gone, topic, _days(store.days(), day), AvroCodec(framing))
     total = rows.num_rows + len(pending.gone) + len(further)
     send_records(settings, chain(messages, further), lambda done: progress(done, total))

@@ -6,7 +6,7 @@ A master of all exchanges has 150,000 rows, so nothing that is done with is kept
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date
 from typing import Any
 
@@ -16,10 +16,12 @@ import pyarrow.compute as pc  # type: ignore[import-untyped]
 from kite_bars_store.errors import DumpRefused
 from kite_bars_store.instruments import SCHEMA, InstrumentStore, Snapshot, SyncResult, diff
 from kite_bars_store.instruments.changes import (
+    are_adjacent,
     check_day,
     check_drop,
     check_exchanges,
     count_by_symbol,
+    dump_days,
     expired,
     is_expired,
 )
@@ -28,48 +30,49 @@ from kite_broker_zerodha.instrument_dump import Dump, RefusedRow, parse
 from kite_instruments.fetching import Fetched
 
 
-@dataclass(frozen=True)
-class Checked:
-    """A dump that may replace the master of its exchanges.
-
-    ``rows`` are the good ones and those that are ``kept``: instruments whose row was refused stay
-    as they were, because a row that cannot be read does not mean that they are gone. ``ended`` are
-    contracts that had expired before ``day``.
+@dataclass(frozen=True, kw_only=True)
+class DumpFacts:
+    """What is known of a dump without its rows. ``kept`` counts instruments whose row was refused
+    and that stay as they were, because a row that cannot be read does not mean that they are gone.
     """
 
     label: str
-    file_name: str | None
     day: date
     exchanges: tuple[str, ...]
     content_sha256: bytes
     good: int
     refused: tuple[RefusedRow, ...]
     reasons: dict[str, int]
+    kept: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checked(DumpFacts):
+    """A dump that may replace the master of its exchanges.
+
+    ``rows`` are the good ones and those that are kept. ``ended`` are contracts that had expired
+    before ``day``.
+    """
+
+    file_name: str | None
     ignored: tuple[str, ...]
     rows: pa.Table
-    kept: int
     ended: int
     before: pa.Table
     """The master of ``day`` as it was known before."""
     previous: pa.Table
     """The last master itself, with contracts that have expired since."""
-    previous_day: date | None
+    adjacent: frozenset[str]
+    """Exchanges whose last dump is at most `ADJACENT_DAYS` older."""
 
 
-@dataclass(frozen=True)
-class Outcome:
+@dataclass(frozen=True, kw_only=True)
+class Outcome(DumpFacts):
     """What became of one dump, counted by symbol. ``batch_id`` is None in a dry run; ``new`` is
     False when this very dump was recorded before."""
 
-    label: str
-    day: date
-    exchanges: tuple[str, ...]
     batch_id: int | None
     new: bool
-    good: int
-    refused: tuple[RefusedRow, ...]
-    reasons: dict[str, int]
-    kept: int
     added: int
     changed: int
     removed: int
@@ -77,7 +80,6 @@ class Outcome:
     renamed: int
     moved: int
     reused: int
-    content_sha256: bytes
     took_s: float = 0.0
 
     @property
@@ -147,7 +149,11 @@ def check(store: InstrumentStore, fetched: Fetched, day: date, drop_max: float) 
         ended=expired(dump.table, day).num_rows,
         before=before,
         previous=previous,
-        previous_day=last,
+        adjacent=frozenset(
+            exchange
+            for exchange, known in dump_days(store.days(), day).items()
+            if are_adjacent(known, day)
+        ),
     )
 
 
@@ -174,19 +180,11 @@ def record(
     if new and checked.previous.num_rows:
         # By the last master itself: tokens are given to others when their contracts expire.
         left = count_by_symbol(checked.previous, checked.rows)
-        finer = diff(
-            left.before, left.after, day=checked.day, before_day=checked.previous_day
-        ).counts()
+        finer = diff(left.before, left.after, day=checked.day, adjacent=checked.adjacent).counts()
     return Outcome(
-        label=checked.label,
-        day=checked.day,
-        exchanges=checked.exchanges,
+        **{each.name: getattr(checked, each.name) for each in fields(DumpFacts)},
         batch_id=None if result is None else result.batch.batch_id,
         new=new,
-        good=checked.good,
-        refused=checked.refused,
-        reasons=checked.reasons,
-        kept=checked.kept,
         added=compared.added if new else 0,
         changed=compared.changed if new else 0,
         removed=compared.removed if new else 0,
@@ -194,7 +192,6 @@ def record(
         renamed=finer.get("renamed", 0),
         moved=finer.get("moved", 0),
         reused=finer.get("reused", 0),
-        content_sha256=checked.content_sha256,
     )
 
 

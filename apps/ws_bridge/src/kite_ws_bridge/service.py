@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, TypeVar
@@ -19,7 +18,7 @@ from kite_live_feed.counters import Counters
 from kite_live_feed.journal import Journal
 from kite_live_feed.metrics import BridgeMetrics
 from kite_live_feed.shard_keeper import ShardKeeper
-from kite_runtime.health import BuildInfoCollector, HealthServer
+from kite_runtime.health import BuildInfoCollector, HealthServer, Pulse
 from kite_ws_bridge.subscription_watch import SubscriptionWatch
 
 log = structlog.get_logger()
@@ -27,7 +26,6 @@ log = structlog.get_logger()
 WATCH_S: Final = 2.0
 ANSWER_S: Final = 2.0
 PULSE_S: Final = 0.5
-FROZEN_S: Final = 5.0
 
 Answer = TypeVar("Answer")
 
@@ -77,7 +75,7 @@ async def serve(
         port, registry, asked, other_port="WS_BRIDGE_PORT=9465", pages=pages, alive=pulse.is_felt
     ) as health:
         log.info("metrics and health", address=f"http://127.0.0.1:{health.port}")
-        beating = asyncio.create_task(pulse.beat())
+        beating = asyncio.create_task(beat(pulse))
         watching = asyncio.create_task(_follow_files(bridge, watch))
         try:
             if keeper is not None:
@@ -97,21 +95,11 @@ async def serve(
     return bridge.counters, left
 
 
-class Pulse:
-    """Whether the loop turns, to be asked from another thread."""
-
-    def __init__(self) -> None:
-        self._last_s = time.monotonic()
-
-    async def beat(self) -> None:
-        """Run this in the loop."""
-        while True:
-            self._last_s = time.monotonic()
-            await asyncio.sleep(PULSE_S)
-
-    def is_felt(self) -> bool:
-        """False once the loop has not turned for FROZEN_S."""
-        return time.monotonic() - self._last_s < FROZEN_S
+async def beat(pulse: Pulse) -> None:
+    """Have it felt while the loop turns."""
+    while True:
+        pulse.beat()
+        await asyncio.sleep(PULSE_S)
 
 
 def in_loop(
@@ -139,7 +127,8 @@ def in_loop(
 async def _follow_files(bridge: Bridge, watch: SubscriptionWatch) -> None:
     while True:
         await asyncio.sleep(WATCH_S)
-        new = watch.changed(bridge.plan)
+        # In a thread: a file may take seconds to read, and frames do not wait.
+        new = await asyncio.to_thread(watch.changed, bridge.plan)
         if new is not None:
             log.info("the subscription changed", tokens=new.tokens)
             await bridge.apply(new)

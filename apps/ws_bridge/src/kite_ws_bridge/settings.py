@@ -20,6 +20,7 @@ from kite_live_feed.options import GIB, MIB, SHARDS_MAX, GroupSetup, JournalOpti
 from kite_runtime.errors import SettingError
 from kite_runtime.settings import (
     address,
+    choice,
     identifier,
     integer,
     optional,
@@ -75,6 +76,13 @@ class BridgeSettings(KiteUser, KafkaUser):
         seconds(0.0, 3600.0),
         "10s",
         "how long SIGTERM waits for Kafka's acknowledgements",
+    )
+    order_updates: str = variable(
+        "WS_BRIDGE_ORDER_UPDATES",
+        choice("off", "on"),
+        "off",
+        "`on` publishes Kite's order postbacks, the account's private data, to `orders.updates`; "
+        "`off` only counts them",
     )
     shard_count: int | None = variable(
         "WS_BRIDGE_SHARDS",
@@ -158,6 +166,11 @@ class BridgeSettings(KiteUser, KafkaUser):
             self.journal_retain_s,
             self.journal_sync,
         )
+
+    @property
+    def publishes_orders(self) -> bool:
+        """Whether order postbacks are published."""
+        return self.order_updates == "on"
 
     @property
     def dead_letter_limits(self) -> BreakerLimits:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -43,16 +43,24 @@ def _expired(found: Sequence[Instrument], day: date) -> str | None:
 
 class SubscriptionWatch:
     """``changed`` gives a new plan when the files hold one. ``problem`` is why the newest version
-    is not used, None when it is."""
+    is not used, None when it is. ``day`` is the one in India."""
 
     def __init__(
-        self, tokens_file: Path, universe_files: Sequence[Path], shards: int | None = None
+        self,
+        tokens_file: Path,
+        universe_files: Sequence[Path],
+        shards: int | None = None,
+        day: Callable[[], date] = today,
     ) -> None:
         """``shards`` shares the instruments out among several bridges."""
         self._shards = shards
+        self._day = day
         self.problem: str | None = None
         self.warning: str | None = None
-        """About contracts of the newest version that have expired."""
+        """About contracts of the version in use that have expired."""
+        self._used: Sequence[Instrument] = ()
+        self._checked: date | None = None
+        """The day of the warning."""
         self._tokens_file = tokens_file
         self._universe_files = tuple(universe_files)
         self._stamp = self._look()
@@ -64,15 +72,22 @@ class SubscriptionWatch:
         return self._plan(EMPTY_PLAN)
 
     def changed(self, plan: Plan) -> Plan | None:
-        """The plan of the files if it differs from ``plan``; tokens keep their connections."""
+        """The plan of the files if it differs from ``plan``; tokens keep their connections. On a
+        new day, whether contracts have expired is logged even if no file has changed."""
         stamp = self._look()
         if stamp == self._stamp:
+            if self._day() != self._checked:
+                self._check_expiry()
+                if self.warning is not None:
+                    log.warning("subscriptions have expired", reason=self.warning)
             return None
         self._stamp = stamp
         try:
             new = self._plan(plan)
-        except (SubscriptionFileError, PlanError) as error:
-            self.problem = str(error)
+        except Exception as error:
+            foreseen = isinstance(error, SubscriptionFileError | PlanError)
+            # A defect of ours does not end the watching: the next version may be readable.
+            self.problem = str(error) if foreseen else f"a defect of ws_bridge: {error!r}"[:500]
             log.error("the changed subscription is not used", reason=self.problem)
             return None
         self.problem = None
@@ -92,7 +107,6 @@ class SubscriptionWatch:
     def _requested(self) -> list[Subscription]:
         """What the files ask for, if that many connections can carry it."""
         found = load_subscriptions(self._tokens_file, self._universe_files)
-        self.warning = _expired(found, today())
         connections = SHARDS_MAX if self._shards is None else self._shards
         most = connections * SHARD_TOKENS_MAX
         if len(found) > most:
@@ -104,7 +118,13 @@ class SubscriptionWatch:
                 "remove some, name a universe file in WS_BRIDGE_UNIVERSE, or share them out among "
                 "several bridges (WS_BRIDGE_SHARDS)",
             )
+        self._used = found
+        self._check_expiry()
         return [each.subscription for each in found]
+
+    def _check_expiry(self) -> None:
+        self._checked = self._day()
+        self.warning = _expired(self._used, self._checked)
 
     def _look(self) -> Stamp:
         """What distinguishes a file from its next version; empty where there is none.

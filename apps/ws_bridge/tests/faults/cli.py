@@ -17,6 +17,7 @@ from pathlib import Path
 from rich.console import Console
 
 from faults import broker, clock, feed, fuzz, journal, process, replies, shards, soak, topics
+from faults.kafka import Kind
 from faults.outcome import Fault, Outcome, Record, append_record, make_record, show
 from faults.page import write_page
 from faults.scene import Scene, create_topics, real_broker
@@ -33,7 +34,7 @@ NOT_IN_ALL = ("soak",)
 """Has a verb of its own, `make soak`."""
 
 
-def play(fault: Fault, scene: Scene) -> Record:
+def play(fault: Fault, scene: Scene, kind: Kind = Kind.PLAIN) -> Record:
     """Play one fault. A play that breaks off is a broken promise, not the end of the others."""
     began_s = time.monotonic()
     try:
@@ -42,9 +43,11 @@ def play(fault: Fault, scene: Scene) -> Record:
         traceback.print_exc()
         outcome = Outcome(problems=[f"the play broke off: {type(error).__name__}: {error}"])
     command = f"{COMMAND} {fault.name} --seed {scene.seed}" + " --short" * (not scene.full)
+    if kind is not Kind.PLAIN:
+        command += f" --kafka {kind}"
     if fault.name == "soak":
         command += f" --minutes {soak.minutes():g}"
-    return make_record(fault, outcome, command, scene.seed, time.monotonic() - began_s)
+    return make_record(fault, outcome, command, scene.seed, time.monotonic() - began_s, kind)
 
 
 def main() -> None:
@@ -61,7 +64,7 @@ def main() -> None:
     broken = 0
     with (
         tempfile.TemporaryDirectory(prefix="faults-", ignore_cleanup_errors=True) as scratch,
-        real_broker(Path(scratch) / "kafka") as server,
+        real_broker(Path(scratch) / "kafka", options.kafka) as server,
     ):
         for name in names:
             home = Path(scratch) / name
@@ -69,7 +72,8 @@ def main() -> None:
             if not server.running:
                 server.start()
             create_topics(server)
-            record = play(FAULTS[name], Scene(server, home, options.seed, full=not options.short))
+            scene = Scene(server, home, options.seed, full=not options.short)
+            record = play(FAULTS[name], scene, options.kafka)
             show(console, record)
             broken += not record.passed
             if options.record is not None:
@@ -85,6 +89,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--all", action="store_true", help="all of them, the soak excepted")
     parser.add_argument("--list", action="store_true", help="name them and end")
     parser.add_argument("--short", action="store_true", help="the short forms, as the tests do")
+    parser.add_argument(
+        "--kafka", type=Kind, choices=list(Kind), default=Kind.PLAIN,
+        help="the broker: everybody may do everything, or TLS, rights by user and 256 KiB a batch",
+    )  # fmt: skip
     parser.add_argument("--seed", type=int, default=7, help="seed of market and moments")
     parser.add_argument("--minutes", type=float, default=30.0, help="length of the soak")
     parser.add_argument("--record", type=Path, metavar="FILE", help="write figures and page there")

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import subprocess
+from functools import partial
 from pathlib import Path
 
 import live_stage as stage
@@ -16,6 +17,7 @@ from faults.proof import Proof
 from faults.scene import Scene, Watcher, until, watched
 from kite_broker_zerodha.frames import count_slots
 from kite_live_feed.journal.layout import list_segments
+from kite_live_feed.journal.losses import LossLedger
 from kite_live_feed.journal.reader import read_file
 
 LIMIT = "4MiB"
@@ -92,6 +94,71 @@ def _settled(watcher: Watcher, frames: int) -> bool:
     return newest["frames_received"] == frames and not newest["journal_backlog_bytes"]
 
 
+def restart(scene: Scene) -> Outcome:
+    """The journal is full (2 MiB), Kafka away, and the bridge ends twice: SIGKILL, SIGTERM."""
+    outcome, mark = Outcome(), scene.mark()
+    sent, journaled, noted, sessions, watcher, code = asyncio.run(_play_restart(scene))
+    proof = scene.prove(mark, sessions)
+    total = watcher.newest.__getitem__
+    journaled = [*journaled, int(total("frames_journaled"))]
+    lost = [noted, sent[1] - journaled[1], sent[2] - journaled[2]]
+    for run, how in enumerate(("SIGKILL", "SIGTERM", "Kafka is back")):
+        outcome.note(
+            f"frames sent, journaled, lost until {how}", str((sent[run], journaled[run], lost[run]))
+        )
+        outcome.demand_least(f"frames lost until {how}", lost[run], 1 if run < 2 else 0)
+    outcome.note(
+        "frames in the socket of the killed run, within the gap", sent[0] - journaled[0] - noted
+    )
+    told = sum(event["count"] for event in proof.events if event["type"] == "LOSS")
+    outcome.demand("frames lost, told in LOSS events", told, sum(lost))
+    outcome.demand("frames lost by the last run, counted", total("frames_lost"), lost[2])
+    opened = {each["gap_id"] for each in proof.events if each["type"] == "GAP_OPENED"}
+    closed = {each["gap_id"] for each in proof.events if each["type"] == "GAP_CLOSED"}
+    outcome.demand("gaps left open, that of the last stop", len(opened - closed), 1)
+    proof.demand_nothing_lost(outcome)
+    outcome.demand("exit code", code, 3 if lost[2] else 0)
+    return outcome
+
+
+async def _play_restart(
+    scene: Scene,
+) -> tuple[list[int], list[int], int, dict[int, int], Watcher, int]:
+    """(frames sent to each run, frames journaled by the first two, frames that the killed run noted
+    as lost, sessions, the last run's counts, its exit code)."""
+    journaled: list[int] = []
+    async with scene.market(60_000) as kite:
+        bridge = scene.bridge(
+            kite.url, settings={"WS_BRIDGE_JOURNAL_MAX_BYTES": "2MiB", "WS_BRIDGE_DRAIN": "1s"}
+        )
+        await asyncio.to_thread(scene.broker.suspend)
+        try:
+            for number in (signal.SIGKILL, signal.SIGTERM):
+                async with watched(bridge) as watcher:
+                    await bridge.start()
+                    await until(partial(_has_lost, watcher))
+                    await bridge.end(number)
+                if number == signal.SIGKILL:
+                    noted = LossLedger(scene.journal / "losses").losses[0].frames
+                journaled.append(len(_frames(scene.journal)) - sum(journaled))
+            sessions = stage.journaled_sessions(scene.journal)
+        finally:
+            await asyncio.to_thread(scene.broker.resume)
+        async with watched(bridge) as watcher:
+            await bridge.start()
+            await asyncio.wait_for(kite.finished.wait(), 60)
+            await until(lambda: _settled(watcher, kite.ledger.connections[2].frames))
+            code = await bridge.end(signal.SIGTERM)
+        sent = [each.frames for each in kite.ledger.connections]
+    last = max(stage.journaled_sessions(scene.journal))
+    sessions[last] = watcher.newest["packets_journaled"]
+    return sent, journaled, noted, sessions, watcher, code
+
+
+def _has_lost(watcher: Watcher) -> bool:
+    return bool(watcher.newest["frames_lost"] > 50)
+
+
 def damage(scene: Scene) -> Outcome:
     """A flipped byte in one frame, and a torn last record, in a journal that Kafka has not seen."""
     outcome, mark = Outcome(), scene.mark()
@@ -99,17 +166,21 @@ def damage(scene: Scene) -> Outcome:
     sessions = stage.journaled_sessions(scene.journal)
     outcome.note("packets journaled before the damage", sum(sessions.values()))
     torn, flipped = _tear_last(scene.journal), _flip_middle(scene.journal)
-    asyncio.run(_publish(scene))
+    damaged = asyncio.run(_publish(scene))
     proof = scene.prove(mark, {**stage.journaled_sessions(scene.journal), **sessions})
-    _judge_damage(outcome, proof, torn, flipped)
+    _judge_damage(outcome, proof, torn, flipped, damaged)
     return outcome
 
 
-def _judge_damage(outcome: Outcome, proof: Proof, torn: int, flipped: int) -> None:
+def _judge_damage(outcome: Outcome, proof: Proof, torn: int, flipped: int, damaged: int) -> None:
     outcome.note("packets in the flipped record", flipped)
     outcome.note("packets in the torn record", torn)
     outcome.note("ticks read back", proof.back.ticks)
+    # That of the torn record names no session; its gap is the one of the restart.
     outcome.demand("dead letters JOURNAL_CORRUPT", proof.back.reasons["JOURNAL_CORRUPT"], 1)
+    outcome.demand("damage counted", damaged, 2)
+    gaps = [gap for gap in proof.gaps if gap.cause == "journal damaged" and gap.to_ns is not None]
+    outcome.demand_least("gaps of the damage, closed", len(gaps), 1)
     # The dead letter stands for the first packet of its record.
     outcome.demand("lost beyond the damage", proof.back.lost() - (flipped - 1) - torn, 0)
     outcome.demand("duplicated", proof.back.duplicated, 0)
@@ -131,14 +202,16 @@ async def _fill(scene: Scene) -> None:
             await asyncio.to_thread(scene.broker.start)
 
 
-async def _publish(scene: Scene) -> None:
-    """A second run, which finds the damage."""
+async def _publish(scene: Scene) -> int:
+    """A second run, which finds the damage and counts it."""
     async with scene.market(1_000) as kite:
         bridge = scene.bridge(kite.url)
-        async with watched(bridge):
+        async with watched(bridge) as watcher:
             await bridge.start()
             await asyncio.wait_for(kite.finished.wait(), 60)
+            await until(lambda: watcher.newest["journal_damage"])
             await bridge.end(signal.SIGTERM)
+    return int(watcher.newest["journal_damage"])
 
 
 def _frames(journal: Path) -> list[tuple[Path, int, int, int]]:
@@ -186,6 +259,14 @@ FAULTS = [
         f"The journal's disk, a tmpfs of {TMPFS[:-1]} MiB, is full (needs root)",
         f"alarm; every lost frame counted and told; {NOTHING} of what was journaled; recovers",
         tmpfs,
+    ),
+    Fault(
+        7,
+        "journal-restart",
+        "The journal is full (2MiB) and Kafka away while the bridge is killed, then ended",
+        f"each run's losses in LOSS events, to the frame; no gap left open; {NOTHING} of what was "
+        "journaled",
+        restart,
     ),
     Fault(
         8,

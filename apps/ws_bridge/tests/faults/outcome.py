@@ -71,6 +71,8 @@ class Record:
     seconds: float
     figures: dict[str, Any]
     problems: list[str]
+    kafka: str = "plain"
+    """The kind of broker: see ``faults.kafka``."""
 
     @property
     def passed(self) -> bool:
@@ -78,7 +80,14 @@ class Record:
         return not self.problems
 
 
-def make_record(fault: Fault, outcome: Outcome, command: str, seed: int, seconds: float) -> Record:
+def make_record(
+    fault: Fault,
+    outcome: Outcome,
+    command: str,
+    seed: int,
+    seconds: float,
+    kafka: str = "plain",
+) -> Record:
     """The line of one play."""
     return Record(
         fault.number,
@@ -90,25 +99,40 @@ def make_record(fault: Fault, outcome: Outcome, command: str, seed: int, seconds
         round(seconds, 1),
         dict(outcome.figures),
         list(outcome.problems),
+        kafka,
     )
 
 
 def load_records(path: Path) -> list[Record]:
-    """The newest record of each fault, in the order of the faults."""
-    newest: dict[str, Record] = {}
+    """The newest record of each fault on each kind of broker, in the order of the faults."""
+    newest: dict[tuple[str, str], Record] = {}
     for line in path.read_text("utf-8").splitlines():
         record = Record(**json.loads(line))
-        newest[record.name] = record
-    return sorted(newest.values(), key=lambda each: (each.number, each.name))
+        newest[record.name, record.kafka] = record
+    return sorted(newest.values(), key=_order)
 
 
 def append_record(path: Path, record: Record) -> None:
-    """Add a record; an older one of the same fault goes."""
-    kept = (
-        [each for each in load_records(path) if each.name != record.name] if path.exists() else []
-    )
-    records = sorted([*kept, record], key=lambda each: (each.number, each.name))
-    path.write_text("".join(json.dumps(vars(each)) + "\n" for each in records), "utf-8")
+    """Add a record; an older one of the same fault on the same kind of broker goes."""
+    kept = [
+        each
+        for each in (load_records(path) if path.exists() else [])
+        if (each.name, each.kafka) != (record.name, record.kafka)
+    ]
+    records = sorted([*kept, record], key=_order)
+    path.write_text("".join(_line(each) + "\n" for each in records), "utf-8")
+
+
+def _line(record: Record) -> str:
+    """One line of the records; the kind of broker where it is not the plain one."""
+    found = dict(vars(record))
+    if record.kafka == "plain":
+        del found["kafka"]
+    return json.dumps(found)
+
+
+def _order(record: Record) -> tuple[bool, int, str]:
+    return record.kafka != "plain", record.number, record.name
 
 
 def show(console: Console, record: Record) -> None:

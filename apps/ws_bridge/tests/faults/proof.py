@@ -115,24 +115,22 @@ def silences(times: dict[int, Times]) -> list[tuple[int, int, int]]:
 
 
 def uncovered(told: list[tuple[int, int, int]], gaps: list[Gap]) -> list[tuple[int, int, int]]:
-    """The silences that no gap event with tokens covers whole (pure)."""
-    return [
-        (shard, last, first)
-        for shard, last, first in told
-        if not any(
-            gap.shard == shard
-            and gap.tokens
-            and gap.from_ns <= last
-            and gap.to_ns is not None
-            and gap.to_ns >= first
-            for gap in gaps
-        )
-    ]
+    """The silences with a moment that is in no gap event with tokens (pure). A silence may be in
+    several that follow each other: a restart, and then a journal without room."""
+    found = []
+    for shard, last, first in told:
+        covered_to = last
+        for gap in sorted(gaps, key=lambda each: each.from_ns):
+            if gap.shard == shard and gap.tokens and gap.from_ns <= covered_to:
+                covered_to = max(covered_to, gap.to_ns or 0)
+        if covered_to < first:
+            found.append((shard, last, first))
+    return found
 
 
-def prove(bootstrap: str, mark: Mark, sessions: dict[int, int], feed: str) -> Proof:
+def prove(kafka: KafkaSettings, mark: Mark, sessions: dict[int, int], feed: str) -> Proof:
     """Read the three topics from ``mark`` on. ``sessions``: feed_session → packets numbered."""
-    kafka, topics, framing = KafkaSettings(bootstrap=bootstrap), Topics(), SingleObjectFraming()
+    topics, framing = Topics(), SingleObjectFraming()
     proof = Proof(ReadBack(sessions))
     stamps: dict[int, list[Times]] = {session: [] for session in sessions}
     with TickReader(

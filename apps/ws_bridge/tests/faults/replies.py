@@ -8,16 +8,14 @@ cannot know what was appended, sends it again, and the broker must recognise the
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from faults.broker import NOTHING
+from faults.kafka import BRIDGE
 from faults.outcome import Fault, Outcome
-from faults.scene import Scene, create_topics, rows_above, until, watched
-from kite_devstack.kafka import KafkaServer
-from kite_devstack.layout import layout_of
+from faults.scene import Scene, rows_above, until, watched
 
 DROP_S = 0.1
 
@@ -97,15 +95,11 @@ def lose_replies(scene: Scene) -> Outcome:
 async def _play(scene: Scene, times: int) -> Outcome:
     proxy, outcome = ReplyDropper(), Outcome()
     await proxy.listen()
-    server = KafkaServer(
-        scene.home / "kafka",
-        jars=layout_of(os.environ).jars,
-        properties={"advertised.listeners": f"PLAINTEXT://127.0.0.1:{proxy.port}"},
-    )
+    server = type(scene.broker)(scene.home / "kafka", proxy.port)
     try:
         await asyncio.to_thread(server.__enter__)  # with its lease; without one it ends
-        proxy.point_at(int(server.bootstrap.rpartition(":")[2]))
-        await asyncio.to_thread(create_topics, server)
+        proxy.point_at(int(server.settings(BRIDGE).bootstrap.rpartition(":")[2]))
+        await asyncio.to_thread(server.prepare)
         behind = replace(scene, broker=server)
         mark = await asyncio.to_thread(behind.mark)
         sent, losses, restarts = await _stream(behind, proxy, times)

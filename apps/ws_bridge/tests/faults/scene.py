@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import time
 import urllib.request
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -17,11 +16,9 @@ from typing import Any
 
 import live_stage as stage
 
+from faults.kafka import BRIDGE, READER, PlayKafka, create_topics, real_broker
 from faults.outcome import Outcome
 from faults.proof import Proof, prove
-from kite_contracts.topics import load_topics
-from kite_devstack import topics as devstack_topics
-from kite_devstack.kafka import KafkaServer, private_kafka
 from kite_kafka_io.settings import KafkaSettings
 from kite_live_feed.proof import Mark, mark_topics
 from kite_live_feed.topics import Topics
@@ -30,17 +27,13 @@ from kite_simulator import SimulatorOptions, SimulatorServer
 
 MIB = 1024 * 1024
 SAMPLE_S = 0.2
-AUTHORIZER = {
-    "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-    "allow.everyone.if.no.acl.found": "true",
-}
 
 
 @dataclass
 class Scene:
     """The stage of one play. ``full`` asks for the long form, as `make faults` plays it."""
 
-    broker: KafkaServer
+    broker: PlayKafka
     home: Path
     seed: int = 7
     full: bool = True
@@ -50,15 +43,20 @@ class Scene:
         """Where the bridge of this play keeps its journal."""
         return self.home / "journal"
 
+    @property
+    def reader(self) -> KafkaSettings:
+        """How the consumer of this play reaches the broker."""
+        return self.broker.settings(READER)
+
     def mark(self) -> Mark:
         """Where the topics end now."""
-        return mark_topics(KafkaSettings(bootstrap=self.broker.bootstrap), Topics().names)
+        return mark_topics(self.reader, Topics().names)
 
     def prove(self, mark: Mark, sessions: dict[int, int] | None = None) -> Proof:
         """What a consumer reads since ``mark``, held against what the journal holds."""
         if sessions is None:
             sessions = stage.journaled_sessions(self.journal)
-        return prove(self.broker.bootstrap, mark, sessions, stage.FEED)
+        return prove(self.reader, mark, sessions, stage.FEED)
 
     def market(
         self, ticks: int | None, rate: float = 3_000.0, script: tuple[FeedFault, ...] = (),
@@ -73,29 +71,13 @@ class Scene:
             )
         )  # fmt: skip
 
-    def bridge(self, endpoint: str, **options: object) -> stage.BridgeProcess:
+    def bridge(
+        self, endpoint: str, settings: Mapping[str, str] | None = None, **options: object
+    ) -> stage.BridgeProcess:
         """A bridge between that endpoint and the scene's broker."""
         make = partial(stage.BridgeProcess, self.home, endpoint, self.broker.bootstrap)
-        return make(**options)  # type: ignore[arg-type]
-
-
-@contextmanager
-def real_broker(home: Path) -> Iterator[KafkaServer]:
-    """A real Kafka with the topics, for plays that stop, kill and starve it.
-
-    It asks an authorizer, so that a play may take a right away; without that all is allowed.
-    """
-    with private_kafka(home, os.environ, properties=AUTHORIZER) as server:
-        create_topics(server)
-        yield server
-
-
-def create_topics(server: KafkaServer) -> None:
-    """Make the topics of topics.toml that are missing there."""
-    client = devstack_topics.admin(server.bootstrap, os.environ)
-    specs = load_topics()
-    found = devstack_topics.read_topics(client, [spec.name for spec in specs])
-    devstack_topics.apply(client, devstack_topics.plan(specs, found))
+        every = {**self.broker.variables(BRIDGE), **(settings or {})}
+        return make(settings=every, **options)  # type: ignore[arg-type]
 
 
 @dataclass
@@ -176,3 +158,6 @@ async def until(condition: Callable[[], object], seconds: float = stage.DEADLINE
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.01)
+
+
+__all__ = ["Scene", "Watcher", "create_topics", "real_broker", "rows_above", "until", "watched"]

@@ -26,11 +26,11 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # re-exports 
     ResourceType,
 )
 
+from faults.kafka import BRIDGE
 from faults.outcome import Fault, Outcome
 from faults.scene import Scene, Watcher, create_topics, until, watched
 from kite_devstack import topics as devstack_topics
 from kite_devstack.kafka import KafkaServer
-from kite_kafka_io.settings import KafkaSettings
 from kite_kafka_io.topics import end_offsets
 from kite_live_feed.proof import Mark
 from kite_live_feed.refused import RefusedStore
@@ -69,7 +69,7 @@ class Refusal:
 def play(scene: Scene, refusal: Refusal) -> Outcome:
     """Ticks go on; what is refused lies in a file at last, and is sent when the topic is right."""
     outcome = Outcome()
-    kafka = KafkaSettings(bootstrap=scene.broker.bootstrap)
+    kafka = scene.reader
     offsets = {name: end_offsets(kafka, name) for name in (TICKS, *SIDE)}
     gone = refusal.begin is _delete_all or refusal.begin is _delete_dead
     try:
@@ -102,6 +102,8 @@ def play(scene: Scene, refusal: Refusal) -> Outcome:
     outcome.demand("exit code", code, 3)
     outcome.demand("exit code of ws_bridge refused --send", _send(scene), 0)
     outcome.demand("bytes that are still put aside", store.size_bytes, 0)
+    for topic in refusal.topics if refusal.by_size else ():
+        _limit(scene.broker, topic, None)  # the next play is on the same broker
     if gone:
         offsets |= {t: dict.fromkeys(end_offsets(kafka, t), 0) for t in refusal.topics}
     proof = scene.prove(Mark(offsets))
@@ -158,15 +160,15 @@ def _delete_all(server: KafkaServer) -> None:
 
 
 def _delete(server: KafkaServer, *topics: str) -> None:
-    client = devstack_topics.admin(server.bootstrap, os.environ)
+    client = devstack_topics.admin(server.bootstrap, {})
     for answer in client.delete_topics(list(topics)).values():
         answer.result(timeout=30)
 
 
-def _deny(server: KafkaServer) -> None:
-    client = devstack_topics.admin(server.bootstrap, os.environ)
+def _rules() -> list[AclBinding]:
+    """Nobody may write the side topics; all else is allowed there."""
     who = (ResourcePatternType.LITERAL, "User:*", "*")
-    rules = [
+    return [
         AclBinding(ResourceType.TOPIC, topic, *who, operation, permission)
         for topic in SIDE
         for operation, permission in (
@@ -174,28 +176,36 @@ def _deny(server: KafkaServer) -> None:
             (AclOperation.ALL, AclPermissionType.ALLOW),
         )
     ]
-    for answer in client.create_acls(rules).values():
+
+
+def _deny(server: KafkaServer) -> None:
+    client = devstack_topics.admin(server.bootstrap, {})
+    for answer in client.create_acls(_rules()).values():
         answer.result(timeout=30)
 
 
 def _allow(server: KafkaServer) -> None:
-    client = devstack_topics.admin(server.bootstrap, os.environ)
-    anything = AclBindingFilter(
-        ResourceType.TOPIC,
-        None,  # type: ignore[arg-type]  # any; the stubs do not know
-        ResourcePatternType.ANY,
-        None,  # type: ignore[arg-type]
-        None,  # type: ignore[arg-type]
-        AclOperation.ANY,
-        AclPermissionType.ANY,
-    )
-    for answer in client.delete_acls([anything]).values():
+    """Take back what ``_deny`` made, and nothing else."""
+    client = devstack_topics.admin(server.bootstrap, {})
+    made = [
+        AclBindingFilter(
+            each.restype,
+            each.name,
+            each.resource_pattern_type,
+            each.principal,
+            each.host,
+            each.operation,
+            each.permission_type,
+        )
+        for each in _rules()
+    ]
+    for answer in client.delete_acls(made).values():
         answer.result(timeout=30)
 
 
 def _limit(server: KafkaServer, topic: str, size: int | None) -> None:
     """Set ``max.message.bytes``, or take the setting away."""
-    client = devstack_topics.admin(server.bootstrap, os.environ)
+    client = devstack_topics.admin(server.bootstrap, {})
     kind = AlterConfigOpType.DELETE if size is None else AlterConfigOpType.SET
     entry = ConfigEntry(
         "max.message.bytes", None if size is None else str(size), incremental_operation=kind
@@ -208,8 +218,8 @@ def _limit(server: KafkaServer, topic: str, size: int | None) -> None:
 def _send(scene: Scene) -> int:
     command = (sys.executable, "-m", "kite_ws_bridge.cli", "refused", "--send")
     return subprocess.run(
-        [*command, "--journal-dir", str(scene.journal), "--bootstrap", scene.broker.bootstrap],
-        env={**os.environ, "PYTHONPATH": import_path()},
+        [*command, "--journal-dir", str(scene.journal)],
+        env={**os.environ, **scene.broker.variables(BRIDGE), "PYTHONPATH": import_path()},
         check=False,
     ).returncode
 

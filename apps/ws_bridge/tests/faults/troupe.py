@@ -17,6 +17,7 @@ import live_stage as stage
 import numpy as np
 import numpy.typing as npt
 
+from faults.kafka import BRIDGE, GROUPS
 from faults.outcome import Outcome
 from faults.proof import Gap, Proof
 from faults.scene import Scene
@@ -65,7 +66,7 @@ class Troupe:
     scene: Scene
     kite: SimulatorServer
     members: dict[str, Member] = field(default_factory=dict)
-    group: str = field(default_factory=lambda: f"play-{uuid.uuid4().hex[:8]}")
+    group: str = field(default_factory=lambda: f"{GROUPS}{uuid.uuid4().hex[:8]}")
 
     async def join(self, name: str) -> Member:
         """Start the bridge of this name, or start it again."""
@@ -73,15 +74,16 @@ class Troupe:
         if member is None:
             home = self.scene.home / name
             home.mkdir()
+            broker = self.scene.broker
             settings = {
+                **broker.variables(BRIDGE),
                 "KITE_API_KEY": f"key-{name}",
                 "WS_BRIDGE_SHARDS": str(SHARDS),
                 "WS_BRIDGE_SHARD_GROUP": self.group,
                 "WS_BRIDGE_SHARD_TIMEOUT": f"{TIMEOUT_S:g}s",
             }
-            bootstrap = self.scene.broker.bootstrap
             plan = demo_plan(INSTRUMENTS)
-            member = Member(home, self.kite.url, bootstrap, plan=plan, settings=settings)
+            member = Member(home, self.kite.url, broker.bootstrap, plan=plan, settings=settings)
             self.members[name] = member
         await member.start(PATIENCE_S)
         return member
@@ -151,15 +153,15 @@ class Together:
     """Numbers of one session and instrument that fall."""
 
 
-def read_together(bootstrap: str, mark: Mark, gaps: list[Gap], frames: list[Received]) -> Together:
+def read_together(
+    kafka: KafkaSettings, mark: Mark, gaps: list[Gap], frames: list[Received]
+) -> Together:
     """Read ``ticks`` as a consumer with the filter does."""
     together, topic = Together(), Topics().ticks
     known = np.array(sorted({each.session for each in frames}), np.int64)
     later = _later_begins(frames)
     newest: dict[int, tuple[int, int]] = {}
-    with TickReader(
-        KafkaSettings(bootstrap=bootstrap), topic, from_offsets=mark.offsets[topic], until_end=True
-    ) as ticks:
+    with TickReader(kafka, topic, from_offsets=mark.offsets[topic], until_end=True) as ticks:
         for columns in ticks:
             ours = np.isin(columns.column("feed_session"), known)
             names = ("instrument_token", "feed_session", "feed_seq", "ts_recv_ns")
@@ -204,7 +206,7 @@ def within(gaps: list[Gap], shard: int, ts_ns: int) -> bool:
 def demand_together(outcome: Outcome, troupe: Troupe, mark: Mark, proof: Proof) -> None:
     """Nothing is lost, doubled or out of order outside the gaps, and no silence is untold."""
     frames = received(troupe.journals)
-    together = read_together(troupe.scene.broker.bootstrap, mark, proof.gaps, frames)
+    together = read_together(troupe.scene.reader, mark, proof.gaps, frames)
     later = _later_begins(frames)
     missing_within = missing_outside = left = 0
     for each in frames:

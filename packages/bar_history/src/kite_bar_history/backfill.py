@@ -111,6 +111,11 @@ class Plan:
     def rows(self) -> int:
         return sum(chunk.rows for chunk in self.chunks if not chunk.is_hopeless)
 
+    def left(self, done: Iterable[str]) -> int:
+        """Chunks that Kite can be asked for and that are not done."""
+        asked = {chunk.key for chunk in self.chunks if not chunk.is_hopeless}
+        return len(asked.difference(done))
+
     @property
     def seconds(self) -> float:
         """By Kite's pace alone; a slow network or database takes longer."""
@@ -216,7 +221,11 @@ def carry_out(
     resources: Resources, plan: Plan, checkpoint: Checkpoint, summary: RunSummary
 ) -> None:
     """Fetch and merge the chunks until Ctrl-C; ``summary`` counts them, also before an error.
-    Raises what Kite and the store raise."""
+
+    What Kite did not answer, or answered with other bars, stays in the checkpoint as not done. An
+    instrument that cannot be asked for is not noted either: a token may be known when the work is
+    resumed; but the work does not wait for it. Raises what Kite and the store raise.
+    """
     keep, judge = resources.refused_files(), resources.judge()
     try:
         with (
@@ -232,13 +241,18 @@ def carry_out(
                 merge_windows(
                     *(resources.stores.bars, [source], [chunk.window], summary, judge),
                     keep=keep,
-                    done=lambda _, key=chunk.key: checkpoint.note(key),  # type: ignore[misc]
+                    done=lambda _, chunk=chunk: _note(checkpoint, chunk),  # type: ignore[misc]
                 )
                 bar.advance(task)
     finally:
         summary.refused_folder = keep.folder
-    if summary.windows == len(plan.chunks):
-        checkpoint.finish()  # also where an instrument was put aside: the next plan has it again
+    if summary.windows == len(plan.chunks) and not plan.left(checkpoint.done):
+        checkpoint.finish()
+
+
+def _note(checkpoint: Checkpoint, chunk: Chunk) -> None:
+    if not chunk.is_hopeless:
+        checkpoint.note(chunk.key)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from kite_bar_history.kite_history import SETTLED_S, KiteHistory
+from kite_bar_history.kite_history import SETTLED_S, UNANSWERED, KiteHistory
 from kite_bar_history.live_bars import records_of
 from kite_bar_history.protocol import Reading, Window
 from kite_bar_history.run import Resources, merge_windows, stopping_after
@@ -27,6 +27,7 @@ from kite_bars_store.bars import BarColumns, Gap, GapLedger, MergeResult, Source
 from kite_bars_store.bars.columns import Int64s, take
 from kite_bars_store.bars.sql import nanoseconds, utc
 from kite_broker_zerodha.spans import spans
+from kite_contracts.feeds import is_simulated
 from kite_contracts.sessions import SessionCalendar
 from kite_contracts.sessions.model import MINUTE_NS
 from kite_kafka_io.codec import AvroCodec
@@ -350,7 +351,8 @@ def healing(resources: Resources, *, dry_run: bool) -> Iterator[Healing]:
 
 
 class _Exactly:
-    """Kite's answer without the minutes that are not missing."""
+    """Kite's answer without the minutes that are not missing. A request that was refused is none:
+    a gap is healed when its minutes were answered."""
 
     def __init__(self, source: KiteHistory, minutes: Int64s) -> None:
         self._source = source
@@ -364,7 +366,9 @@ class _Exactly:
             inside = np.isin(each.bars.ts_open_ns, self._minutes)
             bars = BarColumns(**take(each.bars.as_dict(), inside))
             parts.append(replace(each, bars=bars))
-        return replace(reading, bars=tuple(part for part in parts if len(part.bars)))
+        answered = not any(line.reason in UNANSWERED for line in reading.refused)
+        kept = tuple(part for part in parts if len(part.bars))
+        return replace(reading, bars=kept, is_final=answered)
 
 
 class _Recording:
@@ -386,15 +390,25 @@ def _gaps(resources: Resources, ledger: GapLedger, dry_run: bool) -> list[Gap]:
         say("KAFKA_BOOTSTRAP is not set: only gaps that are in the database already are healed")
         return ledger.unhealed()
     fresh: list[Gap] = []
+    simulated: list[Gap] = []
 
-    def only_look(gap: Gap) -> bool:
+    def handle(gap: Gap) -> bool:
+        if is_simulated(gap.feed) and not resources.kite_is_simulated:
+            simulated.append(gap)
+            return False
+        if not dry_run:
+            return ledger.record(gap)
         fresh.append(gap)
         return True
 
     topic = resources.events_topic
-    handle = only_look if dry_run else ledger.record
     counts = collect_gaps(resources.kafka, topic, handle, keep=not dry_run)
     say(f"{counts.records:,} new events in {topic}, {counts.gaps:,} of gaps")
+    if simulated:
+        say(
+            f"{len(simulated):,} gap events of simulated markets were left out: Kite has no bars "
+            "of them"
+        )
     if counts.unreadable:
         say(f"{counts.unreadable:,} records of {topic} are no events and were skipped")
     known = {gap.gap_id: gap for gap in ledger.unhealed()}

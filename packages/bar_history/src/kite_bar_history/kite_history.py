@@ -39,6 +39,11 @@ INTERVALS: Final = {"m1": "minute", "d1": "day"}
 NO_TOKEN: Final = "NO_TOKEN"
 REQUEST_REFUSED: Final = "REQUEST_REFUSED"
 NOT_LISTED: Final = "NOT_LISTED"
+TO_ASK_AGAIN: Final = frozenset({NO_ANSWER, WRONG_INTERVAL})
+"""Reasons for which the same call may bring bars later."""
+UNANSWERED: Final = TO_ASK_AGAIN | {REQUEST_REFUSED, NO_TOKEN, NOT_LISTED}
+"""Reasons for which Kite gave no answer for an instrument: also those that only another token or
+master changes."""
 
 _WITHOUT_OI: Final = ("NSE", "BSE", "INDICES")
 _COLUMNS: Final = ("ts_open_ns", "open", "high", "low", "close", "volume", "oi")
@@ -108,8 +113,9 @@ class KiteHistory:
                 elif any(part.shape[1] for part in own):
                     parts += own
                     found.append(each)
+        is_final = not any(line.reason in TO_ASK_AGAIN for line in refused)
         if not parts:
-            return Reading((), refused, not_asked=not_asked)
+            return Reading((), refused, not_asked=not_asked, is_final=is_final)
         table = np.concatenate(parts, axis=1)
         bars = SourceBars(
             SOURCE,
@@ -124,7 +130,7 @@ class KiteHistory:
                 "tokens": tokens,
             },
         )
-        return Reading((bars,), refused, not_asked=not_asked)
+        return Reading((bars,), refused, not_asked=not_asked, is_final=is_final)
 
     def _answers(
         self,

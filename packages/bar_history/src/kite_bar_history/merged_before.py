@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
 from kite_bar_history.summary import RunSummary
-from kite_bar_history.vendor_files.input import sha256_of
 from kite_bars_store.bars import BarStore
 from kite_bars_store.bars.records import Mark
 from kite_runtime.build_info import build_info
@@ -31,7 +30,14 @@ KEPT_MAX: Final = 200
 class MergedBefore:
     """Remembers in ``folder``; ``asked`` is all that decides what becomes of the files' bars."""
 
-    def __init__(self, folder: Path, bars: BarStore, paths: Sequence[Path], *asked: object) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        bars: BarStore,
+        paths: Sequence[Path],
+        sha256_of: Callable[[Path], bytes],
+        *asked: object,
+    ) -> None:
         self._path = folder / FILE
         self._bars = bars
         # The name counts: it may say of which instrument a file is.
@@ -52,11 +58,11 @@ class MergedBefore:
     def note(self, summary: RunSummary) -> None:
         """Remember the call, if it has merged all there was and nobody else revised a bar
         meanwhile. Raises OutputUnusable."""
+        if not summary.is_clean:
+            return
         mark = self._bars.mark()
         before = 0 if self._began is None else self._began.revisions
-        if not summary.is_clean or mark is None:
-            return
-        if mark.revisions - before != summary.revising:
+        if mark is None or mark.revisions - before != summary.revising:
             return
         calls = self._calls()
         calls.pop(self._key, None)

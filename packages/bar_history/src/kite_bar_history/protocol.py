@@ -57,6 +57,8 @@ class Reading:
     """Bars that were there more than once with the same values; one of them is in ``bars``."""
     not_asked: int = 0
     """Bars of other times than those of the window, which were left out."""
+    is_final: bool = True
+    """False where some of the window was not answered, and may be when it is asked for again."""
 
 
 class BarSource(Protocol):

@@ -123,15 +123,15 @@ def write_results(
             done = export(stores, piece, folder / "parquet", dry_run=False)
             if done is not None:
                 notes.append(f"{folder / 'parquet' / piece.path}: {done.rows:,} bars, {done.state}")
-    found = BarSurvey(stores.connection).instruments(days.since, days.until, names)
-    chosen = sorted(each.name for each in found)
-    if chosen:
+    if names:
         with progress_bar() as bar:
-            task = bar.add_task("report", total=(days.last - days.first).days + 1)
-            report = gather(stores, chosen, days, lambda _: bar.advance(task))
+            task = bar.add_task("report", total=None)
+            report = gather(
+                *(stores, sorted(names), days), lambda at: bar.update(task, description=at)
+            )
         path = folder / "report.html"
         write_whole(path, render(report).encode())
         notes.append(
-            f"{path}: what differed, what is missing and why, of {len(chosen):,} instruments"
+            f"{path}: what differed, what is missing and why, of {len(names):,} instruments"
         )
     return notes

@@ -26,9 +26,11 @@ MESSAGES: Final = {
     "NEGATIVE_VOLUME": "the volume is negative",
     "NEGATIVE_OI": "the open interest is negative",
     "VOLUME_OUT_OF_RANGE": "volume or open interest is larger than anything that is traded",
+    "WRONG_INTERVAL": "this instrument's bars of the day are wider than the layout's, as their "
+    "distances show, and others have bars of its interval",
     "DUPLICATE_DIFFERS": "the same bar is there again with other values, so neither counts",
 }
-"""What each reason of the store means, for people."""
+"""What each reason of a bar beside others means, for people."""
 
 
 def not_kept(refused: Iterable[RefusedRow], said: Sequence[SourceBars]) -> list[RefusedLine]:

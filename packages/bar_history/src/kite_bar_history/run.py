@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -22,7 +23,6 @@ from kite_bar_history.merged_before import MergedBefore
 from kite_bar_history.protocol import BarSource, RefusedLine, Window, windows_of
 from kite_bar_history.refused import PLAIN_HEADER, RefusedFiles, not_kept, plain
 from kite_bar_history.summary import (
-    TO_ASK_AGAIN,
     RunSummary,
     remarks,
     remarks_on_missing,
@@ -31,7 +31,7 @@ from kite_bar_history.summary import (
 from kite_bar_history.universe import Listed, universe
 from kite_bar_history.vendor_files.contracts import Contracts
 from kite_bar_history.vendor_files.files import Asked, VendorFiles
-from kite_bar_history.vendor_files.input import files_of
+from kite_bar_history.vendor_files.input import files_of, sha256_of
 from kite_bar_history.vendor_files.layouts import Layout, chosen_layouts, default_text
 from kite_bar_history.vendor_files.spool import Spool
 from kite_bar_history.vendor_files.values import Roster
@@ -42,7 +42,6 @@ from kite_bars_store.bars.missing.coverage import missing_minutes
 from kite_bars_store.bars.out_of_session import SessionJudge
 from kite_bars_store.database import transaction
 from kite_bars_store.stores import Days, Stores
-from kite_contracts.sessions import SessionCalendar
 from kite_contracts.sessions.model import midnight_ns
 from kite_kafka_io.settings import KafkaSettings
 from kite_runtime.checkpoint import Checkpoint, checkpoint_path
@@ -72,6 +71,8 @@ class Resources:
     kafka: KafkaSettings | None
     bars_topic: str
     events_topic: str
+    kite_is_simulated: bool
+    """Whether ``log_in`` reaches a simulator, whose bars belong to simulated feeds."""
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def today(self) -> date:
@@ -114,8 +115,7 @@ class Order:
     def check(self, today: date) -> None:
         """Before anything is opened. Raises UsageError and InputUnusable."""
         files_of(self.vendor)
-        if self.days.first > today:
-            raise UsageError(f"--from {self.days.first} has not come yet: name earlier days")
+        self.days.check_begun(today)
         if not self.vendor and not self.with_kite and not self.with_live:
             raise UsageError("--no-kite leaves nothing to read: name files with --vendor")
 
@@ -141,9 +141,10 @@ class Run:
         self._look = look
         self._keep = resources.refused_files()
         self._paths: list[Path] = []
+        self._sha256_of = cache(sha256_of)
         self.listed: list[Listed] = []
         self._roster = Roster(())
-        self.summary = RunSummary(dry_run=order.dry_run)
+        self.summary = RunSummary(dry_run=order.dry_run, days=order.days)
 
     def to_end(self) -> RunSummary:
         """Read, merge, look for missing minutes; Ctrl-C ends it between two windows. Raises what
@@ -182,7 +183,9 @@ class Run:
         own = resources.vendor_file
         layouts = default_text() if own is None else own.read_bytes()
         known = stores.instruments.days()
-        return MergedBefore(*(resources.state_dir, stores.bars, self._paths), asked, layouts, known)
+        return MergedBefore(
+            *(resources.state_dir, stores.bars, self._paths, self._sha256_of), asked, layouts, known
+        )
 
     def _merge(self, sources: Sequence[BarSource], stop: Stop) -> None:
         order, summary = self._order, self.summary
@@ -225,8 +228,11 @@ class Run:
                 raise
             finally:
                 summary.doubts += doubts.sentences
-            if not summary.stopped:
-                unfinished.finish()
+            if not summary.stopped and (again := unfinished.finish()):
+                summary.notes.append(
+                    f"{again} of {len(windows)} windows were not answered whole: the same command "
+                    "asks Kite for these again"
+                )
 
     @contextmanager
     def _unfinished(self) -> Iterator[Unfinished]:
@@ -248,7 +254,7 @@ class Run:
                 )
                 with suppress(TryAgainLater):
                     checkpoint = stack.enter_context(found)
-            yield Unfinished(checkpoint)
+            yield Unfinished(checkpoint, self._resources.now())
 
     @contextmanager
     def _sources(self, layouts: dict[str, Layout], stop: Stop) -> Iterator[list[BarSource]]:
@@ -278,6 +284,7 @@ class Run:
             Spool(resources.state_dir / "spool"),
             resources.judge(),
             accept_adjusted=self._order.accept_adjusted,
+            sha256_of=self._sha256_of,
         )
 
     def _load(self, files: VendorFiles, stop: Stop) -> None:
@@ -298,13 +305,14 @@ class Run:
 
     def _explain_missing(self) -> None:
         """Of the days that are over."""
-        days, calendar, summary = self._order.days, self._stores.calendar, self.summary
-        segments = {each.segment for each in self.listed}
-        last = min(days.last, last_day_over(calendar, segments, self._resources.now()))
-        if last < days.first or not self.listed:
+        days, summary, stores = self._order.days, self.summary, self._stores
+        if not self.listed:
             return
         names = [each.instrument.name for each in self.listed]
-        missing = missing_minutes(self._stores.connection, names, days.first, last, calendar)
+        missing = missing_minutes(
+            *(stores.connection, names, days.first, days.last, stores.calendar),
+            now=self._resources.now(),
+        )
         summary.missing.update({str(cause): n for cause, n in missing.by_cause().items()})
         summary.unexplained = missing.unexplained
         watched = zip(missing.watched, missing.present, strict=True)
@@ -317,14 +325,6 @@ def stopping_after(step: str) -> AbstractContextManager[Stop]:
     """The first signal asks for the end after the step that is under way, the next one is as
     ever."""
     return stop_on_signals(lambda: say(f"stopping after this {step}; once more stops at once"))
-
-
-def last_day_over(calendar: SessionCalendar, segments: Iterable[str], at: datetime) -> date:
-    """The last day in India whose sessions in all of these segments have ended at ``at``."""
-    today = at.astimezone(IST).date()
-    at_ns = int(at.timestamp()) * 10**9
-    phases = [phase for each in segments for phase in calendar.day(each, today).phases]
-    return today if all(phase.closes_ns <= at_ns for phase in phases) else today - timedelta(1)
 
 
 class DryRun:
@@ -395,7 +395,7 @@ def merge_windows(
         for each in bars:
             total.read[each.source] += len(each.bars)
         total.windows += 1
-        if not any(line.reason in TO_ASK_AGAIN for line in refused):
+        if all(reading.is_final for reading in readings):
             done(window)
 
 
@@ -451,13 +451,23 @@ def rounds(bars: Sequence[SourceBars]) -> Iterator[list[SourceBars]]:
 
 
 class Unfinished:
-    """Windows that an interrupted run has merged; without a checkpoint there are none."""
+    """Windows that an interrupted run has merged; without a checkpoint there are none.
 
-    def __init__(self, checkpoint: Checkpoint | None) -> None:
+    A window that was not over at ``now``, when the run began, is never among them: it grows.
+    """
+
+    def __init__(self, checkpoint: Checkpoint | None, now: datetime) -> None:
         self._checkpoint = checkpoint
+        self._now = now
+        self._left: dict[str, Window] = {}
 
     def left(self, windows: Sequence[Window]) -> list[Window]:
         """Those that are still to do."""
+        found = self._not_done(windows)
+        self._left = {_key(each): each for each in found}
+        return found
+
+    def _not_done(self, windows: Sequence[Window]) -> list[Window]:
         if self._checkpoint is None:
             return list(windows)
         if self._checkpoint.work is None:
@@ -468,12 +478,18 @@ class Unfinished:
         return left
 
     def note(self, window: Window) -> None:
-        if self._checkpoint is not None:
+        """It is merged, and all of it was answered."""
+        self._left.pop(_key(window), None)
+        if self._checkpoint is not None and window.until <= self._now:
             self._checkpoint.note(_key(window))
 
-    def finish(self) -> None:
-        if self._checkpoint is not None:
+    def finish(self) -> int:
+        """Forget what was noted, unless some windows are to be asked for again: how many."""
+        if self._checkpoint is None:
+            return 0
+        if not self._left:
             self._checkpoint.finish()
+        return len(self._left)
 
 
 def _key(window: Window) -> str:

@@ -15,10 +15,11 @@ from kite_bar_history.timing import shift_text
 from kite_bar_history.universe import Listed, near
 from kite_bar_history.vendor_files.values import Roster
 from kite_bars_store.bars import GoldenCount, MergeResult
-from kite_bars_store.bars.comparing import Comparison, carried_sentence
+from kite_bars_store.bars.comparing import Comparison
 from kite_bars_store.bars.missing.missing import Cause
 from kite_bars_store.bars.out_of_session import OutsideBars
-from kite_bars_store.bars.records import NEEDS_A_LOOK
+from kite_bars_store.bars.records import NEEDS_A_LOOK, Flag
+from kite_bars_store.stores import Days
 from kite_contracts.sessions import SessionCalendar
 from kite_runtime.console import stdout
 from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS, EXIT_TRY_LATER
@@ -27,8 +28,7 @@ EXAMPLES_MAX: Final = 5
 NO_ANSWER: Final = "NO_ANSWER"
 """The reason of an instrument that Kite keeps answering with an error; it is put aside."""
 WRONG_INTERVAL: Final = "WRONG_INTERVAL"
-"""The reason of an instrument of which Kite answers with wider bars than it was asked for."""
-TO_ASK_AGAIN: Final = frozenset({NO_ANSWER, WRONG_INTERVAL})
+"""The reason of bars that are wider than asked for: of an answer of Kite, or in a file."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,8 @@ class RunSummary:
     """Minutes without a bar by cause, where they were looked for."""
     unexplained: int = 0
     """Those of them that no cause explains."""
+    days: Days | None = None
+    """Where the golden bars of whole days are to be listed by `findings`."""
     refused_folder: Path | None = None
     """Where the refused lines lie."""
     doubts: list[str] = field(default_factory=list)
@@ -189,6 +191,14 @@ def lines_of(summary: RunSummary) -> list[str]:
     lines += _parts("verdicts", {each.name: n for each, n in golden.verdicts.items()})
     lines += _parts("flags", {str(each.name): n for each, n in golden.flags.items()})
     lines += finding_lines(summary)
+    days, flagged = summary.days, any(flag is not Flag.FLAT for flag in +golden.flags)
+    listed = summary.conflicts or summary.unexplained or summary.doubts or flagged
+    listed = listed or summary.outside.traded_in_halt or summary.missing[Cause.OUTAGE]
+    if days and listed and not summary.dry_run:
+        lines.append(
+            f"to see which   hist_merge findings --from {days.first} --to {days.last}: by flag, "
+            "verdict or cause and instrument"
+        )
     if summary.dry_run:
         lines.append("dry run        nothing was written; the counts are what would be")
     return lines
@@ -270,9 +280,7 @@ def comparison_lines(found: Comparison) -> list[str]:
             f"{'volume equal':<14} {found.volume_equal:,}",
             f"{'largest gap':<14} {found.largest_difference} between two prices",
         ]
-        if source := found.carries_open():
-            counts = found.opens_carried[source], found.opens_differ
-            lines.append(f"{'open':<14} {carried_sentence(*counts, source, found.sources)}")
+        lines += [f"{'open':<14} {each}" for each in found.opens.sentences(found.sources)]
         if shift := found.better_shift():
             lines.append(
                 f"{'in doubt':<14} with {found.second} {shift_text(shift)}, "
@@ -313,10 +321,10 @@ def remarks_on_missing(
 ) -> Iterator[str]:
     """Sentences on minutes that are missing for a reason that no calendar has: instruments
     ``without`` any bar, as when a file was of one instrument, and lines that were ``refused``."""
-    absent = sum(by_symbol.get(name, {}).get(Cause.UNEXPLAINED, 0) for name in without)
+    absent = sum(by_symbol.get(name, {}).get(Cause.NO_BARS, 0) for name in without)
     if absent:
         yield (
-            f"{absent:,} of the unexplained minutes are of {len(without):,} instruments without "
+            f"{absent:,} of the missing minutes are of {len(without):,} instruments without "
             f"any bar, such as {without[0]}: --symbols names those that are meant"
         )
     if refused and by_symbol:

@@ -39,22 +39,35 @@ _DAYS: Final = 1 << 20
 
 
 class WidthCheck:
-    """Finds bars that are wider than ``interval``, which is ``m1`` or ``d1``."""
+    """Finds bars that are wider than ``interval``, which is ``m1`` or ``d1``.
+
+    It judges by a *key*: an instrument on one day where bars are minutes, else an instrument. A
+    thin instrument may trade every 15 minutes by choice. So bars of one key alone are wide where
+    other instruments have narrow ones on that day, and all of them where none has.
+    """
 
     def __init__(self, interval: str) -> None:
         self._is_minutes = interval == "m1"
         self._seen: dict[int, tuple[int, int, int]] = {}
-        """Of an instrument, and of a day where bars are minutes: its first place, the greatest
-        common divisor of the distances to it, and how many there are."""
+        """By key: its first place, the greatest common divisor of the distances to it, and how
+        many bars there are."""
+
+    def keys(self, instrument: Int64s, ts_open_ns: Int64s) -> Int64s:
+        """The key of each bar."""
+        if not self._is_minutes:
+            return instrument
+        keys: Int64s = instrument * _DAYS + _days(ts_open_ns)
+        return keys
+
+    def instrument(self, key: int) -> int:
+        """Whose key it is."""
+        return key // _DAYS if self._is_minutes else key
 
     def look(self, instrument: Int64s, ts_open_ns: Int64s) -> None:
         """These bars, in any order."""
+        keys = self.keys(instrument, ts_open_ns)
         minutes = ts_open_ns // MINUTE_NS + _IST_MINUTES
-        days = minutes // _DAY_MINUTES
-        if self._is_minutes:
-            keys, places = instrument * _DAYS + days, minutes % _DAY_MINUTES
-        else:
-            keys, places = instrument, days
+        places = minutes % _DAY_MINUTES if self._is_minutes else _days(ts_open_ns)
         order = np.lexsort((places, keys))
         keys, places = keys[order], places[order]
         new = np.ones(len(keys), np.bool_)
@@ -77,25 +90,57 @@ class WidthCheck:
             self._seen[key] = place, gcd(known, width), had + count
 
     def width(self) -> int:
-        """Of how many minutes, or days, the bars are: 1 unless those of one day prove otherwise, or
-        those of all days of an instrument, or of all instruments."""
-        wide = [
-            width
-            for _, width, count in self._seen.values()
-            if _is_proven(width, count - 1, PROOF_BITS)
-        ]
-        if self._is_minutes and not wide:
-            wide = [width for width, bars in self._pools() if _is_proven(width, bars, POOLED_BITS)]
+        """Of how many minutes, or days, all bars are: 1 unless those of one day prove otherwise and
+        no instrument has narrow ones on it, or those of all days and instruments do."""
+        width, bars = self._pool(self._seen)
+        if self._is_minutes and _is_proven(width, bars, POOLED_BITS):
+            return width
+        narrow = self._narrow()
+        wide = [width for key, width in self._proven().items() if self._group(key) not in narrow]
         return min(wide, default=1)
 
-    def _pools(self) -> Iterable[tuple[int, int]]:
-        """The width that fits all days of an instrument, or of all, and how many bars show it."""
-        pools: dict[int, tuple[int, int]] = {}
-        for key, (_, width, count) in self._seen.items():
-            for pool in (key // _DAYS, -1) if count > 1 else ():
-                known, bars = pools.get(pool, (0, 0))
-                pools[pool] = gcd(known, width), bars + count - 2
-        return pools.values()
+    def wide(self) -> dict[int, int]:
+        """The width of each key that is wider than others of its day."""
+        narrow = self._narrow()
+        proven = self._proven().items()
+        return {key: width for key, width in proven if self._group(key) in narrow}
+
+    def _proven(self) -> dict[int, int]:
+        """The width of each key whose bars prove it, or whose instrument's on all days do."""
+        found = {
+            key: width
+            for key, (_, width, count) in self._seen.items()
+            if _is_proven(width, count - 1, PROOF_BITS)
+        }
+        if self._is_minutes:
+            own: dict[int, list[int]] = {}
+            for key in self._seen:
+                own.setdefault(self.instrument(key), []).append(key)
+            for keys in own.values():
+                width, bars = self._pool(keys)
+                if _is_proven(width, bars, POOLED_BITS):
+                    found |= {key: found.get(key, width) for key in keys}
+        return found
+
+    def _pool(self, keys: Iterable[int]) -> tuple[int, int]:
+        """The width that fits all of these keys, and how many bars show it."""
+        known, bars = 0, 0
+        for _, width, count in (self._seen[key] for key in keys):
+            if count > 1:
+                known, bars = gcd(known, width), bars + count - 2
+        return known, bars
+
+    def _narrow(self) -> set[int]:
+        """The groups with bars that are as narrow as they should be."""
+        return {
+            self._group(key)
+            for key, (_, width, count) in self._seen.items()
+            if count > 1 and width == 1
+        }
+
+    def _group(self, key: int) -> int:
+        """The day of minutes; days of all instruments are one group."""
+        return key % _DAYS if self._is_minutes else 0
 
 
 def _is_proven(width: int, bars: int, bits: int) -> bool:

@@ -12,6 +12,7 @@ from typing import Final, Protocol
 
 from kite_bars_store.bars import BarInstrument
 from kite_bars_store.instruments import Batch, Validity
+from kite_bars_store.instruments.lifetime import end_of, holds, lifetime
 from kite_broker_zerodha.subscriptions import load_tokens
 from kite_contracts.sessions import INDICES, SEGMENTS
 from kite_runtime.errors import NotFound
@@ -112,7 +113,8 @@ def resolve(
     today = day if today is None else today
     ranges = _ranges(named, master)
     known = _nearest(ranges, day)
-    if known is None or (not named.tradingsymbol and not _holds(known, day, early=True)):
+    over = None if known is None else end_of(known)
+    if known is None or (not named.tradingsymbol and over is not None and over <= day):
         if not named.tradingsymbol:
             return None
         instrument = BarInstrument(
@@ -130,12 +132,13 @@ def resolve(
         known.exchange, known.tradingsymbol, known.price_scale, known.tick_size
     )
     own = [each for each in ranges if each.tradingsymbol == known.tradingsymbol]
-    since, until, ended = _life(own, dumps)
+    life = lifetime(own, dumps)
+    since, until = life.since if life.is_contract else None, life.until
     current = _nearest(own, today) or known
     token, problem = current.instrument_token, ""  # Kite has the past under the token of today
     if until is not None and until <= today:
         other = _other(token, instrument, master, today)
-        problem = f"{ended}; {other}" if other else ended
+        problem = f"{life.ended}; {other}" if other else life.ended
     elif not _is_one(own, known, current):
         problem = (
             f"was another instrument on {day}: {known.name or 'one without a name'}, token "
@@ -172,37 +175,6 @@ def _nearest(ranges: Sequence[Validity], day: date) -> Validity | None:
     return begun[-1] if begun else next(iter(ranges), None)
 
 
-def _holds(known: Validity, day: date, *, early: bool = False) -> bool:
-    """Whether it is what it says on the day; ``early``: also on a day before the range."""
-    end = _end(known)
-    return (early or known.valid_from <= day) and (end is None or day < end)
-
-
-def _end(known: Validity) -> date | None:
-    """The day after the last one: of a contract that of its expiry, which no dump may tell of."""
-    ends = [known.valid_to, None if known.expiry is None else known.expiry + timedelta(1)]
-    return min((each for each in ends if each is not None), default=None)
-
-
-def _life(own: Sequence[Validity], dumps: Sequence[Batch]) -> tuple[date | None, date | None, str]:
-    """The first day that it may have been listed, the day after the last one, and how it ended. The
-    first is the day after the last dump of the exchange that does not have the instrument yet."""
-    first, last = own[0], own[-1]
-    without = [
-        each.observed_on
-        for each in dumps
-        if first.exchange in each.exchanges and each.observed_on < first.valid_from
-    ]
-    until = _end(last)
-    if last.expiry is not None and until == last.expiry + timedelta(1):
-        ended = f"expired on {last.expiry}"
-    else:
-        ended = f"is no longer listed since {until}"
-    # A share may have been listed under another name before, and an index is added late.
-    known = without if last.expiry is not None else []
-    return max(known) + timedelta(1) if known else None, until, ended
-
-
 def _is_one(own: Sequence[Validity], then: Validity, now: Validity) -> bool:
     """Whether the symbol has meant one instrument from one range to the other: it was never
     without one in between, or the company has the same name."""
@@ -219,7 +191,7 @@ def _other(token: int | None, instrument: BarInstrument, master: Master | None, 
     names = [
         f"{each.exchange}:{each.tradingsymbol}"
         for each in master.by_token(token)
-        if _holds(each, today)
+        if holds(each, today)
     ]
     others = [name for name in names if name != instrument.name]
     return f"its token {token} now names {others[-1]}" if others else ""

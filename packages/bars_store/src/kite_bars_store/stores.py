@@ -50,6 +50,11 @@ class Days:
     first: date
     last: date
 
+    def __str__(self) -> str:
+        """As the end of a sentence."""
+        one = self.first == self.last
+        return f"on {self.first}" if one else f"from {self.first} to {self.last}"
+
     @property
     def since(self) -> datetime:
         return datetime(self.first.year, self.first.month, self.first.day, tzinfo=IST)
@@ -59,9 +64,21 @@ class Days:
         after = date.fromordinal(self.last.toordinal() + 1)
         return datetime(after.year, after.month, after.day, tzinfo=IST)
 
+    def check_begun(self, today: date) -> None:
+        """Raises UsageError when all of them are still to come."""
+        if self.first > today:
+            raise UsageError(f"{self.first} has not come yet: name earlier days")
 
-def days_of(first: date, last: date) -> Days:
-    """The span of ``--from`` and ``--to``. Raises UsageError when they are the wrong way round."""
+
+def days_of(first: date | None, last: date | None, day: date | None = None) -> Days:
+    """The span of ``--from`` and ``--to``, or ``--day`` alone. Raises UsageError when one is
+    missing, or they are the wrong way round."""
+    if day is not None:
+        if first or last:
+            raise UsageError("--day is one day: leave out --from and --to")
+        return Days(day, day)
+    if first is None or last is None:
+        raise UsageError("name the days with --from and --to, or one with --day")
     if last < first:
         raise UsageError(f"--to {last} is before --from {first}: exchange them")
     return Days(first, last)

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
 
 from kite_broker_zerodha.auth.token_file import StoredToken, read_token
 from kite_broker_zerodha.errors import CredentialsError, NotLoggedIn
+from kite_broker_zerodha.network import Network
 from kite_runtime.secrets import Secret
-from kite_runtime.settings import Settings, require, variable
+from kite_runtime.settings import Settings, optional, require, variable
+
+KITE_HOST: Final = "kite.trade"
 
 _APP = "of your app at developers.kite.trade"
 _PUT = f"{_APP} into .env or the environment"
+
+
+def is_kite(url: str) -> bool:
+    """Whether the address is one of Kite's own hosts: any other has a market of its own making."""
+    host = urlsplit(url).hostname or ""
+    return host == KITE_HOST or host.endswith(f".{KITE_HOST}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +46,29 @@ class KiteUser(Settings):
         "token.json",
         'keeps the token: `{"access_token": "…"}`, mode 0600, read again at each connection',
     )
+
+    ca_file: Path | None = variable(
+        "KITE_CA_FILE",
+        optional(Path),
+        "",
+        "certificates to check Kite by, a PEM file, for WebSocket and REST; else those of "
+        "`REQUESTS_CA_BUNDLE` or `SSL_CERT_FILE`, else the system's",
+    )
+    proxy: str = variable(
+        "KITE_PROXY",
+        str,
+        "",
+        "the proxy on the way to Kite, `http://HOST:PORT` or `http://USER:PASSWORD@HOST:PORT`, for "
+        "WebSocket and REST; `none`: no proxy; else that of `https_proxy`, unless `no_proxy` names "
+        "Kite",
+        example="http://proxy.example.com:3128",
+        secret=True,
+    )
+
+    @property
+    def network(self) -> Network:
+        """The way to Kite."""
+        return Network(self.ca_file, self.proxy, self.env)
 
     def require_api_key(self) -> str:
         """The API key. Raises ConfigurationError."""

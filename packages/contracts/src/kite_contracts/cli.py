@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated, Final, NoReturn
 
 import typer
-from rich.console import Console
 from rich.syntax import Syntax
 
 from kite_contracts import checks, tables
@@ -20,6 +19,7 @@ from kite_contracts.mapping import load_mapping
 from kite_contracts.store import Contract, SchemaStore, packaged
 from kite_contracts.topics import load_topics
 from kite_runtime.command_line import make_app, run
+from kite_runtime.console import stdout
 from kite_runtime.errors import EXIT_FAILED, EXIT_FINDINGS, UsageError
 from kite_runtime.settings import read_env
 
@@ -27,7 +27,6 @@ PROGRAM: Final = "kite-contracts"
 
 SOURCE_DIRECTORY: Final = Path("packages/contracts/src/kite_contracts/schemas")
 """Where the schemas lie in a checkout; the packaged copy may be read-only."""
-_PIPE_WIDTH: Final = 160
 
 app = make_app(
     PROGRAM,
@@ -56,15 +55,16 @@ def check(schemas: Schemas = None) -> None:
     store = _store(schemas)
     findings = checks.all_findings(store)
     load_topics()
-    console = _console()
     for one in checks.Check:
         own = [finding for finding in findings if finding.check is one]
-        console.print("ok     " if not own else "FAILED ", one.value, style=None, sep="")
+        stdout.print("ok     " if not own else "FAILED ", one.value, style=None, sep="")
         for finding in own:
-            console.print(f"         {finding}", soft_wrap=True)
+            stdout.print(f"         {finding}", soft_wrap=True, markup=False)
     names = [one.name for one in store]
     count = f"{len(findings)} finding" + ("" if len(findings) == 1 else "s")
-    console.print(f"{len(names)} contracts ({', '.join(names)}), {count}.", soft_wrap=True)
+    stdout.print(
+        f"{len(names)} contracts ({', '.join(names)}), {count}.", soft_wrap=True, markup=False
+    )
     if findings:
         raise typer.Exit(EXIT_FAILED)
 
@@ -74,10 +74,9 @@ def list_(schemas: Schemas = None) -> None:
     """List contracts, topics (retention as the settings files here say) and reason codes."""
     store = _store(schemas)
     topics = load_topics(environ=read_env(Path.cwd(), os.environ))
-    console = _console()
-    console.print(tables.contracts_table(store, read_lock(store.directory), topics))
-    console.print(tables.topics_table(topics))
-    console.print(tables.reasons_table())
+    stdout.print(tables.contracts_table(store, read_lock(store.directory), topics))
+    stdout.print(tables.topics_table(topics))
+    stdout.print(tables.reasons_table())
 
 
 @app.command()
@@ -102,12 +101,13 @@ def show(
     if avro or json:
         sys.stdout.write((contract.avro_bytes if avro else contract.json_bytes).decode("utf-8"))
         return
-    console = _console()
     state = "released" if is_released(contract, read_lock(store.directory)) else "draft"
-    console.print(f"{contract.name} ({state}): {contract.avro.get('doc', '')}", soft_wrap=True)
-    console.print(f"Values start with {contract.single_object_prefix.hex(' ')} (single object).")
-    console.print(tables.fields_table(contract, load_mapping(store.directory, contract)))
-    console.print(Syntax(contract.avro_bytes.decode("utf-8"), "json", background_color="default"))
+    stdout.print(
+        f"{contract.name} ({state}): {contract.avro.get('doc', '')}", soft_wrap=True, markup=False
+    )
+    stdout.print(f"Values start with {contract.single_object_prefix.hex(' ')} (single object).")
+    stdout.print(tables.fields_table(contract, load_mapping(store.directory, contract)))
+    stdout.print(Syntax(contract.avro_bytes.decode("utf-8"), "json", background_color="default"))
 
 
 @app.command()
@@ -128,12 +128,11 @@ def diff(
     if before.version > after.version:
         raise UsageError(f"Name the older version first: diff {subject} {new} {old}.")
     found: list[Break] = breaks(before, after)
-    console = _console()
-    console.print(tables.difference_table(before, after, found))
+    stdout.print(tables.difference_table(before, after, found))
     if found:
-        console.print(f"Not compatible: {len(found)} break" + ("." if len(found) == 1 else "s."))
+        stdout.print(f"Not compatible: {len(found)} break" + ("." if len(found) == 1 else "s."))
         raise typer.Exit(EXIT_FINDINGS)
-    console.print(f"Compatible both ways: {after.name} may follow {before.name}.")
+    stdout.print(f"Compatible both ways: {after.name} may follow {before.name}.")
 
 
 @app.command()
@@ -156,7 +155,7 @@ def lock(
     contract = _contract(store, subject, version)
     if is_released(contract, read_lock(directory)):
         lock_contract(directory, contract)  # refuses one that was edited since
-        _console().print(f"{contract.name} is released already; nothing to do.")
+        stdout.print(f"{contract.name} is released already; nothing to do.")
         return
     findings = [
         *checks.contract_findings(store, contract),
@@ -165,25 +164,19 @@ def lock(
     ]
     if findings:
         for finding in findings:
-            _console().print(str(finding), soft_wrap=True)
+            stdout.print(str(finding), soft_wrap=True, markup=False)
         raise ContractError(f"{contract.name} is not fit for release; correct what is listed.")
     lock_contract(directory, contract)
-    _console().print(
+    stdout.print(
         f"Released {contract.name}: its hashes are in {os.path.relpath(directory / LOCK_NAME)}.",
         soft_wrap=True,
+        markup=False,
     )
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit: 0, 1 failed, 2 usage, 3 with findings, 78 settings."""
     run(app, arguments)
-
-
-def _console() -> Console:
-    """Standard output, text as it is; a pipe gets wide tables, as nothing there wraps them back."""
-    plain = not sys.stdout.isatty() and "COLUMNS" not in os.environ
-    width = _PIPE_WIDTH if plain else None
-    return Console(width=width, highlight=False, markup=False, emoji=False)
 
 
 def _store(directory: Path | None) -> SchemaStore:

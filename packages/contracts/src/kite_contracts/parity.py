@@ -50,8 +50,6 @@ def _compare(node: Node, avro: AvroNode) -> list[str]:
         found.append("may be null, so it must be optional too")
     if avro.kind == "enum" and node.enum != avro.symbols:
         found.append(f"has other enum values in JSON {node.enum} than in Avro {avro.symbols}")
-    if avro.enum_default is not None and avro.enum_default not in avro.symbols:
-        found.append(f"has the enum default {avro.enum_default}, which is none of its symbols")
     if node.kind == "integer" and avro.type_name in INTEGER_RANGES:
         low, high = INTEGER_RANGES[avro.type_name]
         if node.low is None or node.high is None or node.low < low or node.high > high:

@@ -15,6 +15,7 @@ from kite_contracts.reasons import ReasonCode
 from kite_contracts.shape import Node, json_nodes
 from kite_contracts.store import Contract, SchemaStore
 from kite_contracts.topics import TopicSpec
+from kite_runtime.tables import make_table
 
 _DAY_MS = 86_400_000
 
@@ -23,7 +24,15 @@ def contracts_table(
     store: SchemaStore, locked: dict[str, str], topics: Iterable[TopicSpec]
 ) -> Table:
     """One line a version: what it is for, whether it is released, how its values start."""
-    table = _table("Contracts", "contract", "record", "state", "topics", "value prefix (hex)")
+    table = _table(
+        "Contracts",
+        "contract",
+        "record",
+        "state",
+        "topics",
+        "value prefix (hex)",
+        spare=("record",),
+    )
     names: dict[str, list[str]] = {}
     for topic in topics:
         if topic.subject is not None:
@@ -38,9 +47,8 @@ def contracts_table(
 
 def topics_table(topics: Iterable[TopicSpec]) -> Table:
     """One line a topic, with the retention in force."""
-    table = _table(
-        "Topics", "topic", "values", "partitions", "retention", "cleanup", "dead letters", "owner"
-    )
+    columns = ("topic", "values", "partitions", "retention", "cleanup", "dead letters", "owner")
+    table = _table("Topics", *columns, spare=("owner", "cleanup", "partitions"))
     for one in topics:
         _row(
             table,
@@ -55,11 +63,13 @@ def topics_table(topics: Iterable[TopicSpec]) -> Table:
     return table
 
 
-def reasons_table() -> Table:
-    """One line a reason code of dead letters."""
-    table = _table("Reason codes of dead letters", "code", "retryable", "owner", "meaning")
+def reasons_table(*, actions: bool = False) -> Table:
+    """One line a reason code of dead letters; with ``actions`` also what to do about it."""
+    columns = ["code", "retryable", "owner", "meaning", *(["what to do"] if actions else [])]
+    table = _table("Reason codes of dead letters", *columns)
     for code in ReasonCode:
-        _row(table, code.value, "yes" if code.retryable else "no", code.owner, code.meaning)
+        cells = [code.value, "yes" if code.retryable else "no", code.owner, code.meaning]
+        _row(table, *cells, *([code.action] if actions else []))
     return table
 
 
@@ -70,7 +80,7 @@ def fields_table(contract: Contract, notes: Mapping | None) -> Table:
     sources = {one.path: _source(one) for one in notes.fields} if notes else {}
     headers = ["field", "Avro type", "optional", "values", "unit"]
     headers += ["Kite"] if notes else []
-    table = _table(contract.name, *headers, "meaning")
+    table = _table(contract.name, *headers, "meaning", spare=("Kite", "Avro type", "unit"))
     for path, node in nodes.items():
         if not path:
             continue
@@ -152,11 +162,8 @@ def _retention(retention_ms: int) -> str:
     return f"{retention_ms} ms" if rest else f"{days} days"
 
 
-def _table(title: str, *headers: str) -> Table:
-    table = Table(title=title, title_justify="left", show_lines=False)
-    for number, header in enumerate(headers):
-        table.add_column(header, no_wrap=number == 0, overflow="fold")
-    return table
+def _table(title: str, *headers: str, spare: tuple[str, ...] = ()) -> Table:
+    return make_table(*headers, title=title, whole=headers[:1], spare=spare)
 
 
 def _row(table: Table, *cells: str) -> None:

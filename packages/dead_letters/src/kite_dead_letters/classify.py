@@ -1,30 +1,25 @@
 """Classifies dead letters: by their headers, else by decoding and validating their bytes (pure).
 
 Headers of one producer repeat from record to record but for a few numbers. What repeats is read
-once and remembered; ``tests`` hold the remembered against a classifier without memory.
+once and remembered; ``tests`` hold the remembered against what is read without a memory.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from functools import lru_cache
 from hashlib import blake2b
-from operator import itemgetter
 from typing import Any, Final
 
 from kite_contracts.reasons import ReasonCode
 from kite_contracts.topics import load_topics
 from kite_dead_letters.dialects import (
-    TEXT_CHARS_MAX,
+    VARYING,
     Layout,
-    Parse,
-    decimal,
     layout_of,
     read_field,
     reason_of_exception,
-    text,
-    text_problem,
 )
 from kite_dead_letters.inspection import Hints, Inspection, Inspector
 from kite_dead_letters.records import ClassifiedRecord, Decoded, Dialect, Failure, ReasonSource
@@ -32,49 +27,14 @@ from kite_kafka_io.framing import Framing
 from kite_kafka_io.raw_reader import RawRecord
 
 REMEMBERED: Final = 4_096
-"""Entries of each memory; a full one is emptied, so noise costs time and no space."""
+"""Entries of each memory."""
 REMEMBERED_BYTES_MAX: Final = 4_096
-"""Headers larger than this (stack traces) are read each time."""
+"""Headers larger than this (stack traces) are read each time, so noise costs time and no space."""
 
 Contents = tuple[bytes | None, ...]
-Pick = Callable[[Contents], Contents]
 
 _CODES: Final = frozenset(map(str, ReasonCode))
-_BEHIND: Final = ("", None)
 _OTHERS: Final = frozenset(Dialect) - {Dialect.KITE, Dialect.NONE}
-
-
-@dataclass(slots=True)
-class Known:
-    """A failure seen before, its last message, and the fingerprints of its messages: (topic, form)
-    → fingerprint. The form is the message with all digits alike, for which ``normalise`` gives the
-    same.
-    """
-
-    failure: Failure
-    by_bytes: bool
-    topic: str = ""
-    content: bytes | None = None
-    message: str = ""
-    mark: str = ""
-    plain: bool = True
-    """Whether the message is its header's text, sign by sign."""
-    marks: dict[tuple[str, bytes], str] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class Kind:
-    """Headers of one layout. ``*_at`` are positions; -1 is that of a None behind the last one."""
-
-    names: tuple[str, ...]
-    layout: Layout
-    steady: Pick
-    message_at: int
-    offset_at: int
-    seq_at: int
-    first_at: int
-    parse_offset: Parse
-    known: dict[Contents, Known] = field(default_factory=dict)
 
 
 class Classifier:
@@ -82,41 +42,37 @@ class Classifier:
 
     def __init__(self, framing: Framing | None = None) -> None:
         self._inspector = Inspector(framing)
-        self._kinds: dict[tuple[str, ...], Kind] = {}
-        self._last_kinds: dict[int, Kind] = {}
-        """Number of headers → the layout last seen with so many: comparing is quicker than hashing
-        names that are new objects each time."""
         self._subjects = subjects_by_topic()
 
     def classify(self, raw: RawRecord) -> ClassifiedRecord:
         """What is known of one record. Never raises, whatever its headers and bytes are."""
-        # A None behind the last header is for the fields that no header fills.
-        names, contents = zip(*raw.headers, _BEHIND, strict=False)
-        last = self._last_kinds.get(len(names))
-        kind = last if last is not None and last.names == names else self._kind(names)
-        steady = kind.steady(contents)
-        known = kind.known.get(steady) or self._read(kind, steady)
-        failure = known.failure
-        offset: Any = contents[kind.offset_at]
-        seq: Any = contents[kind.seq_at]
-        first_ns: Any = contents[kind.first_at]
-        try:
-            if offset is not None:
-                offset = kind.parse_offset(offset)
-            if seq is not None:
-                seq = decimal(seq)
-            if first_ns is not None:
-                first_ns = decimal(first_ns)
-        except ValueError:
-            failure, offset, seq, first_ns = _piece_by_piece(failure, kind.layout, contents)
-        if known.by_bytes:
-            return self._by_bytes(raw, kind, failure, contents, (offset, seq, first_ns))
-        content = contents[kind.message_at] or b""
-        if content != known.content or raw.topic != known.topic:
-            self._say(known, content, raw.topic)
-        if not known.plain:
-            failure = self._said(failure, kind, content)
-        return ClassifiedRecord(raw, failure, known.message, known.mark, offset, seq, first_ns)
+        names, contents = zip(*raw.headers, strict=True) if raw.headers else ((), ())
+        layout = layout_of(names)
+        failure = failure_of(layout, tuple([contents[place.index] for place in layout.steady]))
+        numbers: dict[str, Any] = {}
+        for place in layout.varying:
+            numbers[place.field], problem = read_field(place, contents[place.index])
+            if problem is not None:
+                failure = _with_problem(failure, problem, place.index)
+        offset, seq, first_ns = map(numbers.get, VARYING)
+        message, decoded = "", None
+        if failure.reason_source is ReasonSource.NONE:
+            seen = self._inspect(raw, failure, seq, first_ns)
+            failure, decoded = with_inspection(failure, seen), seen.decoded
+            message = seen.message
+        if layout.message is not None:
+            shown, problem = read_field(layout.message, contents[layout.message.index])
+            message = str(shown) if shown else message
+            if problem is not None:
+                failure = _with_problem(failure, problem, layout.message.index)
+        mark = fingerprint(
+            failure.reason,
+            origin_name(failure.origin_topic, raw.topic),
+            message,
+            failure.error_path,
+            failure.exception,
+        )
+        return ClassifiedRecord(raw, failure, message, mark, offset, seq, first_ns, decoded)
 
     def decoded(self, record: ClassifiedRecord) -> Decoded | None:
         """What the record's bytes are, as far as they can be read."""
@@ -142,96 +98,6 @@ class Classifier:
         )
         return self._inspector.inspect(raw.value, hints)
 
-    def _by_bytes(
-        self,
-        raw: RawRecord,
-        kind: Kind,
-        failure: Failure,
-        contents: Contents,
-        numbers: tuple[int | None, int | None, int | None],
-    ) -> ClassifiedRecord:
-        """A record whose headers give no reason: no two need be alike, so nothing is kept."""
-        offset, seq, first_ns = numbers
-        seen = self._inspect(raw, failure, seq, first_ns)
-        failure = with_inspection(failure, seen)
-        content = contents[kind.message_at] or b""
-        failure = self._said(failure, kind, content)
-        message = text(content) or seen.message
-        mark = _mark(failure, message, raw.topic)
-        return ClassifiedRecord(raw, failure, message, mark, offset, seq, first_ns, seen.decoded)
-
-    def _said(self, failure: Failure, kind: Kind, content: bytes) -> Failure:
-        """The failure, with a problem where the message is not the whole of its header."""
-        place = kind.layout.message
-        problem = text_problem(place.name, content) if place is not None else None
-        if place is None or problem is None:
-            return failure
-        return _with_problem(failure, problem, place.index)
-
-    def _kind(self, names: tuple[str, ...]) -> Kind:
-        kind = self._kinds.get(names) or self._learn(names)
-        self._last_kinds[len(names)] = kind
-        return kind
-
-    def _learn(self, names: tuple[str, ...]) -> Kind:
-        layout = layout_of(names[:-1])
-        message_at, offset_at, seq_at, first_at = (
-            place.index if place is not None else -1 for place in (layout.message, *layout.varying)
-        )
-        offset = layout.varying[0]
-        kind = Kind(
-            names=names,
-            layout=layout,
-            steady=_picker([place.index for place in layout.steady]),
-            message_at=message_at,
-            offset_at=offset_at,
-            seq_at=seq_at,
-            first_at=first_at,
-            parse_offset=offset.parse if offset is not None else decimal,
-        )
-        if len(self._kinds) >= REMEMBERED:
-            self._kinds.clear()
-            self._last_kinds.clear()
-        self._kinds[names] = kind
-        return kind
-
-    def _read(self, kind: Kind, steady: Contents) -> Known:
-        failure = failure_of(kind.layout, steady)
-        known = Known(failure, failure.reason_source is ReasonSource.NONE)
-        if sum(len(content or b"") for content in steady) <= REMEMBERED_BYTES_MAX:
-            if len(kind.known) >= REMEMBERED:
-                kind.known.clear()
-            kind.known[steady] = known
-        return known
-
-    def _say(self, known: Known, content: bytes, topic: str) -> None:
-        """Note text and fingerprint of the message."""
-        form = (topic, content.translate(DIGITS_ALIKE))
-        message = text(content)
-        mark = known.marks.get(form)
-        if mark is None:
-            mark = _mark(known.failure, message, topic)
-            if len(content) <= REMEMBERED_BYTES_MAX:
-                if len(known.marks) >= REMEMBERED:
-                    known.marks.clear()
-                known.marks[form] = mark
-        known.plain = content.isascii() and len(content) <= TEXT_CHARS_MAX and b"\0" not in content
-        known.topic, known.content, known.message, known.mark = topic, content, message, mark
-
-
-def _piece_by_piece(
-    failure: Failure, layout: Layout, contents: Contents
-) -> tuple[Failure, int | None, int | None, int | None]:
-    """The varying numbers one at a time; the failure names those that are none."""
-    numbers: list[int | None] = []
-    for place in layout.varying:
-        found, problem = read_field(place, contents[place.index]) if place else (None, None)
-        numbers.append(found if isinstance(found, int) else None)
-        if place is not None and problem is not None:
-            failure = _with_problem(failure, problem, place.index)
-    offset, seq, first_ns = numbers
-    return failure, offset, seq, first_ns
-
 
 def _with_problem(failure: Failure, problem: str, position: int) -> Failure:
     return replace(
@@ -241,13 +107,14 @@ def _with_problem(failure: Failure, problem: str, position: int) -> Failure:
     )
 
 
-def _mark(failure: Failure, message: str, topic: str) -> str:
-    origin = origin_name(failure.origin_topic, topic)
-    return fingerprint(failure.reason, origin, message, failure.error_path, failure.exception)
-
-
 def failure_of(layout: Layout, steady: Contents) -> Failure:
     """What the headers alone give; ``reason_source`` is NONE where the bytes must decide."""
+    if sum([len(content) for content in steady if content]) > REMEMBERED_BYTES_MAX:
+        return _read(layout, steady)
+    return _remembered(layout, steady)
+
+
+def _read(layout: Layout, steady: Contents) -> Failure:
     fields: dict[str, Any] = {}
     problems = list(layout.problems)
     other_headers = set(layout.others)
@@ -276,6 +143,9 @@ def failure_of(layout: Layout, steady: Contents) -> Failure:
     )
 
 
+_remembered: Final = lru_cache(REMEMBERED)(_read)
+
+
 def with_inspection(failure: Failure, seen: Inspection) -> Failure:
     """The failure with what its bytes show."""
     contract = seen.decoded.contract if seen.decoded is not None else None
@@ -293,16 +163,6 @@ def with_inspection(failure: Failure, seen: Inspection) -> Failure:
 def subjects_by_topic() -> dict[str, str]:
     """The contract of each topic that has one."""
     return {topic.name: topic.subject for topic in load_topics() if topic.subject is not None}
-
-
-def _picker(indices: list[int]) -> Pick:
-    """Contents at these positions, as a tuple; itemgetter gives none for one position."""
-    if len(indices) > 1:
-        return itemgetter(*indices)
-    if indices:
-        index = indices[0]
-        return lambda contents: (contents[index],)
-    return lambda contents: ()
 
 
 _VARIES: Final = re.compile(
@@ -334,6 +194,7 @@ def normalise(message: str) -> str:
     return _VARIES.sub("*", message)
 
 
+@lru_cache(REMEMBERED)
 def origin_name(origin_topic: str | None, topic: str) -> str:
     """Where a record of the dead-letter ``topic`` comes from, when its headers do not name it.
 
@@ -349,6 +210,12 @@ def fingerprint(
 
     Path and exception count too: one message can be about several fields.
     """
-    parts = (reason, origin, exception or "", normalise(error_path or ""), normalise(message))
-    text = "\x1f".join(parts).encode(errors="replace")
-    return blake2b(text, digest_size=_HEX_DIGITS // 2).hexdigest()
+    form = message.encode(errors="replace").translate(DIGITS_ALIKE)
+    return _digest(reason, origin, form, error_path or "", exception)
+
+
+@lru_cache(REMEMBERED)
+def _digest(reason: str, origin: str, form: bytes, error_path: str, exception: str | None) -> str:
+    parts = (reason, origin, exception or "", normalise(error_path), normalise(form.decode()))
+    joined = "\x1f".join(parts).encode(errors="replace")
+    return blake2b(joined, digest_size=_HEX_DIGITS // 2).hexdigest()

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
 from kite_contracts.reasons import ReasonCode
 from kite_dead_letters.records import Dialect
-from kite_kafka_io.duplicates import ATTEMPT, FIRST_FAILURE_NS
+from kite_kafka_io.redrives import ATTEMPT, FIRST_FAILURE_NS
 
 TEXT_CHARS_MAX: Final = 4_000
 """A message is cut here; the header itself stays whole."""
@@ -169,34 +170,36 @@ class Place:
     parse: Parse
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Layout:
     """What a sequence of header names means, whatever their values are.
 
-    ``steady`` are the fields that repeat, ``varying`` those of ``VARYING``, None where there is no
-    such header. ``others`` are the positions of headers that fill no field: those of others, those
+    ``steady`` are the fields that repeat, ``varying`` those of ``VARYING`` for which there is a
+    header. ``others`` are the positions of headers that fill no field: those of others, those
     without a field, and those that are there again.
     """
 
     dialect: Dialect
     steady: tuple[Place, ...]
     message: Place | None
-    varying: tuple[Place | None, Place | None, Place | None]
+    varying: tuple[Place, ...]
     others: tuple[int, ...]
     problems: tuple[str, ...]
 
 
-def layout_of(names: Sequence[str]) -> Layout:
+@lru_cache(maxsize=4_096)
+def layout_of(names: tuple[str, ...]) -> Layout:
     """Which dialect these headers are, and where its fields stand.
 
     Ours wins over the others, because it has most fields; then the order of ``Dialect``. What a
-    redrive has left on a record does not show who dead-lettered it again.
+    redrive has left on a record does not show who dead-lettered it again. The same names give the
+    same object.
     """
     given = [name for name in names if name not in _OF_A_REDRIVE]
     for dialect, known in FIELDS.items():
         if any(name in known for name in given):
             return _layout(dialect, known, names)
-    return Layout(Dialect.NONE, (), None, (None, None, None), tuple(range(len(names))), ())
+    return Layout(Dialect.NONE, (), None, (), tuple(range(len(names))), ())
 
 
 def _layout(dialect: Dialect, known: dict[str, tuple[str, Parse]], names: Sequence[str]) -> Layout:
@@ -214,13 +217,13 @@ def _layout(dialect: Dialect, known: dict[str, tuple[str, Parse]], names: Sequen
             places.setdefault(field, Place(first[name], name, field, parse))
     said = {place.index for place in places.values()}
     others = tuple(index for index in range(len(names)) if index not in said)
-    offset, seq, first_ns = (places.pop(field, None) for field in VARYING)
+    varying = tuple(places.pop(field) for field in VARYING if field in places)
     message = places.pop(MESSAGE, None)
     return Layout(
         dialect,
         tuple(places.values()),
         message,
-        (offset, seq, first_ns),
+        varying,
         others,
         tuple(dict.fromkeys(problems)),
     )
@@ -233,31 +236,26 @@ def read_field(place: Place, content: bytes | None) -> tuple[str | int | None, s
     """
     if content is None:
         return None, None
+    if place.parse is text:
+        if content.isascii() and len(content) <= TEXT_CHARS_MAX and b"\0" not in content:
+            return content.decode(), None  # nearly all
+        return text(content), _text_problem(place.name, content)
     try:
-        found = place.parse(content)
+        return place.parse(content), None
     except ValueError:
         shown = text(content)[:_SHOWN_CHARS]
         return None, f"the header {place.name} holds no number: {shown}"
-    return found, text_problem(place.name, content) if place.parse is text else None
 
 
-def text_problem(name: str, content: bytes) -> str | None:
+def _text_problem(name: str, content: bytes) -> str | None:
     """Why ``text`` of this header is not the whole of it, or None."""
     if len(_written(content)) > TEXT_CHARS_MAX:
         return f"the header {name} is cut from {len(content)} bytes"
-    if not _is_utf8(content):
-        return f"the header {name} is not UTF-8"
-    if b"\0" in content:
-        return rf"the header {name} holds a NUL, shown as \x00"
-    return None
-
-
-def _is_utf8(content: bytes) -> bool:
     try:
         content.decode()
     except UnicodeDecodeError:
-        return False
-    return True
+        return f"the header {name} is not UTF-8"
+    return rf"the header {name} holds a NUL, shown as \x00" if b"\0" in content else None
 
 
 # Only classes with one meaning. A SerializationException or a DataException means that bytes were

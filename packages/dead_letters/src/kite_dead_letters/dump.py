@@ -4,6 +4,7 @@ Also counts them: how many of which reason, where, and when the first and the la
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import os
 import sys
@@ -22,7 +23,8 @@ from kite_dead_letters.json_lines import LineMaker
 from kite_dead_letters.records import ClassifiedRecord
 from kite_kafka_io.errors import BrokerUnreachable
 from kite_kafka_io.raw_reader import RawReader
-from kite_runtime.errors import KiteError, reason_of
+from kite_runtime.console import clean_json
+from kite_runtime.errors import KiteError, TryAgainLater, reason_of
 from kite_runtime.stopping import Stop
 
 
@@ -37,7 +39,41 @@ class DumpFailed(KiteError):
         self.path = path
 
 
+class DumpBusy(TryAgainLater):
+    """Another dump writes to the same file."""
+
+
 STDOUT: Final = "-"
+
+
+def _alone(part: Path) -> int:
+    """The part, empty, private and locked until it is closed. Raises DumpBusy and OSError."""
+    while True:
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not _has(part, descriptor):
+                os.close(descriptor)
+                continue  # the other dump has just given it its name
+            if os.fstat(descriptor).st_size:
+                os.ftruncate(descriptor, 0)
+        except BlockingIOError:
+            os.close(descriptor)
+            raise DumpBusy(
+                f"another dump writes to {part}: wait for its end or choose another file"
+            ) from None
+        except OSError:
+            os.close(descriptor)
+            raise
+        return descriptor
+
+
+def _has(part: Path, descriptor: int) -> bool:
+    """Whether the path still leads to the open file."""
+    try:
+        return os.path.samestat(part.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
 
 
 class DumpFile:
@@ -54,7 +90,7 @@ class DumpFile:
         if self.part is None:
             return
         try:
-            self._file = self.part.open("wb", buffering=0)
+            self._file = os.fdopen(_alone(self.part), "wb", buffering=0)
         except OSError as error:
             raise DumpFailed(self.part, error) from error
 
@@ -87,11 +123,11 @@ class DumpFile:
         if self.part is None:
             return
         self.sync()
-        self.close()
         try:
             self.part.replace(self._target)
         except OSError as error:
             raise DumpFailed(self._target, error) from error
+        self.close()  # only now may another dump have the part
 
     def close(self) -> None:
         """Leave the part as it is, with whole lines."""
@@ -107,6 +143,8 @@ class DumpFile:
     @staticmethod
     def _print(data: memoryview) -> None:
         try:
+            if sys.stdout.isatty():
+                data = memoryview(clean_json(bytes(data).decode()).encode())
             sys.stdout.buffer.write(data)
             sys.stdout.buffer.flush()
         except BrokenPipeError:

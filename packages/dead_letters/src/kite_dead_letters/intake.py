@@ -23,12 +23,14 @@ from kite_bars_store.failures import FailureRecord, FailureStore, Overview, Stat
 from kite_dead_letters.classify import Classifier
 from kite_dead_letters.stored import to_store, without_content
 from kite_kafka_io.raw_reader import RawReader
+from kite_runtime.health import Pulse
 
 PREFIX: Final = "dlq_triage_"
 _COUNTERS: Final = {
     "consumed": "Dead letters read from Kafka and handed to Postgres.",
     "stored": "Dead letters that Postgres did not have and has now.",
     "already_there": "Dead letters that Postgres had: read again after a restart.",
+    "missing": "Offsets that Kafka removed before their dead letters were stored.",
     "refused": "Dead letters of which Postgres took the place alone; they are in Kafka only.",
     "db_errors": "Times that Postgres was away, busy or lost; each is tried again.",
     "kafka_errors": "Times that Kafka was away; each is tried again.",
@@ -42,6 +44,7 @@ class IntakeCounters:
     consumed: int = 0
     stored: int = 0
     already_there: int = 0
+    missing: int = 0
     refused: int = 0
     db_errors: int = 0
     kafka_errors: int = 0
@@ -121,6 +124,10 @@ BATCH_BYTES: Final = 8 * 1024 * 1024
 BATCH_AGE_S: Final = 0.5
 READ_S: Final = 0.2
 LOOK_EVERY_S: Final = 15.0
+LOCK_S: Final = 5
+STATEMENT_S: Final = 60
+AWAY_S: Final = 2.0 * STATEMENT_S
+"""How long Kafka and Postgres may keep the loop, by the limits of each call."""
 
 log = structlog.get_logger()
 
@@ -156,6 +163,7 @@ class Intake:
     counters: IntakeCounters
     ids: Mapping[str, UUID]
     stopped: Callable[[], bool]
+    pulse: Pulse = field(default_factory=Pulse)
     clock: Callable[[], float] = time.monotonic
     _look_s: float = field(default=0.0, init=False)
 
@@ -166,6 +174,7 @@ class Intake:
         """
         batch = _Batch()
         while not self.stopped() and not due():
+            self.pulse.beat()
             raws = self.reader.read(READ_S)
             now_s = self.clock()
             for raw in raws:
@@ -184,6 +193,7 @@ class Intake:
         self._look()
 
     def _store(self, records: Sequence[FailureRecord]) -> None:
+        self.pulse.beat(AWAY_S)
         done, refused = self._record(records)
         self.counters.add(records, done, refused)
         self.reader.commit()
@@ -210,5 +220,6 @@ class Intake:
 
     def _look(self) -> None:
         """What the metrics show, from both sides."""
+        self.pulse.beat(AWAY_S)
         self.counters.lag = self.reader.lag()
         self.counters.overview = self.store.overview()

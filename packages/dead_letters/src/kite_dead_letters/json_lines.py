@@ -24,6 +24,11 @@ _LINE: Final = (
     b'"origin_offset":%b,"feed_seq":%b,"first_failure_ns":%b,"problems":%b,"key":%b,"headers":%b,'
     b'"value":%b,"decoded":%b}\n'
 )
+_FAILURE_FIELDS: Final = (
+    *("reason", "reason_source", "error_path", "dialect", "exception", "component"),
+    *("origin_topic", "origin_partition", "feed_session", "contract", "unit", "attempt"),
+)
+"""Those of a failure that a line has, in its order."""
 
 
 class LineMaker:
@@ -32,7 +37,6 @@ class LineMaker:
     def __init__(self, classifier: Classifier) -> None:
         self._classifier = classifier
         self._failures: dict[int, tuple[Failure, bytes]] = {}
-        self._topics: dict[str, bytes] = {}
 
     def line(self, record: ClassifiedRecord) -> bytes:
         """One line, with its newline. docs/dead-letters.md explains the fields."""
@@ -40,7 +44,7 @@ class LineMaker:
         topic, partition, at, ts_ns, key, value, headers, _ = raw
         problems = failure.problems or raw.problems
         return _LINE % (
-            self._topics.get(topic) or self._topic(topic),
+            orjson.dumps(topic),
             partition,
             at,
             _NULL if ts_ns is None else b"%d" % ts_ns,
@@ -78,29 +82,12 @@ class LineMaker:
 
     def _learn(self, failure: Failure) -> tuple[Failure, bytes]:
         """The failure as JSON without braces; it is kept so that its id stays its own."""
-        fields = {
-            "reason": failure.reason,
-            "reason_source": failure.reason_source,
-            "error_path": failure.error_path,
-            "dialect": failure.dialect,
-            "exception": failure.exception,
-            "component": failure.component,
-            "origin_topic": failure.origin_topic,
-            "origin_partition": failure.origin_partition,
-            "feed_session": failure.feed_session,
-            "contract": failure.contract,
-            "unit": failure.unit,
-            "attempt": failure.attempt,
-        }
+        fields = {name: getattr(failure, name) for name in _FAILURE_FIELDS}
         known = (failure, orjson.dumps(fields)[1:-1])
         if len(self._failures) >= REMEMBERED:
             self._failures.clear()
         self._failures[id(failure)] = known
         return known
-
-    def _topic(self, topic: str) -> bytes:
-        found = self._topics[topic] = orjson.dumps(topic)
-        return found
 
 
 def decoded_json(decoded: Decoded) -> bytes:

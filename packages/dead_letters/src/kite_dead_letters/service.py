@@ -17,13 +17,14 @@ from kite_bars_store.errors import TryAgain
 from kite_bars_store.failures import FailureStore
 from kite_dead_letters.classify import Classifier
 from kite_dead_letters.defaults import GROUP
-from kite_dead_letters.intake import Intake, IntakeCounters
+from kite_dead_letters.intake import AWAY_S, LOCK_S, STATEMENT_S, Intake, IntakeCounters
 from kite_kafka_io.errors import BrokerUnreachable, ReadError, RegistryError, UnknownTopic
 from kite_kafka_io.raw_reader import RawReader
 from kite_kafka_io.registry import open_framing
 from kite_kafka_io.settings import KafkaSettings
-from kite_kafka_io.spans import match_topics
-from kite_kafka_io.topics import topic_ids
+from kite_kafka_io.spans import find_extents, match_topics
+from kite_kafka_io.topics import Place, Ranges, topic_ids
+from kite_runtime.health import Pulse
 from kite_runtime.retry import Backoff
 
 BACKOFF_FIRST_S: Final = 0.4
@@ -53,9 +54,11 @@ class IntakeService:
     once: bool = False
     stop: threading.Event = field(default_factory=threading.Event)
     counters: IntakeCounters = field(default_factory=IntakeCounters)
+    pulse: Pulse = field(default_factory=Pulse)
     clock: Callable[[], float] = time.monotonic
     look_every_s: float = LOOK_EVERY_S
     _topics: list[str] = field(default_factory=list, init=False)
+    _missing: dict[tuple[UUID, int], int] = field(default_factory=dict, init=False)
 
     def run(self) -> IntakeCounters:
         """Work until the end. Raises what a person must correct: settings, tables, a topic.
@@ -82,7 +85,9 @@ class IntakeService:
                 if not self._topics or self._gives_up(since_s):
                     raise
                 self._note(exc)
-            self.stop.wait(backoff.next_wait_s(self.clock()))
+            wait_s = backoff.next_wait_s(self.clock())
+            self.pulse.beat(wait_s)
+            self.stop.wait(wait_s)
         return self.counters
 
     def _gives_up(self, since_s: float) -> bool:
@@ -91,12 +96,21 @@ class IntakeService:
 
     def _session(self) -> bool:
         """One session; true when there is nothing more to do, false for another one."""
+        self.pulse.beat(AWAY_S)
         with ExitStack() as opened:
             connection = opened.enter_context(
-                closing(connect(self.dsn, application_name=APPLICATION))
+                closing(
+                    connect(
+                        self.dsn,
+                        application_name=APPLICATION,
+                        lock_timeout_s=LOCK_S,
+                        statement_timeout_s=STATEMENT_S,
+                    )
+                )
             )
             store = FailureStore(connection)
             store.check()
+            store.check_writable()
             topics = match_topics(self.kafka, self.patterns)
             if topics != self._topics:
                 log.info("dead-letter topics", topics=topics)
@@ -108,24 +122,64 @@ class IntakeService:
                 RawReader(self.kafka, topics, group=self.group, follow=not self.once)
             )
             self.counters.trouble = None
-            intake = Intake(reader, store, classifier, self.counters, ids, self.stop.is_set)
+            intake = self._intake(reader, store, classifier, ids)
             intake.run(self._other_topics(ids))
             return self.stop.is_set() or reader.finished
 
     def _catch_up(
         self, store: FailureStore, classifier: Classifier, ids: Mapping[str, UUID]
     ) -> None:
-        """Store recreated topics from their beginning.
+        """Store what the group has passed and the database has not.
 
-        The group's progress may be that of the topic before, and means nothing for the new one.
+        So it is after the database was restored from a backup, and of a topic that was recreated,
+        where the group's progress is that of the topic before.
         """
-        recreated = [
-            topic for topic, id in ids.items() if store.last_topic_id(topic) not in (None, id)
-        ]
-        if recreated:
-            log.info("recreated topics are read from the beginning", topics=recreated)
-            with RawReader(self.kafka, recreated) as reader:
-                Intake(reader, store, classifier, self.counters, ids, self.stop.is_set).run()
+        extents = find_extents(self.kafka, list(ids), self.group)
+        after = store.next_offsets(ids, extents)
+        behind: Ranges = {}
+        for place, (low, high, committed) in extents.items():
+            if committed is None and place not in after:
+                continue
+            first = after.get(place, 0)
+            self._report_missing(ids[place[0]], place, first, low)
+            first = max(first, low)
+            if committed is not None and first < committed:
+                behind[place] = (first, max(first, min(committed, high)))
+        if not behind:
+            return
+        log.info(
+            "reading again what the database does not have",
+            ranges={f"{topic}/{number}": each for (topic, number), each in behind.items()},
+        )
+        topics = sorted({topic for topic, _ in behind})
+        with RawReader(self.kafka, topics, group=self.group, ranges=behind) as reader:
+            reader.rewind()
+            self._intake(reader, store, classifier, ids).run()
+
+    def _report_missing(self, topic_id: UUID, place: Place, first: int, low: int) -> None:
+        """Report what Kafka, which begins at ``low``, does not have any more, once a run."""
+        key = (topic_id, place[1])
+        first = max(first, self._missing.get(key, 0))
+        if low <= first:
+            return
+        self._missing[key] = low
+        self.counters.missing += low - first
+        log.error(
+            "kafka removed dead letters before they were stored",
+            place=f"{place[0]}/{place[1]}",
+            first_offset=first,
+            last_offset=low - 1,
+        )
+
+    def _intake(
+        self,
+        reader: RawReader,
+        store: FailureStore,
+        classifier: Classifier,
+        ids: Mapping[str, UUID],
+    ) -> Intake:
+        stopped = self.stop.is_set
+        return Intake(reader, store, classifier, self.counters, ids, stopped, self.pulse)
 
     def _other_topics(self, ids: Mapping[str, UUID]) -> Callable[[], bool]:
         """Asks now and then whether the patterns mean other topics than these."""
@@ -136,6 +190,7 @@ class IntakeService:
             if self.once or self.clock() < next_s:
                 return False
             next_s = self.clock() + self.look_every_s
+            self.pulse.beat(AWAY_S)
             return topic_ids(self.kafka, match_topics(self.kafka, self.patterns)) != ids
 
         return changed

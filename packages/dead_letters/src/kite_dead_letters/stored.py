@@ -9,9 +9,9 @@ from uuid import UUID
 
 from kite_bars_store.failures import NO_TOPIC_ID, FailureRecord
 from kite_dead_letters.records import ClassifiedRecord
-from kite_kafka_io.duplicates import ATTEMPT
 from kite_kafka_io.errors import KafkaIoError, UnknownTopic
 from kite_kafka_io.raw_reader import RawReader, RawRecord
+from kite_kafka_io.redrives import ATTEMPT
 from kite_kafka_io.settings import KafkaSettings
 from kite_kafka_io.spans import Span, find_ranges
 from kite_kafka_io.topics import topic_ids

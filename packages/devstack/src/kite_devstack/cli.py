@@ -17,6 +17,7 @@ from kite_devstack import databases, leases, stack, topics
 from kite_devstack.errors import ConfigError, FailedError, UnreachableError
 from kite_devstack.layout import KAFKA_VERSION, POSTGRES_MAJOR, layout_of
 from kite_devstack.reporter import ConsoleReporter
+from kite_kafka_io.errors import BrokerUnreachable
 from kite_runtime.command_line import make_app, run
 from kite_runtime.errors import ConfigurationError
 from kite_runtime.files import write_whole
@@ -215,8 +216,8 @@ def _topics_dry_run(environ: Mapping[str, str]) -> None:
         try:
             client = topics.admin(bootstrap, environ)
             found = topics.read_topics(client, [s.name for s in specs], _DRY_RUN_TIMEOUT_S)
-        except UnreachableError as exc:
-            _report.say(f"{exc} ({bootstrap}): each topic is shown as if it were new")
+        except BrokerUnreachable as exc:
+            _report.say(f"{exc}: each topic is shown as if it were new")
     for change in topics.plan(specs, found):
         print(change)
 

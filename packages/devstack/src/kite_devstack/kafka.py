@@ -1,7 +1,7 @@
 """A real Apache Kafka broker (KRaft, one JVM) as a process under a supervisor.
 
 `KafkaServer` is the shared broker of the stack and, with a folder of its own, a private one for
-tests that must stop, kill or suspend it.
+tests that must stop, kill or suspend it. Its version is in `layout`, and its jars in the lock.
 """
 
 from __future__ import annotations
@@ -81,7 +81,8 @@ Configuration:
 class KafkaServer(Service):
     """One broker with its data in ``home`` (a folder, or a whole `Layout`).
 
-    ``port`` 0 takes a free one (the same again after a restart, as long as it stays free).
+    ``port`` 0 takes a free one (the same again after a restart, as long as it stays free). In a
+    value of ``properties``, ``{port}`` and ``{controller_port}`` stand for the broker's ports.
     As a context manager it starts, holds a lease, and stops at the end; the process ends too
     when the calling process is killed.
     """
@@ -177,7 +178,8 @@ class KafkaServer(Service):
         folder = self.files.folder
         (folder / "log4j2.yaml").write_text(_LOGGING, encoding="utf-8")
         text = server_properties(port, self.files.data)
-        text += "".join(f"{key}={value}\n" for key, value in self._properties.items())
+        ports = {"port": port, "controller_port": port + 1}
+        text += "".join(f"{k}={value.format(**ports)}\n" for k, value in self._properties.items())
         path = folder / "server.properties"
         path.write_text(text, encoding="utf-8")
         return path

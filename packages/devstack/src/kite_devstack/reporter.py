@@ -6,8 +6,9 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 
-from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+from kite_runtime.console import say, stderr
 
 Advance = Callable[[int], None]
 
@@ -27,22 +28,19 @@ class Reporter:
 class ConsoleReporter(Reporter):
     """Writes to standard error, so that standard output holds results alone."""
 
-    def __init__(self, console: Console | None = None) -> None:
-        self._console = console or Console(stderr=True, highlight=False, soft_wrap=True)
-
     def say(self, text: str) -> None:
-        self._console.print(text, markup=False)
+        say(text)
 
     @contextlib.contextmanager
     def fetching(self, text: str, size_bytes: int) -> Iterator[Advance]:
-        if self._console.is_terminal:
+        if stderr.is_terminal:
             columns = (
                 TextColumn("{task.description}"),
                 BarColumn(),
                 DownloadColumn(),
                 TransferSpeedColumn(),
             )
-            with Progress(*columns, console=self._console) as progress:
+            with Progress(*columns, console=stderr) as progress:
                 task = progress.add_task(text, total=size_bytes)
                 yield lambda count: progress.advance(task, count)
             return

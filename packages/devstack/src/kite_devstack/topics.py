@@ -14,7 +14,6 @@ from enum import StrEnum
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # re-exports unsaid
-    AdminClient,
     AlterConfigOpType,
     ConfigEntry,
     ConfigResource,
@@ -23,10 +22,11 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # re-exports 
 )
 
 from kite_contracts.topics import TopicSpec
-from kite_devstack.errors import FailedError, UnreachableError
+from kite_devstack.errors import FailedError
+from kite_kafka_io.settings import KafkaSettings
+from kite_kafka_io.topics import TopicAdmin
 
 _TIMEOUT_S = 15.0
-_PASSED_ON = ("KAFKA_SECURITY_", "KAFKA_SASL_", "KAFKA_SSL_")
 
 
 class Action(StrEnum):
@@ -95,40 +95,41 @@ def _change(spec: TopicSpec, state: TopicState | None) -> TopicChange:
     return TopicChange(spec.name, action, spec.partitions, state.partitions, differing)
 
 
-def admin(bootstrap: str, environ: Mapping[str, str]) -> AdminClient:
-    """A client; ``KAFKA_SECURITY_*``, ``KAFKA_SASL_*`` and ``KAFKA_SSL_*`` go to librdkafka."""
-    security = {
-        name.removeprefix("KAFKA_").lower().replace("_", "."): value
-        for name, value in environ.items()
-        if name.startswith(_PASSED_ON) and value
-    }
-    return AdminClient({"bootstrap.servers": bootstrap, "log_level": 0, **security})
+def admin(bootstrap: str, environ: Mapping[str, str]) -> TopicAdmin:
+    """A client with the ``KAFKA_*`` settings that all programs have. Raises ConfigurationError."""
+    return TopicAdmin(KafkaSettings.from_env(environ, bootstrap=bootstrap))
 
 
 def read_topics(
-    client: AdminClient, names: Iterable[str], timeout_s: float = _TIMEOUT_S
+    client: TopicAdmin, names: Iterable[str], timeout_s: float = _TIMEOUT_S
 ) -> dict[str, TopicState]:
-    """Those of ``names`` that exist. Raises UnreachableError when the broker does not answer."""
-    try:
-        partitions = {
-            name: len(topic.partitions)
-            for name, topic in client.list_topics(timeout=timeout_s).topics.items()
-        }
-        existing = [name for name in names if name in partitions]
-        resources = [ConfigResource(ResourceType.TOPIC, name) for name in existing]
-        answers = client.describe_configs(resources, request_timeout=timeout_s) if resources else {}
-        return {
-            resource.name: TopicState(
-                partitions[resource.name],
-                {name: entry.value for name, entry in answer.result().items()},
-            )
-            for resource, answer in answers.items()
-        }
-    except KafkaException as exc:
-        raise UnreachableError(f"the broker does not answer: {_reason(exc)}") from exc
+    """Those of ``names`` that exist.
+
+    Raises BrokerUnreachable when the broker does not answer, and NotAllowed when it refuses this
+    user, or one of the topics to it.
+    """
+    partitions = {
+        name: len(topic.partitions) for name, topic in client.metadata(timeout_s).topics.items()
+    }
+    existing = []
+    for name in names:
+        if name in partitions:
+            existing.append(name)
+        else:
+            client.check_shown(name, timeout_s)
+    resources = [ConfigResource(ResourceType.TOPIC, name) for name in existing]
+    answers = client.describe_configs(resources, request_timeout=timeout_s) if resources else {}
+    found = {}
+    for resource, answer in answers.items():
+        try:
+            settings = {name: entry.value for name, entry in answer.result().items()}
+        except KafkaException as exc:
+            raise client.explained(exc, resource.name) from exc
+        found[resource.name] = TopicState(partitions[resource.name], settings)
+    return found
 
 
-def apply(client: AdminClient, changes: Iterable[TopicChange]) -> None:
+def apply(client: TopicAdmin, changes: Iterable[TopicChange]) -> None:
     """Creates and alters. Raises FailedError naming the first topic that was refused."""
     changes = list(changes)
     new = [

@@ -23,7 +23,7 @@ class BreakerLimits:
 
     ``share`` of the records in the last ``window_s`` seconds, if ``least`` of them are dead, or
     ``in_a_row`` dead letters without a good record between them. It is over when the share has
-    stayed below ``clear_share`` (default: half of ``share``) for ``clear_s`` seconds.
+    stayed below half of ``share`` for ``clear_s`` seconds.
     Raises ConfigurationError for limits that make no sense.
     """
 
@@ -31,19 +31,13 @@ class BreakerLimits:
     window_s: float = 60.0
     least: int = 20
     in_a_row: int = 1_000
-    clear_share: float | None = None
     clear_s: float = 30.0
 
     def __post_init__(self) -> None:
-        if not 0 < self.share <= 1 or not 0 <= self.lower_share <= self.share:
+        if not 0 < self.share <= 1:
             raise ConfigurationError(f"a share of {self.share} is not above 0 and up to 1")
         if self.window_s <= 0 or self.clear_s < 0 or self.least < 1 or self.in_a_row < 1:
             raise ConfigurationError("the breaker's window and counts must be positive")
-
-    @property
-    def lower_share(self) -> float:
-        """Below it things are well again."""
-        return self.share / 2 if self.clear_share is None else self.clear_share
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +121,7 @@ class Breaker:
                 self._since_s, self._well_since_s = now_s, None
                 return True
             return False
-        if state.share > limits.lower_share:
+        if state.share > limits.share / 2:
             self._well_since_s = None
             return False
         if self._well_since_s is None:

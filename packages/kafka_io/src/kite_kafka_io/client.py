@@ -40,12 +40,16 @@ def message_headers(message: Message) -> RawHeaders | None:
 
 _LEVELS: Final = (50, 50, 50, 40, 30, 20, 20, 10)
 """The level of Python's ``logging`` for each of syslog's (RFC 5424), as confluent-kafka has it."""
-# Logged at each start, of what is used on purpose (see producer).
-_EXPECTED: Final = "Configuration property enable.gapless.guarantee is experimental"
+# Logged at each start, of what is used on purpose (see producer), and of a property that a person
+# set for the clients that it concerns.
+_EXPECTED: Final = (
+    "Configuration property enable.gapless.guarantee is experimental",
+    "property and will be ignored by this",
+)
 
 
 class ClientLog:
-    """The object that confluent-kafka calls ``log`` on; passes all but the expected line on.
+    """The object that confluent-kafka calls ``log`` on; passes all but the expected lines on.
 
     While ``quiet``, everything is passed on as debug output.
     """
@@ -55,7 +59,8 @@ class ClientLog:
 
     def log(self, level: int, form: str, *parts: object) -> None:
         """One line; ``parts`` are its facility, the client's name and the text."""
-        if not any(_EXPECTED in part for part in parts if isinstance(part, str)):
+        texts = [part for part in parts if isinstance(part, str)]
+        if not any(line in text for line in _EXPECTED for text in texts):
             _log.log(logging.DEBUG if self.quiet else level, form, *parts)
 
     def said(self, level: int, facility: str, text: str) -> None:
@@ -76,4 +81,5 @@ def make_client(make: Callable[..., Made], config: Mapping[str, Any]) -> Made:
 
 def settings_refused(cause: Exception) -> ConfigurationError:
     """The error to raise when librdkafka refuses the settings."""
-    return ConfigurationError(f"the Kafka settings are refused: {cause}")
+    text = cause.args[0].str() if isinstance(cause, KafkaException) else str(cause)
+    return ConfigurationError(f"the Kafka settings are refused: {text}")

@@ -22,7 +22,7 @@ from kite_kafka_io.codec import AvroCodec, Decoded
 from kite_kafka_io.columns import TickColumns
 from kite_kafka_io.dead_letters import DeadLetter, read_dead_letter
 from kite_kafka_io.duplicates import DuplicateFilter, Ints, Mask
-from kite_kafka_io.errors import MalformedRecord
+from kite_kafka_io.errors import MalformedRecord, UnknownSchema
 from kite_kafka_io.framing import Framing, SingleObjectFraming
 from kite_kafka_io.raw_reader import RawRecord, Reader, raw_records
 from kite_kafka_io.settings import KafkaSettings
@@ -115,6 +115,10 @@ class RecordReader(_Iterating[ReceivedRecord]):
         return record
 
 
+NO_PREFIX: Final = b"no prefix"
+"""No value begins like this."""
+
+
 class TickReader(_Iterating[TickColumns]):
     """Ticks of one topic as column batches, repeats dropped; see ``Source`` for which ticks.
 
@@ -143,7 +147,7 @@ class TickReader(_Iterating[TickColumns]):
         self._on_malformed = on_malformed
         self._codec = AvroCodec(framing)
         self._framing: Framing = framing if framing is not None else SingleObjectFraming()
-        self._prefix = self._framing.prefix("tick", 1)
+        self._prefix = _tick_prefix(self._framing)
         self._source = Source(settings, [topic], **which)
 
     def poll(self, timeout_s: float) -> TickColumns | None:
@@ -197,6 +201,8 @@ class TickReader(_Iterating[TickColumns]):
                     message = f"{where} is no tick: {exc}; on_malformed takes such values"
                     raise MalformedRecord(message, exc.offset) from exc
                 self._on_malformed(received, exc)
+        if self._prefix == NO_PREFIX:
+            self._prefix = _tick_prefix(self._framing)
         return keep
 
     def _fill(self, batch: TickBatch, row: int, decoded: Decoded) -> None:
@@ -221,3 +227,12 @@ def _values(messages: list[Message]) -> list[bytes]:
     """The values, a tombstone's as no bytes."""
     values: list[Any] = list(map(Message.value, messages))
     return [value or b"" for value in values] if None in values else values
+
+
+def _tick_prefix(framing: Framing) -> bytes:
+    """What most values begin with. A registry that has no tick yet gives none: then each value is
+    read by the schema that it names."""
+    try:
+        return framing.prefix("tick", 1)
+    except UnknownSchema:
+        return NO_PREFIX

@@ -3,7 +3,8 @@
     KafkaIoError
     ├── BrokerUnreachable     try again later                            (exit code 75)
     ├── UnknownTopic          create the topic, start again              (exit code 78)
-    ├── RegistryError         try again later, or fix SCHEMA_REGISTRY_URL  (75)
+    ├── RegistryError         try again later                            (75)
+    │   └── RegistryRefused   a right or a schema is missing, a setting is wrong (78)
     ├── QueueFull             poll, then offer the same batch again; nothing was taken
     ├── RecordTooLarge        this record can never be sent; count it and go on
     ├── RecordRefused         this record is not taken, as without a right to write; send it later
@@ -19,7 +20,7 @@ fastavro never leave this package.
 
 from __future__ import annotations
 
-from kite_runtime.errors import ConfigurationError, KiteError, TryAgainLater
+from kite_runtime.errors import EXIT_CONFIGURATION, ConfigurationError, KiteError, TryAgainLater
 
 
 class KafkaIoError(KiteError):
@@ -35,7 +36,20 @@ class UnknownTopic(KafkaIoError, ConfigurationError):
 
 
 class RegistryError(KafkaIoError, TryAgainLater):
-    """The schema registry did not answer, or refused a schema."""
+    """The schema registry did not answer."""
+
+
+class RegistryRefused(RegistryError):
+    """The schema registry refuses what is asked, until a person corrects something.
+
+    ``status`` is HTTP's, 0 where the registry was not asked.
+    """
+
+    exit_code = EXIT_CONFIGURATION
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class QueueFull(KafkaIoError):
@@ -59,7 +73,7 @@ class ReadError(KafkaIoError):
 
 
 class NotAllowed(ReadError, ConfigurationError):
-    """Kafka refuses this user: a right is missing, or the credentials are wrong."""
+    """Kafka refuses this user: a right is missing, credentials or certificates are wrong."""
 
 
 class MalformedRecord(KafkaIoError):

@@ -38,6 +38,13 @@ class Writer:
 class Framing(Protocol):
     """One of the two framings."""
 
+    @property
+    def known(self) -> bool:
+        """Whether the prefixes of what this program writes are known without asking anybody."""
+
+    def prepare(self) -> None:
+        """Ask for them, which may take seconds. Raises RegistryError."""
+
     def prefix(self, subject: str, version: int) -> bytes:
         """The bytes before a record of this schema. Raises UnknownSchema."""
 
@@ -47,6 +54,11 @@ class Framing(Protocol):
 
 class SingleObjectFraming:
     """Avro single-object encoding: needs no registry and no headers."""
+
+    known = True
+
+    def prepare(self) -> None:
+        """Nothing: a fingerprint is computed."""
 
     def prefix(self, subject: str, version: int) -> bytes:
         """``C3 01`` and the fingerprint, little-endian."""
@@ -76,14 +88,30 @@ class ConfluentFraming:
     def __init__(
         self, numbers: Mapping[tuple[str, int], int], fetch: Callable[[int], Schema]
     ) -> None:
-        self._numbers = dict(numbers)
+        self._numbers: dict[tuple[str, int], int] = {}
         self._fetch = fetch
-        self._writers = {
-            number: Writer(
-                schemas.avro_schema(subject, version), CONFLUENT_PREFIX_BYTES, subject, version
-            )
-            for (subject, version), number in numbers.items()
-        }
+        self._writers: dict[int, Writer] = {}
+        for (subject, version), number in numbers.items():
+            self.learn(subject, version, number)
+
+    @property
+    def known(self) -> bool:
+        """See ``Framing``."""
+        return True
+
+    def prepare(self) -> None:
+        """See ``Framing``."""
+
+    def has(self, subject: str, version: int) -> bool:
+        """Whether this schema's number is known."""
+        return (subject, version) in self._numbers
+
+    def learn(self, subject: str, version: int, number: int) -> None:
+        """This schema has this number."""
+        self._numbers.setdefault((subject, version), number)
+        self._writers[number] = Writer(
+            schemas.avro_schema(subject, version), CONFLUENT_PREFIX_BYTES, subject, version
+        )
 
     def prefix(self, subject: str, version: int) -> bytes:
         """``00`` and the number of a schema that was registered."""
@@ -99,9 +127,22 @@ class ConfluentFraming:
         number = int.from_bytes(value[1:CONFLUENT_PREFIX_BYTES], "big")
         known = self._writers.get(number)
         if known is None:
-            known = Writer(self._fetch(number), CONFLUENT_PREFIX_BYTES, None, None)
-            self._writers[number] = known
+            schema = self._fetch(number)
+            ours = _released_as(schema)
+            if ours is not None:
+                self.learn(*ours, number)
+                return self._writers[number]
+            known = self._writers[number] = Writer(schema, CONFLUENT_PREFIX_BYTES, None, None)
         return known
+
+
+def _released_as(schema: Schema) -> tuple[str, int] | None:
+    """Subject and version of the released contract that this schema is."""
+    for subject in schemas.subjects():
+        for version in schemas.versions(subject):
+            if schemas.avro_schema(subject, version) == schema:
+                return subject, version
+    return None
 
 
 def number_prefix(number: int) -> bytes:

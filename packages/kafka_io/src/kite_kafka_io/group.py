@@ -61,8 +61,7 @@ class GroupMember:
         self._membership = membership
         self._written: Callable[[bool], None] | None = None
         timeout_ms = int(session_timeout_s * 1000)
-        properties: dict[str, Any] = {
-            **settings.client_config(),
+        own: dict[str, Any] = {
             "group.id": group,
             "session.timeout.ms": timeout_ms,
             # A member hears of a change in the answer to its heartbeat.
@@ -75,7 +74,7 @@ class GroupMember:
             "error_cb": self._on_error,
             "on_commit": self._on_commit,
         }
-        self._consumer = make_client(Consumer, properties)
+        self._consumer = make_client(Consumer, settings.client_config(own))
         try:
             self._consumer.subscribe(
                 [topic],

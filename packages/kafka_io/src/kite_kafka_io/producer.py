@@ -32,6 +32,7 @@ from kite_kafka_io.tick_codec import RECORD_MAX_BYTES, TickEncoder
 from kite_kafka_io.tick_codec import warm_up as warm_up_codec
 from kite_kafka_io.topics import explain
 
+_REFUSED_TIME: Final = KafkaError(KafkaError.INVALID_TIMESTAMP).str()
 _UNFIT: Final = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_RECORD)
 
 
@@ -122,8 +123,7 @@ def producer_config(
     """The librdkafka properties of a ``RecordProducer``."""
     records = settings.max_in_flight + HEADROOM_RECORDS
     tick_bytes = records * (RECORD_MAX_BYTES + _RECORD_OVERHEAD_BYTES)
-    return {
-        **settings.client_config(),
+    own: dict[str, object] = {
         "enable.idempotence": True,
         "acks": "all",
         "max.in.flight.requests.per.connection": 5,
@@ -143,6 +143,7 @@ def producer_config(
         "queue.buffering.max.messages": 2 * records,
         "queue.buffering.max.kbytes": (tick_bytes + 2 * SINGLES_MAX_BYTES) // 1024,
     }
+    return settings.client_config(own)
 
 
 def warm_up() -> None:
@@ -171,7 +172,8 @@ class RecordProducer:
     Answers are taken in by ``poll`` and ``flush`` only. ``counts`` is what was enqueued,
     acknowledged and failed; ``fatal`` is None or why this producer must be replaced; ``trouble``
     is librdkafka's last complaint, such as brokers that do not answer. ``refused_size``: Kafka has
-    refused a batch as too large; the next producer needs fewer ``batch_bytes``.
+    refused a batch as too large; the next producer needs fewer ``batch_bytes``. ``refused_time``:
+    Kafka has refused records for their time, which is this host's.
     Raises ConfigurationError if librdkafka refuses the settings; a broker that is away is no error.
     """
 
@@ -189,6 +191,7 @@ class RecordProducer:
         self.counts = DeliveryCounts()
         self.fatal: str | None = None
         self.refused_size = False
+        self.refused_time = False
         self.trouble: str | None = None
         self._bootstrap = settings.bootstrap
         self._ticks_topic = ticks_topic
@@ -333,6 +336,8 @@ class RecordProducer:
         waiting.delivery.report(count, error)
         if error is not None and error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
             self.refused_size = True
+        if error is not None and error.code() == KafkaError.INVALID_TIMESTAMP:
+            self.refused_time = True
         if error is not None and not self._closed and self._ends_with(error, waiting.topic):
             self._make_fatal(f"a record of {waiting.topic} was refused: {error.str()}")
 
@@ -340,6 +345,8 @@ class RecordProducer:
         """librdkafka complains."""
         self.trouble = error.str()
         if error.fatal():
+            # The answers of the batch say that it was given up; only this text says why.
+            self.refused_time = self.refused_time or _REFUSED_TIME in error.str()
             self._make_fatal(error.str())
 
     def client_said(self, level: int, facility: str, text: str) -> None:

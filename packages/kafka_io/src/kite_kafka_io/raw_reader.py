@@ -154,6 +154,15 @@ class RawReader(Reader):
             return [each for each in records if self._span.takes(each.ts_ns)]
         return records
 
+    def rewind(self) -> None:
+        """Have the group go on where ``ranges`` begin. Left to its other members while it has any.
+
+        Raises what ``commit`` raises.
+        """
+        for place, (first, _) in (self.ranges or {}).items():
+            self._source.handled(place, first - 1)
+        self.commit()
+
 
 def _fetch_config(settings: KafkaSettings) -> dict[str, Any]:
     """How much is fetched at once, and kept: librdkafka properties."""

@@ -58,8 +58,7 @@ class _Sender:
         self._trouble = ""
         self._fatal = ""
         self._heard_s = time.monotonic()
-        config: dict[str, Any] = {
-            **settings.client_config(),
+        own: dict[str, Any] = {
             "enable.idempotence": True,
             "acks": "all",
             "message.timeout.ms": 0,
@@ -71,7 +70,7 @@ class _Sender:
             "topic.metadata.propagation.max.ms": 5000,
             "error_cb": self._complained,
         }
-        self._producer: Any = make_client(Producer, config)
+        self._producer: Any = make_client(Producer, settings.client_config(own))
 
     @property
     def outstanding(self) -> int:

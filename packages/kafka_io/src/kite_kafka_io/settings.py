@@ -4,10 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 from urllib.parse import urlsplit
 
+from kite_kafka_io.properties import (
+    FILE_VARIABLE,
+    PREFIX,
+    Given,
+    Properties,
+    given_by,
+    read_properties,
+)
+from kite_runtime.errors import ConfigurationError, reason_of
+from kite_runtime.hosts import is_local
 from kite_runtime.settings import (
     Settings,
     WrongValue,
@@ -15,6 +27,7 @@ from kite_runtime.settings import (
     group,
     integer,
     optional,
+    prefixed,
     read_variables,
     require,
     variable,
@@ -22,10 +35,14 @@ from kite_runtime.settings import (
 )
 
 PROTOCOLS: Final = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
-MECHANISMS: Final = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+OAUTHBEARER: Final = "OAUTHBEARER"
+MECHANISMS: Final = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", OAUTHBEARER)
 COMPRESSIONS: Final = ("lz4", "zstd", "snappy", "gzip", "none")
 
 _ADDRESS: Final = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9_.-]+):([0-9]{1,5})")
+NEVER: Final = "never"
+NOTHING: Final[Mapping[str, object]] = MappingProxyType({})
+_TOKEN_SOURCES: Final = ("sasl.oauthbearer.method", "enable.sasl.oauthbearer.unsecure.jwt")
 _SASL_UNSET: Final = "is not set, but KAFKA_SECURITY_PROTOCOL asks for SASL"
 
 
@@ -55,6 +72,16 @@ def _user_and_password(text: str) -> str:
     return text
 
 
+def _check_readable(name: str, path: Path | None) -> None:
+    try:
+        if path is not None:
+            path.open("rb").close()
+    except OSError as exc:
+        raise ConfigurationError(
+            f"{name} names {path}, which cannot be read ({reason_of(exc)})"
+        ) from exc
+
+
 @dataclass(frozen=True)
 class KafkaSettings:
     """Where the brokers are and how records travel there."""
@@ -80,13 +107,13 @@ class KafkaSettings:
     sasl_password: str = variable(
         "KAFKA_SASL_PASSWORD", str, "", "for SASL", example="x", unset=_SASL_UNSET, secret=True
     )
-    ssl_ca: str | None = variable(
-        "KAFKA_SSL_CA", optional(str), "", "certificates to check brokers by"
+    ssl_ca: Path | None = variable(
+        "KAFKA_SSL_CA", optional(Path), "", "certificates to check brokers by, a PEM file"
     )
-    ssl_certificate: str | None = variable(
-        "KAFKA_SSL_CERTIFICATE", optional(str), "", "our own certificate"
+    ssl_certificate: Path | None = variable(
+        "KAFKA_SSL_CERTIFICATE", optional(Path), "", "our own certificate, a PEM file"
     )
-    ssl_key: str | None = variable("KAFKA_SSL_KEY", optional(str), "", "its key")
+    ssl_key: Path | None = variable("KAFKA_SSL_KEY", optional(Path), "", "its key, a PEM file")
     ssl_key_password: str | None = variable(
         "KAFKA_SSL_KEY_PASSWORD", optional(str), "", "the password of the key", secret=True
     )
@@ -127,13 +154,48 @@ class KafkaSettings:
         example="user:password",
         secret=True,
     )
-    registry_ca: str | None = variable(
-        "SCHEMA_REGISTRY_CA", optional(str), "", "certificates to check it by"
+    registry_ca: Path | None = variable(
+        "SCHEMA_REGISTRY_CA", optional(Path), "", "certificates to check it by, a PEM file"
     )
+    registry_register: str = variable(
+        "SCHEMA_REGISTRY_REGISTER",
+        choice("missing", NEVER),
+        "missing",
+        "`missing`: register what a program writes and the registry does not have; `never`: only "
+        "look up",
+    )
+    properties_file: Path | None = variable(
+        FILE_VARIABLE,
+        optional(Path),
+        "",
+        "a file of `name=value` lines with librdkafka's properties; paths in it start at its "
+        "folder",
+    )
+    given: Given = prefixed(
+        PREFIX,
+        given_by,
+        "any other property of librdkafka, its dots as underscores; it wins over the file: "
+        "[Kafka's settings](../deploying.md#kafkas-settings)",
+    )
+    properties: Properties = field(init=False, repr=False, compare=False)
+    """What the file and the variables set, by librdkafka's names."""
 
     def __post_init__(self) -> None:
-        for name in ("sasl_username", "sasl_password") if self._is_sasl else ():
-            require(self, name)
+        for name in ("ssl_ca", "ssl_certificate", "ssl_key", "registry_ca"):
+            _check_readable(variable_of(KafkaSettings, name).name, getattr(self, name))
+        properties = read_properties(self.properties_file, self.given)
+        object.__setattr__(self, "properties", properties)
+        if not self._is_sasl:
+            return
+        if self.sasl_mechanism != OAUTHBEARER:
+            require(self, "sasl_username")
+            require(self, "sasl_password")
+        elif not any(name in properties for name in _TOKEN_SOURCES):
+            raise ConfigurationError(
+                f"KAFKA_SASL_MECHANISM={OAUTHBEARER} needs to know where tokens come from: set "
+                f"{PREFIX}SASL_OAUTHBEARER_METHOD=oidc, _TOKEN_ENDPOINT_URL, _CLIENT_ID and "
+                "_CLIENT_SECRET"
+            )
 
     @classmethod
     def from_env(cls, env: Mapping[str, str], *, bootstrap: str | None = None) -> KafkaSettings:
@@ -145,26 +207,36 @@ class KafkaSettings:
         return read_variables(cls, env, {"bootstrap": bootstrap})
 
     @property
+    def is_local(self) -> bool:
+        """Whether every broker is named by a loopback address."""
+        hosts = [each.rpartition(":")[0].strip("[]") for each in self.bootstrap.split(",")]
+        return all(map(is_local, hosts))
+
+    @property
     def _is_sasl(self) -> bool:
         return self.security_protocol.startswith("SASL")
 
-    def client_config(self) -> dict[str, object]:
-        """What producer, consumer and admin client share, as librdkafka properties."""
+    def client_config(self, own: Mapping[str, object] = NOTHING) -> dict[str, object]:
+        """All properties of a client: what every client has, what is its ``own``, and what a person
+        sets, which wins."""
         optional = {
             "ssl.ca.location": self.ssl_ca,
             "ssl.certificate.location": self.ssl_certificate,
             "ssl.key.location": self.ssl_key,
             "ssl.key.password": self.ssl_key_password,
         }
-        config: dict[str, object] = {k: v for k, v in optional.items() if v is not None}
+        config: dict[str, object] = {k: str(v) for k, v in optional.items() if v is not None}
         if self._is_sasl:
             config["sasl.mechanism"] = self.sasl_mechanism
-            config["sasl.username"] = self.sasl_username
-            config["sasl.password"] = self.sasl_password
+            if self.sasl_mechanism != OAUTHBEARER:
+                config["sasl.username"] = self.sasl_username
+                config["sasl.password"] = self.sasl_password
         config["bootstrap.servers"] = self.bootstrap
         config["client.id"] = self.client_id
         config["security.protocol"] = self.security_protocol
-        return config
+        # A client that only asks for a topic would make it, with the broker's partition count.
+        config["allow.auto.create.topics"] = False
+        return {**config, **own, **self.properties}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -123,12 +123,12 @@ class Source:
         self._ends: dict[Place, int] = {}
         self._open: set[Place] = set()
         self._handled: dict[Place, int] = {}
-        properties = {
-            **_config(settings, group=group, bounded=self._bounded, start=start),
+        own = {
+            **_config(group=group, bounded=self._bounded, start=start),
             **(config or {}),
             "error_cb": self._on_error,
         }
-        self._consumer = make_client(Consumer, properties)
+        self._consumer = make_client(Consumer, settings.client_config(own))
         try:
             if ranges is not None:
                 self._assign(ranges)
@@ -315,13 +315,16 @@ class Source:
         error = message.error()
         if error is None:
             return True
+        if error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED and self._group is None:
+            # librdkafka asks for the coordinator of any group.id, also of one that is not used.
+            return False
         place, offset = _place(message)
         if error.code() == KafkaError._PARTITION_EOF:
             # The last offsets may be no messages: marks of transactions, or compacted away.
             if offset >= self._ends.get(place, 0):
                 self._open.discard(place)
         else:
-            self.trouble = _passing_trouble(error, place[0], self._settings)
+            self.trouble = _passing_trouble(error, place[0], self._settings, self._group)
         return False
 
     def _on_error(self, error: KafkaError) -> None:
@@ -329,15 +332,12 @@ class Source:
 
 
 def _place(message: Message) -> tuple[Place, int]:
-    return (str(message.topic()), int(message.partition() or 0)), int(message.offset() or 0)
+    return (message.topic() or "", int(message.partition() or 0)), int(message.offset() or 0)
 
 
-def _config(
-    settings: KafkaSettings, *, group: str | None, bounded: bool, start: Start
-) -> dict[str, Any]:
+def _config(*, group: str | None, bounded: bool, start: Start) -> dict[str, Any]:
     """What every source sets; ``bounded`` readers begin at offsets and have an end."""
     return {
-        **settings.client_config(),
         "group.id": group if group is not None else NO_GROUP,
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
@@ -351,13 +351,15 @@ def _config(
     }
 
 
-def _passing_trouble(error: KafkaError, topic: str, settings: KafkaSettings) -> str:
+def _passing_trouble(
+    error: KafkaError, topic: str, settings: KafkaSettings, group: str | None
+) -> str:
     """The text of an error that came instead of a message, if reading goes on by itself.
 
     Raises UnknownTopic, NotAllowed and ReadError where it does not.
     """
     if error.code() in LASTING:
-        raise explain(error, settings.bootstrap, topic or None)
+        raise explain(error, settings.bootstrap, topic or None, group=group)
     if error.code() not in _PASSING and not error.retriable():
-        raise ReadError(f"reading {topic} failed: {error.str()}")
+        raise ReadError(f"reading {topic or settings.bootstrap} failed: {error.str()}")
     return str(error.str())

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import fnmatch
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
@@ -56,13 +57,8 @@ def match_topics(settings: KafkaSettings, patterns: Sequence[str]) -> list[str]:
     Kafka's own topics (``__*``) are left out. Raises UnknownTopic for a name that is not there and
     when nothing matches, and BrokerUnreachable.
     """
-    consumer = _consumer(settings)
-    try:
+    with _asking(settings) as consumer:
         known = sorted(consumer.list_topics(timeout=_TIMEOUT_S).topics)
-    except KafkaException as exc:
-        raise explain(exc.args[0], settings.bootstrap) from exc
-    finally:
-        consumer.close()
     found: set[str] = set()
     for pattern in patterns:
         if pattern in known:
@@ -93,25 +89,71 @@ def find_ranges(
     UnknownTopic.
     """
     ends_s = time.monotonic() + timeout_s
-    consumer = _consumer(settings, group or NO_GROUP)
-    try:
-        places = [
-            place
-            for topic in topics
-            for place in partitions_of(consumer, topic, settings, seconds_left(ends_s))
-            if span.partitions is None or place[1] in span.partitions
-        ]
-        committed = {}
-        if group is not None:
-            committed = committed_offsets(consumer, places, seconds_left(ends_s))
+    with _asking(settings, group) as consumer:
+        places = _places(consumer, settings, topics, ends_s)
+        if span.partitions is not None:
+            places = [place for place in places if place[1] in span.partitions]
+        committed = _committed(consumer, group, places, ends_s)
         return {
             place: _range(consumer, place, span, committed.get(place), settings, follow, ends_s)
             for place in places
         }
+
+
+class Extent(NamedTuple):
+    """A partition as it is now: its first offset, the one after its last, and the group's."""
+
+    low: int
+    high: int
+    committed: int | None
+
+
+def find_extents(
+    settings: KafkaSettings, topics: Sequence[str], group: str, timeout_s: float = _TIMEOUT_S
+) -> dict[Place, Extent]:
+    """What Kafka holds of each partition, and where the group goes on; None: it was never there.
+
+    Raises BrokerUnreachable and UnknownTopic.
+    """
+    ends_s = time.monotonic() + timeout_s
+    with _asking(settings, group) as consumer:
+        places = _places(consumer, settings, topics, ends_s)
+        committed = _committed(consumer, group, places, ends_s)
+        return {
+            place: Extent(
+                *watermarks(consumer, TopicPartition(*place), settings, ends_s),
+                committed.get(place),
+            )
+            for place in places
+        }
+
+
+@contextmanager
+def _asking(settings: KafkaSettings, group: str | None = None) -> Iterator[Consumer]:
+    own = {"group.id": group or NO_GROUP, "enable.auto.commit": False}
+    consumer = make_client(Consumer, settings.client_config(own))
+    try:
+        yield consumer
     except KafkaException as exc:
         raise explain(exc.args[0], settings.bootstrap, group=group) from exc
     finally:
         consumer.close()
+
+
+def _places(
+    consumer: Consumer, settings: KafkaSettings, topics: Sequence[str], ends_s: float
+) -> list[Place]:
+    return [
+        place
+        for topic in topics
+        for place in partitions_of(consumer, topic, settings, seconds_left(ends_s))
+    ]
+
+
+def _committed(
+    consumer: Consumer, group: str | None, places: list[Place], ends_s: float
+) -> dict[Place, int]:
+    return {} if group is None else committed_offsets(consumer, places, seconds_left(ends_s))
 
 
 def _range(
@@ -143,8 +185,3 @@ def _offset_at(consumer: Consumer, place: Place, from_ns: int, high: int, ends_s
     asked = TopicPartition(*place, max(0, from_ms))
     found = consumer.offsets_for_times([asked], timeout=seconds_left(ends_s))[0].offset
     return found if 0 <= found < high else high
-
-
-def _consumer(settings: KafkaSettings, group: str = NO_GROUP) -> Consumer:
-    config = {**settings.client_config(), "group.id": group, "enable.auto.commit": False}
-    return make_client(Consumer, config)

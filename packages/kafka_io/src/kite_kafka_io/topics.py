@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
@@ -17,9 +17,9 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AclOperation, AdminClient  # type: ignore[attr-defined]
 
-from kite_kafka_io.client import NO_GROUP, make_client
+from kite_kafka_io.client import NO_GROUP, ClientLog, make_client, settings_refused
 from kite_kafka_io.errors import BrokerUnreachable, KafkaIoError, NotAllowed, UnknownTopic
-from kite_kafka_io.settings import KafkaSettings
+from kite_kafka_io.settings import NOTHING, KafkaSettings
 
 _64_BITS: Final = 2**64 - 1
 _MISSING: Final = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)
@@ -27,10 +27,10 @@ _REFUSED: Final = (
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
     KafkaError.GROUP_AUTHORIZATION_FAILED,
     KafkaError.CLUSTER_AUTHORIZATION_FAILED,
-    KafkaError.SASL_AUTHENTICATION_FAILED,
-    KafkaError._AUTHENTICATION,
 )
-LASTING: Final = frozenset((*_MISSING, *_REFUSED))
+_NOT_LET_IN: Final = (KafkaError.SASL_AUTHENTICATION_FAILED, KafkaError._AUTHENTICATION)
+_NO_TOKEN: Final = "Failed to acquire SASL OAUTHBEARER token"
+LASTING: Final = frozenset((*_MISSING, *_REFUSED, *_NOT_LET_IN))
 """Codes of errors that waiting does not cure."""
 
 
@@ -77,8 +77,86 @@ def explain(
             f"Kafka at {bootstrap} refuses {of} to this user ({text}); "
             "give it the right, or correct KAFKA_SASL_USERNAME and _PASSWORD"
         )
+    if _keeps_out(error):
+        cure = (
+            "KAFKA_SECURITY_PROTOCOL, KAFKA_SSL_CA, KAFKA_SSL_CERTIFICATE or KAFKA_SSL_KEY"
+            if error.code() == KafkaError._SSL
+            else "KAFKA_SASL_USERNAME, _PASSWORD and _MECHANISM, or where its token " "comes from"
+        )
+        return NotAllowed(
+            f"Kafka at {bootstrap} does not let this client in ({text}); correct {cure}"
+        )
     of = f" for {topic}" if topic is not None else ""
     return BrokerUnreachable(f"no Kafka broker answers{of} at {bootstrap} ({text})")
+
+
+def _keeps_out(error: KafkaError) -> bool:
+    """Whether the connection fails until a person corrects something.
+
+    A broker that ends while it shakes hands, and a token endpoint that is away, look alike but for
+    the text: the endpoint's own refusal is JSON with an ``error`` (RFC 6749, 5.2).
+    """
+    text = error.str()
+    if error.code() == KafkaError._SSL:
+        return "Disconnected" not in text
+    return error.code() in _NOT_LET_IN and (_NO_TOKEN not in text or '"error"' in text)
+
+
+def no_right_to_describe(bootstrap: str, topic: str) -> NotAllowed:
+    """The error to raise where Kafka does not show a topic to this user; it may exist."""
+    return NotAllowed(
+        f"no right to describe topic {topic} at {bootstrap}: grant this user DESCRIBE, and READ or "
+        "WRITE as needed, or correct KAFKA_SASL_USERNAME"
+    )
+
+
+class TopicAdmin(AdminClient):
+    """An admin client that explains itself. Raises ConfigurationError if librdkafka refuses the
+    settings."""
+
+    def __init__(self, settings: KafkaSettings, own: Mapping[str, object] = NOTHING) -> None:
+        self._bootstrap = settings.bootstrap
+        self._complaints: list[KafkaError] = []
+        # What it would log is in the error that is raised.
+        about = {"error_cb": self._complaints.append, "log_level": 0, **own}
+        config: dict[str, Any] = settings.client_config(about)
+        try:
+            super().__init__(config, logger=ClientLog())
+        except (KafkaException, ValueError, TypeError) as exc:
+            raise settings_refused(exc) from exc
+
+    def metadata(self, timeout_s: float) -> Any:
+        """Brokers, and the topics that this user may describe.
+
+        Raises BrokerUnreachable, and NotAllowed where the connection is refused.
+        """
+        try:
+            return self.list_topics(timeout=timeout_s)
+        except KafkaException as exc:
+            raise self.explained(exc) from exc
+
+    def explained(self, failure: KafkaException, topic: str | None = None) -> KafkaIoError:
+        """The error to raise when a call failed: why brokers refuse the connection comes apart."""
+        self.poll(0)
+        error: KafkaError = failure.args[0]
+        if error.code() in LASTING:
+            return explain(error, self._bootstrap, topic)
+        lasting = (each for each in self._complaints if _keeps_out(each))
+        found = next(lasting, self._complaints[0] if self._complaints else None)
+        if found is not None and _keeps_out(found):
+            return explain(found, self._bootstrap)
+        detail = None if found is None else found.str()
+        return explain(error, self._bootstrap, detail=detail)
+
+    def check_shown(self, topic: str, timeout_s: float) -> None:
+        """Raise NotAllowed for a topic that is not in ``metadata`` because this user may not
+        describe it; one that does not exist is no error here."""
+        try:
+            found = self.list_topics(topic, timeout=timeout_s).topics[topic]
+        except KafkaException as exc:
+            raise self.explained(exc) from exc
+        if found.error is not None and found.error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+            raise no_right_to_describe(self._bootstrap, topic)
 
 
 def check_topics(
@@ -92,14 +170,15 @@ def check_topics(
     NotAllowed for the first topic that is not to be had, and ConfigurationError if librdkafka
     refuses the settings.
     """
-    complaints: list[str] = []
-    client = _client(settings, complaints)
-    topics = _metadata(client, settings, complaints, timeout_s).topics
+    client = _client(settings)
+    topics = client.metadata(timeout_s).topics
     found: dict[str, int] = {}
     for name in names:
-        if name not in topics or topics[name].error is not None:
-            error = topics[name].error if name in topics else None
-            raise explain(error, settings.bootstrap, name)
+        if name not in topics:
+            client.check_shown(name, timeout_s)
+            raise explain(None, settings.bootstrap, name)
+        if topics[name].error is not None:
+            raise explain(topics[name].error, settings.bootstrap, name)
         found[name] = len(topics[name].partitions)
     return found
 
@@ -114,9 +193,8 @@ def write_problems(
 
     Raises BrokerUnreachable, and ConfigurationError if librdkafka refuses the settings.
     """
-    complaints: list[str] = []
-    client = _client(settings, complaints)
-    metadata = _metadata(client, settings, complaints, timeout_s)
+    client = _client(settings)
+    metadata = client.metadata(timeout_s)
     missing = {
         name: str(explain(None, settings.bootstrap, name))
         for name in names
@@ -134,7 +212,7 @@ def write_problems(
         elif answer.code() in _MISSING:
             found[name] = str(explain(answer, settings.bootstrap, name))
         elif answer.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
-            found[name] = f"{where} is hidden from this user; grant it the right to write"
+            found[name] = str(no_right_to_describe(settings.bootstrap, name))
         else:
             raise BrokerUnreachable(f"{where} is not described: {answer.str()}")
     return found
@@ -151,7 +229,7 @@ def topic_ids(
     """
     if not names:
         return {}
-    client = _client(settings, [])
+    client = _client(settings)
     found: dict[str, UUID] = {}
     for name, answer in _described(client, settings, names, timeout_s):
         if isinstance(answer, KafkaError):
@@ -178,29 +256,13 @@ def _described(
             raise BrokerUnreachable(f"no Kafka broker answers at {settings.bootstrap}") from exc
 
 
-def _metadata(
-    client: AdminClient, settings: KafkaSettings, complaints: list[str], timeout_s: float
-) -> Any:
-    try:
-        return client.list_topics(timeout=timeout_s)
-    except KafkaException as exc:
-        client.poll(0)
-        detail = complaints[0] if complaints else None
-        raise explain(exc.args[0], settings.bootstrap, detail=detail) from exc
-
-
 def _uuid(topic_id: Any) -> UUID:
     high, low = topic_id.get_most_significant_bits(), topic_id.get_least_significant_bits()
     return UUID(int=(high & _64_BITS) << 64 | (low & _64_BITS))
 
 
-def _client(settings: KafkaSettings, complaints: list[str]) -> AdminClient:
-    config: dict[str, Any] = {
-        **settings.client_config(),
-        "error_cb": lambda error: complaints.append(error.str()),
-        "topic.metadata.refresh.interval.ms": -1,
-    }
-    return make_client(AdminClient, config)
+def _client(settings: KafkaSettings) -> TopicAdmin:
+    return TopicAdmin(settings, {"topic.metadata.refresh.interval.ms": -1})
 
 
 def end_offsets(settings: KafkaSettings, topic: str, timeout_s: float = 10.0) -> dict[int, int]:
@@ -211,7 +273,7 @@ def end_offsets(settings: KafkaSettings, topic: str, timeout_s: float = 10.0) ->
     """
     ends_s = time.monotonic() + timeout_s
     partitions = check_topics(settings, [topic], timeout_s)[topic]
-    consumer = make_client(Consumer, {**settings.client_config(), "group.id": NO_GROUP})
+    consumer = make_client(Consumer, settings.client_config({"group.id": NO_GROUP}))
     try:
         return {
             number: watermarks(consumer, TopicPartition(topic, number), settings, ends_s)[1]
@@ -258,14 +320,34 @@ def committed_offsets(
 ) -> dict[Place, int]:
     """Where the consumer's group left off, of those (topic, partition) where it ever was.
 
-    Raises what ``committed_places`` raises.
+    ``consumer`` reads nothing yet. Raises what ``committed_places`` raises.
     """
     asked = [TopicPartition(*place) for place in places]
-    return {
-        (each.topic, each.partition): each.offset
-        for each in committed_places(consumer, asked, timeout_s)
-        if each.offset != OFFSET_INVALID
-    }
+    ends_s = time.monotonic() + timeout_s
+    while True:
+        try:
+            found = committed_places(consumer, asked, min(_CALL_S, ends_s - time.monotonic()))
+        except KafkaException as exc:
+            if exc.args[0].code() != KafkaError._TIMED_OUT:
+                raise
+            _raise_refusal(consumer)
+            if time.monotonic() >= ends_s:
+                raise
+        else:
+            return {
+                (each.topic, each.partition): each.offset
+                for each in found
+                if each.offset != OFFSET_INVALID
+            }
+
+
+def _raise_refusal(consumer: Consumer) -> None:
+    """Raise KafkaException if the group is refused: librdkafka reports it here, and goes on looking
+    for the group's coordinator until the call is out of time."""
+    while (message := consumer.poll(0)) is not None:
+        error = message.error()
+        if error is not None and error.code() in LASTING:
+            raise KafkaException(error)
 
 
 def committed_places(

@@ -13,13 +13,14 @@ import structlog
 from kite_broker_zerodha.frames import warm_up as warm_up_decoder
 from kite_broker_zerodha.session.liveness_loop import warm_up as warm_up_liveness
 from kite_broker_zerodha.subscriptions import Plan
-from kite_kafka_io.errors import BrokerUnreachable
+from kite_kafka_io.errors import BrokerUnreachable, RegistryError
 from kite_kafka_io.producer import warm_up as warm_up_producer
 from kite_kafka_io.topics import write_problems
 from kite_live_feed.connections import BridgeParts, Connections
 from kite_live_feed.counters import Counters
 from kite_live_feed.dead_letter_alarm import DeadLetterWatch
 from kite_live_feed.journal import Journal
+from kite_live_feed.partition_watch import PartitionWatch
 from kite_live_feed.pump import Pump
 from kite_live_feed.refused import RefusedStore
 from kite_live_feed.shard_keeper import GroupShards
@@ -32,7 +33,9 @@ POLL_INTERVAL_S: Final = 0.1
 HOUSEKEEPING_S: Final = 1.0
 UNACKED_ALARM_S: Final = 5.0
 TOPICS_S: Final = 30.0
-"""How often Kafka is asked about topics that take no records."""
+"""How often Kafka is asked about the topic of ticks, and about topics that take no records."""
+SCHEMAS_S: Final = 2.0
+"""How often a schema registry that is away, or refuses, is asked again."""
 _PIPE_BYTES: Final = 4096
 
 
@@ -51,6 +54,7 @@ class Bridge:
         self._last_progress_s = parts.clock.monotonic_s()
         self._kafka_stalled = False
         self._topic_problems = dict(parts.topic_problems)
+        self._schema_problem: str | None = None
         self._acked = 0
         self._connections = Connections(
             parts, journal, plan, self.counters, self._wake.set, self._start
@@ -58,6 +62,9 @@ class Bridge:
         self._intake = self._connections.intake
         self._dead_letters = DeadLetterWatch(
             parts.dead_letter_limits, self.counters, self._intake.on_dead_letters
+        )
+        self._partitions = PartitionWatch(
+            parts.kafka, parts.topics.ticks, parts.partitions, self._intake.on_topic_changed
         )
         self._refused = RefusedStore(journal.writer.directory)
         self._pump = Pump(
@@ -68,8 +75,10 @@ class Bridge:
             parts.topics,
             self.counters,
             refused=self._refused,
+            orders=parts.orders,
             sharded=parts.group is not None,
             wake_by=self._answers.descriptor,
+            on_damage=self._intake.on_damage,
         )
         self.shards: GroupShards | None = None
         if parts.group is not None:
@@ -102,12 +111,17 @@ class Bridge:
             found.append(
                 f"Kafka has acknowledged nothing for {stalled_s:.0f} s; ticks are journaled"
             )
+        if self._schema_problem is not None:
+            found.append(f"nothing is published, ticks are journaled: {self._schema_problem}")
         if self._journal.writer.problem is not None:
             found.append(self._journal.writer.problem)
         if self._dead_letters.problem is not None:
             found.append(self._dead_letters.problem)
         for topic, why in (self._topic_problems | self._pump.side.problems).items():
             found.append(f"{topic} takes no records, ticks go on: {why}")
+        for problem in (self._partitions.problem, self._pump.clock_problem):
+            if problem is not None:
+                found.append(problem)
         if self._refused.problem is not None:
             found.append(f"records that Kafka refuses are not put aside: {self._refused.problem}")
         return found
@@ -141,7 +155,9 @@ class Bridge:
             )
         # Before connecting: the first ticks must not wait for the compiler.
         await asyncio.to_thread(warm_up)
+        self._intake.announce_earlier()
         await self.apply(self.plan)
+        self._start(self._know_schemas())
         self._start(self._pump_forever())
         self._start(self._keep_house())
         self._start(self._recheck_topics())
@@ -204,8 +220,24 @@ class Bridge:
             self.fail(error)
 
     def _may_publish(self) -> bool:
-        """A bridge that may have lost its shards only journals them, until it knows."""
-        return self.shards is None or self.shards.confirmed
+        """A bridge that may have lost its shards only journals them, until it knows; so does one
+        whose schema registry has not named the schemas yet."""
+        return self._parts.framing.known and (self.shards is None or self.shards.confirmed)
+
+    async def _know_schemas(self) -> None:
+        framing = self._parts.framing
+        while not framing.known:
+            try:
+                await asyncio.to_thread(framing.prepare)
+            except RegistryError as error:
+                if self._schema_problem is None:
+                    log.error("the schemas are not known; ticks are journaled", reason=str(error))
+                self._schema_problem = str(error)
+                await asyncio.sleep(SCHEMAS_S)
+        if self._schema_problem is not None:
+            log.info("the schemas are known")
+            self._schema_problem = None
+        self._wake.set()
 
     async def _pump_forever(self) -> None:
         while True:
@@ -242,7 +274,10 @@ class Bridge:
 
     async def _keep_house(self) -> None:
         while True:
-            self._journal.writer.sweep()
+            writer = self._journal.writer
+            writer.sweep()
+            if writer.restore_folder():
+                self._intake.on_folder_deleted()
             if self._pump.fences and self.settled:
                 self._pump.fences = frozenset()  # nothing that was journaled before is left
             self.refresh()
@@ -262,10 +297,13 @@ class Bridge:
                 log.info("Kafka acknowledges again", backlog_bytes=backlog)
 
     async def _recheck_topics(self) -> None:
-        """Topics that took no records may do so now, even while there is nothing to send there."""
+        """The topic of ticks may have changed; topics that took no records may do so now, even
+        while there is nothing to send there."""
         kafka, side = self._parts.kafka, self._pump.side
         while True:
             await asyncio.sleep(TOPICS_S)
+            with suppress(BrokerUnreachable):
+                self._partitions.judge(await asyncio.to_thread(self._partitions.look))
             asked = sorted(self._topic_problems | side.problems)
             if not asked:
                 continue

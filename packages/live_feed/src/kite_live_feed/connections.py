@@ -44,6 +44,10 @@ class BridgeParts:
     topic_problems: Mapping[str, str] = field(default_factory=dict)
     """Topic of dead letters or events → why nothing can be written to it, as found at the start."""
     dead_letter_limits: BreakerLimits = field(default_factory=BreakerLimits)
+    orders: bool = False
+    """Publish order postbacks."""
+    partitions: int | None = None
+    """Of the topic of ticks, as found at the start; None where Kafka did not answer."""
     group: GroupSetup | None = None
     """How the universe is shared out; None for a bridge that carries all of its plan."""
     calendar_ends_ns: int = 0
@@ -74,6 +78,7 @@ class Connections:
             clock=parts.clock,
             wake=wake,
             tokens_of=self._tokens_of,
+            orders=parts.orders,
         )
         self._parts = parts
         self._counters = counters

@@ -1,7 +1,8 @@
 """The intake: everything that arrives at the socket goes into the journal first.
 
 It numbers the packets of each feed session, turns session events into ``FeedEvent`` records, and
-makes a full journal an alarm and a counted, announced loss.
+makes a full journal an alarm and a counted, announced loss. What is lost is noted on the disk
+(``JournalWriter.losses``) until an event reports it, by this run or the next one.
 """
 
 from __future__ import annotations
@@ -29,11 +30,15 @@ from kite_broker_zerodha.session.events import (
     Subscribed,
     TextMessage,
 )
+from kite_broker_zerodha.session.orders import Order
 from kite_kafka_io.breaker import BreakerState
 from kite_live_feed.counters import Counters
 from kite_live_feed.errors import JournalFull
 from kite_live_feed.journal import JournalWriter
 from kite_live_feed.journal.layout import RecordKind
+from kite_live_feed.journal.losses import UnreportedGap
+from kite_live_feed.journal.scan import Damage
+from kite_live_feed.options import SHARDS_MAX
 from kite_runtime.clock import Clock
 
 log = structlog.get_logger()
@@ -42,14 +47,21 @@ _FRAME: Final = RecordKind.FRAME
 """A constant of the module: in Python 3.11 a member of an enum is looked up slowly."""
 TEXTS_A_MINUTE: Final = 20
 """Texts of a kind that are logged or become events; more are only counted."""
+ORDERS_A_MINUTE: Final = 6_000
+"""Postbacks that are journaled; Kite takes 200 orders a minute of an account."""
+ORDER_UPDATE: Final = "order_update"
+"""The contract of a postback; the key by which the journal tells it from a feed event."""
 ERROR_TEXTS_MAX: Final = 20
 """Different texts of errors that are counted apart; the rest counts as one."""
 _NS_PER_MINUTE: Final = 60 * 10**9
+_KEPT: Final = ("GAP", "LOSS")
+"""Types of events that may use all of the room that is kept for events."""
 _FIELDS: Final = ("feed_session", "from_ns", "to_ns", "cause", "detail", "count")
 _LEVELS: Final = {
     "AUTH_EXPIRED": logging.ERROR,
     "BROKER_ERROR": logging.ERROR,
     "LOSS": logging.ERROR,
+    "TOPIC_CHANGED": logging.ERROR,
     "DEAD_LETTERS_HIGH": logging.ERROR,
     "DISCONNECTED": logging.WARNING,
     "GAP_OPENED": logging.WARNING,
@@ -67,10 +79,13 @@ class Intake:
     clock: Clock
     wake: Callable[[], None]
     tokens_of: Callable[[int], tuple[int, ...]]
+    orders: bool = False
+    """Journal order postbacks to be published; without it they are only counted."""
     _session: dict[int, int] = field(default_factory=dict)
     _next_seq: dict[int, int] = field(default_factory=dict)
     _last_frame_ns: dict[int, int] = field(default_factory=dict)
-    _losses: dict[int, _Loss] = field(default_factory=dict)
+    _losing: bool = False
+    """Frames are lost now."""
     _connected: set[int] = field(default_factory=set)
     _text_minute: int = 0
     _texts_shown: Counter[str] = field(default_factory=Counter)
@@ -84,15 +99,29 @@ class Intake:
     def announce_stop(self) -> None:
         """Open a gap for every shard that has received; the next run closes it.
 
-        A loss that could not be announced yet, because the journal is still full, is tried once
-        more, and logged in any case.
+        A loss that lasts is announced too; without room even for that, the next run does it.
         """
         self.announce_loss()
         for shard, from_ns in sorted(self._last_frame_ns.items()):
             self._record("GAP_OPENED", shard, from_ns=from_ns, cause=GapCause.RESTART)
 
+    def announce_earlier(self) -> None:
+        """Report what the run before lost, and had no time or no room to report."""
+        noted = self.writer.losses
+        if not noted:
+            return
+        log.warning(
+            "the run before lost frames",
+            frames_lost=sum(loss.frames for loss in noted.losses.values()),
+            packets=sum(loss.packets for loss in noted.losses.values()),
+        )
+        for gap in noted.gaps:
+            if gap.to_ns is None:  # what came after it, to the restart, is the restart's gap
+                gap.to_ns = max(gap.from_ns, self.clock.now_ns())
+        self._announce_losses(None)
+
     def announce_loss(self) -> None:
-        if self._losses:
+        if self.writer.losses:
             self._announce_losses(self.clock.now_ns())
 
     def hand_over(self, shard: int) -> int | None:
@@ -145,6 +174,36 @@ class Intake:
             count=state.dead,
         )
 
+    def on_folder_deleted(self) -> None:
+        """Report that the journal had to be made again; what was in it and not read is a gap, which
+        its reader reports."""
+        now_ns = self.clock.now_ns()
+        self._record(
+            "LOSS",
+            0,
+            from_ns=now_ns,
+            to_ns=now_ns,
+            cause="journal deleted",
+            detail=f"the journal folder {self.writer.directory} was deleted while the bridge ran",
+        )
+
+    def on_damage(self, damage: Damage) -> None:
+        """Report what the journal does not have any more as a gap of the shard it was of, or of
+        all where that is not known."""
+        now_ns = self.clock.now_ns()
+        to_ns = now_ns if damage.to_ns is None else damage.to_ns
+        from_ns = to_ns if damage.from_ns is None else min(damage.from_ns, to_ns)
+        log.error("the journal is damaged", reason=damage.cause, from_ns=from_ns, to_ns=to_ns)
+        every = [shard for shard in range(SHARDS_MAX) if self.tokens_of(shard)]
+        for shard in every if damage.shard is None else [damage.shard]:
+            about: dict[str, Any] = {"from_ns": from_ns, "cause": "journal damaged"}
+            self._record("GAP_OPENED", shard, **about, detail=damage.cause)
+            self._record("GAP_CLOSED", shard, **about, detail=damage.cause, to_ns=to_ns)
+
+    def on_topic_changed(self, detail: str) -> None:
+        """Journal that the topic of ticks has another number of partitions; with shard 0."""
+        self._record("TOPIC_CHANGED", 0, cause="partitions", detail=detail)
+
     def on_frame(self, shard: int, payload: bytes, ts_recv_ns: int) -> None:
         """Journal one binary frame; it is safe once this returns."""
         counters = self.counters
@@ -163,8 +222,8 @@ class Intake:
         counters.frames_journaled += 1
         counters.packets_journaled += packets
         counters.session_packets[session] = first_seq + packets
-        if self._losses:
-            self._announce_losses(ts_recv_ns)
+        if self.writer.losses:
+            self._room_again(ts_recv_ns)
         self.wake()
 
     def on_event(self, event: SessionEvent) -> None:
@@ -220,6 +279,8 @@ class Intake:
             self._text_minute = minute
             self._texts_shown.clear()
         self._texts_shown[event.kind] += 1
+        if event.order is not None and self.orders:
+            self._order(event.shard, event.order)
         if self._texts_shown[event.kind] > TEXTS_A_MINUTE:
             return
         if event.kind == "error":
@@ -227,35 +288,75 @@ class Intake:
         elif event.kind == "message":
             log.info("message from Kite", kind=event.kind, data=text)
 
+    def _order(self, shard: int, order: Order) -> None:
+        """Journal a postback; no log line holds any of it."""
+        if self._texts_shown["order"] > ORDERS_A_MINUTE:
+            return
+        ts_ns = self.clock.now_ns()
+        update = {"feed": self.feed, "shard": shard, "ts_recv_ns": ts_ns, **order}
+        content = orjson.dumps({ORDER_UPDATE: update})
+        try:
+            self.writer.append(RecordKind.EVENT, shard, content, ts_ns, 0, 0)
+        except JournalFull:
+            log.error("the journal is full: an order update is not published", shard=shard)
+            return
+        self.counters.events_journaled += 1
+        self.wake()
+
     def _lose(self, shard: int, packets: int, ts_recv_ns: int, full: JournalFull) -> None:
         self.counters.frames_lost += 1
         self.counters.packets_lost += packets
-        if not self._losses:
+        if not self._losing:
+            self._losing = True
             log.error("the journal is full: frames are being lost", reason=str(full))
-        loss = self._losses.setdefault(shard, _Loss(ts_recv_ns))
-        loss.frames += 1
-        loss.packets += packets
+        self.writer.losses.lose(shard, ts_recv_ns, packets)
 
-    def _announce_losses(self, now_ns: int) -> None:
-        """Announce every loss; one without room is announced with the next frame that has it."""
-        log.warning(
-            "the journal has room again",
-            frames_lost=sum(loss.frames for loss in self._losses.values()),
-            packets=sum(loss.packets for loss in self._losses.values()),
-        )
-        for shard, loss in sorted(self._losses.items()):
-            about: dict[str, Any] = {"from_ns": loss.since_ns, "cause": "journal full"}
+    def _room_again(self, now_ns: int) -> None:
+        noted = self.writer.losses
+        if self._losing:
+            self._losing = False
+            log.warning(
+                "the journal has room again",
+                frames_lost=sum(loss.frames for loss in noted.losses.values()),
+                packets=sum(loss.packets for loss in noted.losses.values()),
+            )
+        self._announce_losses(now_ns)
+
+    def _announce_losses(self, now_ns: int | None) -> None:
+        """Announce every loss, and every gap that found no room; what finds none now stays noted.
+
+        The gap of a loss ends ``now_ns``, or with the last frame that was lost.
+        """
+        noted = self.writer.losses
+        for shard, loss in sorted(noted.losses.items()):
+            to_ns = max(loss.to_ns, now_ns or 0)
+            about: dict[str, Any] = {"from_ns": loss.from_ns, "cause": "journal full"}
             if (
-                self._record("GAP_OPENED", shard, **about)
-                and self._record("GAP_CLOSED", shard, **about, to_ns=now_ns)
-                and self._record("LOSS", shard, **about, to_ns=now_ns, count=loss.frames)
+                self._record("GAP_OPENED", shard, **about, again=True)
+                and self._record("GAP_CLOSED", shard, **about, to_ns=to_ns, again=True)
+                and self._record("LOSS", shard, **about, to_ns=to_ns, count=loss.frames)
             ):
-                del self._losses[shard]
+                del noted.losses[shard]
+        noted.gaps = [gap for gap in noted.gaps if not self._report(gap)]
+        noted.save()
 
-    def _record(self, kind: str, shard: int, *, ts_ns: int | None = None, **fields: Any) -> bool:
-        """Journal one feed event; False when there was no room and only the log has it."""
+    def _report(self, gap: UnreportedGap) -> bool:
+        """Whether the journal has all of the gap that is known; its end may be still to come."""
+        about: dict[str, Any] = {"from_ns": gap.from_ns, "cause": gap.cause, "again": True}
+        if not gap.opened and not self._record("GAP_OPENED", gap.shard, **about):
+            return False
+        gap.opened = True
+        return gap.to_ns is None or self._record("GAP_CLOSED", gap.shard, to_ns=gap.to_ns, **about)
+
+    def _record(
+        self, kind: str, shard: int, *, ts_ns: int | None = None, again: bool = False, **fields: Any
+    ) -> bool:
+        """Journal one feed event; False when there was no room. Then only the log has it, but a gap
+        is noted, unless it is noted already (``again``)."""
+        if fields.get("to_ns") is not None:  # the clock may have been set back
+            fields["to_ns"] = max(fields["to_ns"], fields.get("from_ns") or 0)
         if kind.startswith("GAP"):
-            self._count_gap(kind, shard, fields)
+            self._follow_gap(kind, shard, fields)
         record = feed_event(
             self.feed,
             kind,
@@ -266,24 +367,35 @@ class Intake:
         )
         self._log(record)
         try:
+            if not kind.startswith(_KEPT) and self.writer.full and self.writer.reserve.is_scarce:
+                raise JournalFull(self.writer.full)
             self.writer.append(RecordKind.EVENT, shard, orjson.dumps(record), record["ts_ns"], 0, 0)
         except JournalFull:
             log.error("the journal is full: a feed event is only in this log", **record)
+            if not again:
+                self._note_gap(kind, shard, fields)
             return False
         self.counters.events_journaled += 1
         self.counters.feed_events[kind] += 1
+        self.counters.gaps_opened += kind == "GAP_OPENED"
+        self.counters.gaps_closed += kind == "GAP_CLOSED"
         self.wake()
         return True
 
-    def _count_gap(self, kind: str, shard: int, fields: dict[str, Any]) -> None:
+    def _note_gap(self, kind: str, shard: int, fields: dict[str, Any]) -> None:
+        noted = self.writer.losses
+        if kind == "GAP_OPENED":
+            noted.open_gap(shard, fields["from_ns"], str(fields["cause"]))
+        elif kind == "GAP_CLOSED":
+            noted.close_gap(shard, fields["from_ns"], fields["to_ns"], str(fields["cause"]))
+
+    def _follow_gap(self, kind: str, shard: int, fields: dict[str, Any]) -> None:
         if not fields.get("tokens"):
             fields["tokens"] = self.tokens_of(shard)
         gap = (shard, fields["from_ns"])
         if kind == "GAP_OPENED":
-            self.counters.gaps_opened += 1
             self._gaps[gap] = str(fields["cause"])
         else:
-            self.counters.gaps_closed += 1
             self._gaps.pop(gap, None)
         self.counters.gaps_open = Counter(self._gaps.values())
 
@@ -296,15 +408,6 @@ class Intake:
         }
         level = _LEVELS.get(record["type"], logging.INFO)
         log.log(level, "feed event", tokens=len(record["tokens"]), **shown)
-
-
-@dataclass
-class _Loss:
-    """What one shard has lost since the journal filled, and was not announced yet."""
-
-    since_ns: int
-    frames: int = 0
-    packets: int = 0
 
 
 def feed_event(

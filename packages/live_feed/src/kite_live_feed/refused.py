@@ -73,7 +73,7 @@ class RefusedStore:
             if self.size_bytes + len(lines) > self._bytes_max:
                 self.problem = f"{self.directory} is full ({self._bytes_max} bytes)"
                 return False
-            self.directory.mkdir(exist_ok=True)
+            self.directory.mkdir(mode=0o700, exist_ok=True)
             _append(self.directory / f"{quote(topic, safe='')}{SUFFIX}", lines)
         except OSError as exc:
             self.problem = f"{self.directory} cannot be written ({exc.strerror})"

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import islice
 from typing import Final
 
@@ -54,6 +55,10 @@ BYTES_MAX: Final = 64 * 1024 * 1024
 _OVERHEAD_BYTES: Final = 1_000
 
 
+_UNSENT: Final = Delivery()
+"""Of all that were not sent yet: one frame may hold 65,535 dead letters. Never changed."""
+
+
 @dataclass(slots=True)
 class SideRecord:
     """A dead letter or an event: what travels beside the ticks, by a producer of its own."""
@@ -62,13 +67,17 @@ class SideRecord:
     topic: str
     key: bytes | None
     value: bytes
-    headers: Headers = field(default_factory=list)
-    reason: str | None = None
-    """A dead letter's reason; None for an event."""
-    delivery: Delivery = field(default_factory=Delivery)
+    letter: DeadLetter | None = None
+    """What the record is made of; None for an event."""
+    delivery: Delivery = _UNSENT
     """Of the last attempt."""
     alone: bool = False
     """It was refused as unfit, perhaps because of others in its batch: it is sent by itself now."""
+
+    @property
+    def headers(self) -> Headers:
+        """Made each time they are needed: they take five times the memory of the letter."""
+        return [] if self.letter is None else self.letter.headers()
 
 
 @dataclass
@@ -244,8 +253,10 @@ class SideRecords:
         lane.problem = error
         overdue = lane.given_up or crowded or now - lane.since_s >= REFUSED_FOR_S
         if self.aside is not None and overdue:
+            answer = Delivery()
+            answer.error = error
             for each in lane.waiting:
-                each.delivery.error = error
+                each.delivery = answer
             self._doom(lane, lane.waiting)
             lane.waiting.clear()
             if not lane.given_up:
@@ -337,11 +348,11 @@ class SideRecords:
             self._take_answers(lane)
 
     def _book(self, record: SideRecord) -> None:
-        if record.reason is None:
+        if record.letter is None:
             self.counters.events_acked += 1
         else:
             self.counters.dead_acked += 1
-            self.counters.dead_letters[record.reason] += 1
+            self.counters.dead_letters[record.letter.reason] += 1
         self._done(record)
 
     def _done(self, record: SideRecord) -> None:
@@ -360,6 +371,11 @@ _MESSAGES: Final = {
 }
 
 
+@lru_cache
+def _message(verdict: int, size: int) -> str:
+    return f"{_MESSAGES[Verdict(verdict)]} ({size} bytes)"
+
+
 def letter_of_row(batch: TickBatch, row: int, buffer: npt.NDArray[np.uint8]) -> DeadLetter:
     """The dead letter of one row whose verdict is not OK.
 
@@ -373,7 +389,7 @@ def letter_of_row(batch: TickBatch, row: int, buffer: npt.NDArray[np.uint8]) -> 
         message, path = _violation(batch, row)
         unit = "packet"
     else:
-        message = f"{_MESSAGES[Verdict(verdict)]} ({end - start} bytes)"
+        message = _message(verdict, end - start)
         path = None
         unit = "packet" if verdict == Verdict.UNKNOWN_PACKET else "frame-tail"
     raw, message = _bounded(buffer[start:end].tobytes(), message)

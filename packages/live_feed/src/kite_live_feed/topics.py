@@ -9,6 +9,7 @@ TICKS: Final = "ticks"
 TICKS_DLQ: Final = "ticks.dlq"
 FEED_EVENTS: Final = "feed.events"
 BARS: Final = "bars"
+ORDERS: Final = "orders.updates"
 SHARDS: Final = "bridge.shards"
 """Its partitions stand for shards; it holds no records."""
 
@@ -22,6 +23,13 @@ class Topics:
     events: str = FEED_EVENTS
     bars: str = BARS
     """The live bridge makes no bars; only the smoke writes here."""
+    orders: str = ORDERS
+    """Order postbacks, where a person wants them published."""
+
+    @property
+    def subjects(self) -> dict[str, str]:
+        """Topic → the contract of what the live bridge writes there, orders left out."""
+        return {self.ticks: "tick", self.events: "feed_event"}
 
     @property
     def names(self) -> tuple[str, str, str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import os
+import stat
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -30,8 +32,9 @@ EXIT_CODES: Final = (
     "75 try again later ({away} away), 78 configuration. --debug anywhere shows the trace "
     "of an error."
 )
+_PRIVATE: Final = 0o077
 _HELP: Final = ("-h", "--help")
-_OF_NO_COMMAND: Final = (*_HELP, "--version")
+_OF_NO_COMMAND: Final = (*_HELP, "--version", "--install-completion", "--show-completion")
 
 
 def make_app(
@@ -46,7 +49,6 @@ def make_app(
         help=purpose,
         epilog=EXIT_CODES.format(away=away),
         no_args_is_help=no_args_is_help,
-        add_completion=False,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,  # Rich's help takes as long to load as all the rest
         context_settings={"help_option_names": list(_HELP)},
@@ -107,6 +109,8 @@ class Program:
     def main(self, arguments: list[str] | None = None) -> NoReturn:
         """Run it on ``arguments``, or else this process's own, and exit."""
         given = sys.argv[1:] if arguments is None else arguments
+        if (typed := completed_words(self.name)) is not None:
+            run(self.app(*(set(typed) & set(self.commands) or [""])), given)
         plain = [each for each in given if each != "--debug"]
         words = with_default(plain, self.default)
         if plain and words != plain:
@@ -167,6 +171,16 @@ def with_default(arguments: list[str], default: str | None) -> list[str]:
     return [default, *arguments]
 
 
+def completed_words(program: str) -> list[str] | None:
+    """The words typed so far, where a shell asks how they may go on; else None.
+
+    The names are those of Typer's completion scripts for bash, and for zsh and fish.
+    """
+    if f"_{program}_COMPLETE".replace("-", "_").upper() not in os.environ:
+        return None
+    return (os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS", "")).split()
+
+
 class _Once:
     """Refuses an option of one value that is given again: Typer keeps the last one in silence."""
 
@@ -220,6 +234,7 @@ def run(
     debug = "--debug" in given
     words = with_default([each for each in given if each != "--debug"], default)
     refuse_repetition(app)
+    os.umask(os.umask(_PRIVATE) | stat.S_IWOTH)  # nothing that is made can be changed by others
     try:
         code = app(words, prog_name=program, standalone_mode=False)
     except (KeyboardInterrupt, Abort):

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _OBEYED: Final = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
 )
+_cut: Final[set[int]] = set()
+"""Descriptors whose last line was cut."""
 PIPE_COLUMNS: Final = 200
 """The width of a table that goes into a file or a pipe: a cell cut to fit no screen is lost."""
 
@@ -35,15 +37,22 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from rich.console import Console
     from rich.segment import Segment
+    from rich.table import Table
 
     class CleanConsole(Console):
-        """Prints what comes from outside as text, whatever it holds."""
+        """Prints what comes from outside as text, whatever it holds, and cuts no cell of a
+        table."""
 
         def render(self, renderable: Any, options: Any = None) -> Iterator[Segment]:
+            if isinstance(renderable, Table):
+                from kite_runtime.tables import fitted
+
+                renderable = fitted(renderable, self, options or self.options)
             for part in super().render(renderable, options):
                 yield part if part.control else Segment(clean(part.text), part.style)
 
-    made = CleanConsole(stderr=name == "stderr", highlight=False, width=_width(getattr(sys, name)))
+    width = _width(getattr(sys, name))
+    made = CleanConsole(stderr=name == "stderr", highlight=False, emoji=False, width=width)
     globals()[name] = made
     return made
 
@@ -53,6 +62,11 @@ def clean(text: str) -> str:
     for tab and line feed, and marks that turn the direction of writing. Bytes of a file that were
     no UTF-8, which no stream can write, become a question mark."""
     return _OBEYED.sub("", text).encode("utf-8", "replace").decode()
+
+
+def clean_json(text: str) -> str:
+    """JSON with what ``clean`` takes out as ``\\uXXXX``: no value is another one."""
+    return _OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def complain(program: str, problem: object, code: int) -> int:
@@ -71,7 +85,8 @@ def write_line(stream: TextIO, text: str, *, patience_s: float = 0.0) -> bool:
     """Write a line without ever blocking for longer or failing; whether it was written whole.
 
     A pipe that nobody reads, one whose reader has gone and a full disk must not end or stop the
-    program that reports something there. A line longer than a pipe takes at once may be cut.
+    program that reports something there. A line longer than a pipe takes at once may be cut; it is
+    ended before the next one.
     """
     data = f"{text}\n".encode("utf-8", "replace")
     try:
@@ -81,6 +96,8 @@ def write_line(stream: TextIO, text: str, *, patience_s: float = 0.0) -> bool:
         return stream.write(f"{text}\n") > 0
     except (OSError, ValueError):
         return False
+    if descriptor in _cut:
+        data = b"\n" + data
     ready = select.poll()
     ready.register(descriptor, select.POLLOUT)
     try:
@@ -88,8 +105,10 @@ def write_line(stream: TextIO, text: str, *, patience_s: float = 0.0) -> bool:
             if not ready.poll(patience_s * 1000):
                 return False
             data = data[os.write(descriptor, data[: select.PIPE_BUF]) :]
+            _cut.add(descriptor)  # until it is whole
     except OSError:
         return False
+    _cut.discard(descriptor)
     return True
 
 

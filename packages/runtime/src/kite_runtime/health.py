@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from socketserver import ThreadingMixIn
@@ -21,6 +22,8 @@ from kite_runtime.errors import PortTaken
 TIMEOUT_S: Final = 5.0
 """How long a connection may be silent."""
 CONNECTIONS_MAX: Final = 32
+FROZEN_S: Final = 5.0
+"""How long a loop may take for one turn."""
 
 StartResponse = Callable[..., Any]
 
@@ -52,6 +55,7 @@ class _Quiet(WSGIRequestHandler):
 class _Server(ThreadingMixIn, WSGIServer):
     """A thread a connection; a new one closes the oldest where there are too many."""
 
+    request_queue_size = 128  # of five, the connections behind them wait for seconds
     daemon_threads = True  # a connection that stays silent does not hold up the end
 
     def __init__(self, *arguments: Any) -> None:
@@ -74,6 +78,22 @@ class _Server(ThreadingMixIn, WSGIServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that hangs up or says nothing is its own business."""
+
+
+class Pulse:
+    """Whether a loop turns, for ``alive`` of the health server, which asks from another thread."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self.beat()
+
+    def beat(self, away_s: float = 0.0) -> None:
+        """Call this at each turn, and before a call that may take ``away_s`` by its own limit."""
+        self._until_s = self._clock() + away_s + FROZEN_S
+
+    def is_felt(self) -> bool:
+        """False once the loop has not turned for FROZEN_S."""
+        return self._clock() < self._until_s
 
 
 class HealthServer:

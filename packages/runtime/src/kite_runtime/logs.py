@@ -6,6 +6,7 @@ A log never blocks and never ends the program: what its reader does not take is 
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
@@ -38,8 +39,12 @@ def configure_logs(*, quiet: bool = False, secrets: Iterable[str] = ()) -> None:
     def shown(text: str) -> str:
         return redact(clean(text) if terminal else text, struck)  # JSON escapes all of it
 
+    # https://no-color.org: set and not empty
+    colors = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     renderer: Any = (
-        structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer()
+        structlog.dev.ConsoleRenderer(colors=colors)
+        if terminal
+        else structlog.processors.JSONRenderer()
     )
     before: list[Any] = [
         structlog.processors.add_log_level,

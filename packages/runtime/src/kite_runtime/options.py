@@ -21,6 +21,14 @@ Root = Annotated[
     Path,
     typer.Option("--root", metavar="DIR", help="Folder with .env, .infra/.env and configs."),
 ]
+Bootstrap = Annotated[
+    str | None,
+    typer.Option(
+        "--bootstrap",
+        metavar="HOST:PORT",
+        help="Kafka brokers. Default: KAFKA_BOOTSTRAP of the environment or .infra/.env.",
+    ),
+]
 FROM: Final = typer.Option(
     "--from",
     metavar="DATE",
@@ -28,6 +36,12 @@ FROM: Final = typer.Option(
     help="The first day, in India: 2024-01-05 or 20240105.",
 )
 TO: Final = typer.Option("--to", metavar="DATE", parser=a_date, help="The last day, included.")
-From = Annotated[date, FROM]
-To = Annotated[date, TO]
+From = Annotated[date | None, FROM]
+To = Annotated[date | None, TO]
+Day = Annotated[
+    date | None,
+    typer.Option(
+        "--day", metavar="DATE", parser=a_date, help="One day, in place of --from and --to."
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON: one object a line.")]

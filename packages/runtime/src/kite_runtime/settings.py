@@ -19,13 +19,17 @@ double quotes know ``\\n``, ``\\t``, ``\\"`` and ``\\\\``. Nothing is expanded.
 from __future__ import annotations
 
 import re
+import stat
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar, cast
 from urllib.parse import urlsplit
 
+from kite_runtime.console import write_line
 from kite_runtime.errors import ConfigurationError, SettingError
+from kite_runtime.hosts import is_local
 
 T = TypeVar("T")
 Kind = Callable[[str], T]
@@ -45,7 +49,8 @@ _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _LINE: Final = re.compile(r"(?:export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)\s*=(?P<value>.*)")
 _QUOTED: Final = re.compile(r"""(?:'(?P<raw>[^']*)'|"(?P<text>(?:[^"\\]|\\.)*)")\s*(?:#.*)?""")
 _ESCAPES: Final = {"n": "\n", "t": "\t", '"': '"', "\\": "\\"}
-_HERE: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+_SECRET_NAME: Final = re.compile(r"PASSWORD|SECRET|TOKEN$")
+_PASSWORD_IN_ADDRESS: Final = re.compile(r"://[^/@\s:]*:[^/@\s]+@|\bpassword=\S")
 
 
 class WrongValue(ValueError):
@@ -127,6 +132,18 @@ def require(settings: Any, name: str) -> Any:
     return value
 
 
+def prefixed(prefix: str, kind: Callable[[Mapping[str, str]], T], help: str) -> T:
+    """A field of all variables whose names begin with ``prefix``; ``kind`` makes its value of them.
+
+    Their texts may be secrets: the field is left out of ``repr``.
+    """
+    declared = Variable(f"{prefix}…", str, "", help, "", "", "is not set")
+    made: Any = field(
+        default=kind({}), repr=False, metadata={prefixed: (prefix, kind), Variable: declared}
+    )
+    return cast(T, made)
+
+
 def group(settings: type[T], needs: str) -> T | None:
     """A field with settings of their own, or None where the field ``needs`` of them is not set."""
     made: Any = field(metadata={group: (settings, needs)})
@@ -139,26 +156,33 @@ def read_variables(
     """A settings object of ``env``; what is ``given`` by the name of its field wins, unless it is
     None. Raises SettingError."""
     left = {name: value for name, value in given.items() if value is not None}
-    values = _values(cls, env, left)
+    values = _values(cls, env, left, root)
     if left:
         raise TypeError(f"{cls.__name__} has no variable for {', '.join(left)}")
     if root is not None:
-        values = {name: _below(root, value) for name, value in values.items()}
         values |= {"root": root, "env": env}
     return cls(**values)
 
 
-def _values(cls: Any, env: Mapping[str, str], given: dict[str, object]) -> dict[str, Any]:
+def _values(
+    cls: Any, env: Mapping[str, str], given: dict[str, object], root: Path | None
+) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for each in fields(cls):
-        if declared := each.metadata.get(Variable):
+        if prefixed in each.metadata:
+            prefix, kind = each.metadata[prefixed]
+            found = {k: v.strip() for k, v in env.items() if k.startswith(prefix) and v.strip()}
+            values[each.name] = kind(found)
+        elif declared := each.metadata.get(Variable):
             text = str(given.pop(each.name, env.get(declared.name, "")))
             values[each.name] = declared.read(text, values)
         elif group in each.metadata:
             kind, needs = each.metadata[group]
             named = needs in given or env.get(variable_of(kind, needs).name, "").strip()
-            values[each.name] = kind(**_values(kind, env, given)) if named else None
-    return values
+            values[each.name] = kind(**_values(kind, env, given, root)) if named else None
+    if root is None:
+        return values
+    return {name: _below(root, value) for name, value in values.items()}
 
 
 def _below(root: Path, value: object) -> object:
@@ -314,7 +338,7 @@ def address(scheme: str, local: str, sent: str) -> Kind[str]:
             raise WrongValue(f"is no {scheme}:// address")
         if parts.username is not None or parts.query or parts.fragment:
             raise WrongValue("holds more than host, port and path")
-        if parts.scheme == local and host not in _HERE:
+        if parts.scheme == local and not is_local(host):
             raise WrongValue(f"would send {sent} without encryption")
         return text
 
@@ -344,7 +368,21 @@ def _read(path: Path, name: str) -> dict[str, str]:
         raise ConfigurationError(f"{name} cannot be read: {exc.strerror}.") from exc
     except UnicodeDecodeError as exc:
         raise ConfigurationError(f"{name} is not UTF-8 text.") from exc
-    return parse_env(text, name)
+    values = parse_env(text, name)
+    secret = next((each for each, value in values.items() if _is_secret(each, value)), None)
+    if secret is not None and path.stat().st_mode & (stat.S_IROTH | stat.S_IWOTH):
+        write_line(
+            sys.stderr,
+            f"warning: {name} is open to every user of this machine and holds {secret}: "
+            f"chmod 600 {path}",
+        )
+    return values
+
+
+def _is_secret(name: str, value: str) -> bool:
+    return bool(value) and (
+        _SECRET_NAME.search(name) is not None or _PASSWORD_IN_ADDRESS.search(value) is not None
+    )
 
 
 def parse_env(text: str, name: str) -> dict[str, str]:

@@ -10,15 +10,10 @@ import orjson
 import typer
 
 from kite_dead_letters.defaults import GROUP
-from kite_dlq_triage.commands.options import (
-    Bootstrap,
-    Root,
-    Topics,
-    settings_of,
-    topics_of,
-)
+from kite_dlq_triage.commands.options import Topics, settings_of, topics_of
 from kite_runtime.console import say
 from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS
+from kite_runtime.options import Bootstrap, Root
 from kite_runtime.stopping import stop_on_signals
 
 if TYPE_CHECKING:
@@ -69,11 +64,18 @@ def command(
         if not once or port is not None:
             wanted = settings.port if port is None else port
             other = "--port 9466 or DLQ_TRIAGE_PORT=9466"
-            pages = HealthServer(wanted, _registry(counters), counters.problems, other_port=other)
+            pages = HealthServer(
+                wanted,
+                _registry(counters),
+                counters.problems,
+                other_port=other,
+                alive=service.pulse.is_felt,
+            )
             say(f"metrics and health on http://127.0.0.1:{opened.enter_context(pages).port}")
         service.run()
     _report(counters, as_json)
-    return EXIT_FINDINGS if once and counters.stored else EXIT_DONE
+    found = counters.stored or counters.missing
+    return EXIT_FINDINGS if once and found else EXIT_DONE
 
 
 def _registry(counters: IntakeCounters) -> CollectorRegistry:
@@ -97,7 +99,15 @@ def _registry(counters: IntakeCounters) -> CollectorRegistry:
 
 
 def _report(counters: IntakeCounters, as_json: bool) -> None:
-    names = ("consumed", "stored", "already_there", "refused", "db_errors", "kafka_errors")
+    names = (
+        "consumed",
+        "stored",
+        "already_there",
+        "missing",
+        "refused",
+        "db_errors",
+        "kafka_errors",
+    )
     counts = {name: getattr(counters, name) for name in names}
     if as_json:
         print(orjson.dumps({**counts, "by_reason": dict(counters.by_reason)}).decode())

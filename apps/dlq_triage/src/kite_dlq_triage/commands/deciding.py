@@ -13,9 +13,9 @@ import typer
 from kite_bars_store.failures import Decision
 from kite_bars_store.failures.records import ASSIGNEE_LENGTH_MAX
 from kite_dlq_triage.commands.database import Group, Ids, Json, Note, Who, database, selection, user
-from kite_dlq_triage.commands.options import Root
 from kite_runtime.console import say, stdout
 from kite_runtime.errors import UsageError
+from kite_runtime.options import Root
 
 _DONE = {
     Decision.RESOLVE: "resolved",

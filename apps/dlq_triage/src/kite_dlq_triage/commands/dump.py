@@ -12,13 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Final
 import orjson
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from kite_dlq_triage.commands.options import (
-    Bootstrap,
     From,
     Partitions,
-    Root,
     Topics,
     Until,
     code,
@@ -29,7 +26,9 @@ from kite_dlq_triage.commands.options import (
 from kite_kafka_io.settings import KafkaSettings
 from kite_runtime.console import progress_bar, say, stderr, stdout
 from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS, EXIT_INTERRUPTED, UsageError
+from kite_runtime.options import Bootstrap, Root
 from kite_runtime.stopping import stop_on_signals
+from kite_runtime.tables import make_table
 
 if TYPE_CHECKING:
     from kite_dead_letters.dump import DumpFile, Summary
@@ -173,13 +172,12 @@ def _shown(value: object) -> str:
 def _print_table(console: Console, summary: Summary) -> None:
     from kite_contracts.reasons import ReasonCode
 
-    table = Table(title=f"{summary.count:,} dead letters", title_justify="left")
-    table.add_column("reason", no_wrap=True)
-    table.add_column("topic", overflow="fold")
-    table.add_column("count", justify="right", no_wrap=True)
-    table.add_column("first (UTC)", overflow="fold")
-    table.add_column("last (UTC)", overflow="fold")
-    table.add_column("owner", overflow="fold")
+    table = make_table(
+        *("reason", "topic", "count", "first (UTC)", "last (UTC)", "owner"),
+        title=f"{summary.count:,} dead letters",
+        right={"count"},
+        whole={"reason", "count"},
+    )
     rows = summary.rows()
     for row in rows:
         times = [str(row[name] or "").removesuffix("Z").replace("T", " ") for name in _TIMES]

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import orjson
 import typer
-from rich.table import Table
 
 from kite_bars_store.failures import Group, GroupFilter, Overview
 from kite_bars_store.failures.records import GROUPS_MAX
@@ -21,10 +20,12 @@ from kite_dlq_triage.commands.database import (
     database,
     times,
 )
-from kite_dlq_triage.commands.options import Root, code
+from kite_dlq_triage.commands.options import code
 from kite_dlq_triage.moments import moment
-from kite_runtime.console import say, stdout
+from kite_runtime.console import clean_json, say, stdout
 from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS
+from kite_runtime.options import Root
+from kite_runtime.tables import SparingTable, make_table
 
 
 def command(
@@ -63,7 +64,7 @@ def command(
         found = store.groups(chosen, limit=limit)
         overview = store.overview()
     if as_json:
-        print(orjson.dumps(found).decode())
+        print(clean_json(orjson.dumps(found).decode()))
     else:
         if found:
             stdout.print(_table(found))
@@ -71,20 +72,10 @@ def command(
     return EXIT_FINDINGS if any(group.open for group in found) else EXIT_DONE
 
 
-def _table(groups: list[Group]) -> Table:
-    table = Table()
-    for column in (
-        "group",
-        "reason",
-        "open",
-        "total",
-        "first seen",
-        "last seen",
-        "whose",
-        "message",
-    ):
-        right = column in ("open", "total")
-        table.add_column(column, justify="right" if right else "left", overflow="fold")
+def _table(groups: list[Group]) -> SparingTable:
+    columns = ("group", "reason", "open", "total", "first seen", "last seen", "whose", "message")
+    spare = ("first seen", "whose", "last seen")
+    table = make_table(*columns, right={"open", "total"}, spare=spare)
     for group in groups:
         where = f" at {group.error_path}" if group.error_path else ""
         table.add_row(

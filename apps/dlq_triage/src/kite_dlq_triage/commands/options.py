@@ -16,18 +16,6 @@ from kite_runtime.errors import UsageError
 if TYPE_CHECKING:
     from kite_kafka_io.spans import Span
 
-Bootstrap = Annotated[
-    str | None,
-    typer.Option(
-        "--bootstrap",
-        metavar="HOST:PORT",
-        help="Kafka brokers. Default: KAFKA_BOOTSTRAP of the environment or .infra/.env.",
-    ),
-]
-Root = Annotated[
-    Path,
-    typer.Option("--root", metavar="DIR", help="Folder with .env and .infra/.env."),
-]
 Topics = Annotated[
     list[str] | None,
     typer.Option(

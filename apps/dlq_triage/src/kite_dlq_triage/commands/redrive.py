@@ -26,10 +26,11 @@ from kite_dlq_triage.commands.database import (
     selection,
     user,
 )
-from kite_dlq_triage.commands.options import Bootstrap, Root, settings_of
+from kite_dlq_triage.commands.options import settings_of
 from kite_kafka_io.settings import KafkaSettings
 from kite_runtime.console import say
 from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS, EXIT_INTERRUPTED, UsageError
+from kite_runtime.options import Bootstrap, Root
 from kite_runtime.retry import Pace
 from kite_runtime.stopping import stop_on_signals
 
@@ -119,10 +120,9 @@ def command(
     settings = settings_of(root, bootstrap)
     fix = _transform(transform, mapping, put)
     kafka = settings.require_kafka() if yes else settings.kafka
-    framing = open_framing(kafka) if kafka is not None else None
-    planner = Planner(
-        Targets(load_topics(topics_file)), Corrector(framing, fix), Rules(attempts, stale_after)
-    )
+    targets = Targets(load_topics(topics_file))
+    framing = open_framing(kafka, targets.subjects) if kafka is not None else None
+    planner = Planner(targets, Corrector(framing, fix), Rules(attempts, stale_after))
     with database(root) as connection:
         store = FailureStore(connection)
         chosen = selection(

@@ -13,11 +13,13 @@ import typer
 
 from kite_dead_letters.page import server
 from kite_dead_letters.page.access import TOKEN_LENGTH_MIN, Access, cookie_name, make_token
-from kite_dead_letters.page.guard import is_local, names_of
-from kite_dlq_triage.commands.options import Bootstrap, Root, settings_of
+from kite_dead_letters.page.guard import names_of
+from kite_dlq_triage.commands.options import settings_of
 from kite_dlq_triage.settings import TriageSettings
 from kite_runtime.console import say
 from kite_runtime.errors import SettingError
+from kite_runtime.hosts import is_local
+from kite_runtime.options import Bootstrap, Root
 
 DEFAULT_PORT: Final = 9480
 TOKEN: Final = "DLQ_TRIAGE_TOKEN"
@@ -59,11 +61,13 @@ def command(
     least 20 characters) instead of a new one at each start, and then it is not printed. Without
     KAFKA_BOOTSTRAP the page can do all but send records back. Ctrl-C and SIGTERM end it.
     """
+    from kite_contracts.topics import load_topics
     from kite_dead_letters.page.app import make_app
     from kite_dead_letters.page.calls import Site
     from kite_dead_letters.page.redriving import Database, Desk
     from kite_dead_letters.page.rendering import Pages
     from kite_dead_letters.page.views import Reader
+    from kite_dead_letters.redrive.targets import Targets
     from kite_kafka_io.registry import open_framing
     from kite_runtime.logs import configure_logs
 
@@ -72,11 +76,12 @@ def command(
     token = given or make_token()
     dsn = settings.require_postgres()
     configure_logs(secrets=[token, settings.env.get("KAFKA_SASL_PASSWORD", "")])
-    framing = open_framing(settings.kafka) if settings.kafka is not None else None
+    targets = Targets(load_topics())
+    framing = open_framing(settings.kafka, targets.subjects) if settings.kafka is not None else None
     database = Database(dsn)
     with database.failures() as store:
         store.check()
-    desk = Desk(database, settings.kafka, framing)
+    desk = Desk(database, settings.kafka, framing, targets)
     with server.listen(host, port) as opened:
         port = opened.getsockname()[1]
         site = Site(

@@ -10,8 +10,9 @@ import typer
 from rich.console import Group as Stack
 
 from kite_dlq_triage.commands.database import Json, One, database, failure_of
-from kite_dlq_triage.commands.options import Root, settings_of
-from kite_runtime.console import stdout
+from kite_dlq_triage.commands.options import settings_of
+from kite_runtime.console import clean_json, stdout
+from kite_runtime.options import Root
 
 
 def command(
@@ -64,7 +65,7 @@ def command(
             "history": [fields_of(event, without="failure_id") for event in events],
             "redrives": [fields_of(line, without="run_id") for line in lines],
         }
-        print(orjson.dumps(document, to_json).decode())
+        print(clean_json(orjson.dumps(document, to_json).decode()))
         return 0
     neighbours = around_view(near, around, classifier)
     stdout.print(Stack(*view(found, decoded, neighbours, events, lines, whole)))
@@ -81,7 +82,11 @@ def history(failure: One, as_json: Json = False, root: Root = Path()) -> int:
         failure_id = failure_of(store, failure).failure_id
         events = store.history(failure_id)
     if as_json:
-        print(orjson.dumps([fields_of(event, without="failure_id") for event in events]).decode())
+        print(
+            clean_json(
+                orjson.dumps([fields_of(event, without="failure_id") for event in events]).decode()
+            )
+        )
     elif events:
         stdout.print(event_table(events))
     else:

@@ -14,7 +14,6 @@ from kite_hist_merge.commands.options import (
     LayoutName,
     Symbols,
     Vendor,
-    a_symbol,
     an_interval,
     ended,
     open_resources,
@@ -97,7 +96,7 @@ def command(
 
     if layout and not vendor:
         raise UsageError("--layout is of files: name them with --vendor")
-    names = _names(symbols)
+    names = None if symbols is None else sorted(symbols)
     only_new = new if new is not None else names is None
     with open_resources(settings_of(root)) as resources:
         count = _count(days, since, resources.today(), DAYS_MAX if not vendor else None)
@@ -180,6 +179,11 @@ def _from_kite(resources: Resources, plan: Plan, checkpoint: Checkpoint, as_json
                 f"{summary.windows:,} of {len(plan.chunks):,} chunks are done; the same command "
                 "goes on from there"
             )
+        elif again := plan.left(checkpoint.done):
+            summary.notes.append(
+                f"{again:,} of {plan.calls:,} calls were not answered as asked: the same command "
+                "asks Kite for these alone (--restart makes a new plan)"
+            )
         elif short > 0:
             summary.notes.append(
                 f"the calendar expects {short:,} bars more than Kite has: `hist_merge report` "
@@ -189,14 +193,6 @@ def _from_kite(resources: Resources, plan: Plan, checkpoint: Checkpoint, as_json
     if left:
         raise Interrupted
     return code
-
-
-def _names(symbols: Sequence[str] | None) -> list[str] | None:
-    """The symbols, also those that stand in one value with commas between."""
-    if symbols is None:
-        return None
-    parts = [part for each in symbols for part in each.split(",")]
-    return sorted({a_symbol(part) for part in parts})
 
 
 def _show_plan(plan: Plan, work: Work, as_json: bool) -> None:

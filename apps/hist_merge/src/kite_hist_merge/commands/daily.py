@@ -18,12 +18,13 @@ from kite_hist_merge.commands.options import (
     settings_of,
 )
 from kite_runtime.clock import today
-from kite_runtime.options import AsJson, From, Root, To
+from kite_runtime.options import AsJson, Day, From, Root, To
 
 
 def command(
-    first: From,
-    last: To,
+    first: From = None,
+    last: To = None,
+    day: Day = None,
     vendor: Vendor = None,
     symbols: Symbols = None,
     no_kite: NoKite = False,
@@ -37,7 +38,7 @@ def command(
 ) -> int:
     """Merge vendor's files and Kite's history of these days into golden bars.
 
-    The instruments are those of configs/tokens.csv, or those named by --symbols. Everything that a
+    The instruments are those of configs/tokens.csv, or those named by --symbol. Everything that a
     source reports is kept; configs/merge.toml decides which value becomes golden. The same call
     again writes nothing; after Ctrl-C it goes on where it was. Lines that are no bars are listed
     by reason and put into a file to be fixed and given as --vendor again.
@@ -47,7 +48,7 @@ def command(
     from kite_bars_store.stores import days_of
 
     order = Order(
-        days_of(first, last),
+        days_of(first, last, day),
         tuple(vendor or ()),
         symbols,
         layout,

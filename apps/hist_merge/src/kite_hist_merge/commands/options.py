@@ -6,7 +6,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import date, datetime
 from enum import StrEnum
@@ -18,17 +18,17 @@ import typer
 from rich.table import Table
 
 from kite_hist_merge.settings import Settings
-from kite_runtime.clock import IST
+from kite_runtime.clock import IST, today
 from kite_runtime.console import say, stderr, stdout
 from kite_runtime.errors import Interrupted, NotFound
 
 if TYPE_CHECKING:
     from kite_bar_history.run import Resources
     from kite_bar_history.summary import RunSummary
-    from kite_bars_store.stores import Stores
+    from kite_bars_store.stores import Days, Stores
     from kite_broker_zerodha.rest import KiteRest
 
-_SYMBOL: Final = re.compile(r"[A-Za-z]{1,10}:.{1,60}")
+_SYMBOL: Final = re.compile(r"[A-Za-z]{1,10}:[^,]{1,60}")
 
 
 class Recorded(StrEnum):
@@ -63,23 +63,28 @@ def an_interval(text: str) -> str:
     return text
 
 
-Symbols = Annotated[
-    list[str] | None,
-    typer.Option(
+def symbols_of(values: list[str] | None) -> list[str] | None:
+    """Each symbol once, also of values with commas in them. Raises BadParameter."""
+    parts = [part for value in values or () for part in value.split(",")]
+    return list(dict.fromkeys(map(a_symbol, parts))) or None
+
+
+def _symbols(default: str) -> Any:
+    return typer.Option(
+        "--symbol",
         "--symbols",
         metavar="EXCHANGE:SYMBOL",
-        parser=a_symbol,
-        help="Only this instrument, such as NSE:SBIN; may be repeated. Default: the universe.",
-    ),
-]
-WithBars = Annotated[
+        callback=symbols_of,
+        help="Only this instrument, such as NSE:SBIN; may be repeated, or have several with commas "
+        f"between. Default: {default}.",
+    )
+
+
+Symbols = Annotated[list[str] | None, _symbols("the universe")]
+WithBars = Annotated[list[str] | None, _symbols("all with bars")]
+Expected = Annotated[
     list[str] | None,
-    typer.Option(
-        "--symbols",
-        metavar="EXCHANGE:SYMBOL",
-        parser=a_symbol,
-        help="Only this instrument, such as NSE:SBIN; may be repeated. Default: all with bars.",
-    ),
+    _symbols("those of tokens.csv, and all with bars on these days or in the 31 days before"),
 ]
 AsOf = Annotated[
     datetime | None,
@@ -159,34 +164,57 @@ def open_stores(settings: Settings) -> AbstractContextManager[Stores]:
     return stores.open_stores(dsn, settings.rules_file, application="hist_merge")
 
 
-def names_with_bars(
-    stores: Stores, settings: Settings, first: date, last: date, symbols: list[str] | None
-) -> list[str]:
-    """``symbols``, or else all with golden minutes on these days and those of tokens.csv; sorted.
-    Raises NotFound for one that never had a bar, or where there is none at all."""
-    from kite_bar_history.universe import read_tokens, symbol_of
-    from kite_bars_store.bars import BarSurvey
+def past_days(first: date | None, last: date | None, day: date | None) -> Days:
+    """The span that is asked about. Raises UsageError for one that has not begun, too."""
     from kite_bars_store.stores import days_of
 
-    survey, days = BarSurvey(stores.connection), days_of(first, last)
-    if symbols is not None:
-        names = survey.names()
-        return sorted({symbol_of(each, names) for each in symbols})
-    found = {each.name for each in survey.instruments(days.since, days.until)}
-    if not found:
-        raise NotFound(
-            f"there are no golden minutes from {days.first} to {days.last}: `daily` merges some"
-        )
-    if settings.universe_file.exists():
-        named = read_tokens(settings.universe_file)
-        found |= {f"{each.exchange}:{each.tradingsymbol}" for each in named if each.tradingsymbol}
-    return sorted(found)
+    days = days_of(first, last, day)
+    days.check_begun(today())
+    return days
+
+
+def expected_names(
+    stores: Stores, settings: Settings, days: Days, symbols: list[str] | None
+) -> list[str]:
+    """Of which instruments bars are expected: ``symbols``, or those of tokens.csv and those that
+    have had bars; sorted. Raises NotFound for a symbol that is known nowhere, or where there is
+    none at all."""
+    from kite_bar_history.universe import read_tokens, symbol_of
+    from kite_bars_store.bars import BarSurvey
+    from kite_bars_store.bars.missing.coverage import expected_on
+
+    file = settings.universe_file
+    named = read_tokens(file) if file.exists() else []
+    universe = [f"{each.exchange}:{each.tradingsymbol}" for each in named if each.tradingsymbol]
+    if symbols is None:
+        found = expected_on(*(stores.connection, days.first, days.last), universe, stores.calendar)
+        if not found:
+            raise NotFound(
+                f"no bars are expected {days}: {file} names no "
+                "instruments and none had bars in the 31 days before; name some with --symbol"
+            )
+        return found
+    known = [*BarSurvey(stores.connection).names(), *universe]
+    master = stores.instruments.histories(each.partition(":")[::2] for each in symbols)
+    known += [f"{exchange}:{symbol}" for exchange, symbol in master]
+    names = list(dict.fromkeys(known))
+    return sorted({symbol_of(each, names) for each in symbols})
+
+
+def no_session(names: Sequence[str], days: Days) -> str:
+    """What to print where no minute is expected of the instruments."""
+    exchanges = ", ".join(sorted({name.partition(":")[0] for name in names}))
+    return (
+        f"no session of {exchanges} has ended {days}, so no minute is missing: "
+        "`instruments calendar`"
+    )
 
 
 @contextmanager
 def open_resources(settings: Settings) -> Iterator[Resources]:
     """What runs need besides options; Kite is asked when they log in. Raises as `open_stores`."""
     from kite_bar_history.run import Resources
+    from kite_broker_zerodha.settings import is_kite
 
     with open_stores(settings) as opened:
         yield Resources(
@@ -198,6 +226,7 @@ def open_resources(settings: Settings) -> Iterator[Resources]:
             kafka=settings.kafka,
             bars_topic=settings.topic,
             events_topic=settings.events_topic,
+            kite_is_simulated=not is_kite(settings.api_url),
         )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -26,7 +25,7 @@ from kite_hist_merge.commands.options import (
 from kite_runtime.clock import today
 from kite_runtime.console import stdout
 from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS, UsageError
-from kite_runtime.options import FROM, TO, AsJson, Root
+from kite_runtime.options import AsJson, Day, From, Root, To
 
 if TYPE_CHECKING:
     from kite_bar_history.protocol import Window
@@ -75,8 +74,9 @@ Out = Annotated[
 def command(
     files: Files = None,
     alone: Alone = False,
-    first: Annotated[date | None, FROM] = None,
-    last: Annotated[date | None, TO] = None,
+    first: From = None,
+    last: To = None,
+    day: Day = None,
     vendor: Vendor = None,
     symbols: Symbols = None,
     no_kite: NoKite = False,
@@ -104,7 +104,7 @@ def command(
 
     settings = settings_of(root)
     if alone:
-        if first or last or vendor or symbols or out:
+        if first or last or day or vendor or symbols or out:
             raise UsageError("--files compares files alone: leave out --from, --to and the like")
         chosen: list[str | None] = [*layout] if layout else [None]
         layouts = [chosen_layouts(settings.vendor_file, each) for each in chosen]
@@ -120,12 +120,13 @@ def command(
         )
     if files:
         raise UsageError(f"{files[0]} is named without an option: --files compares files alone")
-    if first is None or last is None:
-        raise UsageError("name the days with --from and --to, or files with --files")
+    if not (first or last or day):
+        raise UsageError("name the days with --from and --to or --day, or files with --files")
     if len(layout or ()) > 1:
         raise UsageError("--layout is given several times: without --files it takes one")
+    days = days_of(first, last, day)
     order = Order(
-        days_of(first, last),
+        days,
         tuple(vendor or ()),
         symbols,
         layout[0] if layout else None,
@@ -146,7 +147,7 @@ def command(
         summary = run.to_end()
         if not (dry_run or summary.stopped):
             names = [each.instrument.name for each in run.listed]
-            folder = root / f"reconcile-{first}-{last}" if out is None else out
+            folder = root / f"reconcile-{days.first}-{days.last}" if out is None else out
             summary.notes += write_results(stores, names, order.days, order.intervals, folder)
     _print(found, summary, as_json)
     ended(summary)

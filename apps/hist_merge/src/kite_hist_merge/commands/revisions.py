@@ -14,7 +14,7 @@ from rich.table import Table
 
 from kite_hist_merge.commands.options import open_stores, settings_of
 from kite_runtime.clock import IST
-from kite_runtime.console import stdout
+from kite_runtime.console import clean_json, stdout
 from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS, NotFound, UsageError
 from kite_runtime.options import AsJson, Root
 
@@ -53,7 +53,7 @@ def command(
         found = stores.bars.revisions(undecided=not everything)
     if as_json:
         for each in found:
-            print(orjson.dumps(revision_object(each)).decode())
+            print(clean_json(orjson.dumps(revision_object(each)).decode()))
     elif found:
         stdout.print(_table(found))
     else:
@@ -139,7 +139,7 @@ def _decide(
             "who": name,
             "note": note,
         }
-        print(orjson.dumps({**decision, "golden_written": count.written}).decode())
+        print(clean_json(orjson.dumps({**decision, "golden_written": count.written}).decode()))
     else:
         stdout.print(f"{done} by {name}: batch {batch}, {chosen}; {_written(count)}", markup=False)
     return EXIT_DONE

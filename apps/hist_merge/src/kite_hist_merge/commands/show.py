@@ -19,9 +19,12 @@ from kite_hist_merge.commands.options import AsOf, Recorded, a_time, open_stores
 from kite_runtime.clock import IST
 from kite_runtime.console import stdout
 from kite_runtime.options import AsJson, Root
+from kite_runtime.tables import SparingTable
 
 if TYPE_CHECKING:
+    from kite_bars_store.bars import SourceBars
     from kite_bars_store.bars.explain import Asked
+    from kite_bars_store.stores import Stores
 
 AROUND: Final = 2
 """Bars shown on each side."""
@@ -68,7 +71,7 @@ def command(
         story = stores.bars.story(asked.symbol, opens, interval)
         step = timedelta(minutes=INTERVALS[interval])
         minutes = interval == Recorded.MINUTES
-        before = stores.bars.story(asked.symbol, opens - step) if minutes else None
+        day = _day(stores, asked) if minutes else []
         around = stores.bars.read_bars(
             [asked.symbol],
             opens - AROUND * step,
@@ -78,8 +81,7 @@ def command(
         ).to_pylist()
         absent = _absent(stores.calendar, asked)
     observations = () if story is None else story.observations
-    earlier = () if before is None else before.observations
-    document = tell(asked, observations, around, stores.rules, absent, earlier)
+    document = tell(asked, observations, around, stores.rules, absent, day)
     if as_json:
         print(orjson.dumps(document).decode())
     else:
@@ -93,6 +95,17 @@ def _opening(time: datetime, interval: str) -> datetime:
     if interval == Recorded.DAYS:
         return local.replace(hour=0, minute=0, second=0, microsecond=0)
     return local.replace(second=0, microsecond=0)
+
+
+def _day(stores: Stores, asked: Asked) -> list[SourceBars]:
+    """What the sources have on the bar's day."""
+    from kite_bars_store.bars import BarSurvey
+
+    since = asked.ts_open.replace(hour=0, minute=0)
+    span, survey = (since, since + timedelta(1)), BarSurvey(stores.connection)
+    own = survey.instruments(*span, [asked.symbol], observed=True)
+    found = survey.observed(own, *span, stores.rules, asked.as_of)
+    return [each for said in found for each in said]
 
 
 def _absent(calendar: SessionCalendar, asked: Asked) -> str:
@@ -158,7 +171,8 @@ def _value(value: object, name: str, golden: Mapping[str, Any] | None) -> str:
 
 
 def _around(document: Mapping[str, Any]) -> Table:
-    table = Table(title="golden bars around it", title_justify="left")
+    spare = ("flags", "oi")
+    table = SparingTable(title="golden bars around it", title_justify="left", spare=spare)
     table.add_column("time (IST)")
     for name in _PRICES:
         table.add_column(name, justify="right")

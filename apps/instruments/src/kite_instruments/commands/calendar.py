@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
-from rich.table import Table
 
 from kite_contracts.sessions import CLASSES, SEGMENTS, PhaseName, SessionCalendar, TradingDay
 from kite_runtime.clock import today
 from kite_runtime.console import say, stdout
 from kite_runtime.errors import UsageError
 from kite_runtime.options import FROM, TO, AsJson, Root, a_date
+from kite_runtime.tables import make_table
 
 SESSIONS: Final = Path("configs/sessions.toml")
 DAYS_MAX: Final = 3660
@@ -127,9 +127,7 @@ def _print_day(day: TradingDay, as_json: bool) -> None:
     who = f"{day.segment} ({day.stock_class})" if day.stock_class else day.segment
     stdout.print(f"{who} {_verdict(day)} on {day.date:%A}, {day.date}", markup=False)
     if day.phases:
-        table = Table()
-        for name in ("phase", "opens", "closes", "minutes", "verified"):
-            table.add_column(name, justify="right" if name == "minutes" else "left")
+        table = make_table("phase", "opens", "closes", "minutes", "verified", right={"minutes"})
         for phase in day.phases:
             minutes = (phase.closes_ns - phase.opens_ns) // 60_000_000_000
             sure = "yes" if phase.is_sure else "no"
@@ -157,9 +155,8 @@ def _print_days(days: list[TradingDay], as_json: bool) -> None:
         for day in days:
             print(json.dumps(day.as_dict()))
     else:
-        table = Table()
-        for name in ("", "date", "day", "kind", "continuous", "bars", "why"):
-            table.add_column(name, justify="right" if name == "bars" else "left")
+        columns = ("", "date", "day", "kind", "continuous", "bars", "why")
+        table = make_table(*columns, right={"bars"})
         for day in days:
             mark = "*" * day.is_irregular + "?" * day.is_assumed
             table.add_row(

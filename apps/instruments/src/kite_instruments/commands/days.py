@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from rich.table import Table
-
 from kite_instruments.commands.options import Exchanges, open_store, settings_of
 from kite_runtime.console import stdout
 from kite_runtime.options import AsJson, Root
+from kite_runtime.tables import make_table
 
 
 def command(exchange: Exchanges = None, root: Root = Path(), as_json: AsJson = False) -> int:
@@ -45,11 +44,11 @@ def command(exchange: Exchanges = None, root: Root = Path(), as_json: AsJson = F
     if not batches:
         stdout.print("no dump is recorded yet: run `instruments sync`")
         return 0
-    table = Table()
-    for name in ("day", "batch", "exchanges", "from", "recorded (UTC)", "published"):
-        table.add_column(name, no_wrap=name != "from")
-    for name in ("good", "refused", "added", "changed", "removed", "expired"):
-        table.add_column(name, justify="right")
+    facts = ("day", "batch", "exchanges", "from", "recorded (UTC)", "published")
+    counts = ("good", "refused", "added", "changed", "removed", "expired")
+    spare = ("recorded (UTC)", "from", "exchanges", "expired", "published")
+    whole = {*facts} - {"from"}
+    table = make_table(*facts, *counts, right=counts, whole=whole, spare=spare)
     for each in batches:
         table.add_row(
             *(str(each.observed_on), str(each.batch_id), " ".join(each.exchanges)),

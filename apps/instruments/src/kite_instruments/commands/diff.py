@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterable
 from datetime import date
@@ -10,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
-from rich.table import Table
 
 from kite_bars_store.errors import DumpRefused
 from kite_broker_zerodha.errors import NotADump
@@ -18,15 +18,17 @@ from kite_instruments.commands.options import Exchanges, open_store, settings_of
 from kite_instruments.fetching import read_file
 from kite_instruments.shown import as_csv, as_json, instrument, text_of
 from kite_runtime.clock import today
-from kite_runtime.console import say, stdout
+from kite_runtime.console import clean_json, say, stdout
 from kite_runtime.errors import UsageError
 from kite_runtime.options import Root
+from kite_runtime.tables import make_table
 
 if TYPE_CHECKING:
     from kite_bars_store.instruments.changes import Changes, Compared
 
 KINDS: Final = ("added", "expired", "removed", "renamed", "moved", "reused", "changed")
 _PAIRS: Final = frozenset({"renamed", "moved", "reused", "changed"})
+_DAY: Final = re.compile(r"(?<![0-9])(20[0-9]{2})-?([01][0-9])-?([0-3][0-9])(?![0-9])")
 _CSV: Final = (
     *("kind", "exchange", "tradingsymbol", "instrument_token", "exchange_token", "name", "expiry"),
     *("strike", "tick_size", "lot_size", "instrument_type", "segment", "differs"),
@@ -79,8 +81,9 @@ def command(
     """Compare two days of the history, two files, or without arguments the last two days.
 
     Contracts are matched by token first: a token that keeps its underlying, expiry and type under
-    another symbol is renamed; one whose contract is another is reused. Compared are the exchanges
-    that both have.
+    another symbol is renamed; one whose contract is another is reused. A share under another symbol
+    is renamed if the two dumps are a week apart at most; the day of a file is that in its name
+    (master-2025-10-23.csv). Compared are the exchanges that both have.
     """
     if json_lines and csv_rows:
         raise UsageError("--json and --csv exclude each other: give one of them")
@@ -93,7 +96,7 @@ def command(
         for line in found:
             shown = as_json({name: line[name] for name in line if name != "before"})
             before = line["before"] and as_json(line["before"])
-            sys.stdout.write(json.dumps({**shown, "before": before}, ensure_ascii=False) + "\n")
+            print(clean_json(json.dumps({**shown, "before": before}, ensure_ascii=False)))
     elif csv_rows:
         header = [*_CSV, *(f"{name}_before" for name in _BEFORE)]
         sys.stdout.write(as_csv(header, (_csv_row(line) for line in found)))
@@ -136,14 +139,11 @@ def _day_in(text: str) -> date | None:
 def _compare_files(
     first: Path, second: Path, exchanges: Iterable[str], today: date
 ) -> tuple[Compared, int]:
-    """Compare two dumps; also how many rows of both were refused.
-
-    The later dump has no day. It holds no contract that had expired by then, so what is
-    gone and ended before its earliest expiry counts as expired. Raises DumpRefused, InputUnusable.
-    """
+    """Compare two dumps; also how many rows of both were refused. Raises DumpRefused and
+    InputUnusable."""
     import pyarrow.compute as pc  # type: ignore[import-untyped]
 
-    from kite_bars_store.instruments.changes import compare_masters
+    from kite_bars_store.instruments.changes import are_adjacent, compare_masters
     from kite_broker_zerodha.instrument_dump import parse
 
     dumps = []
@@ -153,12 +153,32 @@ def _compare_files(
         except NotADump as error:
             raise DumpRefused(f"{path} is refused: {error}") from error
     before, after = dumps
-    # Their days are not known; the first contract to end tells nearly the same.
-    days = [pc.min(each.table["expiry"]).as_py() or today for each in (after, before)]
+    # A dump holds no contract that had expired by then: the first one to end tells nearly its day.
+    ends = [pc.min(each.table["expiry"]).as_py() for each in dumps]
+    one, other = (_day_of(path) or end for path, end in zip((first, second), ends, strict=True))
+    both = pc.unique(after.table["exchange"]).to_pylist()
+    labels = str(first), str(second)
     compared = compare_masters(
-        (str(first), str(second)), before.table, after.table, exchanges, *days
+        *(labels, before.table, after.table, exchanges, other or today),
+        adjacent=both if are_adjacent(one, other) else (),
     )
+    shares = compared.changes.reused["expiry"].null_count
+    if shares and (one is None or other is None):
+        say(
+            f"{shares:,} tokens of shares count as reused, as it is not known how far apart the "
+            "files are: put their days into their names (master-2025-10-23.csv) to see renames"
+        )
     return compared, len(before.refused) + len(after.refused)
+
+
+def _day_of(path: Path) -> date | None:
+    """The day in a file's name, such as 2025-10-23 or 20251023."""
+    for found in _DAY.finditer(path.name):
+        try:
+            return date(*(int(each) for each in found.groups()))
+        except ValueError:
+            continue
+    return None
 
 
 def _lines(changes: Changes, kinds: Iterable[str]) -> list[dict[str, Any]]:
@@ -190,9 +210,11 @@ def _print_tables(found: list[dict[str, Any]], kinds: list[str], limit: int) -> 
         rows = [line for line in found if line["kind"] == kind]
         if kind not in kinds or not rows:
             continue
-        table = Table(title=f"{kind}: {len(rows):,} ({_MEANINGS[kind]})", title_justify="left")
-        for name in ("exchange", "symbol", "token", "expiry", "strike", "lot", "what differs"):
-            table.add_column(name, no_wrap=name in ("symbol", "token"))
+        table = make_table(
+            *("exchange", "symbol", "token", "expiry", "strike", "lot", "what differs"),
+            title=f"{kind}: {len(rows):,} ({_MEANINGS[kind]})",
+            whole={"symbol", "token"},
+        )
         for line in rows[: limit or None]:
             table.add_row(
                 *(line["exchange"], line["tradingsymbol"], str(line["instrument_token"])),

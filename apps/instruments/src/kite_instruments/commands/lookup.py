@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
-from rich.table import Table
 
 from kite_instruments.commands.options import AsOf, Exchanges, open_store, settings_of
 from kite_instruments.shown import as_json as json_form
 from kite_instruments.shown import instrument, text_of
 from kite_runtime.clock import today
-from kite_runtime.console import say, stdout
+from kite_runtime.console import clean_json, say, stdout
 from kite_runtime.errors import UsageError
 from kite_runtime.options import AsJson, Root
+from kite_runtime.tables import SparingTable, make_table
 
 if TYPE_CHECKING:
     import pyarrow as pa  # type: ignore[import-untyped]
@@ -144,7 +143,7 @@ def _print_ranges(found: Ranges, as_json: bool) -> None:
         stdout.print(_range_table(found.others))
 
 
-def _range_table(ranges: list[Validity]) -> Table:
+def _range_table(ranges: list[Validity]) -> SparingTable:
     table = _table("valid from", "valid to")
     for each in ranges:
         line = _line(each)
@@ -165,15 +164,12 @@ def _line(each: Validity) -> dict[str, Any]:
     }
 
 
-def _table(*more: str) -> Table:
-    table = Table()
-    for name, title in _COLUMNS.items():
-        table.add_column(title, justify="right" if name in _NUMBERS else "left", no_wrap=True)
-    for title in more:
-        table.add_column(title, no_wrap=True)
-    return table
+def _table(*more: str) -> SparingTable:
+    columns = (*_COLUMNS.values(), *more)
+    numbers = [_COLUMNS[name] for name in _NUMBERS]
+    return make_table(*columns, right=numbers, whole=columns, spare=("tick", "lot", "name"))
 
 
 def _print_json(lines: list[dict[str, Any]]) -> None:
     for line in lines:
-        sys.stdout.write(json.dumps(json_form(line), ensure_ascii=False) + "\n")
+        print(clean_json(json.dumps(json_form(line), ensure_ascii=False)))

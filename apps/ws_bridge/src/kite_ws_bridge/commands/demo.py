@@ -20,7 +20,7 @@ from kite_live_feed.topics import Topics
 from kite_runtime.console import say, stderr, stdout
 from kite_runtime.errors import UsageError
 from kite_simulator.cli import Faults, Rate, Seed, fault_script
-from kite_ws_bridge.commands.options import COMPILING
+from kite_ws_bridge.commands.options import COMPILING, AllowRemote, keep_simulated_here
 
 if TYPE_CHECKING:
     from kite_live_feed.bridge import Bridge
@@ -48,6 +48,7 @@ def command(
     ] = 60,
     seed: Seed = 1,
     faults: Faults = "none",
+    allow_remote: AllowRemote = False,
     live: Annotated[
         bool | None,
         typer.Option("--live/--no-live", help="A live view; default in a terminal only."),
@@ -75,12 +76,14 @@ def command(
     topics = Topics()
     with ExitStack() as stack:
         kafka = _kafka(stack, bootstrap, topics, ticks)
+        keep_simulated_here(kafka, "the demo", allow_remote)
         say(COMPILING)
         warm_up()
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="ws-bridge-demo-"))
+        framing = open_framing(kafka, topics.subjects)
         watch = _view(stack, stderr.is_terminal if live is None else live)
         ledger = asyncio.run(
-            run_demo(options, kafka, open_framing(kafka), topics, Path(folder) / "journal", watch)
+            run_demo(options, kafka, framing, topics, Path(folder) / "journal", watch)
         )
     return report_ledger(f"ws_bridge demo, seed {seed}, faults: {faults}", ledger)
 

@@ -9,22 +9,30 @@ from typing import Annotated, Final
 import typer
 
 from kite_kafka_io.settings import KafkaSettings, KafkaUser
+from kite_runtime.errors import ConfigurationError
 
 COMPILING: Final = "compiling the loops that ticks go through, or loading them from the cache"
 """Shown before it, because the first time it takes half a minute."""
 
-Bootstrap = Annotated[
-    str | None,
+
+AllowRemote = Annotated[
+    bool,
     typer.Option(
-        "--bootstrap",
-        metavar="HOST:PORT",
-        help="Kafka brokers. Default: KAFKA_BOOTSTRAP of the environment or .infra/.env.",
+        "--allow-remote-kafka",
+        help="Let simulated ticks into a Kafka that is not on this machine.",
     ),
 ]
-Root = Annotated[
-    Path,
-    typer.Option("--root", metavar="DIR", help="Folder with .env, .infra/.env and configs."),
-]
+
+
+def keep_simulated_here(kafka: KafkaSettings, market: str, allow_remote: bool) -> None:
+    """Made-up ticks in the topics that others trade by are worse than none. Raises
+    ConfigurationError unless the Kafka is this machine's, or the user means the other one."""
+    if not (kafka.is_local or allow_remote):
+        raise ConfigurationError(
+            f"{market} is a simulated market, and Kafka at {kafka.bootstrap} is not on this "
+            "machine: use the local one (`make up`, KAFKA_BOOTSTRAP unset), or give "
+            "--allow-remote-kafka if its topics may hold made-up ticks"
+        )
 
 
 def kafka_settings(bootstrap: str | None, root: Path) -> KafkaSettings:

@@ -13,7 +13,7 @@ from rich.table import Table
 from kite_live_feed.options import SHARDS_MAX
 from kite_runtime.console import say, stdout
 from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS
-from kite_ws_bridge.commands.options import Root
+from kite_runtime.options import Root
 from kite_ws_bridge.settings import BridgeSettings
 
 

@@ -20,7 +20,7 @@ from kite_kafka_io.errors import QueueFull, RecordTooLarge
 from kite_live_feed.errors import KafkaUnreachable
 from kite_runtime.console import say, stdout
 from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS, ConfigurationError
-from kite_ws_bridge.commands.options import Bootstrap, Root
+from kite_runtime.options import Bootstrap, Root
 from kite_ws_bridge.settings import BridgeSettings
 
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ from kite_live_feed.topics import TICKS, Topics
 from kite_runtime.clock import SystemClock
 from kite_runtime.console import say
 from kite_runtime.errors import EXIT_FINDINGS, UsageError
-from kite_ws_bridge.commands.options import COMPILING, Bootstrap, Root, kafka_settings
+from kite_runtime.options import Bootstrap, Root
+from kite_ws_bridge.commands.options import COMPILING, kafka_settings
 
 if TYPE_CHECKING:
     from kite_kafka_io.framing import Framing
@@ -45,7 +46,7 @@ def command(
     Ticks keep their feed_session and feed_seq, so a consumer with the duplicate filter drops those
     that it has had. Feed events in the segments are not sent again.
     """
-    from kite_kafka_io.registry import open_framing
+    from kite_kafka_io.registry import writing_framing
     from kite_kafka_io.topics import check_topics
     from kite_live_feed.bridge import warm_up
     from kite_live_feed.journal.reader import read_file
@@ -62,7 +63,9 @@ def command(
     say(COMPILING)
     warm_up()
     counters = Counters()
-    frames = _publish(files, speed, kafka, open_framing(kafka), topics, counters)
+    framing = writing_framing(kafka, {topics.ticks: "tick"})
+    framing.prepare()
+    frames = _publish(files, speed, kafka, framing, topics, counters)
     say(
         f"{frames:,} frames: {counters.ticks_acked:,} ticks and {counters.dead_acked:,} "
         f"dead letters acknowledged in {topics.ticks} and {topics.dead}"

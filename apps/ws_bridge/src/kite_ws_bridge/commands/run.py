@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -15,10 +16,12 @@ from kite_live_feed.topics import SHARDS, Topics
 from kite_runtime.clock import SystemClock
 from kite_runtime.console import say
 from kite_runtime.errors import EXIT_FINDINGS, EXIT_TRY_LATER
-from kite_ws_bridge.commands.options import COMPILING, Bootstrap, Root
+from kite_runtime.options import Bootstrap, Root
+from kite_ws_bridge.commands.options import COMPILING, AllowRemote, keep_simulated_here
 
 if TYPE_CHECKING:
     from kite_contracts.sessions import SessionCalendar
+    from kite_kafka_io.framing import Framing
     from kite_kafka_io.settings import KafkaSettings
     from kite_live_feed.counters import Counters
 
@@ -55,7 +58,8 @@ def command(
         bool,
         typer.Option(
             "--store-and-forward",
-            help="Start even if Kafka does not answer, and journal until it does.",
+            help="Start even if Kafka or the schema registry does not answer, and journal until "
+            "they do.",
         ),
     ] = False,
     shards: Annotated[
@@ -77,6 +81,7 @@ def command(
             help="The group's name. Default: WS_BRIDGE_SHARD_GROUP, else ws_bridge.WS_BRIDGE_NAME.",
         ),
     ] = None,
+    allow_remote: AllowRemote = False,
 ) -> int:
     """Run the live bridge until SIGTERM or Ctrl-C.
 
@@ -85,7 +90,9 @@ def command(
     is journaled, for WS_BRIDGE_DRAIN at most; with exit code 75 some is left in the journal.
     """
     from kite_broker_zerodha.session.options import SessionOptions
-    from kite_kafka_io.registry import open_framing
+    from kite_broker_zerodha.settings import is_kite
+    from kite_contracts.feeds import simulated
+    from kite_kafka_io.registry import writing_framing
     from kite_live_feed.bridge import warm_up
     from kite_live_feed.connections import BridgeParts
     from kite_live_feed.journal import Journal
@@ -107,6 +114,10 @@ def command(
     )
     credentials = settings.require_credentials()
     kafka = settings.require_kafka()
+    feed = settings.name
+    if not is_kite(settings.endpoint):
+        keep_simulated_here(kafka, settings.endpoint, allow_remote)
+        feed = simulated(feed)
     setup = settings.shards
     count = None if setup is None else setup.shards
     watch = SubscriptionWatch(settings.tokens_file, settings.universe_files, count)
@@ -117,17 +128,23 @@ def command(
     configure_logs(secrets=secrets)
     topics = Topics()
     calendar = _calendar(settings.root)  # forks, so it comes before every thread
-    topic_problems = _check_kafka(kafka, topics, count, store_and_forward)
+    orders = {topics.orders: "order_update"} if settings.publishes_orders else {}
+    side = (topics.dead, topics.events, *orders)
+    topic_problems, partitions = _check_kafka(kafka, topics, side, count, store_and_forward)
+    framing = writing_framing(kafka, topics.subjects | orders)
+    _check_registry(framing, store_and_forward)
     parts = BridgeParts(
-        feed=settings.name,
+        feed=feed,
         endpoint=settings.endpoint,
         credentials=credentials,
         kafka=kafka,
-        framing=open_framing(kafka),
+        framing=framing,
         topics=topics,
-        session_options=SessionOptions(is_open=make_is_open(calendar)),
+        session_options=SessionOptions(is_open=make_is_open(calendar), network=settings.network),
         clock=SystemClock(),
         topic_problems=topic_problems,
+        partitions=partitions,
+        orders=settings.publishes_orders,
         dead_letter_limits=settings.dead_letter_limits,
         group=setup,
         calendar_ends_ns=calendar_ends_ns(calendar, chain.from_iterable(plan.shards)),
@@ -142,9 +159,14 @@ def command(
 
 
 def _check_kafka(
-    kafka: KafkaSettings, topics: Topics, shards: int | None, store_and_forward: bool
-) -> dict[str, str]:
-    """Why dead letters or events cannot be written, by topic: no reason to leave the ticks alone.
+    kafka: KafkaSettings,
+    topics: Topics,
+    side: Sequence[str],
+    shards: int | None,
+    store_and_forward: bool,
+) -> tuple[dict[str, str], int | None]:
+    """Why topics beside the ticks cannot be written, by topic: no reason to leave the ticks alone.
+    And how many partitions the ticks have, None where Kafka does not answer.
 
     Raises UnknownTopic where there is no place for ticks, and BrokerUnreachable.
     """
@@ -156,15 +178,42 @@ def _check_kafka(
         found = check_topics(kafka, (topics.ticks,) if shards is None else (topics.ticks, SHARDS))
         if shards is not None:
             check_partitions(found[SHARDS], shards)
-        problems = write_problems(kafka, (topics.dead, topics.events))
+        problems = write_problems(kafka, side)
     except BrokerUnreachable as error:
         if not store_and_forward:
             raise
         say(f"{error}; journaling until one does")
-        return {}
+        return {}, None
+    _compare_partitions(topics.ticks, found[topics.ticks])
     for problem in problems.values():
         say(f"WARNING: {problem}; ticks go on, and what belongs there is put aside in a file")
-    return problems
+    return problems, found[topics.ticks]
+
+
+def _compare_partitions(topic: str, found: int) -> None:
+    """A topic that a broker made by itself has another number than the contract."""
+    from kite_contracts.topics import load_topics
+
+    wanted = next((each.partitions for each in load_topics() if each.name == topic), found)
+    if found != wanted:
+        say(
+            f"WARNING: topic {topic} has {found} partitions and should have {wanted} "
+            "(topics.toml): readers that count on it find instruments elsewhere"
+        )
+
+
+def _check_registry(framing: Framing, store_and_forward: bool) -> None:
+    """Know the schemas now, or later. Raises RegistryError."""
+    from kite_kafka_io.errors import RegistryError, RegistryRefused
+
+    try:
+        framing.prepare()
+    except RegistryRefused:
+        raise
+    except RegistryError as error:
+        if not store_and_forward:
+            raise
+        say(f"{error}; journaling until it does")
 
 
 def _calendar(root: Path) -> SessionCalendar:
@@ -191,4 +240,5 @@ def _report(counters: Counters, left: int, journal_dir: Path) -> int:
         )
     if left:
         return EXIT_TRY_LATER
-    return EXIT_FINDINGS if counters.dead_acked or counters.frames_lost or refused else 0
+    found = counters.dead_acked or counters.frames_lost or counters.journal_damage or refused
+    return EXIT_FINDINGS if found else 0

@@ -13,9 +13,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from kite_live_feed.topics import Topics
 from kite_runtime.console import say, stderr, stdout
 from kite_runtime.errors import EXIT_FAILED, UsageError
+from kite_runtime.options import Bootstrap, Root
 from kite_simulator.cli import Seed, fault_script
 from kite_ws_bridge.commands.demo import report_ledger
-from kite_ws_bridge.commands.options import Bootstrap, Root, kafka_settings
+from kite_ws_bridge.commands.options import AllowRemote, kafka_settings, keep_simulated_here
 
 if TYPE_CHECKING:
     from kite_live_feed.rehearsal.smoke import SmokeResult
@@ -48,6 +49,7 @@ def command(
             help="Write where each dead letter lies and the reason intended for it, as JSON lines.",
         ),
     ] = None,
+    allow_remote: AllowRemote = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the ledger as one JSON object.")
     ] = False,
@@ -67,7 +69,8 @@ def command(
     options = SmokeOptions(
         ticks, instruments, seed, fault_script(chosen), stages=faults and script is None
     )
-    kafka = kafka_settings(bootstrap, root)
+    kafka, topics = kafka_settings(bootstrap, root), Topics()
+    keep_simulated_here(kafka, "the smoke", allow_remote)
     say(f"sending {ticks:,} seeded ticks to Kafka at {kafka.bootstrap}, then reading them back")
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with (
@@ -80,8 +83,8 @@ def command(
         result = run_smoke(
             options,
             kafka,
-            open_framing(kafka),
-            Topics(),
+            open_framing(kafka, {**topics.subjects, topics.bars: "bar"}),
+            topics,
             Path(folder) / "journal",
             lambda count: progress.update(task, completed=min(count, ticks)),
         )

@@ -22,7 +22,7 @@ from rich.text import Text
 
 from kite_runtime.console import stdout
 from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS, TryAgainLater, UsageError
-from kite_ws_bridge.commands.options import Root
+from kite_runtime.options import Root
 from kite_ws_bridge.settings import BridgeSettings
 
 TIMEOUT_S: Final = 5.0

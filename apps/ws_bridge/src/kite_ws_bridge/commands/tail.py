@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import orjson
 import typer
 from rich.live import Live
-from rich.table import Table
 
 from kite_kafka_io.errors import MalformedRecord
 from kite_live_feed.topics import TICKS
-from kite_runtime.console import stdout
-from kite_ws_bridge.commands.options import Bootstrap, Root, kafka_settings
+from kite_runtime.console import clean_json, stdout
+from kite_runtime.options import Bootstrap, Root
+from kite_runtime.tables import SparingTable
+from kite_ws_bridge.commands.options import kafka_settings
 
 if TYPE_CHECKING:
     from kite_kafka_io.columns import TickColumns
@@ -35,7 +36,7 @@ _COLUMNS: Final = {
     "best ask": 0,
     "volume": 0,
 }
-"""The table's columns and their least widths: a narrow terminal cuts what stands to the right."""
+"""The table's columns and their least widths."""
 
 
 def command(
@@ -108,8 +109,9 @@ def _show_table(ticks: TickReader, most: int | None) -> None:
                 return
 
 
-def _table(last: OrderedDict[int, dict[str, Any]], number: int) -> Table:
-    table = Table(title=f"{number:,} ticks", title_justify="left")
+def _table(last: OrderedDict[int, dict[str, Any]], number: int) -> SparingTable:
+    spare = ("mode", "best ask", "best bid")
+    table = SparingTable(title=f"{number:,} ticks", title_justify="left", spare=spare)
     for name, width in _COLUMNS.items():
         table.add_column(name, justify="right", no_wrap=True, min_width=width)
     for token, tick in sorted(last.items()):
@@ -139,5 +141,5 @@ def _text(value: bytes | None) -> str | None:
 
 
 def _print(each: dict[str, Any]) -> None:
-    sys.stdout.write(orjson.dumps(each).decode() + "\n")
+    sys.stdout.write(clean_json(orjson.dumps(each).decode()) + "\n")
     sys.stdout.flush()

@@ -16,6 +16,7 @@ from typing import Final, Protocol
 from kite_bar_history.universe import Listed
 from kite_bar_history.vendor_files.times import day_of_text
 from kite_bars_store.instruments import Validity
+from kite_bars_store.instruments.lifetime import holds
 
 FUTURE: Final = "FUT"
 OPTIONS: Final = ("CE", "PE")
@@ -105,9 +106,7 @@ class Contracts:
         listed = {
             each.expiry: (each.exchange, each.tradingsymbol)
             for each in self._series[key]
-            if each.expiry is not None
-            and each.expiry >= day >= each.valid_from
-            and (each.valid_to is None or day < each.valid_to)
+            if each.expiry is not None and holds(each, day)
         }
         expiries = sorted(listed)
         return listed[expiries[rolling.rank - 1]] if rolling.rank <= len(expiries) else None

@@ -10,7 +10,7 @@ import numpy as np
 
 from kite_bar_history.protocol import Reading, RefusedLine, Window
 from kite_bar_history.refused import MESSAGES, PLAIN_HEADER
-from kite_bar_history.summary import FileReport
+from kite_bar_history.summary import WRONG_INTERVAL, FileReport
 from kite_bar_history.timing import HoursCheck, WidthCheck
 from kite_bar_history.vendor_files import parquet
 from kite_bar_history.vendor_files.blocks import BlockReader, BlockReading, Matrix, text_of
@@ -30,8 +30,9 @@ from kite_bar_history.vendor_files.spool import ROWS, Spool
 from kite_bar_history.vendor_files.times import swapped
 from kite_bar_history.vendor_files.values import Fault, Roster
 from kite_bars_store.bars import BarColumns, SourceBars, screen
-from kite_bars_store.bars.columns import INTERVALS
+from kite_bars_store.bars.columns import INTERVALS, Int64s
 from kite_bars_store.bars.out_of_session import SessionJudge
+from kite_bars_store.bars.quality import Bools
 from kite_bars_store.bars.sql import nanoseconds
 
 Keep = Callable[[Sequence[RefusedLine]], None]
@@ -73,7 +74,10 @@ class VendorFiles:
         judge: SessionJudge | None = None,
         *,
         accept_adjusted: bool = False,
+        sha256_of: Callable[[Path], bytes] = sha256_of,
     ) -> None:
+        """``sha256_of`` is asked once a file."""
+        self._sha256_of = sha256_of
         self._layouts = layouts
         self._asked = asked
         self._spool = spool
@@ -81,6 +85,8 @@ class VendorFiles:
         self._accept_adjusted = accept_adjusted
         self._files: list[_File] = []
         self._dropped: set[int] = set()
+        self._wide: dict[int, Int64s] = {}
+        """By file, the keys of `WidthCheck` whose bars are wider than others."""
 
     def load(self, path: Path, keep: Keep) -> FileReport:
         """Read one file; ``keep`` gets its refused lines. Raises InputUnusable."""
@@ -100,7 +106,7 @@ class VendorFiles:
             return _refused(path, frame, layout)
         header = text_of(head.splitlines()[0]) if layout.header else ""
         header = header if names is None else PLAIN_HEADER
-        self._files.append(_File(path, place, sha256_of(path), frame, header))
+        self._files.append(_File(path, place, self._sha256_of(path), frame, header))
         return self._spooled(self._files[-1], keep)
 
     def read(self, window: Window) -> Reading:
@@ -160,6 +166,12 @@ class VendorFiles:
             fault = Fault("WRONG_HOURS", f"{problem}: correct stamp of layout {layout.name}")
         elif problem:
             remarks.append(problem)
+        if wide := {} if fault else width.wide():
+            self._wide[at] = np.array(sorted(wide), np.int64)
+            names = [each.name for each in file.frame.roster.instruments(layout)]
+            remarks.append(
+                _wide_remark(layout, wide, {key: names[width.instrument(key)] for key in wide})
+            )
         if fault is not None:
             self._dropped.add(at)
         elif cut is not None:
@@ -172,13 +184,16 @@ class VendorFiles:
     def _screened(
         self, layout: Layout, rows: Matrix, numbers: Sequence[int]
     ) -> tuple[SourceBars, list[RefusedLine], int]:
+        wide = self._are_wide(layout, rows)
+        lines = [(int(at), int(number), WRONG_INTERVAL) for number, at in rows[ROWS - 2 :, wide].T]
+        rows = rows[:, ~wide]
         place = np.zeros(len(self._asked.roster.asked), np.int64)
         place[list(numbers)] = np.arange(len(numbers))
         known = self._asked.roster.instruments(layout)
         instruments = [known[number] for number in numbers]
         columns = BarColumns(place[rows[0]], *(np.ascontiguousarray(row) for row in rows[1:8]))
         found = screen(columns, instruments, INTERVALS[layout.interval])
-        lines = [
+        lines += [
             (int(rows[ROWS - 1, bad.row]), int(rows[ROWS - 2, bad.row]), str(bad.reason))
             for bad in found.refused
         ]
@@ -197,6 +212,13 @@ class VendorFiles:
             },
         )
         return said, list(self._again(lines)), found.repeated
+
+    def _are_wide(self, layout: Layout, rows: Matrix) -> Bools:
+        found = np.zeros(rows.shape[1], np.bool_)
+        keys = WidthCheck(layout.interval).keys(rows[0], rows[1])
+        for at, wide in self._wide.items():
+            found |= (rows[ROWS - 1] == at) & np.isin(keys, wide)
+        return found
 
     def _again(self, lines: Sequence[tuple[int, int, str]]) -> Iterator[RefusedLine]:
         """The text of lines that turned out to be wrong beside others."""
@@ -244,12 +266,24 @@ class _DateOrder:
                 return
 
 
+def _wide_remark(layout: Layout, wide: Mapping[int, int], names: Mapping[int, str]) -> str:
+    """What is refused of the file; both by the keys of `WidthCheck`."""
+    unit = "minute" if layout.interval == "m1" else "day"
+    first = min(wide)
+    more = len(set(names.values())) - 1
+    others = f" and {more:,} more instruments have such" if more else ""
+    return (
+        f"{names[first]} has bars of {wide[first]} {unit}s, as their distances show, where others "
+        f"have bars of one {unit}{others}: these are refused"
+    )
+
+
 def _timing_fault(layout: Layout, width: WidthCheck, hours: HoursCheck | None) -> Fault | None:
     """Why the times of a whole file cannot be those of its layout."""
     wide, unit = width.width(), "minute" if layout.interval == "m1" else "day"
     if wide > 1:
         return Fault(
-            "WRONG_INTERVAL",
+            WRONG_INTERVAL,
             f"has bars of {wide} {unit}s, as their distances show, and layout {layout.name} reads "
             f"bars of one {unit}: take the file with those",
         )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
 import numpy as np
@@ -23,12 +25,34 @@ _DAYS: Final = 1 << 20
 _MIX: Final = np.uint64(0x9E3779B97F4A7C15)
 
 
+class AnomalyKind(StrEnum):
+    """In what way bars can hardly be true."""
+
+    SAME_PRICES = "SAME_PRICES"
+    OTHER_LEVEL = "OTHER_LEVEL"
+
+
+@dataclass(frozen=True)
+class Anomaly:
+    """The minutes in doubt of the instruments; ``sentence`` is for people."""
+
+    kind: AnomalyKind
+    symbols: Sequence[str]
+    ts_open_ns: Int64s
+    sentence: str
+
+
 class Anomalies:
-    """Looks at the bars of one window after the other; `sentences` are for people."""
+    """Looks at the bars of one window after the other."""
 
     def __init__(self) -> None:
         self._days: dict[tuple[int, int], str] = {}
-        self.sentences: list[str] = []
+        self.found: list[Anomaly] = []
+
+    @property
+    def sentences(self) -> list[str]:
+        """Of the first ones."""
+        return [each.sentence for each in self.found[:DOUBTS_MAX]]
 
     def look(self, said: Sequence[SourceBars]) -> None:
         """All bars of one window."""
@@ -54,10 +78,12 @@ class Anomalies:
             own = bars.instruments[number].name
             other = self._days.setdefault((day, int(sums[at])), own)
             if other != own and len(np.unique(columns.close[place == at])) >= CLOSES_MIN:
-                self._say(
+                sentence = (
                     f"{own} has the very prices of {other} in all {int(counts[at])} minutes of "
                     f"{day_of(day * _DAY_NS)} in {bars.source}: one of the two is wrong"
                 )
+                minutes = columns.ts_open_ns[place == at]
+                self.found.append(Anomaly(AnomalyKind.SAME_PRICES, (other, own), minutes, sentence))
 
     def _ratios(self, one: SourceBars, other: SourceBars) -> None:
         """Instruments whose prices in one source are far from those in the other."""
@@ -69,20 +95,19 @@ class Anomalies:
                 continue
             first = _closes(one, at)
             second = _closes(other, theirs[instrument.name])
-            _, left, right = np.intersect1d(first[0], second[0], return_indices=True)
+            common, left, right = np.intersect1d(first[0], second[0], return_indices=True)
             if len(left) < DAY_BARS_MIN:
                 continue
             ratio = float(np.median(second[1][right] / first[1][left]))
             if not 1 / RATIO_MAX <= ratio <= RATIO_MAX:
-                self._say(
+                sentence = (
                     f"{other.source} has {instrument.name} at {ratio:.4g} times the prices of "
-                    f"{one.source} from {day_of(int(first[0][left[0]]))} on: adjusted, or another "
+                    f"{one.source} from {day_of(int(common[0]))} on: adjusted, or another "
                     "instrument's"
                 )
-
-    def _say(self, sentence: str) -> None:
-        if len(self.sentences) < DOUBTS_MAX:
-            self.sentences.append(sentence)
+                self.found.append(
+                    Anomaly(AnomalyKind.OTHER_LEVEL, (instrument.name,), common, sentence)
+                )
 
 
 def _closes(bars: SourceBars, number: int) -> tuple[Int64s, npt.NDArray[np.float64]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final
@@ -11,12 +11,13 @@ from typing import Any, Final
 import numpy as np
 
 from kite_bars_store.bars import MergeRules, SourceBars, Verdict
+from kite_bars_store.bars.carried_opens import CarriedOpens
 from kite_bars_store.bars.chunks import Chunk, chunks
 from kite_bars_store.bars.columns import PRICES, Columns, concat, take
 from kite_bars_store.bars.grid import Sessions, calendar_sessions, session_table
 from kite_bars_store.bars.merging import Setting, merge
 from kite_bars_store.bars.observations import observation_keys
-from kite_bars_store.bars.quality import Bools, rescaled
+from kite_bars_store.bars.quality import rescaled
 from kite_bars_store.bars.records import Flag
 from kite_bars_store.instruments import price
 from kite_contracts.sessions import SessionCalendar
@@ -24,7 +25,6 @@ from kite_contracts.sessions import SessionCalendar
 SHIFTS: Final = (-1, 1, -330, 330)
 """Minutes: the start of a bar for its end, and UTC for India's time."""
 _SHIFTED_MIN: Final = 20
-_CARRIED_MIN: Final = 20
 
 
 @dataclass
@@ -52,15 +52,9 @@ class Comparison:
     equal_at: Counter[int] = field(default_factory=Counter)
     """By minutes by which the second is moved: how many bars then have the first's prices."""
 
-    opens_differ: int = 0
-    opens_carried: Counter[str] = field(default_factory=Counter)
-    """By source, of bars whose opens differ: how often its open is its own previous close."""
+    opens: CarriedOpens = field(default_factory=CarriedOpens)
     sources: tuple[str, ...] = ()
     """All of the rules, by precedence."""
-
-    def carries_open(self) -> str | None:
-        """The source that fills its opens in from its own closes, as differing opens show."""
-        return carrier(self.opens_differ, self.opens_carried)
 
     def better_shift(self) -> int | None:
         """The minutes by which the second's bars should be moved, where that makes far more of them
@@ -78,32 +72,9 @@ class Comparison:
 
     def as_dict(self) -> dict[str, Any]:
         found = {**vars(self), "largest_difference": str(self.largest_difference)}
-        del found["equal_at"], found["sources"]
-        found["carries_open"] = self.carries_open()
+        del found["equal_at"], found["sources"], found["opens"]
+        found["carries_open"] = [vars(each) for each in self.opens.usual()]
         return {**found, "better_shift_minutes": self.better_shift()}
-
-
-def carrier(differ: int, carried: Mapping[str, int]) -> str | None:
-    """The source whose open is mostly its own previous close where the opens of two differ.
-    ``differ`` is how many do, ``carried`` by source how many of these are its own close."""
-    if differ < _CARRIED_MIN or not carried:
-        return None
-    source, count = max(carried.items(), key=lambda item: item[1])
-    return source if count >= 0.8 * differ else None
-
-
-def carried_sentence(count: int, differ: int, source: str, sources: Sequence[str]) -> str:
-    """What `carrier` found, and the setting that follows; ``sources`` are those of the rules."""
-    return (
-        f"{count:,} of {differ:,} opens that differ are {source}'s own previous close: "
-        f"{field_open(source, sources)} in merge.toml takes the other's"
-    )
-
-
-def field_open(source: str, sources: Sequence[str]) -> str:
-    """The setting that takes opens from any other source before this one."""
-    others = [each for each in sources if each != source]
-    return "`[field] open = [{}]`".format(", ".join(f'"{each}"' for each in (*others, source)))
 
 
 def compare(
@@ -128,6 +99,7 @@ def compare(
     for each in sources:
         found.bars[each.source] += len(each.bars)
         found.volume[each.source] += int(each.bars.volume.sum())
+    found.opens.look(sources)
     for chunk in chunks(sources, ids, rules):
         _add(found, chunk, rules, sessions)
     return found
@@ -153,7 +125,7 @@ def _add(found: Comparison, chunk: Chunk, rules: MergeRules, sessions: Sessions)
         if count:
             found.flags[str(flag.name)] += count
     if len(chunk.parts) > 1:
-        _add_pairs(found, chunk)
+        _add_pairs(found, *(part.columns for part in chunk.parts[:2]))
         if chunk.grid.minutes == 1:
             _add_shifts(found, *(part.columns for part in chunk.parts[:2]))
 
@@ -179,25 +151,9 @@ def _add_shifts(found: Comparison, one: Columns, other: Columns) -> None:
         found.equal_at[shift] += int(equal.sum())
 
 
-def _is_carried(bars: Columns, chunk: Chunk) -> Bools:
-    """Whose open is the close of the bar before it on that day, which is of the same source."""
-    found = np.zeros(len(bars["cell"]), np.bool_)
-    days = chunk.grid.days(bars["cell"])
-    found[1:] = (bars["open"][1:] == bars["close"][:-1]) & (days[1:] == days[:-1])
-    return found
-
-
-def _add_pairs(found: Comparison, chunk: Chunk) -> None:
-    one, other = (part.columns for part in chunk.parts[:2])
-    carried = [_is_carried(each, chunk) for each in (one, other)]
+def _add_pairs(found: Comparison, one: Columns, other: Columns) -> None:
     _, first, second = np.intersect1d(one["cell"], other["cell"], return_indices=True)
-    names = [part.source.source for part in chunk.parts[:2]]
     one, other = take(one, first), take(other, second)
-    scaled = [each["open"] * 10 ** (9 - each["scale"]) for each in (one, other)]
-    differs = scaled[0] != scaled[1]
-    found.opens_differ += int(differs.sum())
-    for name, is_carried, rows in zip(names, carried, (first, second), strict=True):
-        found.opens_carried[name] += int((differs & is_carried[rows]).sum())
     scale = np.maximum(one["scale"], other["scale"])
     tick = rescaled(one["tick"], one["scale"], scale)
     gaps = np.zeros(len(scale), np.int64)

@@ -12,20 +12,31 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
-from kite_bars_store.bars import Field, Flag, Limits, MergeRules, Observation, ObservedBar, Verdict
-from kite_bars_store.bars.comparing import field_open
+from kite_bars_store.bars import (
+    Field,
+    Flag,
+    Limits,
+    MergeRules,
+    Observation,
+    ObservedBar,
+    SourceBars,
+    Verdict,
+)
+from kite_bars_store.bars.carried_opens import CarriedOpens, carried_rows, field_open
+from kite_bars_store.bars.missing.day_sheet import Cause
+from kite_bars_store.bars.sql import nanoseconds
 from kite_bars_store.instruments import price
 from kite_runtime.clock import IST
 
 _POINTS: Final = 10_000
 _PRICES: Final = ("open", "high", "low", "close")
-_MAY_BE_MISSING: Final = "the segment trades then, so it may be missing; `report` shows why"
+_MAY_BE_MISSING: Final = "the segment trades then, so it may be missing; `findings` shows why"
 FLAGS: Final = {
     Flag.OFF_TICK: "a price is no multiple of the tick, as after an adjustment",
     Flag.JUMP: "open or close lies far from the close before it on that day",
     Flag.CUMULATIVE_VOLUME: "the volume of a source is about the sum of all before it that day",
     Flag.FLAT: "one price and no volume: a source pads a minute without a trade like this",
-    Flag.UNVERIFIED_HOURS: "outside the usual hours of a day whose special sessions are unverified",
+    Flag.UNVERIFIED_HOURS: "trading is not verified at this time: a special session, or a halt",
     Flag.REVISION_RATIO: "a source restated it by a ratio, which waits for `accept` or `reject`",
 }
 """What each flag means."""
@@ -44,6 +55,18 @@ MEANINGS: Final = {
     Verdict.VOLUME_REPLACED: "a volume is the day's so far, as the other's proves, which is taken",
 }
 """What each verdict means."""
+
+CAUSES: Final = {
+    Cause.NO_BARS: "the instrument has no bar on this day at all",
+    Cause.UNEXPLAINED: "nothing explains it: fetch it again, or ask the source",
+    Cause.UNVERIFIED_DAY: "the session of this day is not known with certainty",
+    Cause.OUTAGE: "an outage of the live feed that is not healed yet: hist_merge heal fetches it",
+    Cause.NO_TRADE: "nothing was traded: two sources agree, or so long a silence is usual here",
+    Cause.NOT_LISTED: "before the listing, or after the expiry",
+    Cause.OUTSIDE_SESSION: "the session of this day is shorter than usual",
+    Cause.HOLIDAY: "the exchange was closed",
+}
+"""What each cause of a missing minute means, the worst first."""
 
 
 Observed = Observation | ObservedBar
@@ -204,18 +227,15 @@ def tell(
     around: Sequence[Mapping[str, Any]],
     rules: MergeRules,
     absent: str,
-    before: Sequence[Observation] = (),
+    day: Sequence[SourceBars] = (),
 ) -> dict[str, Any]:
     """The document of `show`. ``around`` are rows of ``BarStore.read_bars`` on both sides of the
-    bar and itself; ``absent`` is why no bar belongs here, or is empty where one does; ``before``
-    are the observations of the bar before it.
+    bar and itself; ``absent`` is why no bar belongs here, or is empty where one does; ``day`` is
+    what the sources have on its day.
 
     What was recorded after ``as_of`` is left out. Prices are decimals as text, times in India's.
     """
-    said, earlier = (
-        [each for each in some if asked.as_of is None or each.recorded_at <= asked.as_of]
-        for some in (observations, before)
-    )
+    said = [each for each in observations if asked.as_of is None or each.recorded_at <= asked.as_of]
     golden = next((row for row in around if row["ts_open"] == asked.ts_open), None)
     return {
         "symbol": asked.symbol,
@@ -223,7 +243,7 @@ def tell(
         "interval": asked.interval,
         "as_of": None if asked.as_of is None else _time(asked.as_of),
         "golden": None if golden is None else _bar(golden),
-        "why": list(_why(asked, said, golden, rules, absent, earlier)),
+        "why": list(_why(asked, said, golden, rules, absent, day)),
         "flags": [] if golden is None else flag_lines(Flag(golden["flags"])),
         "observations": [_observation(each, said, golden) for each in said],
         "around": [_bar(row) for row in around],
@@ -236,7 +256,7 @@ def _why(
     golden: Mapping[str, Any] | None,
     rules: MergeRules,
     absent: str,
-    before: Sequence[Observation],
+    day: Sequence[SourceBars],
 ) -> Iterator[str]:
     if golden is None:
         if said and absent:
@@ -257,27 +277,25 @@ def _why(
         price(won.tick_size, won.price_scale),
     )
     yield from why(judged, rules, rules.limits_of(asked.exchange))
-    if other is not None and _open_of(won) != _open_of(other):
-        yield from _carried(won, before, rules)
-        yield from _carried(other, before, rules)
+    yield from _carried(asked, day, rules)
     replaced = [each for each in said if each.source == won.source and each.batch_id < won.batch_id]
     if replaced:
         yield f"{won.source} had other values before: of one source the last recorded one counts"
 
 
-def _open_of(each: Observation) -> Decimal:
-    return price(each.open, each.price_scale)
-
-
-def _carried(each: Observation, before: Sequence[Observation], rules: MergeRules) -> Iterator[str]:
-    """Says that an open may be filled in from the close before it."""
-    own = [one for one in before if one.source == each.source]
-    last = max(own, key=lambda one: one.batch_id, default=None)
-    if last is not None and price(last.close, last.price_scale) == _open_of(each):
-        yield (
-            f"the open of {each.source} is its own previous close: where `reconcile` finds this to "
-            f"be usual, {field_open(each.source, rules.sources)} in merge.toml takes the other's"
-        )
+def _carried(asked: Asked, day: Sequence[SourceBars], rules: MergeRules) -> Iterator[str]:
+    """Where the opens of sources differ: that one is its source's own previous close."""
+    opens, opens_ns = CarriedOpens(), nanoseconds(asked.ts_open)
+    opens.look(day)
+    for each, carried in zip(day, carried_rows(day), strict=True):
+        if (carried & (each.bars.ts_open_ns == opens_ns)).any():
+            usual = opens.of(asked.symbol, each.source)
+            field = field_open(each.source, rules.sources)
+            yield (
+                f"the open of {each.source} is its own previous close, as are {usual.carried:,} of "
+                f"the {usual.differ:,} that differ on this day"
+                + (f": {field} in merge.toml takes the other's" if usual.is_usual else "")
+            )
 
 
 def _observation(

@@ -109,7 +109,8 @@ def calendar_sessions(calendar: SessionCalendar, phases: Sequence[PhaseName]) ->
     A minute is inside when any class of the segment's instruments trades in one of ``phases``: what
     class an instrument is of is not known here, and a bar that might be right stays. So do all
     bars of an exchange or a day whose hours are unknown, and of an old day that was not verified:
-    there minutes besides the usual ones are UNVERIFIED more than they would be.
+    there minutes besides the usual ones are UNVERIFIED more than they would be. So are minutes of
+    a day with a halt in which trading may have gone on.
     """
 
     def sessions(exchange: str, day: date) -> npt.NDArray[np.int16]:
@@ -132,6 +133,10 @@ def calendar_sessions(calendar: SessionCalendar, phases: Sequence[PhaseName]) ->
                 int((opening if len(opening) else minutes).min()) - midnight_ns(day)
             ) // MINUTE_NS
             found[inside] = inside - opens
+        doubtful = [each.doubtful_minutes() for each in days]
+        sure = [np.setdiff1d(minutes, own) for own in doubtful]
+        perhaps = np.setdiff1d(np.concatenate(doubtful), np.concatenate(sure))
+        found[(perhaps - midnight_ns(day)) // MINUTE_NS] += UNVERIFIED
         return found
 
     return sessions

@@ -45,6 +45,20 @@ class OutsideBars:
         self.examples += other.examples[: EXAMPLES_MAX - len(self.examples)]
 
 
+class OutsideBar(NamedTuple):
+    """A bar outside the session: why it is, and whether it has a volume."""
+
+    symbol: str
+    ts_open_ns: int
+    kind: str
+    sentence: str
+    is_traded: bool
+
+    @property
+    def is_traded_in_halt(self) -> bool:
+        return self.is_traded and self.kind == CauseKind.HALT
+
+
 class Judged(NamedTuple):
     """Of each bar: whether it is outside the session, whether its day has one at all, and whether
     it is outside the usual hours, though a session of an old day may have been held then."""
@@ -63,23 +77,28 @@ class SessionJudge:
 
     def outside(self, said: Sequence[SourceBars]) -> OutsideBars:
         """What lies outside; a bar of two sources counts once."""
-        found: dict[tuple[str, str, int], tuple[str, str]] = {}
-        traded: set[tuple[str, str, int]] = set()
+        found = self.bars_outside(said)
+        examples = [
+            f"{each.symbol} {ist(each.ts_open_ns):%Y-%m-%d %H:%M}: {each.sentence}"
+            for each in found[:EXAMPLES_MAX]
+        ]
+        in_halt = sum(each.is_traded_in_halt for each in found)
+        return OutsideBars(Counter(each.kind for each in found), examples, in_halt)
+
+    def bars_outside(self, said: Sequence[SourceBars]) -> list[OutsideBar]:
+        """Those that lie outside, one of two sources once."""
+        found: dict[tuple[str, int], OutsideBar] = {}
         for bars in said:
             for row in np.flatnonzero(self.is_outside(bars)).tolist():
                 instrument = bars.instruments[int(bars.bars.instrument[row])]
-                ts_ns = int(bars.bars.ts_open_ns[row])
-                key = (instrument.exchange, instrument.tradingsymbol, ts_ns)
-                if bars.bars.volume[row] > 0:
-                    traded.add(key)
+                key = instrument.name, int(bars.bars.ts_open_ns[row])
+                is_traded = bool(bars.bars.volume[row] > 0)
                 if key not in found:
-                    found[key] = self._cause(instrument.exchange, ts_ns, bars.interval)
-        examples = [
-            f"{exchange}:{symbol} {ist(ts_ns):%Y-%m-%d %H:%M}: {sentence}"
-            for (exchange, symbol, ts_ns), (_, sentence) in list(found.items())[:EXAMPLES_MAX]
-        ]
-        in_halt = sum(kind == CauseKind.HALT for key, (kind, _) in found.items() if key in traded)
-        return OutsideBars(Counter(kind for kind, _ in found.values()), examples, in_halt)
+                    cause = self._cause(instrument.exchange, key[1], bars.interval)
+                    found[key] = OutsideBar(*key, *cause, is_traded)
+                elif is_traded:
+                    found[key] = found[key]._replace(is_traded=True)
+        return list(found.values())
 
     def is_outside(self, bars: SourceBars) -> Bools:
         """Of each bar whether it is outside."""

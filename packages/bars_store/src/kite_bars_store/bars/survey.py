@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,9 +11,23 @@ from typing import Any, Final
 
 import numpy as np
 
-from kite_bars_store.bars.columns import INTERVALS, Columns
+from kite_bars_store.bars.columns import (
+    INTERVALS,
+    PRICES,
+    RECORDED,
+    VALUES,
+    BarColumns,
+    BarInstrument,
+    Columns,
+    SourceBars,
+)
+from kite_bars_store.bars.grid import Grid, month_starts
+from kite_bars_store.bars.loading import ALL_KNOWN, Scope, load_observations, load_revisions
+from kite_bars_store.bars.observations import counting_of
+from kite_bars_store.bars.quality import rescaled
 from kite_bars_store.bars.records import Field, Gap, Verdict
-from kite_bars_store.bars.sql import GOLDEN, statement
+from kite_bars_store.bars.rules import MergeRules
+from kite_bars_store.bars.sql import GOLDEN, nanoseconds, statement
 from kite_bars_store.database import Connection, Cursor, load_statements, transaction
 from kite_bars_store.database.binary import read_arrays
 
@@ -26,6 +39,8 @@ _JUDGED_FIELDS: Final = (
     ("flags", "int4"),
     ("traded", "int2"),
 )
+WINDOW: Final = 10
+"""Instruments of which a month of observations is in memory at once."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +123,8 @@ class BarSurvey:
             "exchanges": None if keys is None else [key[0] for key in keys],
             "tradingsymbols": None if keys is None else [key[2] for key in keys],
         }
-        query = self._sql("with_observations" if observed else "with_golden")
+        bars = _LOADED["observations"] if observed else b"{golden}"
+        query = self._sql("with_bars", bars)
         with self._reading("looking for instruments with bars") as cursor:
             return [Surveyed(*row) for row in cursor.execute(query, params).fetchall()]
 
@@ -146,20 +162,6 @@ class BarSurvey:
             rows = cursor.execute(self._sql("conflict_sizes"), params).fetchall()
         return [(row[0], row[1], row[2]) for row in rows]
 
-    def carried_opens(
-        self, instruments: Sequence[Surveyed], since: datetime, until: datetime
-    ) -> tuple[int, Counter[str]]:
-        """How many opens of two sources differ, and by source how many of these are its own close
-        of the minute before."""
-        params = {**self._span(since, until), "ids": [each.number for each in instruments]}
-        with self._reading("comparing opens") as cursor:
-            rows = cursor.execute(self._sql("carried_opens"), params).fetchall()
-        carried: Counter[str] = Counter()
-        for won, other, _, of_won, of_other in rows:
-            carried[won] += of_won
-            carried[other] += of_other
-        return sum(row[2] for row in rows), carried
-
     def largest_conflicts(
         self, instruments: Sequence[Surveyed], since: datetime, until: datetime, limit: int
     ) -> list[Conflict]:
@@ -171,6 +173,57 @@ class BarSurvey:
             rows = cursor.execute(self._sql("largest_conflicts"), params).fetchall()
         return [_conflict(row, position[row[0]]) for row in rows]
 
+    def observed(
+        self,
+        instruments: Sequence[Surveyed],
+        since: datetime,
+        until: datetime,
+        rules: MergeRules,
+        as_of: datetime | None = None,
+    ) -> Iterator[list[SourceBars]]:
+        """What the sources have in the span, by precedence: of each bar the last observation that
+        counts, recorded until ``as_of``. A list for each month of some instruments. Raises
+        RulesFaulty for a source that the rules do not have."""
+        own = sorted(instruments, key=lambda each: each.number)
+        first, last = nanoseconds(since), nanoseconds(until)
+        for month in month_starts(first, last - 1):
+            span = max(first, month.starts_ns), min(last, month.ends_ns)
+            for start in range(0, len(own), WINDOW):
+                some = own[start : start + WINDOW]
+                ids = np.array([each.number for each in some], np.int64)
+                scope = Scope(Grid(month, self._minutes), ids, *span)
+                yield self._sources(some, scope, rules, as_of or ALL_KNOWN)
+
+    def _sources(
+        self,
+        instruments: Sequence[Surveyed],
+        scope: Scope,
+        rules: MergeRules,
+        known_at: datetime | str,
+    ) -> list[SourceBars]:
+        with self._reading("reading observations") as cursor:
+            names = {row[1]: row[0] for row in cursor.execute(statement("sources")).fetchall()}
+            observed = load_observations(cursor, scope, names, rules, known_at)
+            revisions = load_revisions(cursor, scope, names, rules, known_at)
+        latest = counting_of(observed, revisions, scope.grid)
+        place, times = scope.grid.instruments(latest["cell"]), scope.grid.times(latest["cell"])
+        scales = np.zeros(len(instruments), np.int64)
+        np.maximum.at(scales, place, latest["scale"])
+        for name in PRICES:
+            latest[name] = rescaled(latest[name], latest["scale"], scales[place])
+        whose = [
+            BarInstrument(each.exchange, each.tradingsymbol, scale)
+            for each, scale in zip(instruments, scales.tolist(), strict=True)
+        ]
+        interval = RECORDED[self._minutes > 1]
+        found = []
+        for rank in np.unique(latest["rank"]).tolist():
+            rows = np.flatnonzero(latest["rank"] == rank)
+            values = (latest[name][rows] for name in VALUES)
+            bars = BarColumns(place[rows], times[rows], *values)
+            found.append(SourceBars(rules.sources[rank], interval, whose, bars))
+        return found
+
     @contextmanager
     def _reading(self, doing: str) -> Iterator[Cursor]:
         with transaction(self._connection, doing) as cursor:
@@ -180,8 +233,9 @@ class BarSurvey:
     def _span(self, since: datetime, until: datetime) -> dict[str, Any]:
         return {"since": since, "until": until, "minutes": self._minutes}
 
-    def _sql(self, name: str) -> bytes:
+    def _sql(self, name: str, bars: bytes = b"") -> bytes:
         text = _LOADED[name].replace(b"{conflict_pairs}", _LOADED["conflict_pairs"])
+        text = text.replace(b"{bars}", bars)
         return text.replace(b"{golden}", GOLDEN[self._minutes].encode())
 
 

@@ -6,32 +6,22 @@ SELECT set_config('work_mem', '64MB', true), set_config('jit', 'off', true)
 -- name: names
 SELECT exchange, tradingsymbol FROM bar_instrument ORDER BY 1, 2
 
--- name: with_golden
--- Those of the names (null: all) that have a golden bar in the span; one look-up each.
+-- name: with_bars
+-- Those of the names (null: all) that have one of {bars} in the span; one look-up each.
 SELECT i.instrument_id, i.exchange, i.tradingsymbol
 FROM bar_instrument i
 WHERE (%(exchanges)s::text[] IS NULL OR (i.exchange, i.tradingsymbol) IN (
         SELECT * FROM unnest(%(exchanges)s::text[], %(tradingsymbols)s::text[])
     ))
   AND EXISTS (
-      SELECT FROM {golden} g
-      WHERE g.instrument_id = i.instrument_id AND g.ts_open >= %(since)s AND g.ts_open < %(until)s
+      SELECT FROM {bars} b
+      WHERE b.instrument_id = i.instrument_id AND b.ts_open >= %(since)s AND b.ts_open < %(until)s
   )
 ORDER BY 2, 3
 
--- name: with_observations
--- The same with an observation; a read as of a time then shows what was known.
-SELECT i.instrument_id, i.exchange, i.tradingsymbol
-FROM bar_instrument i
-WHERE (%(exchanges)s::text[] IS NULL OR (i.exchange, i.tradingsymbol) IN (
-        SELECT * FROM unnest(%(exchanges)s::text[], %(tradingsymbols)s::text[])
-    ))
-  AND EXISTS (
-      SELECT FROM bar_observation o
-      WHERE o.instrument_id = i.instrument_id AND o.minutes = %(minutes)s
-        AND o.ts_open >= %(since)s AND o.ts_open < %(until)s
-  )
-ORDER BY 2, 3
+-- name: observations
+-- A read as of a time shows what was known.
+(SELECT * FROM bar_observation WHERE minutes = %(minutes)s)
 
 -- name: judged
 SELECT ts_open, instrument_id, verdict, flags, (volume > 0)::int::smallint
@@ -67,39 +57,6 @@ WHERE g.instrument_id = ANY (%(ids)s::integer[])
   AND w.ts_open >= %(since)s AND w.ts_open < %(until)s
   AND o.ts_open >= %(since)s AND o.ts_open < %(until)s
   AND g.verdict IN (8, 9, 10, 11)
-
--- name: carried_opens
--- By both sources: how many opens differ, and how many of these are the source's own close of the
--- minute before.
-SELECT
-    s.source, t.source, count(*),
-    count(*) FILTER (WHERE EXISTS (
-        SELECT FROM bar_observation p
-        WHERE p.instrument_id = w.instrument_id AND p.minutes = w.minutes
-          AND p.ts_open = w.ts_open - interval '1 minute' AND p.source_id = w.source_id
-          AND p.close = w.open AND p.price_scale = w.price_scale
-    )),
-    count(*) FILTER (WHERE EXISTS (
-        SELECT FROM bar_observation p
-        WHERE p.instrument_id = o.instrument_id AND p.minutes = o.minutes
-          AND p.ts_open = o.ts_open - interval '1 minute' AND p.source_id = o.source_id
-          AND p.close = o.open AND p.price_scale = o.price_scale
-    ))
-FROM {golden} g
-JOIN bar_observation w
-    ON w.instrument_id = g.instrument_id AND w.minutes = %(minutes)s AND w.ts_open = g.ts_open
-    AND w.batch_id = g.batch_id
-JOIN bar_observation o
-    ON o.instrument_id = g.instrument_id AND o.minutes = %(minutes)s AND o.ts_open = g.ts_open
-    AND o.batch_id = g.other_batch_id
-JOIN bar_source s ON s.source_id = w.source_id
-JOIN bar_source t ON t.source_id = o.source_id
-WHERE g.instrument_id = ANY (%(ids)s::integer[])
-  AND g.ts_open >= %(since)s AND g.ts_open < %(until)s
-  AND w.ts_open >= %(since)s AND w.ts_open < %(until)s
-  AND o.ts_open >= %(since)s AND o.ts_open < %(until)s
-  AND g.differs & 1 <> 0
-GROUP BY 1, 2
 
 -- name: conflict_sizes
 -- How many conflicts by the class of both differences: 0 is none, 1 up to the first edge, and so on.

@@ -17,6 +17,7 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 Cursor = psycopg.Cursor[tuple[Any, ...]]
 
 CONNECT_TIMEOUT_S: Final = 10
+LOCK_TIMEOUT_S: Final = 120
 # A dead peer is noticed within about a minute, not after the two hours of the kernel's default.
 _KEEPALIVE: Final = {
     "keepalives": 1,
@@ -33,13 +34,16 @@ def connect(
     application_name: str,
     autocommit: bool = True,
     connect_timeout_s: int = CONNECT_TIMEOUT_S,
+    lock_timeout_s: int = LOCK_TIMEOUT_S,
+    statement_timeout_s: int = 0,
 ) -> Connection:
     """An open connection; close it, for example with `contextlib.closing`.
 
     ``dsn`` is a libpq URL or keyword string; its timeouts win over the values here.
     ``application_name`` is what an operator sees in ``pg_stat_activity``. With ``autocommit`` (the
     default) a read holds no transaction open, and writes are grouped by `transaction`. Times come
-    back in UTC.
+    back in UTC. A statement that waits for another session's lock is given up after
+    ``lock_timeout_s``, and any after ``statement_timeout_s`` (0: never), with DatabaseBusy.
 
     Raises DatabaseUnreachable and DatabaseRefused.
     """
@@ -54,6 +58,12 @@ def connect(
         # A stricter default of the database would let a writer that waited for a lock read the
         # state of before the wait.
         connection.execute("SET default_transaction_isolation TO 'read committed'")
+        for name, limit_s in (
+            ("lock_timeout", lock_timeout_s),
+            ("statement_timeout", statement_timeout_s),
+        ):
+            if name not in str(given.get("options", "")):
+                connection.execute("SELECT set_config(%s, %s, false)", [name, f"{limit_s}s"])
         connection.autocommit = autocommit
     except psycopg.Error as exc:
         if connection is not None:
@@ -113,9 +123,6 @@ def _place(given: dict[str, Any]) -> str:
     port = f":{given['port']}" if given.get("port") else ""
     name = f"/{given['dbname']}" if given.get("dbname") else ""
     return f"{host}{port}{name}"
-
-
-LOCK_TIMEOUT_S: Final = 120
 
 
 def lock(cursor: Cursor, name: str, *, timeout_s: int = LOCK_TIMEOUT_S) -> None:

@@ -38,7 +38,7 @@ _BUSY: Final = {
     "53400": "a limit of the server is reached",
     "40001": "others changed the same rows",
     "40P01": "others hold locks on the same rows",
-    "55P03": "another session does the same and is not done",
+    "55P03": "another session holds a lock on what it needs",
     "57014": "it took too long and was stopped",
 }
 

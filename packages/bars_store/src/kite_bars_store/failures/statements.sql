@@ -167,8 +167,19 @@ SELECT failure_id FROM dlq_failure
 WHERE topic = %(topic)s AND partition_id = %(partition)s AND record_offset = %(offset)s
 ORDER BY failure_id DESC
 
--- name: last_topic_id
-SELECT topic_id FROM dlq_failure WHERE topic = %(topic)s ORDER BY failure_id DESC LIMIT 1
+-- name: hold_tables
+-- What storing takes, given back at the end of the transaction.
+LOCK TABLE dlq_failure, dlq_state, dlq_group IN ROW EXCLUSIVE MODE
+
+-- name: next_offsets
+-- A subquery a partition walks the index from its end.
+SELECT t.topic, t.partition_id, (
+    SELECT f.record_offset + 1 FROM dlq_failure f
+    WHERE f.topic = t.topic AND f.topic_id = t.topic_id AND f.partition_id = t.partition_id
+    ORDER BY f.record_offset DESC LIMIT 1
+)
+FROM unnest(%(topics)s::text[], %(topic_ids)s::uuid[], %(partitions)s::integer[])
+    AS t (topic, topic_id, partition_id)
 
 -- name: neighbours
 -- The records stored before and after one, of the same partition of the same topic.

@@ -67,6 +67,11 @@ class FailureStore:
         """Raises NotMigrated when the tables are missing."""
         check_revision(self._connection, REVISION)
 
+    def check_writable(self) -> None:
+        """Raises what keeps `record` from storing, such as a lock that another session holds."""
+        with transaction(self._connection, "storing dead letters") as cursor:
+            cursor.execute(statement("hold_tables"))
+
     def record(self, records: Iterable[FailureRecord]) -> Stored:
         """Append the failures that are not there yet, by topic, topic id, partition and offset."""
         with transaction(self._connection, "storing dead letters") as cursor:
@@ -99,14 +104,22 @@ class FailureStore:
         with transaction(self._connection, "looking for a dead letter") as cursor:
             return [row[0] for row in cursor.execute(statement("find"), params)]
 
-    def last_topic_id(self, topic: str) -> UUID | None:
-        """The id of the topic whose record was stored last; None when none was.
+    def next_offsets(
+        self, topic_ids: Mapping[str, UUID], places: Iterable[tuple[str, int]]
+    ) -> dict[tuple[str, int], int]:
+        """The offset behind the last record that is stored, by (topic, partition).
 
-        Another one in Kafka means that the topic was recreated since.
+        A partition of which nothing is stored, of the topic with this id, is left out.
         """
-        with transaction(self._connection, "looking for a topic's id") as cursor:
-            row = cursor.execute(statement("last_topic_id"), {"topic": topic}).fetchone()
-        return row[0] if row else None
+        asked = list(places)
+        params = {
+            "topics": [topic for topic, _ in asked],
+            "topic_ids": [topic_ids[topic] for topic, _ in asked],
+            "partitions": [partition for _, partition in asked],
+        }
+        with transaction(self._connection, "looking for the last dead letters") as cursor:
+            found = cursor.execute(statement("next_offsets"), params).fetchall()
+        return {(topic, number): after for topic, number, after in found if after is not None}
 
     def page(
         self,

@@ -3,7 +3,7 @@ store is pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, fields
 from datetime import date
 from typing import Any, Final, Protocol
@@ -73,13 +73,14 @@ def diff(
     after: pa.Table,
     *,
     day: date | None = None,
-    before_day: date | None = None,
+    adjacent: Collection[str] = (),
 ) -> Changes:
     """The changes from one master to another; columns as in `SCHEMA`, in any order.
 
-    ``day`` is that of the later master; without it no contract counts as expired. ``before_day`` is
-    that of the earlier one: of masters at most ADJACENT_DAYS apart an instrument without expiry
-    that has another symbol and name on the same token is renamed, as its company was.
+    ``day`` is that of the later master; without it no contract counts as expired. ``adjacent`` are
+    exchanges whose two masters are at most ADJACENT_DAYS apart for certain: there an instrument
+    without expiry that has another symbol and name on the same token is renamed, as its company
+    was; on others its token is reused.
 
     Compare the same exchanges: an exchange that only one of them has is added or removed whole.
     Raises ValueError as `records.conform` does.
@@ -88,8 +89,7 @@ def diff(
     old, new = _join(before, after, "instrument_token")
     same_symbol = _equal(before, old, after, new, ("tradingsymbol",))
     same_contract = _equal(before, old, after, new, _SAME_CONTRACT)
-    if day is not None and before_day is not None and (day - before_day).days <= ADJACENT_DAYS:
-        same_contract |= _is_company(before, old, after, new)
+    same_contract |= _is_company(before, old, after, new, adjacent)
     renamed = ~same_symbol & same_contract
     reused = ~same_symbol & ~same_contract
     old_left, new_left = _mask(before), _mask(after)
@@ -119,9 +119,29 @@ def diff(
     )
 
 
-def _is_company(before: pa.Table, old: Rows, after: pa.Table, new: Rows) -> npt.NDArray[np.bool_]:
+def dump_days(batches: Iterable[Batch], day: date) -> dict[str, date]:
+    """By exchange, the day of the dump that is its master on ``day``; it may be much older."""
+    found: dict[str, date] = {}
+    for batch in batches:
+        if batch.observed_on <= day:
+            for exchange in batch.exchanges:
+                found[exchange] = max(batch.observed_on, found.get(exchange, date.min))
+    return found
+
+
+def are_adjacent(one: date | None, other: date | None) -> bool:
+    """False where a day is not known."""
+    return one is not None and other is not None and abs((other - one).days) <= ADJACENT_DAYS
+
+
+def _is_company(
+    before: pa.Table, old: Rows, after: pa.Table, new: Rows, adjacent: Collection[str]
+) -> npt.NDArray[np.bool_]:
     """Pairs of shares on one token, of which each symbol is in its own master alone."""
     found = _equal(before, old, after, new, ("instrument_type", "segment", "lot_size"))
+    exchange = after["exchange"].take(pa.array(new))
+    near = pc.is_in(exchange, value_set=pa.array(sorted(adjacent), pa.string()))
+    found &= near.to_numpy(zero_copy_only=False).astype(np.bool_)
     for table, rows, other in ((before, old, after), (after, new, before)):
         own = table.take(pa.array(rows))
         found &= pc.is_null(own["expiry"]).to_numpy(zero_copy_only=False).astype(np.bool_)
@@ -266,7 +286,10 @@ def compare_days(store: Days, first: date, second: date, exchanges: Iterable[str
     for day, master in ((first, before), (second, after)):
         if not master.num_rows:
             raise NotFound(f"no dump holds on {day}: `instruments days` lists what there is")
-    return compare_masters((str(first), str(second)), before, after, exchanges, second, first)
+    dumps = store.days()
+    days, later = dump_days(dumps, first), dump_days(dumps, second)
+    adjacent = {each for each in days if are_adjacent(days[each], later[each])}
+    return compare_masters((str(first), str(second)), before, after, exchanges, second, adjacent)
 
 
 def last_two_days(store: Days) -> tuple[date, date]:
@@ -285,10 +308,11 @@ def compare_masters(
     before: pa.Table,
     after: pa.Table,
     exchanges: Iterable[str],
-    day: date,
-    before_day: date | None = None,
+    day: date | None,
+    adjacent: Collection[str] = (),
 ) -> Compared:
-    """The changes of ``exchanges``, or else of those that both have. Raises NotFound."""
+    """The changes of ``exchanges``, or else of those that both have; ``day`` and ``adjacent`` as of
+    `diff`. Raises NotFound."""
     mine, theirs = (set(pc.unique(each["exchange"]).to_pylist()) for each in (before, after))
     wanted = set(exchanges)
     unknown = wanted - mine - theirs
@@ -308,7 +332,7 @@ def compare_masters(
         before.filter(pc.is_in(before["exchange"], chosen)),
         after.filter(pc.is_in(after["exchange"], chosen)),
         day=day,
-        before_day=before_day,
+        adjacent=adjacent,
     )
     left_out = () if wanted else tuple(sorted(mine ^ theirs))
     return Compared(labels, changes, left_out)

@@ -12,6 +12,7 @@ import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
 
 from kite_bars_store.instruments import InstrumentStore, Validity
+from kite_bars_store.instruments.lifetime import holds
 from kite_bars_store.instruments.selection import Query, parse, select
 from kite_runtime.errors import NotFound
 
@@ -89,7 +90,7 @@ def _token(store: InstrumentStore, token: int, as_of: date | None) -> Ranges:
         raise NotFound(f"no instrument has or had the token {token} in the recorded dumps")
     if as_of is None:
         return Ranges(every, [])
-    found = [each for each in every if _holds(each, as_of)]
+    found = [each for each in every if holds(each, as_of)]
     if not found:
         spans = ", ".join(f"{each.tradingsymbol} ({span(each)})" for each in every)
         raise NotFound(f"token {token} named nothing on {as_of}; it named {spans}")
@@ -110,10 +111,6 @@ def _others(store: InstrumentStore, found: list[Validity]) -> list[Validity]:
 
 def _same_symbol(one: Validity, other: Validity) -> bool:
     return (one.exchange, one.tradingsymbol) == (other.exchange, other.tradingsymbol)
-
-
-def _holds(each: Validity, day: date) -> bool:
-    return each.valid_from <= day and (each.valid_to is None or day < each.valid_to)
 
 
 def span(each: Validity) -> str:

@@ -11,8 +11,9 @@ from typing import Final
 import numpy as np
 
 from kite_bars_store.bars import BarSurvey, Flag, Verdict
+from kite_bars_store.bars.carried_opens import CarriedOpens
 from kite_bars_store.bars.columns import Columns
-from kite_bars_store.bars.missing.coverage import missing_minutes
+from kite_bars_store.bars.findings import find, grouped
 from kite_bars_store.bars.missing.missing import days_between
 from kite_bars_store.report import PRICE_EDGES, VOLUME_EDGES, Report
 from kite_bars_store.stores import Days, Stores
@@ -23,18 +24,15 @@ LARGEST: Final = 20
 
 
 def gather(
-    stores: Stores, symbols: Sequence[str], days: Days, progress: Callable[[date], None]
+    stores: Stores, symbols: Sequence[str], days: Days, progress: Callable[[str], None]
 ) -> Report:
-    """The report on the symbols, each once; ``progress`` is called before each day."""
+    """The report on the symbols, each once; ``progress`` is called with each step."""
     count = _Count(len(symbols), days)
-
-    def seen(day: date, bars: Columns) -> None:
-        progress(day)
-        count.add(day, bars)
-
-    missing = missing_minutes(
-        stores.connection, symbols, days.first, days.last, stores.calendar, seen=seen
+    opens = CarriedOpens(symbols)
+    looked = find(
+        *(stores, symbols, days), judged=count.add, observed=opens.look, progress=progress
     )
+    assert looked.missing is not None  # as of minutes
     survey = BarSurvey(stores.connection)
     found = survey.instruments(days.since, days.until, symbols)
     span = days.since, days.until
@@ -43,17 +41,16 @@ def gather(
         replace(each, instrument=place[found[each.instrument].name])
         for each in survey.largest_conflicts(found, *span, LARGEST)
     ]
-    opens_differ, opens_carried = survey.carried_opens(found, *span)
     return Report(
-        missing=missing,
+        missing=looked.missing,
         bars=count.bars,
         conflicts=count.conflicts,
         verdicts=count.verdicts,
         flags=count.flags,
         sizes=survey.conflict_sizes(found, *span, PRICE_EDGES, VOLUME_EDGES),
         largest=largest,
-        opens_differ=opens_differ,
-        opens_carried=opens_carried,
+        findings=grouped(looked.findings),
+        opens=opens,
         revisions=[
             each
             for each in stores.bars.revisions()

@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from kite_bars_store.bars import Conflict, Flag, MergeRules, RestatedStretch, Verdict
-from kite_bars_store.bars.missing.missing import CAUSES, Cause, Missing
-from kite_bars_store.bars.records import NEEDS_A_LOOK
+from kite_bars_store.bars.carried_opens import CarriedOpens
+from kite_bars_store.bars.findings import Group
+from kite_bars_store.bars.missing.missing import CAUSES, UNEXPLAINED, Cause, Missing
 
 PRICE_EDGES: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 """Classes of a conflict's largest price difference, in basis points."""
@@ -29,8 +30,8 @@ class Report:
     ``bars`` and ``conflicts`` count golden bars, int64 [instrument, day], in the order of
     ``missing``. ``sizes`` are (class of the price difference, of the volume difference, conflicts)
     as `BarSurvey.conflict_sizes` gives them for the edges above; ``largest`` has indices of
-    instruments; the opens are as `BarSurvey.carried_opens` gives them. ``closed`` is why a day
-    without any session has none.
+    instruments; ``findings`` are of all kinds that are listed without being asked for; ``opens``
+    counts those that differ. ``closed`` is why a day without any session has none.
     """
 
     missing: Missing
@@ -40,8 +41,8 @@ class Report:
     flags: Mapping[Flag, int]
     sizes: Sequence[tuple[int, int, int]]
     largest: Sequence[Conflict]
-    opens_differ: int
-    opens_carried: Mapping[str, int]
+    findings: Sequence[Group]
+    opens: CarriedOpens
     revisions: Sequence[RestatedStretch]
     closed: Mapping[date, str]
     rules: MergeRules
@@ -69,13 +70,11 @@ class Report:
 
     @property
     def has_findings(self) -> bool:
-        """Whether anything needs attention: conflicts, unexplained minutes, waiting revisions."""
-        flagged = any(self.flags.get(flag) for flag in NEEDS_A_LOOK)
-        return bool(self.conflict_count or self.missing.unexplained or self.revisions or flagged)
+        """Whether anything needs attention."""
+        return bool(self.findings or self.revisions)
 
     def absent(self) -> Counts:
-        """Minutes that should be there and are not: OUTAGE and UNEXPLAINED, [instrument, day]."""
-        table = self.missing.table()
-        wanted = [CAUSES.index(Cause.OUTAGE), CAUSES.index(Cause.UNEXPLAINED)]
-        found: Counts = table[:, :, wanted].sum(axis=2)
+        """Minutes that should be there and are not, [instrument, day]."""
+        wanted = [CAUSES.index(cause) for cause in (Cause.OUTAGE, *UNEXPLAINED)]
+        found: Counts = self.missing.table()[:, :, wanted].sum(axis=2)
         return found

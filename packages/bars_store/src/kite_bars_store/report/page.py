@@ -14,27 +14,18 @@ from typing import Any, Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from kite_bars_store.bars import Conflict, Flag, RestatedStretch, Verdict
-from kite_bars_store.bars.comparing import carried_sentence, carrier
-from kite_bars_store.bars.explain import FLAGS, MEANINGS, differences
-from kite_bars_store.bars.missing.missing import Cause
+from kite_bars_store.bars.explain import CAUSES, FLAGS, MEANINGS, differences
+from kite_bars_store.bars.missing.missing import UNEXPLAINED, Cause
 from kite_bars_store.report.heatmap import LEGEND, Chart, chart, class_names, heatmap
 from kite_bars_store.report.model import PRICE_EDGES, VOLUME_EDGES, Report
 from kite_runtime.clock import IST
 
 PACKAGE: Final = "kite_bars_store.report"
 HOLES_MAX: Final = 20
+FINDINGS_MAX: Final = 300
 NAMED_MAX: Final = 6
 _NARROW: Final = 600
 _WIDE: Final = 1_080
-CAUSES: Final = {
-    Cause.UNEXPLAINED: "nothing explains it: fetch it again, or ask the source",
-    Cause.OUTAGE: "an outage of the live feed that is not healed yet: hist_merge heal fetches it",
-    Cause.NO_TRADE: "nothing was traded: two sources agree, or so long a silence is usual here",
-    Cause.NOT_LISTED: "before the listing, or after the expiry",
-    Cause.OUTSIDE_SESSION: "the session of this day is shorter than usual",
-    Cause.HOLIDAY: "the exchange was closed",
-}
-"""What each cause means, the worst first."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +97,9 @@ def render(report: Report) -> str:
         "charts": _charts(report),
         "by_day": _by_day(report),
         "largest": [_conflict(report, each) for each in report.largest],
-        "carried_open": _carried_open(report),
+        "carried_opens": list(report.opens.sentences(report.rules.sources)),
+        "findings": report.findings[:FINDINGS_MAX],
+        "more_findings": max(len(report.findings) - FINDINGS_MAX, 0),
         "flags": _flags(report),
         "revisions": [_revision(each) for each in report.revisions],
     }
@@ -206,7 +199,7 @@ def _by_day(report: Report) -> Chart:
 def _holes(report: Report) -> Iterator[HoleLine]:
     """Equal holes of several instruments in one line; those with most missing in all come first."""
     alike: dict[tuple[datetime, int, Cause], list[str]] = defaultdict(list)
-    for hole in report.missing.holes(Cause.UNEXPLAINED, Cause.OUTAGE):
+    for hole in report.missing.holes(*UNEXPLAINED, Cause.OUTAGE):
         alike[hole.since, hole.minutes, hole.cause].append(hole.symbol)
     order = sorted(alike, key=lambda key: (-key[1] * len(alike[key]), key[0], key[1], key[2]))
     for key in order[:HOLES_MAX]:
@@ -225,15 +218,6 @@ def _conflict(report: Report, each: Conflict) -> ConflictLine:
     command = f"hist_merge show {shlex.quote(symbol)} {when}"
     who = f"{each.won.source} against {each.other.source}: {details}"
     return ConflictLine(symbol, when.replace("T", " "), who, each.verdict.name, command)
-
-
-def _carried_open(report: Report) -> str:
-    """A sentence on a source that fills its opens in; empty where none does."""
-    differ, carried = report.opens_differ, report.opens_carried
-    source = carrier(differ, carried)
-    if source is None:
-        return ""
-    return carried_sentence(carried[source], differ, source, report.rules.sources)
 
 
 def _revision(each: RestatedStretch) -> RevisionLine:

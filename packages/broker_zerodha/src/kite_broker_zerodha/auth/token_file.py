@@ -112,15 +112,16 @@ def read_token(path: str | os.PathLike[str], api_key: str | None = None) -> Stor
     key = found.get("api_key") or api_key
     if not isinstance(token, str) or not token:
         raise CredentialsError(f'the token file {place} has no "access_token" string')
-    if not token.isascii() or not token.isprintable():
-        raise CredentialsError(
-            f"the token file {place} has characters in its access_token that none "
-            "of Kite's has: log in again"
-        )
     if not isinstance(key, str) or not key:
         raise CredentialsError(
             f'the token file {place} has no "api_key": add it or set KITE_API_KEY'
         )
+    for name, text in (("access_token", token), ("api_key", key)):
+        if not text.isascii() or not text.isprintable():
+            raise CredentialsError(
+                f"the token file {place} has characters in its {name} that none "
+                "of Kite's has: log in again"
+            )
     minted_at = _moment(found, "login_time")
     dies_at = _moment(found, "expires_at")
     return StoredToken(

@@ -7,6 +7,7 @@ with a stray quote is refused, and does not swallow the lines that follow it.
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import re
 import zlib
@@ -43,7 +44,6 @@ RAW_CHARS_SHOWN: Final = 60
 BLOCK_ROWS: Final = 4_096
 
 _GZIP: Final = b"\x1f\x8b"
-_ANY_GZIP: Final = 16 + zlib.MAX_WBITS
 _CELL: Final = rb'(?:[^",]*|"(?:[^"]|"")*")'
 _LINE: Final = re.compile(_CELL + rb"(?:," + _CELL + rb")*")
 
@@ -94,21 +94,17 @@ class Text:
 
 def unpacked(data: bytes) -> bytes:
     """The bytes without their gzip layer, if they have one. Raises NotADump."""
-    plain = bytearray()
-    rest = data
-    while rest.startswith(_GZIP):
-        stream = zlib.decompressobj(_ANY_GZIP)
+    if data.startswith(_GZIP):
         try:
-            plain += stream.decompress(rest, DUMP_BYTES_MAX + 1 - len(plain))
-        except zlib.error:
+            # All members together: each of them alone may be small.
+            data = gzip.GzipFile(fileobj=io.BytesIO(data)).read(DUMP_BYTES_MAX + 1)
+        except EOFError:
+            raise NotADump("the gzip file ends in the middle: fetch it again") from None
+        except (OSError, zlib.error):
             raise NotADump("the gzip file is damaged: fetch it again") from None
-        if len(plain) <= DUMP_BYTES_MAX and not stream.eof:
-            raise NotADump("the gzip file ends in the middle: fetch it again")
-        rest = stream.unused_data
-    found = bytes(plain) if plain else data
-    if len(found) > DUMP_BYTES_MAX:
+    if len(data) > DUMP_BYTES_MAX:
         raise NotADump(f"it is larger than {DUMP_BYTES_MAX >> 20} MiB, which no master is")
-    return found
+    return data
 
 
 def read_text(data: bytes) -> Text:

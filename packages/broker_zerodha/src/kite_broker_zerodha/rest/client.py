@@ -17,6 +17,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_at
 from kite_broker_zerodha.auth.grant import Grant
 from kite_broker_zerodha.auth.token_file import StoredToken
 from kite_broker_zerodha.errors import AuthRefused, BadAnswer, CredentialsError, InputRefused
+from kite_broker_zerodha.network import Network
 from kite_broker_zerodha.packets import Segment, price_scale_of, segment_of
 from kite_broker_zerodha.rest.candles import Candles, parse_candles
 from kite_broker_zerodha.rest.limits import CallKind, Pace, host_pace
@@ -54,6 +55,7 @@ class KiteRest:
     """Kite's REST API for one API key. One thread at a time.
 
     ``root``       ``https://host``; ``http://`` is taken for this machine alone
+    ``network``    authorities and proxy; None: as the environment has them
     ``pace``       hands out the slots: `host_pace` for all processes of the key; None: for this
                    client alone
     ``timeout_s``  to connect, and between two bytes of an answer
@@ -70,6 +72,7 @@ class KiteRest:
         access_token: str | Secret | None = None,
         *,
         root: str = KITE_ROOT,
+        network: Network | None = None,
         pace: Pace | None = None,
         retries: Retries | None = None,
         timeout_s: float = 7.0,
@@ -82,7 +85,7 @@ class KiteRest:
         self._api_key = _plain("the API key", api_key)
         self._secrets = [api_key]
         self._kite = _Client(api_key, root=checked_root(root), timeout=timeout_s)
-        self._kite.reqsession = KiteHttp(root, self._hide)
+        self._kite.reqsession = KiteHttp(root, self._hide, network or Network())
         if token:
             self._remember(_plain("the access token", token))
             self._kite.set_access_token(token)
@@ -295,6 +298,7 @@ def open_client(
         key,
         token.access_token if token is not None else None,
         root=settings.api_url,
+        network=settings.network,
         pace=host_pace(key, settings.api_url),
         on_retry=lambda error, wait_s: say(f"{error}; again in {wait_s:.1f} s"),
         sleep=sleep,

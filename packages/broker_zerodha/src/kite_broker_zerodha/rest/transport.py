@@ -16,6 +16,7 @@ import requests
 from requests import exceptions as failures
 
 from kite_broker_zerodha.errors import BadAnswer, EndpointError, KiteUnavailable
+from kite_broker_zerodha.network import CA_REMEDY, LOOPBACK, Network
 from kite_broker_zerodha.rest.answers import Answer, Hide, error_of, too_large, unpacked
 from kite_runtime.secrets import redacting_logger
 
@@ -26,7 +27,6 @@ ANSWER_MAX_S: Final = 120.0
 """From the first byte of an answer to its last."""
 
 _CHUNK_BYTES: Final = 1 << 16
-_LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 
 redacting_logger("urllib3.connectionpool")  # at DEBUG it writes each address with its query
 
@@ -43,7 +43,7 @@ def checked_root(root: str) -> str:
         parts = urlsplit("")
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise EndpointError("the address of Kite's API is no URL: expected https://host[:port]")
-    if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+    if parts.scheme == "http" and parts.hostname not in LOOPBACK:
         raise EndpointError(
             f"the address of Kite's API would send the token to {parts.hostname} in clear: "
             "expected https://"
@@ -58,19 +58,25 @@ def checked_root(root: str) -> str:
 class KiteHttp(requests.Session):
     """A ``requests`` session that hands on complete good answers alone.
 
-    ``send`` raises AuthRefused, KiteUnavailable (RateLimited, BadAnswer) or InputRefused.
+    Raises ConfigurationError for a proxy or certificates that cannot be used. ``send`` raises
+    AuthRefused, KiteUnavailable (RateLimited, BadAnswer) or InputRefused.
     """
 
-    def __init__(self, root: str, hide: Hide) -> None:
+    def __init__(self, root: str, hide: Hide, network: Network) -> None:
         super().__init__()
         self._host = urlsplit(root).netloc
         self._hide = hide
-        self.trust_env = urlsplit(root).hostname not in _LOOPBACK
+        self.trust_env = False  # the network says it
+        authorities, proxy = network.authorities(), network.proxy_for(root)
+        self._way = {
+            "verify": True if authorities is None else str(authorities),
+            "proxies": {} if proxy is None else {"http": proxy, "https": proxy},
+        }
         self.headers["Accept-Encoding"] = "gzip"
         self.auth = _as_it_is  # else a ~/.netrc would replace the token
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
-        kwargs |= {"stream": True, "allow_redirects": False}
+        kwargs |= {"stream": True, "allow_redirects": False, **self._way}
         try:
             response = super().send(request, **kwargs)
             try:
@@ -116,14 +122,7 @@ class KiteHttp(requests.Session):
         match error, cause:
             case failures.SSLError(), _:
                 return KiteUnavailable(
-                    f"TLS: the certificate of {self._host} cannot be verified "
-                    "(REQUESTS_CA_BUNDLE names authorities of your own)",
-                    again=False,
-                )
-            case failures.InvalidProxyURL() | failures.InvalidSchema(), _:
-                return KiteUnavailable(
-                    f"the proxy that the environment names on the way to {self._host} is no HTTP "
-                    "proxy: write https_proxy like http://HOST:PORT",
+                    f"TLS: the certificate of {self._host} cannot be verified ({CA_REMEDY})",
                     again=False,
                 )
             case failures.ProxyError(), _:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
 from kite_broker_zerodha.session.messages import TextKind
+from kite_broker_zerodha.session.orders import Order
 from kite_contracts.tick_batch import TickMode
 
 SHARD_BITS = 4
@@ -112,6 +113,8 @@ class TextMessage:
     shard: int
     kind: TextKind
     text: str | None
+    order: Order | None = field(default=None, repr=False)
+    """A postback's fields, the account's private data: never logged."""
 
 
 SessionEvent = (

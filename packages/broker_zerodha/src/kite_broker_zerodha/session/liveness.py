@@ -53,11 +53,16 @@ class FlowWatchdog:
 
     Mute means: no frame for ``floor_s``, and for ``factor`` times the usual distance between two
     frames. With frames at random that happens by chance once in e**20. The rate is an exponential
-    mean over ``memory_s`` and is not taught by the silence itself.
+    mean over ``memory_s`` that begins at 0 and is not taught by the silence itself: a busy
+    connection has its rate within seconds, one illiquid instrument never gets that of a busy one.
+    Kite's first packets, one of each instrument at once, teach nothing (``SNAPSHOT_S``).
 
     A connection without any frame is mute after ``first_s``, whatever was usual before: Kite sends
     the last packet of each token as soon as it is subscribed to.
     """
+
+    SNAPSHOT_S: Final = 0.5
+    """From the first frame on; instruments that are subscribed to together come within this."""
 
     def __init__(
         self,
@@ -71,7 +76,8 @@ class FlowWatchdog:
         self._floor_s = floor_s
         self._factor = factor
         self._memory_s = memory_s
-        self._rate: float | None = None
+        self._rate = 0.0
+        self._teaches_from_s = inf
         self._frames = 0
         self._sampled_s = 0.0
         self._moved_s = 0.0
@@ -85,11 +91,12 @@ class FlowWatchdog:
         """Take the running count of frames; returns whether the feed is mute now."""
         if frames == self._frames:
             return self.is_mute(now_s)
+        if not self._has_frames:
+            self._teaches_from_s = now_s + min(self.SNAPSHOT_S, self._floor_s / 20)
         elapsed_s = now_s - self._sampled_s
-        if elapsed_s > 0:
+        if elapsed_s > 0 and now_s > self._teaches_from_s:
             rate = (frames - self._frames) / elapsed_s
-            share = min(1.0, elapsed_s / self._memory_s)
-            self._rate = rate if self._rate is None else self._rate + share * (rate - self._rate)
+            self._rate += min(1.0, elapsed_s / self._memory_s) * (rate - self._rate)
         self._frames, self._sampled_s, self._moved_s = frames, now_s, now_s
         self._has_frames = True
         return False

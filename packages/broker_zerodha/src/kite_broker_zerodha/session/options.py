@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import ssl
 from dataclasses import dataclass, field
 from typing import Final
 
+from kite_broker_zerodha.network import Network
 from kite_broker_zerodha.session.events import GapCause
 from kite_broker_zerodha.session.liveness import IsOpen, always_open
 from kite_broker_zerodha.session.messages import CHUNK_TOKENS
@@ -23,6 +23,7 @@ class SessionOptions:
 
     ``inbound_silence_s``   without any byte for this long the connection is dropped
     ``stall_s``             shortest silence of ticks that counts as a stall (level 2)
+    ``flow_memory_s``       time over which the usual rate of ticks is learned (level 2)
     ``first_tick_s``        longest wait for the first tick of a connection (level 2)
     ``stall_reconnect_s``   a stall this long ends the connection, in case another one works
     ``symbol_floor_s``, ``symbol_cap_s``  bounds of the silence of one instrument (level 3)
@@ -37,12 +38,12 @@ class SessionOptions:
     ``chunk_tokens``        tokens in one subscription message
     ``resume_from_ns``      receive time of the last frame an earlier run kept: opens a gap at start
     ``resume_cause``        cause of that gap
-    ``ssl_context``         for ``wss://``; None verifies the peer against the system's authorities
-    ``proxy``               False ignores the proxy variables of the environment
+    ``network``             authorities for ``wss://``, and the proxy
     """
 
     inbound_silence_s: float = 5.0
     stall_s: float = 10.0
+    flow_memory_s: float = 60.0
     first_tick_s: float = 30.0
     stall_reconnect_s: float = 60.0
     symbol_floor_s: float = 60.0
@@ -59,8 +60,7 @@ class SessionOptions:
     chunk_tokens: int = CHUNK_TOKENS
     resume_from_ns: int | None = None
     resume_cause: GapCause = GapCause.RESTART
-    ssl_context: ssl.SSLContext | None = None
-    proxy: bool = True
+    network: Network = field(default_factory=Network)
     backoff_first_s: float = 0.5
     backoff_cap_s: float = 30.0
     backoff_stable_s: float = 30.0

@@ -33,6 +33,7 @@ from kite_broker_zerodha.session.events import (
 from kite_broker_zerodha.session.liveness import FlowWatchdog, InboundWatchdog, SymbolWatchdog
 from kite_broker_zerodha.session.messages import checked_endpoint, messages_of, parse_text
 from kite_broker_zerodha.session.options import SessionOptions
+from kite_broker_zerodha.session.orders import order_of
 from kite_broker_zerodha.session.transport import (
     ABNORMAL_CLOSURE,
     ConnectFailed,
@@ -94,7 +95,11 @@ class KiteSession:
         self._options = options or SessionOptions()
         self._feed_sessions = feed_sessions or FeedSessions()
         self._backoff = self._options.backoff()
-        self._flow = FlowWatchdog(self._options.stall_s, first_s=self._options.first_tick_s)
+        self._flow = FlowWatchdog(
+            self._options.stall_s,
+            memory_s=self._options.flow_memory_s,
+            first_s=self._options.first_tick_s,
+        )
         self._symbols = SymbolWatchdog(
             self._options.symbol_floor_s, self._options.symbol_cap_s, is_open=self._options.is_open
         )
@@ -361,7 +366,8 @@ class KiteSession:
         kind, plain = parse_text(text)
         if plain is not None and self._credentials is not None:
             plain = redact(plain, self._credentials.secrets)
-        self._listener.on_event(TextMessage(self.shard, kind, plain))
+        order = order_of(text) if kind == "order" else None
+        self._listener.on_event(TextMessage(self.shard, kind, plain, order))
 
 
 def _abort_if_failed(connection: KiteConnection, task: asyncio.Task[None]) -> None:

@@ -16,20 +16,17 @@ from urllib.parse import urlsplit
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import (
     ConnectionClosed,
-    InvalidProxy,
     InvalidStatus,
     WebSocketException,
 )
-from websockets.proxy import get_proxy, parse_proxy
-from websockets.uri import parse_uri
 
 from kite_broker_zerodha.errors import AuthRefused, KiteUnavailable
+from kite_broker_zerodha.network import CA_REMEDY
 from kite_broker_zerodha.retry_after import retry_after_seconds
 from kite_broker_zerodha.session.credentials import Credentials
 from kite_broker_zerodha.session.messages import connect_url
 from kite_broker_zerodha.session.options import SessionOptions
 from kite_runtime.clock import Clock
-from kite_runtime.errors import ConfigurationError
 from kite_runtime.secrets import redact, redacting_logger
 
 ABNORMAL_CLOSURE: Final = 1006
@@ -37,7 +34,6 @@ ABNORMAL_CLOSURE: Final = 1006
 
 _PHRASES: Final = {int(status): status.phrase for status in HTTPStatus}
 _AUTH_STATUSES: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
-_LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 
 
 class ConnectFailed(KiteUnavailable):
@@ -79,10 +75,11 @@ async def open_connection(
     endpoint: str, credentials: Credentials, options: SessionOptions, clock: Clock
 ) -> KiteConnection:
     """Connect once. Raises AuthRefused on HTTP 401 and 403, ConnectFailed on anything else, and
-    ConfigurationError for a proxy that cannot be used."""
-    secure: dict[str, Any] = {"ssl": options.ssl_context} if options.ssl_context else {}
-    local = urlsplit(endpoint).hostname in _LOOPBACK
-    proxy = usable_proxy(endpoint) if options.proxy and not local else None
+    ConfigurationError for a proxy or certificates that cannot be used."""
+    secure: dict[str, Any] = {}
+    if urlsplit(endpoint).scheme == "wss":
+        secure["ssl"] = options.network.ssl_context()
+    proxy = options.network.proxy_for(endpoint)
     factory = partial(KiteConnection, clock=clock)
     try:
         connection = await _Connect(
@@ -111,26 +108,6 @@ async def open_connection(
     return cast(KiteConnection, connection)
 
 
-def usable_proxy(endpoint: str) -> str | None:
-    """The proxy of the environment on the way to the endpoint. Raises ConfigurationError, which
-    does not quote it: it may hold a password."""
-    proxy = get_proxy(parse_uri(endpoint))
-    if proxy is None:
-        return None
-    try:
-        scheme = parse_proxy(proxy).scheme
-    except (InvalidProxy, ValueError):
-        scheme = ""
-    if scheme not in ("http", "https"):
-        raise ConfigurationError(
-            "the proxy that the environment names (wss_proxy, socks_proxy, https_proxy) is "
-            + ("a SOCKS proxy" if scheme else "no address")
-            + ": write one like http://HOST:PORT or http://USER:PASSWORD@HOST:PORT, or exempt "
-            f"Kite with no_proxy={urlsplit(endpoint).hostname}"
-        )
-    return proxy
-
-
 def failure_sentence(
     error: Exception, endpoint: str, options: SessionOptions, credentials: Credentials
 ) -> str:
@@ -138,7 +115,8 @@ def failure_sentence(
     host = urlsplit(endpoint).netloc
     match error:
         case ssl.SSLCertVerificationError():
-            return f"TLS: the certificate of {host} is not trusted: {error.verify_message}"
+            said = f"TLS: the certificate of {host} is not trusted: {error.verify_message}"
+            return f"{said} ({CA_REMEDY})"
         case ssl.SSLError():
             return f"TLS with {host} failed: {error.reason or 'unknown reason'}"
         case TimeoutError():

@@ -11,7 +11,10 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import re
+import stat
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
@@ -273,7 +276,7 @@ def _check_header(line: _Row, header: list[str], required: Sequence[str]) -> Non
             f"the column {' and '.join(missing)} is missing, found {_shown(header)}",
             f"begin the file with the line {','.join(required)}",
         )
-    twice = next((name for name in header if name and header.count(name) > 1), None)
+    twice = next((name for name, count in Counter(filter(None, header)).items() if count > 1), None)
     if twice is not None:
         raise line.wrong(f"the column {twice[:40]!r} is there twice", "remove one")
 
@@ -359,8 +362,10 @@ def _text(path: Path, data: bytes) -> str:
 def read_bytes(path: Path) -> bytes:
     """A file's content. Raises SubscriptionFileError."""
     try:
-        with path.open("rb") as file:
-            data = file.read(FILE_BYTES_MAX + 1)
+        # Not waited for, as a FIFO would be: a bridge reads its files again while it works.
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+            regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+            data = file.read(FILE_BYTES_MAX + 1) if regular else b""
     except FileNotFoundError as exc:
         raise SubscriptionFileError(
             path,
@@ -371,6 +376,8 @@ def read_bytes(path: Path) -> bytes:
     except OSError as exc:
         problem = f"cannot be read ({(exc.strerror or 'failed').lower()})"
         raise SubscriptionFileError(path, None, problem, "make it a readable file") from exc
+    if not regular:
+        raise SubscriptionFileError(path, None, "is no regular file", "give a subscription file")
     if len(data) > FILE_BYTES_MAX:
         raise SubscriptionFileError(
             path, None, f"is larger than {FILE_BYTES_MAX} bytes", "give a subscription file"

@@ -1,4 +1,7 @@
-"""The holidays of the equities, as far as somebody knows them. Pure: a value."""
+"""The holidays of the equities, as far as somebody knows them. Pure: a value.
+
+They come from `exchange_holidays`; a day that is wrong there is corrected in configs/sessions.toml.
+"""
 
 from __future__ import annotations
 

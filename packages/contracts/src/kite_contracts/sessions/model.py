@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
@@ -144,6 +144,14 @@ class TradingDay:
             if phase.name in phases
         ]
         return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
+
+    def doubtful_minutes(self) -> npt.NDArray[np.int64]:
+        """Those of `minutes` in which trading may have gone on or not: the phases of a day with a
+        halt that were not verified. A bar may be right then, and none is missing."""
+        if self.kind is not DayKind.HALT:
+            return np.empty(0, dtype=np.int64)
+        sure = tuple(each for each in self.phases if each.is_sure)
+        return np.setdiff1d(self.minutes(), replace(self, phases=sure).minutes())
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: dates and times in ISO 8601, times in India's time and as nanoseconds."""

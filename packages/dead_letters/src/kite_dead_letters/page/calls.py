@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -24,8 +23,6 @@ from kite_dead_letters.page.rendering import Pages
 from kite_dead_letters.page.views import Reader
 
 FIELDS_MAX: Final = 20
-FORM_S: Final = 10.0
-"""How long a form may take to arrive."""
 SEE_OTHER: Final = 303
 NOT_LOGGED_IN: Final = 401
 _TITLES: Final = {404: "Not there", 503: "Away"}
@@ -152,17 +149,16 @@ def away(site: Site, request: Request, error: StoreError) -> Response:
     return response
 
 
-# Starlette's request.form() bounds fields, not the whole body or its time, and takes faulty UTF-8.
+# Starlette's request.form() bounds fields, not the whole body, and takes faulty UTF-8.
 async def form_of(request: Request) -> dict[str, str]:
     """The fields of a form, read no further than any form of ours is long. Raises HTTPException."""
     body = bytearray()
     try:
-        async with asyncio.timeout(FORM_S):
-            async for piece in request.stream():
-                body += piece
-                if len(body) > BODY_BYTES_MAX:
-                    raise HTTPException(413, f"a form may have {BODY_BYTES_MAX} bytes at most")
-    except (TimeoutError, ClientDisconnect):
+        async for piece in request.stream():
+            body += piece
+            if len(body) > BODY_BYTES_MAX:
+                raise HTTPException(413, f"a form may have {BODY_BYTES_MAX} bytes at most")
+    except ClientDisconnect:
         raise HTTPException(400, "the form did not arrive whole") from None
     try:
         pairs = parse_qsl(

@@ -10,13 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, MutableMapping
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from kite_runtime.hosts import is_address, is_local
 
 BODY_BYTES_MAX: Final = 64 * 1024
 LOCAL_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -52,7 +53,7 @@ class Names:
         if match is None:
             return False
         name = match[1].strip("[]").lower().rstrip(".")
-        return name in self.names or (self.any_address and _is_address(name))
+        return name in self.names or (self.any_address and is_address(name))
 
 
 def names_of(host: str, more: Iterable[str] = ()) -> Names:
@@ -61,13 +62,6 @@ def names_of(host: str, more: Iterable[str] = ()) -> Names:
     if is_local(host):
         return Names(LOCAL_NAMES | added)
     return Names(LOCAL_NAMES | added | {host.lower()}, any_address=True)
-
-
-def is_local(host: str) -> bool:
-    """Whether only this machine can reach a server at ``host``."""
-    if host == "localhost":
-        return True
-    return _is_address(host) and ip_address(host).is_loopback
 
 
 def same_origin(origin: str | None, host: str) -> bool:
@@ -129,11 +123,3 @@ def add_headers(message: MutableMapping[str, Any]) -> None:
     headers = MutableHeaders(scope=message)
     for name, value in HEADERS.items():
         headers.setdefault(name, value)
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ip_address(name)
-    except ValueError:
-        return False
-    return True

@@ -28,6 +28,7 @@ from kite_runtime.retry import Pace
 CONNECTIONS_MAX: Final = 8
 WAIT_S: Final = 20.0
 CONNECT_TIMEOUT_S: Final = 5
+LOCK_TIMEOUT_S: Final = 5
 
 
 class Database:
@@ -49,6 +50,7 @@ class Database:
                     self._dsn,
                     application_name="dlq_triage serve",
                     connect_timeout_s=CONNECT_TIMEOUT_S,
+                    lock_timeout_s=LOCK_TIMEOUT_S,
                 )
             ) as opened:
                 yield opened

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import signal
 import socket
 import threading
@@ -11,13 +12,16 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from kite_dead_letters.page.guard import Guard
 from kite_runtime.errors import ConfigurationError, PortTaken
 
 GRACE_S: Final = 10
-CONCURRENCY_MAX: Final = 100
-"""Connections; more get a 503 at once."""
+CONNECTIONS_MAX: Final = 100
+"""More than these, and the one that has been waited for the longest is closed for the new one."""
+WAIT_S: Final = 10.0
+"""How long a connection may take to send a request, form included, or to take the answer."""
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -28,6 +32,75 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Leave them to `serve`."""
         yield
+
+
+# uvicorn has no limit for a client that never asks: timeout_keep_alive begins after the first
+# answer, and with limit_concurrency a hundred silent connections are a 503 for everybody else.
+class _Connection(H11Protocol):
+    """uvicorn's connection, ended when its client is waited for too long."""
+
+    _deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._wait()
+        if len(self.connections) > CONNECTIONS_MAX:
+            others = [each for each in self.connections if isinstance(each, _Connection)]
+            min(others, key=_Connection.ends_s).end()
+
+    def ends_s(self) -> float:
+        """When its client is waited for no longer, by the loop's clock."""
+        return self._deadline.when() if self._deadline is not None else math.inf
+
+    def end(self) -> None:
+        """Close it at once; what was not sent is not sent any more."""
+        self._wait_no_longer()
+        self.transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._wait_no_longer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._is_answering():
+            self._wait_no_longer()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if not self._is_answering():
+            self._wait()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._wait()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._is_answering():
+            self._wait_no_longer()
+
+    def shutdown(self) -> None:
+        """Called at the end: only answers on their way are waited for."""
+        if self._deadline is None:
+            super().shutdown()
+        else:
+            self.end()
+
+    def _is_answering(self) -> bool:
+        """Whether a request is here whole, and the next step is ours."""
+        cycle = self.cycle
+        return cycle is not None and not cycle.more_body and not cycle.response_complete
+
+    def _wait(self) -> None:
+        self._wait_no_longer()
+        if not self.transport.is_closing():
+            self._deadline = self.loop.call_later(WAIT_S, self.end)
+
+    def _wait_no_longer(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -42,7 +115,7 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         opened.bind(address)
-        opened.listen(CONCURRENCY_MAX)
+        opened.listen(CONNECTIONS_MAX)
     except OSError as error:
         opened.close()
         raise PortTaken(port, error, "--port 9481") from error
@@ -70,7 +143,7 @@ async def _serve(
         server_header=False,
         lifespan="off",
         ws="none",
-        limit_concurrency=CONCURRENCY_MAX,
+        http=_Connection,
         timeout_graceful_shutdown=GRACE_S,
     )
     server = _Server(config)

@@ -1,7 +1,7 @@
 """Sends dead letters back where they belong, once each, or gives the reason why not.
 
 ``targets`` (where to), ``transforms`` (a known fix), ``corrections`` (is it good now), ``plan``
-(all of that for one failure), ``outbox`` (into Kafka), ``redriver`` (the whole).
+(all of that for one failure, and its headers), ``outbox`` (into Kafka), ``redriver`` (the whole).
 """
 
 from kite_dead_letters.redrive.corrections import Change

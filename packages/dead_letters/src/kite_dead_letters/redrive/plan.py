@@ -11,7 +11,7 @@ from kite_bars_store.failures.ledger import redrive_id
 from kite_dead_letters.defaults import ATTEMPTS_MAX, STALE_AFTER_S
 from kite_dead_letters.redrive.corrections import TICK, Change, Corrected, Corrector, Unfit, key_of
 from kite_dead_letters.redrive.targets import Target, Targets
-from kite_kafka_io.duplicates import ATTEMPT, FIRST_FAILURE_NS, REDRIVE_ID, REDRIVEN_FROM
+from kite_kafka_io.redrives import ATTEMPT, FIRST_FAILURE_NS, REDRIVE_ID, REDRIVEN_FROM
 
 _NS_PER_S: Final = 1_000_000_000
 _ERROR_PREFIXES: Final = (

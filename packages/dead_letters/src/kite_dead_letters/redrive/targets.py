@@ -54,6 +54,11 @@ class Targets:
         """The topics of the allow-list."""
         return list(self._targets)
 
+    @property
+    def subjects(self) -> dict[str, str]:
+        """Topic → the contract of what is sent there."""
+        return {name: target.subject for name, target in self._targets.items()}
+
     def find(self, record: FailureRecord) -> Target | str:
         """Where the record belongs, or in one sentence why it may go nowhere.
 

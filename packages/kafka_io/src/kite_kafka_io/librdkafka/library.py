@@ -21,6 +21,7 @@ PARTITION_UA: Final = -1
 MSG_F_COPY: Final = 0x2
 PURGE_ALL: Final = 0x1 | 0x2
 CONF_OK: Final = 0
+CONF_UNKNOWN: Final = -2
 PRODUCER: Final = 0
 
 EVENT_DR: Final = 0x1

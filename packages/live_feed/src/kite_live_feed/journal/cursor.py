@@ -12,7 +12,7 @@ import zlib
 from pathlib import Path
 from typing import Final
 
-from kite_live_feed.journal.layout import START, Position
+from kite_live_feed.journal.layout import FILE_MODE, START, Position
 
 SLOT_BYTES: Final = 4096
 """One slot a disk block, so that no single failed write can hit both."""
@@ -33,7 +33,8 @@ class AckCursor:
 
     def __init__(self, path: Path) -> None:
         """Open or create the file. Raises OSError."""
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        self._path = path
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT, FILE_MODE)
         if os.fstat(self._fd).st_size < 2 * SLOT_BYTES:
             os.posix_fallocate(self._fd, 0, 2 * SLOT_BYTES)
         data = os.pread(self._fd, SLOT_BYTES + _HEAD.size + _BODY.size, 0)
@@ -66,6 +67,14 @@ class AckCursor:
             os.fdatasync(self._fd)
         except OSError as exc:
             self.problem = f"the journal's position cannot be saved: {exc.strerror}"
+
+    def reopen(self) -> None:
+        """The folder was replaced: make the file again. Raises OSError."""
+        os.close(self._fd)
+        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT, FILE_MODE)
+        os.posix_fallocate(self._fd, 0, 2 * SLOT_BYTES)
+        self._generation += 1
+        self._write()
 
     def close(self) -> None:
         if self._fd >= 0:

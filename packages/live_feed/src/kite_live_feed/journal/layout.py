@@ -34,6 +34,8 @@ from kite_live_feed.errors import JournalLocked, JournalUnusable, RecordTooLarge
 
 MAGIC: Final = 0x31524A4B
 HEADER_BYTES: Final = 48
+FILE_MODE: Final = 0o600
+"""Whatever the umask is: frames and texts of an account are nobody else's."""
 PAYLOAD_BYTES_MAX: Final = 16 * 1024 * 1024
 
 ANY_STAMP: Final = 0
@@ -139,8 +141,8 @@ def lock_directory(directory: Path) -> int:
     JournalUnusable when the folder cannot be made or written.
     """
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        fd = os.open(directory / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        fd = os.open(directory / "lock", os.O_RDWR | os.O_CREAT, FILE_MODE)
     except OSError as exc:
         raise JournalUnusable(directory, exc) from exc
     try:

@@ -7,6 +7,7 @@ import sys
 import zlib
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
@@ -33,6 +34,7 @@ from kite_live_feed.journal.scan import (
     missing_chunk,
     scan,
 )
+from kite_live_feed.journal.segment_notes import SegmentNote, read_notes
 
 CHUNK_RECORDS_MAX: Final = 4096
 CHUNK_BYTES: Final = 256 * 1024
@@ -54,14 +56,20 @@ class Extent(NamedTuple):
 class SegmentReader:
     """One open segment file. ``extent`` is that of a file at rest."""
 
-    def __init__(self, segment: Segment, verify: bool = True) -> None:
-        """Open it. ``verify`` checks each payload's CRC. Raises OSError."""
+    def __init__(
+        self, segment: Segment, verify: bool = True, note: SegmentNote | None = None
+    ) -> None:
+        """Open it. ``verify`` checks each payload's CRC, ``note`` says what it must hold. Raises
+        OSError."""
         self.segment = segment
-        self._verify = verify
+        self.verifies = verify
         self._fd = os.open(segment.path, os.O_RDONLY)
         try:
             size = os.fstat(self._fd).st_size
-            limit = used_bytes(self._fd, size) if verify else size
+            if note is not None and (note.sealed or size < note.end):
+                size = limit = note.end
+            else:
+                limit = used_bytes(self._fd, size) if verify else size
         except OSError:
             os.close(self._fd)
             raise
@@ -118,7 +126,7 @@ class SegmentReader:
                 torn = end - start
             elif kind == LOST:
                 damage.append(Damage(start, end, "no valid journal record in these bytes"))
-            elif not self._verify:
+            elif not self.verifies:
                 good.append(row)
             elif zlib.crc32(view[start:end]) != row.payload_crc:
                 if end > data_end:
@@ -164,6 +172,10 @@ class JournalReader:
         self._position = Position(*position)
         self._live = live
         self._file: SegmentReader | None = None
+        self._notes: dict[int, SegmentNote] = {}
+        """What the segments must hold, as noted when the newest of them was opened."""
+        self._last_ns = 0
+        """Receive time of the last good record, 0 before there was one."""
 
     @property
     def position(self) -> Position:
@@ -172,6 +184,7 @@ class JournalReader:
     def seek(self, position: Position) -> None:
         self.close()
         self._position = Position(*position)
+        self._last_ns = 0
 
     def read_chunk(self, max_bytes: int = CHUNK_BYTES) -> Chunk | None:
         """The next records, about ``max_bytes`` and at most 4096 of them; None when there is none.
@@ -190,7 +203,9 @@ class JournalReader:
             if self._position.offset < extent.limit:
                 chunk = self._file.read(self._position.offset, max_bytes, extent)
                 self._position = chunk.position_after
-                return chunk
+                if self._file.verifies:
+                    chunk = replace(chunk, earlier=True)
+                return self._bounded(chunk, self._file.segment.number)
             if not extent.final or not self._has_next(self._file):
                 return None
             self._leave(self._file)
@@ -222,18 +237,52 @@ class JournalReader:
     def _open(self) -> Chunk | None:
         """Open the segment of the position or the next one; a chunk where some are missing."""
         number, offset = self._position
-        found = next((s for s in list_segments(self._directory) if s.number >= number), None)
+        try:
+            segments = list_segments(self._directory)
+        except FileNotFoundError:
+            segments = []
+        self._notes = read_notes(self._directory)
+        found = next((each for each in segments if each.number >= number), None)
+        if found is None and self._live is not None:
+            return None  # the next segment that is written shows what is missing before it
+        last = max(self._notes, default=0) if found is None else found.number - 1
+        first = number if offset < self._end_of(number) else number + 1
+        if number == 0:
+            first = min(self._notes, default=last + 1)
+        if first <= last:
+            before, self._position = self._position, Position(last + 1, 0)
+            return self._bounded(missing_chunk(first, last, before, self._position), first)
         if found is None:
             return None
         if found.number > number:
-            expected = number if offset == 0 else number + 1
-            before = self._position
             self._position = Position(found.number, 0)
-            if number > 0 and found.number > expected:
-                return missing_chunk(expected, found.number - 1, before, self._position)
         verify = self._live is None or found.number < self._live.first_segment
-        self._file = SegmentReader(found, verify)
+        self._file = SegmentReader(found, verify, self._notes.get(found.number))
         return None
+
+    def _end_of(self, number: int) -> int:
+        """How far the segment of that number had to be read; 0 when nobody knows any more."""
+        size = None if self._live is None else self._live.size_of(number)
+        note = self._notes.get(number)
+        return size if size is not None else 0 if note is None else note.end
+
+    def _bounded(self, chunk: Chunk, first: int) -> Chunk:
+        """Give what is damaged the times between which it was received; ``first`` is the segment
+        in which it began."""
+        rows, after = chunk.rows, max(first + 1, chunk.position_after.segment)
+        for place, each in enumerate(chunk.damage):
+            before = [row.ts_recv_ns for row in rows if row.end <= each.start]
+            behind = [row.ts_recv_ns for row in rows if row.start >= each.end]
+            from_ns = before[-1] if before else self._last_ns or self._began(first)
+            to_ns = behind[0] if behind else self._began(after)
+            chunk.damage[place] = each._replace(from_ns=from_ns or None, to_ns=to_ns or None)
+        if rows:
+            self._last_ns = rows[-1].ts_recv_ns
+        return chunk
+
+    def _began(self, number: int) -> int:
+        note = self._notes.get(number)
+        return 0 if note is None else note.began_ns
 
     def _has_next(self, file: SegmentReader) -> bool:
         if self._live is not None:
@@ -252,7 +301,9 @@ def read_file(path: Path, max_bytes: int = CHUNK_BYTES) -> Iterator[Chunk]:
     """
     offset, found = 0, False
     try:
-        with closing(SegmentReader(segment_at(path))) as file:
+        segment = segment_at(path)
+        note = read_notes(path.parent).get(segment.number)
+        with closing(SegmentReader(segment, note=note)) as file:
             while offset < file.extent.limit:
                 chunk = file.read(offset, max_bytes, file.extent)
                 if not found and not chunk.rows and not _only_damaged(chunk):

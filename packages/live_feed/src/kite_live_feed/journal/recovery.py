@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 import orjson
 
-from kite_live_feed.journal.layout import Segment
+from kite_live_feed.journal.layout import FILE_MODE, Segment
 from kite_live_feed.journal.reader import SegmentReader
 
 FILE_NAME: Final = "last_frames.json"
@@ -49,6 +49,7 @@ def read_last_frames(directory: Path) -> dict[int, LastFrame] | None:
 def write_last_frames(directory: Path, frames: Mapping[int, tuple[int, int, int]]) -> None:
     """Replace the file as a whole. Raises OSError."""
     new = directory / f"{FILE_NAME}.new"
+    new.touch(FILE_MODE)
     new.write_bytes(orjson.dumps({str(shard): list(frames[shard]) for shard in sorted(frames)}))
     os.replace(new, directory / FILE_NAME)
 

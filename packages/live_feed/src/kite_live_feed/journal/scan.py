@@ -109,8 +109,8 @@ def _next_header(data: bytes, start: int, stamp: int) -> int | None:
 class Damage(NamedTuple):
     """A range of the chunk's buffer that cannot be read as a record: dead-letter its bytes.
 
-    The range is empty where whole segment files are missing. The last four are known when the
-    header was good and only the payload is not.
+    The range is empty where bytes or whole segment files are missing. ``shard`` to ``first_seq``
+    are known when the header was good and only the payload is not.
     """
 
     start: int
@@ -121,6 +121,10 @@ class Damage(NamedTuple):
     ts_recv_ns: int | None = None
     feed_session: int | None = None
     first_seq: int | None = None
+    from_ns: int | None = None
+    """What is missing was received at or after this time, where that is known."""
+    to_ns: int | None = None
+    """And at or before this one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +144,8 @@ class Chunk:
     position: Position
     position_after: Position
     """Acknowledge this when everything in the chunk is in Kafka."""
+    earlier: bool = False
+    """Of a folder's segments in order, and this process did not write it: it may be incomplete."""
 
     @property
     def frame_rows(self) -> list[Row]:

@@ -2,7 +2,8 @@
 
 Segments are allocated whole before they are written. When the disk is full or ``max_bytes`` is
 reached, the oldest fully acknowledged segment is removed; when there is none, the append raises
-JournalFull, and a later one tries again. Unacknowledged data are never removed.
+JournalFull, and a later one tries again. Unacknowledged data are never removed. For events some
+room is kept apart (``reserve``): they find a place when frames do not.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ from pathlib import Path
 from typing import Final
 
 from kite_live_feed.errors import JournalFull, JournalUnusable, RecordTooLarge
+from kite_live_feed.journal import losses, reserve
 from kite_live_feed.journal.cursor import AckCursor
 from kite_live_feed.journal.layout import (
+    FILE_MODE,
     HEADER_BYTES,
     PAYLOAD_BYTES_MAX,
     START,
@@ -31,6 +34,7 @@ from kite_live_feed.journal.layout import (
     segment_path,
 )
 from kite_live_feed.journal.recovery import LastFrame, read_last_frames, recover, write_last_frames
+from kite_live_feed.journal.segment_notes import SegmentNotes
 from kite_live_feed.journal.syncer import Syncer
 from kite_live_feed.options import JournalOptions
 
@@ -38,6 +42,11 @@ NS_PER_SECOND: Final = 1_000_000_000
 
 RETRY_NS: Final = 100_000_000
 """A full journal looks for room at most this often, so that a full disk costs no CPU."""
+
+EVENTS_BYTES: Final = 64 * 1024
+"""The size of a segment that is made from the reserve."""
+SMALLEST_SHARE: Final = 4
+"""A last segment under the limit may be this part of the usual size."""
 
 _AHEAD: Final = bytes(128 * 1024)
 """Zeros written ahead of the records. Page cache is made cheaply in large pieces and dearly in
@@ -51,7 +60,8 @@ class JournalWriter:
     """The one writer of a journal folder. Not thread-safe.
 
     ``full`` is why appends are refused, None when they are stored. ``cursor`` is the acknowledged
-    position; the pump advances it. ``recovery`` is what the last run left.
+    position; the pump advances it. ``recovery`` is what the last run left, ``losses`` what it lost
+    and did not report, and what this one loses. ``reserve`` is the room that only events may use.
     """
 
     def __init__(
@@ -72,6 +82,8 @@ class JournalWriter:
         self._lock = lock_directory(directory)
         try:
             self.cursor = AckCursor(directory / "cursor")
+            self.losses = losses.LossLedger(directory / losses.FILE_NAME)
+            self.reserve = reserve.Reserve(directory, self.options.max_bytes)
         except OSError as exc:
             os.close(self._lock)
             raise JournalUnusable(directory, exc) from exc
@@ -80,26 +92,26 @@ class JournalWriter:
             self._sizes = {each.number: each.path.stat().st_size for each in self._segments}
             before = read_last_frames(directory)
             self.recovery, end = recover(self._segments, before)
+            self._notes = SegmentNotes(directory)
             if self._segments:
-                # Give back what was allocated ahead; a torn record's bytes stay, for the reader.
-                last = self._segments[-1]
-                os.truncate(last.path, end)
-                self._sizes[last.number] = end
+                self._notes.take_over(self._sizes, self._segments[-1], end)
         except OSError as exc:
             self.cursor.close()
             os.close(self._lock)
             raise JournalUnusable(directory, exc) from exc
         # Above the acknowledged position too: a number that was used never comes back.
-        last_number = max([self.cursor.position.segment, *self._sizes])
+        last_number = max([self.cursor.position.segment, *self._sizes, self._notes.highest])
         self.first_segment = last_number + 1
         """Segments from this number on were written by this very object."""
         self._number = last_number
-        self._offset = self._sizes.get(last_number, 0)
+        self._offset = 0
         self._end = max((Position(*each) for each in self._sizes.items() if each[1]), default=START)
         self._capacity = 0
         self._ahead = 0
         self._stamp = 0
         self._fd = -1
+        self._reserved = False
+        """The live segment is from the reserve: it takes no frames."""
         self._last_frames: dict[int, tuple[int, int, int]] = dict(self.recovery.frames)
         self._notes_problem: str | None = None
         self._retry_from: tuple[int, Position] | None = None
@@ -119,29 +131,31 @@ class JournalWriter:
             self.full
             or self._syncer.problem
             or self.cursor.problem
+            or self.losses.problem
             or self._sweep_problem
             or self._notes_problem
         )
 
     @property
     def disk_bytes(self) -> int:
-        """What the segments take on the disk, with the space allocated ahead."""
+        """What the segments take on the disk, with the space allocated ahead and the reserve."""
         live = self._capacity - self._offset if self._fd >= 0 else 0
-        return sum(self._sizes.values()) + live
+        return sum(self._sizes.values()) + live + self.reserve.left
 
     @property
     def room_bytes(self) -> int:
-        """Bytes that can still be journaled: under the limit, in the live segment and on the disk.
+        """Bytes of frames that can still be journaled: under the limit, in the live segment and on
+        the disk.
 
         Acknowledged segments make room. 0 where the disk does not tell.
         """
         live = self._capacity - self._offset if self._fd >= 0 else 0
-        under_limit = self.options.max_bytes - self.backlog_bytes
+        under_limit = self.options.max_bytes - self.reserve.size - self.backlog_bytes
         try:
             disk = os.statvfs(self.directory)
         except OSError:
             return 0
-        kept = self.disk_bytes - self.backlog_bytes - live
+        kept = self.disk_bytes - self.backlog_bytes - live - self.reserve.left
         return max(0, min(under_limit, live + kept + disk.f_bavail * disk.f_frsize))
 
     @property
@@ -179,7 +193,7 @@ class JournalWriter:
         for _ in range(2):  # a segment that refuses it is cut back and sealed: once more in another
             try:
                 if self._offset + size > self._ahead:
-                    self._make_room(size)
+                    self._make_room(size, kind, ts_recv_ns)
             except JournalFull as full:
                 raise full from cause
             header = pack_header(
@@ -214,15 +228,13 @@ class JournalWriter:
         for shard in gone:
             del self._last_frames[shard]
         if gone:
-            self._note_last_frames()
+            self._write_notes()
 
     def sweep(self) -> int:
         """Remove acknowledged segments that are too old; how many. For a call every minute or so.
 
         Happens by itself at each new segment. A segment that cannot be removed is a ``problem``.
         """
-        if self._notes_problem is not None:
-            self._note_last_frames()
         oldest_ns = self._now_ns() - int(self.options.retain_s * NS_PER_SECOND)
         removed, self._sweep_problem = 0, None
         try:
@@ -234,7 +246,32 @@ class JournalWriter:
                 removed += 1
         except OSError as exc:
             self._sweep_problem = f"an old journal segment cannot be removed: {exc.strerror}"
+        if removed or self._notes_problem is not None:
+            self._write_notes()
         return removed
+
+    def restore_folder(self) -> bool:
+        """Make the folder again if somebody has deleted it; whether that was done.
+
+        A lock that has lost its name would let a second bridge in, and what is appended to a
+        segment without a name is gone with the process. A failure is a ``problem``.
+        """
+        if os.fstat(self._lock).st_nlink:
+            return False
+        self._seal()
+        self._segments = [each for each in self._segments if each.path.exists()]
+        self._sizes = {each.number: self._sizes[each.number] for each in self._segments}
+        try:
+            lock = lock_directory(self.directory)
+            os.close(self._lock)
+            self._lock = lock
+            for file in (self.cursor, self.losses, self.reserve):
+                file.reopen()
+        except (OSError, JournalUnusable) as exc:
+            self._sweep_problem = f"the journal folder cannot be made again: {exc}"
+            return False
+        self._write_notes()
+        return True
 
     def close(self) -> None:
         """Seal the live segment, sync, release the folder; a second call does nothing."""
@@ -243,13 +280,21 @@ class JournalWriter:
         self._seal()
         self._syncer.close()
         self.cursor.close()
+        self.losses.close()
+        self.reserve.close()
         os.close(self._lock)
         self._lock = -1
 
-    def _make_room(self, size: int) -> None:
-        """See that the next ``size`` bytes can be written; raises JournalFull."""
-        if self._offset + size > self._capacity:
-            self._open_segment(size)
+    def _make_room(self, size: int, kind: int, ts_ns: int) -> None:
+        """See that the next ``size`` bytes, received then, can be written; raises JournalFull."""
+        if self._offset + size > self._capacity or (self._reserved and kind == _FRAME):
+            try:
+                self._open_segment(size, ts_ns)
+            except JournalFull:
+                if kind == _FRAME or not self._open_reserved(size, ts_ns):
+                    raise
+        if self._reserved:
+            return
         try:
             os.pwrite(self._fd, _AHEAD[: self._capacity - self._ahead], self._ahead)
         except OSError:
@@ -257,59 +302,89 @@ class JournalWriter:
             self._ahead = self._capacity
         self._ahead = max(min(self._ahead + len(_AHEAD), self._capacity), self._offset + size)
 
-    def _open_segment(self, need: int) -> None:
-        """Seal the live segment and allocate the next; raises JournalFull."""
+    def _open_segment(self, need: int, ts_ns: int) -> None:
+        """Seal the live segment and allocate the next; raises JournalFull.
+
+        One from the reserve stays the live one until there is another.
+        """
         now_ns = self._now_ns()
         if self._retry_from is not None:
             since_ns, acknowledged = self._retry_from
             if 0 <= now_ns - since_ns < RETRY_NS and acknowledged == self.cursor.position:
                 raise JournalFull(self.full or "the journal is full")
-        self._seal()
+        if not self._reserved:
+            self._seal()
         self.sweep()
         try:
-            self._find_room(max(self.options.segment_bytes, need))
+            self._find_room(need, ts_ns)
         except OSError as exc:
             raise self._refuse(exc) from exc
+        self.reserve.restore()
         self.full = None
         self._retry_from = None
 
-    def _find_room(self, capacity: int) -> None:
-        """Create the next segment, at the cost of acknowledged ones.
+    def _open_reserved(self, need: int, ts_ns: int) -> bool:
+        """Make a segment for events of what is kept for them; False when there is not enough."""
+        for capacity in (max(need, min(EVENTS_BYTES, self.reserve.size // SMALLEST_SHARE)), need):
+            if self.reserve.give(capacity):
+                try:
+                    self._create(capacity, ts_ns)
+                except OSError:
+                    return False
+                self._reserved = True
+                return True
+        return False
+
+    def _find_room(self, need: int, ts_ns: int) -> None:
+        """Create the next segment, at the cost of acknowledged ones; the last one under the limit
+        may be smaller than usual.
 
         Raises JournalFull and OSError.
         """
-        while self.disk_bytes + capacity > self.options.max_bytes:
-            if not self._recycle():
-                raise self._refuse(None)
+        usual = max(self.options.segment_bytes, need)
+        least = max(self.options.segment_bytes // SMALLEST_SHARE, need)
+        while self._under_limit < usual and self._recycle():
+            pass
+        if self._under_limit < least:
+            raise self._refuse(None)
         while True:
             try:
-                self._create(capacity)
+                self._create(min(usual, self._under_limit), ts_ns)
                 return
             except OSError as exc:
                 if exc.errno not in _NO_ROOM or not self._recycle():
                     raise
 
-    def _create(self, capacity: int) -> None:
+    @property
+    def _under_limit(self) -> int:
+        """Bytes that the next segment for frames may take, the reserve being whole."""
+        return self.options.max_bytes - self.disk_bytes - self.reserve.missing
+
+    def _create(self, capacity: int, ts_ns: int) -> None:
         number = self._number + 1
         stamp = secrets.randbelow(0xFFFFFFFF) + 1
         path = segment_path(self.directory, number, stamp)
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, FILE_MODE)
         try:
             os.posix_fallocate(fd, 0, capacity)
         except OSError:
             os.close(fd)
             path.unlink()
             raise
+        self._seal()
         self._fd, self._number, self._stamp = fd, number, stamp
         self._offset, self._capacity, self._ahead = 0, capacity, 0
         self._segments.append(Segment(number, stamp, path))
         self._sizes[number] = 0
+        self._notes.open(number, ts_ns, capacity)
         self._syncer.adopt(fd)
-        self._note_last_frames()
+        self._write_notes()
 
-    def _note_last_frames(self) -> None:
-        """What recovery will not find in this segment, or in those after it."""
+    def _write_notes(self) -> None:
+        """What recovery will not find in the newest segment, or in those after it, and how long
+        each segment is; notes of segments that are not needed any more go."""
         try:
+            self._notes.save(self._sizes, self.cursor.position)
             write_last_frames(self.directory, self._last_frames)
         except OSError as exc:
             self._notes_problem = (
@@ -325,6 +400,9 @@ class JournalWriter:
             return
         fd, self._fd = self._fd, -1
         self._capacity = self._ahead = 0
+        self._reserved = False
+        self._notes.seal(self._number, self._offset)
+        self._write_notes()  # before the cut: a file shorter than its note is reported as damaged
         try:
             os.ftruncate(fd, self._offset)
         except OSError as exc:

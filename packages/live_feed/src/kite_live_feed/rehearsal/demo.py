@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from kite_broker_zerodha.network import Network
 from kite_broker_zerodha.session.credentials import FixedCredentials
 from kite_broker_zerodha.session.options import SessionOptions
 from kite_broker_zerodha.subscriptions import Plan, Subscription, make_plan
+from kite_contracts.feeds import simulated
 from kite_contracts.reasons import ReasonCode
 from kite_contracts.tick_batch import TickMode
 from kite_kafka_io.framing import Framing
@@ -25,16 +28,18 @@ from kite_live_feed.topics import Topics
 from kite_runtime.clock import SystemClock
 from kite_simulator import Fault, FaultKind, SimulatorOptions, SimulatorServer
 
-FEED: Final = "demo"
+FEED: Final = simulated("demo")
 POLL_S: Final = 0.05
 DRAIN_S: Final = 30.0
 SESSION_OPTIONS: Final = SessionOptions(
     stall_s=2.0,
+    flow_memory_s=1.0,
+    watch_s=0.05,
     auth_again_s=0.1,
     auth_retry_s=0.5,
     backoff_first_s=0.1,
     backoff_cap_s=1.0,
-    proxy=False,
+    network=Network(env={}),
 )
 """Shorter than live, so that a demo with faults takes seconds; the five-second watchdog stays."""
 
@@ -100,7 +105,7 @@ async def run_demo(
         script=options.script,
     )
     journal_options = JournalOptions(segment_bytes=16 * MIB, max_bytes=256 * MIB, sync="never")
-    with Journal(journal_dir, journal_options) as journal:
+    with Journal(journal_dir, journal_options) as journal, ExitStack() as ended:
         async with SimulatorServer(simulator_options) as simulator:
             parts = BridgeParts(
                 feed=FEED,
@@ -112,7 +117,7 @@ async def run_demo(
                 session_options=SESSION_OPTIONS,
                 clock=SystemClock(),
             )
-            bridge = Bridge(parts, journal, plan)
+            bridge = ended.enter_context(closing(Bridge(parts, journal, plan)))
             await _run_until_published(bridge, simulator, watch)
         left = await bridge.drain(DRAIN_S)
     if left:

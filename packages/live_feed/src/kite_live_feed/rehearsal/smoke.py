@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from kite_contracts.feeds import simulated
 from kite_contracts.reasons import ReasonCode
 from kite_kafka_io.codec import AvroCodec
 from kite_kafka_io.dead_letters import DeadLetter
@@ -36,7 +37,7 @@ from kite_live_feed.rehearsal.market_feed import SOURCE, Frame, SmokeFeed
 from kite_live_feed.topics import TICKS, Topics
 from kite_simulator import Fault
 
-FEED: Final = "smoke"
+FEED: Final = simulated("smoke")
 DEADLINE_S: Final = 30.0
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from kite_bars_store.bars import BarSurvey, GapLedger, Surveyed, Verdict
 from kite_bars_store.bars.columns import Columns, Int64s
+from kite_bars_store.bars.missing.expected import last_day_over
 from kite_bars_store.bars.missing.missing import (
     Held,
     Missing,
@@ -25,11 +26,14 @@ from kite_bars_store.bars.records import Gap
 from kite_bars_store.bars.sql import nanoseconds
 from kite_bars_store.database import Connection
 from kite_bars_store.instruments import Batch, InstrumentStore, Validity
+from kite_bars_store.instruments.lifetime import end_of, lifetime
 from kite_contracts.sessions import INDICES, SEGMENTS, SessionCalendar
 from kite_contracts.sessions.model import day_of
 from kite_runtime.clock import IST
 
 FO_STOCK: Final = "fo-stock"
+LOOK_BACK: Final = timedelta(31)
+"""Who has had bars as late as this before a day is expected to have some on it."""
 _FOREVER_NS: Final = 2**62
 _PAIRED: Final = tuple(
     int(verdict)
@@ -50,9 +54,11 @@ def missing_minutes(
     last: date,
     calendar: SessionCalendar,
     *,
+    now: datetime | None = None,
     seen: Seen | None = None,
 ) -> Missing:
-    """The minutes of ``[first, last]`` without a golden bar, and why; one day at a time.
+    """The minutes of ``[first, last]`` without a golden bar, and why; one day at a time, of days
+    that are over by ``now`` (None: by the clock).
 
     ``symbols`` are like ``NSE:SBIN``, each once. ``seen`` gets the golden bars of each day, as
     `BarSurvey.judged` gives them, with ``instrument`` an index into ``symbols``. Raises what
@@ -77,7 +83,29 @@ def missing_minutes(
         sources = np.where(np.isin(bars["verdict"], _PAIRED), 2, 1).astype(np.int8)
         return Held(bars["instrument"], bars["ts_open"], sources, bars["traded"] > 0)
 
-    return explain(watched, days_between(first, last), held_of, silences, calendar)
+    segments = {each.segment for each in watched}
+    over = last_day_over(calendar, segments, now or datetime.now(IST))
+    return explain(watched, days_between(first, last), held_of, silences, calendar, over)
+
+
+def expected_on(
+    connection: Connection,
+    first: date,
+    last: date,
+    universe: Iterable[str],
+    calendar: SessionCalendar,
+) -> list[str]:
+    """The instruments of which bars are expected on these days, by name: those of ``universe``,
+    and those of which any source has minutes on these days, or in the LOOK_BACK before them where
+    they had not ended by then. Raises what `BarSurvey` raises."""
+    survey, since = BarSurvey(connection), _midnight(first)
+    until = _midnight(last + timedelta(1))
+    now = {each.name for each in survey.instruments(since, until, observed=True)} | {*universe}
+    before = survey.instruments(since - LOOK_BACK, since, observed=True)
+    histories = InstrumentStore(connection).histories([_key(each.name) for each in before])
+    known = [watch(key, history, (), (), calendar) for key, history in histories.items()]
+    ended = {each.name for each in known if each.listed_until and each.listed_until <= first}
+    return sorted(now | {each.name for each in before} - ended)
 
 
 def watch(
@@ -87,11 +115,7 @@ def watch(
     futures: Iterable[str],
     calendar: SessionCalendar,
 ) -> Watched:
-    """What is expected of an instrument. Pure.
-
-    It is known to be unlisted before its first dump only where an earlier dump of the exchange
-    does not have it.
-    """
+    """What is expected of an instrument, on the days of its `Lifetime`. Pure."""
     exchange, symbol = key
     name = f"{exchange}:{symbol}"
     segment = INDICES if history and history[-1].segment == INDICES else exchange
@@ -100,11 +124,8 @@ def watch(
         stock_class = FO_STOCK
     if not history:
         return Watched(name, segment, stock_class)
-    begins = min(each.valid_from for each in history)
-    earlier = any(exchange in dump.exchanges and dump.observed_on < begins for dump in dumps)
-    ends = [each.valid_to for each in history]
-    last = None if None in ends else max(end for end in ends if end is not None)
-    return Watched(name, segment, stock_class, begins if earlier else None, last)
+    life = lifetime(history, dumps)
+    return Watched(name, segment, stock_class, life.since, life.until)
 
 
 def silences_of(
@@ -127,7 +148,7 @@ def silences_of(
             row
             for token in gap.tokens
             for row, each in by_token.get(token, [])
-            if each.valid_to is None or day < each.valid_to
+            if (end := end_of(each)) is None or day < end
         )
         if named:
             found.append(Silence(since_ns, until_ns, named))

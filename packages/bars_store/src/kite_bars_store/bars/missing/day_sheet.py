@@ -35,9 +35,13 @@ class Cause(StrEnum):
     NOT_LISTED = "NOT_LISTED"
     NO_TRADE = "NO_TRADE"
     OUTAGE = "OUTAGE"
+    UNVERIFIED_DAY = "UNVERIFIED_DAY"
+    NO_BARS = "NO_BARS"
     UNEXPLAINED = "UNEXPLAINED"
 
 
+UNEXPLAINED: Final = (Cause.UNEXPLAINED, Cause.NO_BARS, Cause.UNVERIFIED_DAY)
+"""What no cause explains: on any day, on one without any bar, on one of uncertain hours."""
 CAUSES: Final = tuple(Cause)
 """Their order in the columns."""
 CODE: Final = {cause: code for code, cause in enumerate(CAUSES)}
@@ -89,12 +93,14 @@ class Silence:
 @dataclass(frozen=True)
 class Sheet:
     """One day of the instruments of one kind: a row each, a column a minute of ``minutes``.
-    ``is_traded`` as that of `Watched`."""
+    ``is_traded`` as that of `Watched`; ``is_empty``: whether a row's day has no bar at all."""
 
     minutes: Int64s
     inside: Bools
     is_closed: bool
+    is_unverified: bool
     listed: Bools
+    is_empty: Bools
     sources: npt.NDArray[np.int8]
     traded: Bools
     silent: Bools
@@ -135,15 +141,25 @@ class Sheet:
                 silent |= np.array(whose, np.bool_)[:, None] & touched[None, :]
         listed = np.array([watched[n].is_listed(day) for n in rows.tolist()], np.bool_)
         return cls(
-            *(its_hours.minutes, its_hours.inside, its_hours.is_closed, listed),
-            *(sources, traded, silent, all(watched[n].is_traded for n in rows.tolist())),
+            minutes=its_hours.minutes,
+            inside=its_hours.inside,
+            is_closed=its_hours.is_closed,
+            is_unverified=its_hours.is_unverified,
+            listed=listed,
+            is_empty=~np.isin(rows, held.instrument),
+            sources=sources,
+            traded=traded,
+            silent=silent,
+            is_traded=all(watched[n].is_traded for n in rows.tolist()),
         )
 
     def causes(self) -> npt.NDArray[np.int8]:
         """The code of each minute's cause; -1 where nothing is missing."""
         found = np.full(self.sources.shape, -1, np.int8)
         gone = self.sources == 0
-        found[gone] = CODE[Cause.UNEXPLAINED]
+        found[gone] = CODE[Cause.UNVERIFIED_DAY if self.is_unverified else Cause.UNEXPLAINED]
+        if not self.is_unverified:
+            found[gone & self.is_empty[:, None]] = CODE[Cause.NO_BARS]
         odds = self._odds(gone & self.expected)
         some = np.max(self.sources, axis=1, initial=0)[:, None] > 0
         if self.is_traded:
@@ -197,7 +213,7 @@ def no_runs() -> Columns:
 
 
 def runs_of(sheet: Sheet, rows: Int64s, day: int, midnight: int) -> Columns:
-    """Runs of one cause in neighbouring minutes. ``whole`` marks what is UNEXPLAINED on a day
+    """Runs of one cause in neighbouring minutes. ``whole`` marks what nothing explains on a day
     without any bar."""
     if not len(sheet.minutes):
         return no_runs()
@@ -208,14 +224,13 @@ def runs_of(sheet: Sheet, rows: Int64s, day: int, midnight: int) -> Columns:
     keep = cause >= 0
     starts, length, cause = starts[keep], length[keep], cause[keep]
     row, column = starts // len(sheet.minutes), starts % len(sheet.minutes)
-    empty = np.max(sheet.sources, axis=1)[row] == 0
     return {
         "instrument": rows[row],
         "day": np.full(len(row), day, np.int64),
         "since_ns": midnight + sheet.minutes[column] * MINUTE_NS,
         "minutes": length,
         "cause": cause,
-        "whole": (cause == CODE[Cause.UNEXPLAINED]) & empty,
+        "whole": np.isin(cause, [CODE[each] for each in UNEXPLAINED]) & sheet.is_empty[row],
     }
 
 

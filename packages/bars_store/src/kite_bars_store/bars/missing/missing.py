@@ -22,6 +22,9 @@ Causes, the first that holds:
                       and so long a silence may happen
     OUTAGE            a recorded outage of the feed that was not healed covers it
     NO_TRADE          one source alone has the day, and so long a silence is nothing unusual
+    UNVERIFIED_DAY    none of them, and the hours of the day are not known with certainty: a special
+                      session may have been held on it
+    NO_BARS           none of them, and the instrument has no bar on that day at all
     UNEXPLAINED       none of them
 
 NO_TRADE is a judgement: if a share q of the day's other minutes is without a trade, one expects
@@ -30,7 +33,7 @@ without a trade, of two that agree a millionth. So a liquid stock may miss one m
 neither source has, and an option that trades ten times a day may be silent for hours. A day without
 any bar is judged by the instrument's other days in the same way. A minute that a source pads flat
 is there and not missing. An index has no volume at any time, so it has no minute without a trade:
-what is missing of it is UNEXPLAINED.
+what is missing of it is UNEXPLAINED, or NO_BARS. A day that is not over has no missing minutes.
 """
 
 from __future__ import annotations
@@ -48,6 +51,7 @@ from kite_bars_store.bars.missing.day_sheet import (
     CAUSES,
     CODE,
     SELDOM,
+    UNEXPLAINED,
     Cause,
     Held,
     Sheet,
@@ -57,12 +61,13 @@ from kite_bars_store.bars.missing.day_sheet import (
     quiet_share,
     runs_of,
 )
-from kite_bars_store.bars.missing.expected import hours
+from kite_bars_store.bars.missing.expected import NO_HOURS, hours
 from kite_contracts.sessions import SessionCalendar
 from kite_contracts.sessions.model import ist, midnight_ns
 
 __all__ = [
     "CAUSES",
+    "UNEXPLAINED",
     "Cause",
     "Held",
     "Hole",
@@ -118,7 +123,9 @@ class Missing:
 
     @property
     def unexplained(self) -> int:
-        return self.by_cause().get(Cause.UNEXPLAINED, 0)
+        """Minutes of any cause of `UNEXPLAINED`."""
+        counts = self.by_cause()
+        return sum(counts.get(cause, 0) for cause in UNEXPLAINED)
 
     def holes(self, *causes: Cause) -> Iterator[Hole]:
         """The runs of these causes, or of all."""
@@ -139,8 +146,10 @@ def explain(
     held_of: Callable[[date], Held],
     silences: Sequence[Silence],
     calendar: SessionCalendar,
+    over: date = date.max,
 ) -> Missing:
-    """The minutes of these days without a golden bar, and the cause of each."""
+    """The minutes of these days without a golden bar, and the cause of each; ``over`` is the last
+    day that is."""
     groups: dict[tuple[str, str | None], list[int]] = {}
     for row, each in enumerate(watched):
         groups.setdefault((each.segment, each.stock_class), []).append(row)
@@ -151,7 +160,7 @@ def explain(
         held = held_of(day)
         for (segment, stock_class), members in groups.items():
             rows = np.array(members, np.int64)
-            its_hours = hours(calendar, segment, stock_class, day)
+            its_hours = hours(calendar, segment, stock_class, day) if day <= over else NO_HOURS
             sheet = Sheet.of(watched, rows, day, its_hours, held, silences)
             expected[rows, number] = (sheet.expected).sum(axis=1)
             present[rows, number] = (sheet.expected & (sheet.sources > 0)).sum(axis=1)
