@@ -67,7 +67,7 @@ TRIED: Final = (
     ),
     (
         "It sends 600,000 ticks as fast as the socket takes them",
-        "all are in Kafka; with a journal of 4 MiB and Kafka away, sent = published + counted as lost",
+        "all are in Kafka; with 4 MiB of journal and no Kafka, sent = published + counted as lost",
         "apps/ws_bridge/tests/test_foreign_kite.py",
         "flood",
     ),
