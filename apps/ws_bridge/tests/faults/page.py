@@ -120,6 +120,12 @@ TRIED: Final = (
         "'smaller or makes'",
     ),
     (
+        "Two bridges of one name with two journals",
+        "a problem in `/readyz` and an error in the log of the older one, until one ends",
+        "packages/live_feed/tests/test_namesakes.py",
+        "bridge",
+    ),
+    (
         "The host's clock is off, and Kafka refuses the time of the records",
         "named with both times, no restart of the producer; published when it is right",
         "packages/live_feed/tests/test_clock_refused.py",
