@@ -17,6 +17,7 @@ from mixed_letters import Mixed, produce
 from stage import Stage, open_stage
 
 from kite_contracts.reasons import ReasonCode
+from kite_dlq_triage import cli
 from kite_kafka_io.settings import KafkaSettings
 from kite_runtime.testing import import_path
 from kite_runtime.testing.terminal import ATTACKS, Shown, attack_in, on_terminal
@@ -69,7 +70,7 @@ class Person:
 
     def runs(self, *words: str) -> Shown:
         """A command to its end."""
-        command = [sys.executable, "-m", "kite_dlq_triage.cli", *words]
+        command = [sys.executable, "-m", cli.__name__, *words]
         return on_terminal(command, self._folder, self._environ)
 
 

@@ -29,6 +29,7 @@ from kite_kafka_io.errors import (
 from kite_kafka_io.librdkafka.loops import group_answers, lay_out
 from kite_kafka_io.producer import (
     HEADROOM_RECORDS,
+    PART_ROWS,
     SINGLES_MAX_BYTES,
     Delivery,
     RecordProducer,
@@ -95,6 +96,26 @@ def test_ticks_arrive_in_order_and_are_acknowledged(broker: Broker) -> None:
                 assert seq > last.get(token, -1)
                 last[token] = seq
     assert len(last) == 50
+
+
+def test_a_batch_of_many_parts_is_one_delivery_in_one_order(broker: Broker) -> None:
+    topic, size, delivery = broker.make_topic(), 2 * PART_ROWS + 3, Delivery()
+    batch = full_batch(size)
+    faulty = [0, PART_ROWS - 1, PART_ROWS, size - 1]
+    batch.verdict[faulty] = Verdict.TRUNCATED
+    producer = RecordProducer(broker.settings, ticks_topic=topic)
+    assert producer.produce_ticks(batch, delivery) == size - len(faulty)
+    assert producer.flush(WAIT_S) == 0
+    producer.close()
+    assert delivery.ok
+    seen: list[int] = []
+    with TickReader(broker.settings, topic, start="earliest", until_end=True) as reader:
+        for columns in reader:
+            tokens, seqs = columns.column("instrument_token"), columns.column("feed_seq")
+            for token in np.unique(tokens):
+                assert (np.diff(seqs[tokens == token]) > 0).all()
+            seen += seqs.tolist()
+    assert sorted(seen) == sorted(set(range(size)) - set(faulty))
 
 
 def test_all_ticks_of_an_instrument_are_in_one_partition_by_the_java_rule(broker: Broker) -> None:

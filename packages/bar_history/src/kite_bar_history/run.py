@@ -71,7 +71,7 @@ class Resources:
     kafka: KafkaSettings | None
     bars_topic: str
     events_topic: str
-    kite_is_simulated: bool
+    kite_is_simulated: bool = False
     """Whether ``log_in`` reaches a simulator, whose bars belong to simulated feeds."""
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 

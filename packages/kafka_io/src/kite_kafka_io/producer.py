@@ -98,6 +98,8 @@ class Delivery:
 
 __all__ = ["Delivery", "RecordProducer", "producer_config", "warm_up"]
 
+PART_ROWS: Final = 8_192
+"""Ticks of one frame that are encoded at once: 65,535 are 20 MB beside librdkafka's copy."""
 HEADROOM_RECORDS: Final = 131_072
 """What may come on top of ``max_in_flight``: the caller looks at ``capacity_left`` once a chunk,
 and one frame may hold 65,535 packets."""
@@ -235,7 +237,13 @@ class RecordProducer:
             raise self._make_fatal("an ordinary producer does not keep the order of ticks")
         if self.counts.outstanding + batch.size > self._max_in_flight + HEADROOM_RECORDS:
             raise QueueFull(f"{self.counts.outstanding} records wait for Kafka")
-        out, ends, tokens = self._encoder.encode(batch)
+        if batch.size <= PART_ROWS:
+            return self._produce_rows(batch, 0, delivery)
+        parts = range(0, batch.size, PART_ROWS)
+        return sum(self._produce_rows(batch, first, delivery) for first in parts)
+
+    def _produce_rows(self, batch: TickBatch, first: int, delivery: Delivery) -> int:
+        out, ends, tokens = self._encoder.encode(batch, first, PART_ROWS)
         count = len(ends)
         if not count:
             return 0

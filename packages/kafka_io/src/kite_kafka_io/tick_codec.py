@@ -45,19 +45,23 @@ class TickEncoder:
         self._ends: Ints = np.empty(rows, np.int64)
         self._tokens: Ints = np.empty(rows, np.int64)
 
-    def encode(self, batch: TickBatch) -> tuple[Bytes, Ints, Ints]:
+    def encode(
+        self, batch: TickBatch, first: int = 0, most: int | None = None
+    ) -> tuple[Bytes, Ints, Ints]:
         """The good rows of ``batch`` as (bytes, end of each record, instrument token of each).
 
         Faulty rows (verdict not 0) are left out. The arrays are views, valid until the next call.
+        ``first`` and ``most`` choose a part of a large batch.
         """
-        if batch.size > self._ends.size:
-            self._reserve(max(batch.size, 2 * self._ends.size))
+        size = batch.size - first if most is None else min(most, batch.size - first)
+        if size > self._ends.size:
+            self._reserve(max(size, 2 * self._ends.size))
         count, end = encode_rows(
-            batch.values,
-            batch.mode,
-            batch.groups,
-            batch.verdict,
-            batch.size,
+            batch.values[first:],
+            batch.mode[first:],
+            batch.groups[first:],
+            batch.verdict[first:],
+            size,
             self._prefix,
             self._out,
             self._ends,

@@ -20,6 +20,7 @@ from kite_live_feed.connections import BridgeParts, Connections
 from kite_live_feed.counters import Counters
 from kite_live_feed.dead_letter_alarm import DeadLetterWatch
 from kite_live_feed.journal import Journal
+from kite_live_feed.namesakes import Namesakes
 from kite_live_feed.partition_watch import PartitionWatch
 from kite_live_feed.pump import Pump
 from kite_live_feed.refused import RefusedStore
@@ -66,6 +67,12 @@ class Bridge:
         self._partitions = PartitionWatch(
             parts.kafka, parts.topics.ticks, parts.partitions, self._intake.on_topic_changed
         )
+        self._namesakes: Namesakes | None = None
+        if parts.group is None:  # the bridges of a group have one name
+            sessions, now_ns = self.counters.session_packets, parts.clock.now_ns()
+            self._namesakes = Namesakes(
+                parts.kafka, parts.topics.events, parts.feed, sessions, now_ns
+            )
         self._refused = RefusedStore(journal.writer.directory)
         self._pump = Pump(
             journal.reader,
@@ -119,7 +126,12 @@ class Bridge:
             found.append(self._dead_letters.problem)
         for topic, why in (self._topic_problems | self._pump.side.problems).items():
             found.append(f"{topic} takes no records, ticks go on: {why}")
-        for problem in (self._partitions.problem, self._pump.clock_problem):
+        others = self._namesakes
+        for problem in (
+            self._partitions.problem,
+            self._pump.clock_problem,
+            None if others is None else others.problem(self._parts.clock.now_ns()),
+        ):
             if problem is not None:
                 found.append(problem)
         if self._refused.problem is not None:
@@ -304,6 +316,9 @@ class Bridge:
             await asyncio.sleep(TOPICS_S)
             with suppress(BrokerUnreachable):
                 self._partitions.judge(await asyncio.to_thread(self._partitions.look))
+            if self._namesakes is not None:
+                with suppress(BrokerUnreachable, RegistryError):
+                    await asyncio.to_thread(self._namesakes.look, self._parts.framing)
             asked = sorted(self._topic_problems | side.problems)
             if not asked:
                 continue
