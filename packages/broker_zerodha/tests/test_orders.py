@@ -15,7 +15,7 @@ from kite_contracts.validate import explain
 
 POSTBACK = {
     "user_id": "AB1234",
-    "order_id": "220303000308932",
+    "order_id": "250804000000017",
     "status": "COMPLETE",
     "instrument_token": 779521,
     "quantity": 1,
@@ -36,7 +36,7 @@ def message(**changes: Any) -> str:
 def test_a_postback_keeps_its_contract_and_no_secret() -> None:
     order = order_of(message())
     assert order is not None
-    assert (order["order_id"], order["instrument_token"]) == ("220303000308932", 779521)
+    assert (order["order_id"], order["instrument_token"]) == ("250804000000017", 779521)
     assert [order[name] for name in PRICES] == ["470.05", "0", "470"]
     assert set(order) == {*TEXTS, *NUMBERS, *PRICES}
     assert "CANARY" not in json.dumps(order)

@@ -2,6 +2,9 @@
 
 A list of what is taken, and not of what is left out: the checksum, tokens and whatever Kite adds
 later stay behind. It comes from outside: a value of another kind than expected counts as absent.
+
+Source: https://kite.trade/docs/connect/v3/postbacks. Of its fields ``app_id``, ``guid``, ``meta``,
+``market_protection``, ``status_message_raw`` and ``exchange_update_timestamp`` are left out.
 """
 
 from __future__ import annotations
