@@ -23,7 +23,7 @@ from kite_broker_zerodha.packets import (
 )
 from kite_broker_zerodha.testing import any_frames, good_frames, packet_fields
 from kite_broker_zerodha.testing.fuzzing import random_packet
-from kite_broker_zerodha.wire import encode_frame, encode_packet, encode_row
+from kite_broker_zerodha.wire import encode_frame, encode_packet, encode_rows
 from kite_contracts.tick_batch import (
     ABSENT,
     FIELDS,
@@ -257,7 +257,7 @@ def test_compiled_equals_reference(frame: bytes, before: bytes, after: bytes) ->
 def test_good_frames_encode_to_the_same_bytes(frame: bytes) -> None:
     batch = decode(frame)
     assert not batch.verdict[: len(batch)].any()
-    packets = [encode_row(batch, row) for row in range(len(batch))]
+    packets = encode_rows(batch)
     # Padding and the two bytes after an order count are zero in frames of this encoder.
     assert encode_frame(packets) == frame
 

@@ -6,8 +6,14 @@ import pytest
 
 from kite_broker_zerodha.errors import BrokerError, WireValueError
 from kite_broker_zerodha.packets import LAYOUTS, NS_PER_SECOND, PacketKind, Wire
-from kite_broker_zerodha.wire import HEARTBEAT, encode_frame, encode_packet, encode_row, field_names
-from kite_contracts.tick_batch import ABSENT, FIELDS, TickBatch
+from kite_broker_zerodha.wire import (
+    HEARTBEAT,
+    encode_frame,
+    encode_packet,
+    encode_rows,
+    field_names,
+)
+from kite_contracts.tick_batch import ABSENT, FIELDS, LAST_PRICE, TS_EVENT_NS, TickBatch
 
 
 @pytest.mark.parametrize("kind", PacketKind)
@@ -74,9 +80,23 @@ def test_frame_limits() -> None:
 
 def test_row_of_no_packet_kind() -> None:
     batch = TickBatch(1)
+    batch.size = 1
     batch.groups[0] = 31
     with pytest.raises(WireValueError, match="groups 31 is no packet"):
-        encode_row(batch, 0)
+        encode_rows(batch)
+
+
+def test_rows_that_the_wire_cannot_carry() -> None:
+    batch = TickBatch(1)
+    batch.size, batch.values[0] = 1, 0
+    batch.values[0, LAST_PRICE] = 2**31
+    with pytest.raises(WireValueError, match="a value of last_price does not fit"):
+        encode_rows(batch)
+    layout = LAYOUTS[PacketKind.INDEX_FULL]
+    batch.values[0], batch.mode[0], batch.groups[0] = 0, layout.mode, layout.groups
+    batch.values[0, TS_EVENT_NS] = 1
+    with pytest.raises(WireValueError, match="ts_event_ns: Kite's times are whole seconds"):
+        encode_rows(batch)
 
 
 def test_heartbeat_is_one_byte() -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 import kiteconnect  # type: ignore[import-untyped]
 import pytest
+from recordings import recorded
 
 from kite_broker_zerodha.packets import is_tradable
 from kite_broker_zerodha.session.credentials import FixedCredentials
@@ -23,8 +24,10 @@ from kite_broker_zerodha.session.events import Connected
 from kite_broker_zerodha.session.session import KiteSession
 from kite_broker_zerodha.session.testing import Recorder
 from kite_broker_zerodha.testing.reference import Row, decode_frame
+from kite_broker_zerodha.wire import encode_frame
 from kite_contracts.tick_batch import ABSENT, TickMode
 from kite_simulator import SimulatorOptions, SimulatorServer, parse_script
+from kite_simulator.recorded import frames_of
 
 pytestmark = pytest.mark.asyncio
 
@@ -186,6 +189,24 @@ async def test_the_official_client_receives_the_same_ticks_as_we_do() -> None:
         assert without_repeats(ticks) == expected[: len(without_repeats(ticks))]
     seen = {(tick["mode"], tick["tradable"]) for tick in compared}
     assert seen == {(mode, tradable) for mode in ("ltp", "quote", "full") for tradable in (0, 1)}
+
+
+async def test_the_official_client_receives_a_recorded_day_as_it_was() -> None:
+    modes = {**SHARED, 98 << 8 | 1: TickMode.LTP}
+    packets, batch = recorded(modes, 60)
+    options = SimulatorOptions(speed=0, expected_tokens=len(modes), settle_s=0.5)
+    async with (
+        asyncio.timeout(LIMIT_S),
+        SimulatorServer(options, recording=frames_of([batch])) as kite,
+    ):
+        theirs, _, _ = await ticker(kite.url, modes, len(batch))
+    rows = decode_frame(
+        encode_frame([packet for frame in packets for packet in frame]),
+        ts_recv_ns=1,
+        feed_session=0,
+        first_seq=0,
+    )
+    assert shared(theirs) == shared([as_kite(row) for row in rows])
 
 
 def per_token(ticks: list[dict[str, Any]]) -> dict[int, list[dict[str, Any]]]:

@@ -10,6 +10,9 @@ import struct
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+import numpy as np
+import numpy.typing as npt
+
 from kite_broker_zerodha.errors import WireValueError
 from kite_broker_zerodha.packets import (
     HEARTBEAT,
@@ -20,9 +23,9 @@ from kite_broker_zerodha.packets import (
     PacketLayout,
     Wire,
 )
-from kite_contracts.tick_batch import ABSENT, FIELDS, TickBatch
+from kite_contracts.tick_batch import ABSENT, TickBatch
 
-__all__ = ["HEARTBEAT", "encode_frame", "encode_packet", "encode_row", "field_names"]
+__all__ = ["HEARTBEAT", "encode_frame", "encode_packet", "encode_rows", "field_names"]
 
 _FORMATS: Final = {
     Wire.U32: "I",
@@ -30,6 +33,13 @@ _FORMATS: Final = {
     Wire.U16: "H2x",
     Wire.SECONDS: "I",
     Wire.TRADE_SECONDS: "I",
+}
+_NUMPY_FORMATS: Final = {
+    Wire.U32: ">u4",
+    Wire.PRICE: ">i4",
+    Wire.U16: ">u2",
+    Wire.SECONDS: ">u4",
+    Wire.TRADE_SECONDS: ">u4",
 }
 _TIMES: Final = (Wire.SECONDS, Wire.TRADE_SECONDS)
 
@@ -83,18 +93,47 @@ def encode_frame(packets: Sequence[bytes]) -> bytes:
     return b"".join(parts)
 
 
-def encode_row(batch: TickBatch, row: int) -> bytes:
-    """The packet that decodes to this good row; the inverse of the decoder.
+def encode_rows(batch: TickBatch) -> list[bytes]:
+    """The packets that decode to these good rows, in their order; the inverse of the decoder.
 
-    Raises WireValueError for a row whose groups and mode belong to no packet kind.
+    Raises WireValueError for a row whose groups and mode belong to no packet kind, for a value that
+    does not fit, and for a time that is not a whole second.
     """
-    for kind, layout in LAYOUTS.items():
-        if (layout.mode, layout.groups) == (batch.mode[row], batch.groups[row]):
-            values = batch.values[row]
-            return encode_packet(
-                kind, {FIELDS[f.column]: int(values[f.column]) for f in layout.fields}
-            )
-    raise WireValueError(f"mode {batch.mode[row]} with groups {batch.groups[row]} is no packet")
+    packets: list[bytes] = [b""] * len(batch)
+    mode, groups = batch.mode[: len(batch)], batch.groups[: len(batch)]
+    for layout in LAYOUTS.values():
+        rows = np.flatnonzero((mode == layout.mode) & (groups == layout.groups))
+        if len(rows):
+            whole = _records(layout, batch.values[rows]).tobytes()
+            for number, row in enumerate(rows.tolist()):
+                packets[row] = whole[number * layout.kind : (number + 1) * layout.kind]
+    if not all(packets):
+        row = packets.index(b"")
+        raise WireValueError(f"mode {mode[row]} with groups {groups[row]} is no packet")
+    return packets
+
+
+def _records(layout: PacketLayout, values: npt.NDArray[np.int64]) -> npt.NDArray[np.void]:
+    """The rows as they lie on the wire."""
+    written = [field for field in layout.fields if field.wire is not Wire.MISSING]
+    kinds = {
+        "names": [field.name for field in written],
+        "formats": [_NUMPY_FORMATS[field.wire] for field in written],
+        "offsets": [field.offset for field in written],
+        "itemsize": int(layout.kind),
+    }
+    records: npt.NDArray[np.void] = np.zeros(len(values), np.dtype(kinds))
+    for field in written:
+        column = values[:, field.column]
+        if field.wire in _TIMES:
+            column = np.where(column == ABSENT, 0, column)
+            if (column % NS_PER_SECOND).any():
+                raise WireValueError(f"{field.name}: Kite's times are whole seconds")
+            column = column // NS_PER_SECOND
+        records[field.name] = column
+        if (records[field.name] != column).any():
+            raise WireValueError(f"{layout.kind.name}: a value of {field.name} does not fit")
+    return records
 
 
 def _refuse_unknown(encoder: _Encoder, fields: Mapping[str, int], kind: PacketKind) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Self
 
 from kite_broker_zerodha.errors import ListenFailed
 from kite_simulator.account import Account
+from kite_simulator.recorded import RecordedFrame
 from kite_simulator.rest import RestOptions
 from kite_simulator.rest_server import RestSimulator
 from kite_simulator.server import SimulatorOptions, SimulatorServer
@@ -18,7 +20,8 @@ class SimulatedKite:
     """``async with SimulatedKite() as kite``: feed at ``kite.url``, API at ``kite.root``.
 
     A token minted by the API is what the feed takes; one that dies is refused by both, and the
-    connections that used it end. Last prices are the feed's. The seed is that of ``options``.
+    connections that used it end. Last prices are the feed's. The seed is that of ``options``. With
+    a ``recording`` (see SimulatorServer) the API has no candles, for they would be the seed's.
     Raises ListenFailed when a port is taken; the constructor raises OSError when the master file
     cannot be read.
     """
@@ -28,10 +31,13 @@ class SimulatedKite:
         options: SimulatorOptions | None = None,
         rest_options: RestOptions | None = None,
         account: Account | None = None,
+        recording: Iterable[Sequence[RecordedFrame]] | None = None,
     ) -> None:
         self.account = account or Account()
-        self.feed = SimulatorServer(options, self.account)
-        seeded = replace(rest_options or RestOptions(), seed=self.feed.options.seed)
+        self.feed = SimulatorServer(options, self.account, recording)
+        seeded = replace(
+            rest_options or RestOptions(), seed=self.feed.options.seed, candles=recording is None
+        )
         self.rest = RestSimulator(seeded, self.account, price=self.feed.last_price)
 
     @property

@@ -80,6 +80,7 @@ _KINDS: Final = MappingProxyType(
 
 _DISTANCE: Final = np.arange(1, DEPTH_LEVELS + 1)
 _LARGEST: Final = TickMode.FULL
+_TRADABLE: Final = (PacketKind.QUOTE, PacketKind.FULL)
 _OI_OF_VOLUME: Final = 3
 _U32: Final = 2**32 - 1
 _PRICE_MAX: Final = 2**31 - 1 - 10 * 25_000 * DEPTH_LEVELS
@@ -285,10 +286,10 @@ def _grown(array: npt.NDArray[Any], capacity: int) -> npt.NDArray[Any]:
 
 
 def cut(whole: bytes, mode: TickMode) -> bytes:
-    """The packet of a mode out of the largest packet of the instrument."""
+    """The packet of a mode out of a larger one of the instrument; a smaller one stays as it is."""
     if mode == _LARGEST:
         return whole
-    return whole[: LENGTHS[len(whole) == PacketKind.FULL, mode]]
+    return whole[: LENGTHS[len(whole) in _TRADABLE, mode]]
 
 
 def _packets(state: npt.NDArray[Any]) -> list[bytes]:

@@ -41,8 +41,8 @@ LOGIN_PATH: Final = "/connect/login"
 LTP_KEYS_MAX: Final = 1000
 _BODY_FIELDS_MAX: Final = 32
 
-PriceOf = Callable[[int], int]
-"""Instrument token to last price, a raw integer of the wire."""
+PriceOf = Callable[[int], int | None]
+"""Instrument token to last price, a raw integer of the wire; None where there is none yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,7 @@ class RestOptions:
     ``script``        faults, see ``rest_faults``
     ``history``       how its candles differ from those of the seed, see ``parse_history_script``
     ``redirect_url``  where the login page sends the browser; None shows the request token
+    ``candles``       False refuses them: what the feed serves has none
     """
 
     host: str = "127.0.0.1"
@@ -65,6 +66,7 @@ class RestOptions:
     script: tuple[ScriptedFault, ...] = ()
     history: HistoryChanges = UNCHANGED
     redirect_url: str | None = None
+    candles: bool = True
 
 
 class RestRequest(NamedTuple):
@@ -111,6 +113,7 @@ class RestService:
         self._listed = frozenset(self.master.tokens.values())
         self._price = price or (lambda token: origin_of(options.seed, token).opening)
         self._redirect_url = options.redirect_url
+        self._has_candles = options.candles
         self._script = list(options.script)
         self._requests = 0
         self._lock = Lock()
@@ -230,6 +233,8 @@ class RestService:
     ) -> RestAnswer:
         if not (token.isascii() and token.isdigit() and int(token[:20]) in self._listed):
             return _wrong("invalid token")
+        if not self._has_candles:
+            return _wrong("no candles: the feed is a recording")
         return candle_answer(self.history, int(token), interval, _query(request), now)
 
     def _ltp(self, request: RestRequest) -> RestAnswer:
@@ -239,13 +244,11 @@ class RestService:
         found = {key: self.master.tokens[key] for key in keys if key in self.master.tokens}
         return _success(
             {
-                key: {"instrument_token": token, "last_price": self._rupees(token)}
+                key: {"instrument_token": token, "last_price": _rupees(price, token)}
                 for key, token in found.items()
+                if (price := self._price(token)) is not None
             }
         )
-
-    def _rupees(self, token: int) -> float:
-        return float(Decimal(self._price(token)).scaleb(-price_scale_of(token)))
 
     def _authorized(self, request: RestRequest) -> RestAnswer | None:
         """None for a pair that the account holds, else the refusal."""
@@ -253,6 +256,10 @@ class RestService:
         api_key, _, token = pair.partition(":")
         good = scheme == "token" and self.account.holds(api_key, token)
         return None if good else _refused()
+
+
+def _rupees(price: int, token: int) -> float:
+    return float(Decimal(price).scaleb(-price_scale_of(token)))
 
 
 def _master(options: RestOptions, today: date) -> Master:

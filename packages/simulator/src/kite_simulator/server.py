@@ -6,7 +6,7 @@ import asyncio
 import json
 import ssl
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -23,10 +23,11 @@ from kite_broker_zerodha.subscriptions import SHARD_TOKENS_MAX, SHARDS_MAX
 from kite_broker_zerodha.wire import HEARTBEAT, encode_frame
 from kite_runtime.secrets import redacting_logger
 from kite_simulator.account import Account
-from kite_simulator.book import ClientBook, Feed, Updates
+from kite_simulator.book import ClientBook, Feed
 from kite_simulator.faults import Fault, FaultKind, Outgoing, spoil
 from kite_simulator.ledger import ConnectionLedger, Ledger
 from kite_simulator.market import START_EPOCH_S, Market, cut
+from kite_simulator.recorded import RecordedFrame, RecordedMarket
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,9 @@ class SimulatorOptions:
     ``dead_tokens``      without an account: access tokens refused with HTTP 403, all others are
                          accepted
     ``mute_connections`` so many connections, from the first one on, get heartbeats and no tick
+    ``speed``            of a recorded day: 10 is ten times as fast as it was; 0 as fast as the
+                         clients read. ``seed``, ``ticks``, ``rate_per_s``, ``frame_packets`` and
+                         ``start_epoch_s`` are the seeded market's alone
     """
 
     host: str = "127.0.0.1"
@@ -55,6 +59,7 @@ class SimulatorOptions:
     script: tuple[Fault, ...] = ()
     dead_tokens: frozenset[str] = frozenset()
     mute_connections: int = 0
+    speed: float = 1.0
     heartbeat_s: float = 1.0
     connections_max: int = SHARDS_MAX
     tokens_max: int = SHARD_TOKENS_MAX
@@ -91,10 +96,17 @@ class SimulatorServer:
     ``finished`` is set when ``ticks`` moves were delivered. ``ledger`` counts what was sent. With
     an ``account`` only the tokens that it holds are accepted, as long as it holds them. Raises
     OSError when the port is taken.
+
+    ``recording`` takes the seeded market's place: frames in the order in which they are served, at
+    the distances of their times by ``speed``, in lists that are fetched in a thread, one ahead. It
+    stands still while nobody is subscribed, and each client gets what it is subscribed to.
     """
 
     def __init__(
-        self, options: SimulatorOptions | None = None, account: Account | None = None
+        self,
+        options: SimulatorOptions | None = None,
+        account: Account | None = None,
+        recording: Iterable[Sequence[RecordedFrame]] | None = None,
     ) -> None:
         self.options = options or SimulatorOptions()
         self._account = account or Account(
@@ -102,8 +114,10 @@ class SimulatorServer:
         )
         self.ledger = Ledger()
         self.finished = asyncio.Event()
-        self._market = Market(self.options.seed, self.options.start_epoch_s)
-        self._feed = Feed(self._market)
+        seeded = Market(self.options.seed, self.options.start_epoch_s)
+        self._feed = Feed(seeded)
+        self._recording = recording
+        self._market: Market | RecordedMarket = seeded if recording is None else RecordedMarket()
         self._noise = np.random.Generator(np.random.PCG64((self.options.seed, 2)))
         self._script = deque(self.options.script)
         self._forbidden = 0
@@ -115,6 +129,7 @@ class SimulatorServer:
         self._frame = 0
         self._ticks = 0
         self._due_s = 0.0
+        self._played_ns: int | None = None
         self._server: Server | None = None
         self._port: int | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -141,7 +156,7 @@ class SimulatorServer:
     def declare_dead(self, access_token: str) -> None:
         self._account.declare_dead(access_token)
 
-    def last_price(self, token: int) -> int:
+    def last_price(self, token: int) -> int | None:
         """The market's last price, a raw integer of the wire. Any thread may ask."""
         return self._market.last_price(token)
 
@@ -168,7 +183,8 @@ class SimulatorServer:
             logger=redacting_logger("kite_simulator"),
         )
         self._port = next(iter(self._server.sockets)).getsockname()[1]
-        self._market_task = asyncio.create_task(self._trade())
+        trade = self._trade() if self._recording is None else self._play(self._recording)
+        self._market_task = asyncio.create_task(trade)
         self._loop = asyncio.get_running_loop()
         self._account.watch(self._account_changed)
         return self
@@ -251,8 +267,9 @@ class SimulatorServer:
         tokens = () if self._is_mute(client) else reply.tokens
         for start in range(0, len(tokens), size):
             part = tokens[start : start + size]
-            packets = [self._market.packet(token, modes[token]) for token in part]
-            await self._send(client, _plain(packets), cached=True)
+            cached = [self._market.packet(token, modes[token]) for token in part]
+            if packets := [packet for packet in cached if packet is not None]:
+                await self._send(client, _plain(packets), cached=True)
         for error in reply.errors:
             await self._text(client, "error", error)
 
@@ -289,8 +306,34 @@ class SimulatorServer:
                 continue  # a client came or went meanwhile: these moves reach no one
             self._ticks += len(updates.tokens)
             for place in updates.clients:
-                await self._deliver(traders[place], updates)
+                await self._deliver(traders[place], updates.tokens, updates.packets)
         self.finished.set()
+
+    async def _play(self, recording: Iterable[Sequence[RecordedFrame]]) -> None:
+        """Serve the recorded frames, each at its time; what reading them raises, this raises."""
+        parts = iter(recording)
+        following = asyncio.create_task(asyncio.to_thread(next, parts, None))
+        try:
+            while (part := await following) is not None:
+                following = asyncio.create_task(asyncio.to_thread(next, parts, None))
+                for frame in part:
+                    await self._play_frame(frame)
+        finally:
+            following.cancel()
+            self.finished.set()
+
+    async def _play_frame(self, frame: RecordedFrame) -> None:
+        assert isinstance(self._market, RecordedMarket)  # the constructor made it
+        loop, before_ns = asyncio.get_running_loop(), self._played_ns
+        while not self._traders:
+            await self._open_market()
+        if before_ns is not None and self.options.speed:
+            self._due_s += max(0, frame.received_ns - before_ns) / 1e9 / self.options.speed
+        self._played_ns = frame.received_ns
+        await self._wait(loop)
+        self._market.served(frame)
+        for client in self._traders:
+            await self._deliver(client, frame.tokens, frame.packets)
 
     async def _open_market(self) -> None:
         """Wait until enough is subscribed and no client is about to change it."""
@@ -316,18 +359,23 @@ class SimulatorServer:
         if rate is None:
             await asyncio.sleep(0)
             return
+        await self._wait(loop)
+        self._due_s += moves / rate
+
+    async def _wait(self, loop: asyncio.AbstractEventLoop) -> None:
         now_s = loop.time()
         if now_s - self._due_s > _BEHIND_S:
             self._due_s = now_s
         await asyncio.sleep(max(0.0, self._due_s - now_s))
-        self._due_s += moves / rate
 
-    async def _deliver(self, client: _Client, updates: Updates) -> None:
+    async def _deliver(
+        self, client: _Client, tokens: Sequence[int], packets_of_all: Sequence[bytes]
+    ) -> None:
         """Send one frame of the market, with whatever the script has for it."""
         modes = client.book.modes
         packets = [
             cut(packet, modes[token])
-            for token, packet in zip(updates.tokens, updates.packets, strict=True)
+            for token, packet in zip(tokens, packets_of_all, strict=True)
             if token in modes
         ]
         if not packets or not client.reads:
