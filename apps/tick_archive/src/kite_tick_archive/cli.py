@@ -20,6 +20,7 @@ PROGRAM: Final = Program(
         "verify": Lazy(f"{_HERE}.verify:command", "Prove that a day is complete."),
         "read": Lazy(f"{_HERE}.reading:read", "Print ticks as JSON lines."),
         "export": Lazy(f"{_HERE}.reading:export", "Write ticks to a Parquet or CSV file."),
+        "serve": Lazy(f"{_HERE}.serve:command", "Serve a day over Kite's protocol."),
         "compact": Lazy(f"{_HERE}.upkeep:compact", "Merge the small files of closed days."),
         "prune": Lazy(f"{_HERE}.upkeep:prune", "Drop old days; a dry run by default."),
     },

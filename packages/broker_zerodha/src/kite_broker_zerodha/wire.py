@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -116,13 +116,13 @@ def encode_rows(batch: TickBatch) -> list[bytes]:
 def _records(layout: PacketLayout, values: npt.NDArray[np.int64]) -> npt.NDArray[np.void]:
     """The rows as they lie on the wire."""
     written = [field for field in layout.fields if field.wire is not Wire.MISSING]
-    kinds = {
+    kind: Any = {
         "names": [field.name for field in written],
         "formats": [_NUMPY_FORMATS[field.wire] for field in written],
         "offsets": [field.offset for field in written],
         "itemsize": int(layout.kind),
     }
-    records: npt.NDArray[np.void] = np.zeros(len(values), np.dtype(kinds))
+    records: npt.NDArray[np.void] = np.zeros(len(values), np.dtype(kind))
     for field in written:
         column = values[:, field.column]
         if field.wire in _TIMES:

@@ -150,11 +150,15 @@ def command(
         raise UsageError(
             f"--instruments {instruments} cannot be read ({error.strerror}): give a CSV file"
         ) from error
-    asyncio.run(_serve(kite))
+    asyncio.run(serve(kite))
     return 0
 
 
-async def _serve(kite: SimulatedKite) -> None:
+async def serve(kite: SimulatedKite) -> None:
+    """Until Ctrl-C or SIGTERM; prints the addresses, and at the end what was sent as JSON.
+
+    Raises PortTaken, and what reading a recording raises.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -164,7 +168,14 @@ async def _serve(kite: SimulatedKite) -> None:
             say(f"Kite simulator at {kite.url}/?api_key=dummy&access_token=dummy")
             say(f"its REST API at {kite.root}, API secret {API_SECRET}")
             say(f"its login page at {login_url('dummy', base=kite.login_page)}")
-            await stop.wait()
+            stopped = asyncio.create_task(stop.wait())
+            everything = asyncio.create_task(kite.feed.until_finished())
+            await asyncio.wait({stopped, everything}, return_when=asyncio.FIRST_COMPLETED)
+            if not stop.is_set():
+                everything.result()
+                say("everything is sent; heartbeats go on until Ctrl-C")
+                await stop.wait()
+            everything.cancel()
             print(json.dumps(kite.feed.ledger.to_dict()))
     except ListenFailed as error:
         cause = error.__cause__

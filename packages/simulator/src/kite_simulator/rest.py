@@ -52,6 +52,7 @@ class RestOptions:
     ``seed``          of instruments and prices; the WebSocket side's, where there is one
     ``day``           whose instruments are listed; None is today in India
     ``master_file``   a CSV with Kite's columns, packed or not, instead of the seeded master
+    ``master``        such a CSV itself; it goes before the file
     ``script``        faults, see ``rest_faults``
     ``history``       how its candles differ from those of the seed, see ``parse_history_script``
     ``redirect_url``  where the login page sends the browser; None shows the request token
@@ -63,6 +64,7 @@ class RestOptions:
     seed: int = 1
     day: date | None = None
     master_file: Path | None = None
+    master: bytes | None = None
     script: tuple[ScriptedFault, ...] = ()
     history: HistoryChanges = UNCHANGED
     redirect_url: str | None = None
@@ -264,6 +266,8 @@ def _rupees(price: int, token: int) -> float:
 
 def _master(options: RestOptions, today: date) -> Master:
     path = options.master_file
+    if options.master is not None:
+        return Master(options.master)
     if path is None:
         return Master.seeded(options.seed, options.day or today)
     try:

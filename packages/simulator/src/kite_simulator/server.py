@@ -166,6 +166,11 @@ class SimulatorServer:
             self._news.clear()
             await self._news.wait()
 
+    async def until_finished(self) -> None:
+        """Wait for ``finished``; what reading the recording raises, this raises."""
+        assert self._market_task is not None  # set when the block was entered
+        await asyncio.shield(self._market_task)
+
     async def send_text(self, kind: str, data: object) -> None:
         for client in self._readers():
             await self._text(client, kind, data)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,6 +22,7 @@ from kite_tick_archive.commands.options import (
     opened,
     settings_of,
 )
+from kite_tick_archive.settings import ArchiveSettings
 
 Instruments = Annotated[
     list[str] | None,
@@ -48,7 +50,9 @@ def read(
     root: Root = Path(),
 ) -> int:
     """Print ticks as JSON lines: prices as integers of price_scale decimals, times in UTC."""
-    with _batches(instruments, first, last, columns, root, warehouse) as reader:
+    settings = settings_of(root, warehouse=warehouse)
+    start, end = a_day(first, "--from"), a_day(last or first, "--to")
+    with opened_batches(instruments, start, end, columns, settings) as reader:
         out = sys.stdout.buffer
         for batch in reader:
             for row in batch.to_pylist():
@@ -70,35 +74,34 @@ def export(
     from kite_lake.export import check_suffix, write
 
     check_suffix(file)
-    with _batches(instruments, first, last, columns, root, warehouse) as reader:
+    settings = settings_of(root, warehouse=warehouse)
+    start, end = a_day(first, "--from"), a_day(last or first, "--to")
+    with opened_batches(instruments, start, end, columns, settings) as reader:
         rows = write(reader, file)
     say(f"{rows:,} ticks in {file}")
     return EXIT_DONE
 
 
 @contextmanager
-def _batches(
+def opened_batches(
     instruments: Sequence[str] | None,
-    first: str,
-    last: str | None,
+    start: date | datetime,
+    end: date,
     columns: str | None,
-    root: Path,
-    warehouse: str | None,
+    settings: ArchiveSettings,
 ) -> Iterator[Any]:
     """The ticks as batches. Raises NotFound where there is none."""
     from kite_lake.export import nonempty
     from kite_lake.reading import read_ticks
 
-    settings = settings_of(root, warehouse=warehouse)
     chosen = instruments or []
-    start = a_day(first, "--from")
     with opened(settings) as lake, names(settings) as resolve:
         reader = read_ticks(
             lake,
             tokens=[int(each) for each in chosen if _is_token(each)],
             symbols=[each for each in chosen if not _is_token(each)],
             start=start,
-            end=a_day(last, "--to") if last else start,
+            end=end,
             columns=[each.strip() for each in columns.split(",")] if columns else None,
             as_="batches",
             resolve=resolve,
@@ -106,9 +109,9 @@ def _batches(
         found = nonempty(reader)
         if found is None:
             of = f" of {', '.join(chosen)}" if chosen else ""
-            until = f" to {last}" if last else ""
+            until = f" to {end}" if end != start else ""
             raise NotFound(
-                f"no tick{of} from {first}{until} is archived in {lake.warehouse}: "
+                f"no tick{of} from {start}{until} is archived in {lake.warehouse}: "
                 "`tick_archive status` lists the days"
             )
         yield found
