@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from archive_stage import fill, fill_records, ticks, without
 
+from kite_contracts.tick_batch import TS_EVENT_NS, TS_RECV_NS
 from kite_lake.catalog import open_lake
 from kite_lake.tables import FEED_EVENTS, LAYOUT_PROPERTY, TICKS
 
@@ -122,3 +123,20 @@ def test_run_refuses_other_buckets_and_a_newer_table(
     done = _call(warehouse, "run", "--once", **kafka)
     assert done.returncode == 78
     assert "newer release" in done.stderr
+
+
+def test_delays_tell_a_wrong_clock_by_exit_code_3(warehouse: Path) -> None:
+    done = _call(warehouse, "delays", DAY, "--json")
+    document = json.loads(done.stdout)
+    assert sum(each["ticks"] for each in document["delays"]) == 1_098
+    assert done.returncode == (3 if document["clock_error_s"] else 0), done.stderr
+    other = warehouse.parent / "behind"
+    lake = open_lake(other)
+    batch = ticks(100)
+    batch.values[:, TS_EVENT_NS] = batch.values[:, TS_RECV_NS] + 3600 * 10**9
+    fill(lake, batch)
+    lake.close()
+    done = _call(other, "delays", DAY)
+    assert done.returncode == 3
+    assert "this host's clock was 3,600.0 s behind the exchange's" in done.stderr
+    assert _call(other, "delays", "2026-11-19").returncode == 1

@@ -18,6 +18,7 @@ PROGRAM: Final = Program(
         "run": Lazy(f"{_HERE}.run:command", "Archive what comes, until Ctrl-C or SIGTERM."),
         "status": Lazy(f"{_HERE}.status:command", "Show the archived days and the lag."),
         "verify": Lazy(f"{_HERE}.verify:command", "Prove that a day is complete."),
+        "delays": Lazy(f"{_HERE}.delays:command", "Show how late a day's ticks came."),
         "read": Lazy(f"{_HERE}.reading:read", "Print ticks as JSON lines."),
         "export": Lazy(f"{_HERE}.reading:export", "Write ticks to a Parquet or CSV file."),
         "serve": Lazy(f"{_HERE}.serve:command", "Serve a day over Kite's protocol."),
