@@ -5,9 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import pytest
+from prometheus_client import generate_latest
 
+from kite_contracts.tick_batch import ABSENT
 from kite_kafka_io.testing import NOW_NS
-from kite_lake.delays import Spread, clock_error_s, delays
+from kite_lake.counters import ArchiveCounters, ArchiveMetrics
+from kite_lake.delays import Spread, clock_error_s, count_segments, delays
 
 NINE_NS = NOW_NS // 86_400_000_000_000 * 86_400_000_000_000 + int(3.5 * 3600) * 10**9
 """09:00 in India."""
@@ -69,3 +72,18 @@ def test_no_exchange_time() -> None:
     assert clock_error_s({}) == 0.0
     with pytest.raises(ValueError, match="no tick has an exchange time"):
         Spread().quantile_s(0.5)
+
+
+def test_the_metric_counts_by_segment() -> None:
+    found: dict[int, Spread] = {}
+    token = np.array([257, 257, 258, 257])
+    sent = np.array([10, 10, 10, ABSENT])
+    received = sent + np.array([-(10**9), 700_000_000, 90 * 10**9, 0])
+    count_segments(found, token, received, sent)
+    assert {segment: each.ticks for segment, each in found.items()} == {1: 2, 2: 1}
+    buckets = dict(found[1].buckets())
+    assert (buckets["0.0"], buckets["1.0"], buckets["+Inf"]) == (1, 2, 2)
+    assert found[2].sum_s == pytest.approx(90)
+    text = generate_latest(ArchiveMetrics(ArchiveCounters(delays=found))).decode()
+    assert 'tick_archive_delay_seconds_bucket{le="60.0",segment="2"} 0.0' in text
+    assert 'tick_archive_delay_seconds_count{segment="2"} 1.0' in text

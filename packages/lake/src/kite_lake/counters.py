@@ -8,7 +8,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+
+from kite_lake.delays import Spread
 
 PREFIX: Final = "tick_archive_"
 _COUNTERS: Final = {
@@ -37,6 +44,8 @@ class ArchiveCounters:
     files: int = 0
     buffered: int = 0
     lag: int | None = None
+    delays: dict[int, Spread] = field(default_factory=dict)
+    """Of ticks with an exchange time, by segment."""
     progress_at: float | None = None
     """When the last snapshot was committed, epoch seconds."""
     trouble: str | None = "not connected yet"
@@ -71,6 +80,11 @@ class ArchiveMetrics:
         for topic, count in sorted(counters.rows.copy().items()):
             rows.add_metric([topic], count)
         yield rows
+        text = "Seconds from the exchange's time, in whole seconds, to the receipt, by segment."
+        delays = HistogramMetricFamily(PREFIX + "delay_seconds", text, labels=["segment"])
+        for segment, spread in sorted(counters.delays.copy().items()):
+            delays.add_metric([str(segment)], spread.buckets(), spread.sum_s)
+        yield delays
         text = "Rows that are read and not committed yet."
         yield GaugeMetricFamily(PREFIX + "buffered", text, value=counters.buffered)
         if counters.lag is not None:

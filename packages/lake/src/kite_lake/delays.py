@@ -10,9 +10,16 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa  # type: ignore[import-untyped]
 
+from kite_contracts.tick_batch import ABSENT
+
+Ints = npt.NDArray[np.int64]
+
 STEP_MS: Final = 100
+BUCKETS_S: Final = (0.0, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 60.0, 600.0)
+"""Of the metric; below 0 a tick came before it was sent."""
 AHEAD_S: Final = 2.0
 BEHIND_S: Final = 0.5
 """A clock further off than these is a finding: what comes late may be the feed's, but nothing comes
@@ -41,6 +48,23 @@ class Spread:
                 return step * STEP_MS / 1000
         raise ValueError("no tick has an exchange time")
 
+    def count(self, delay_ns: Ints) -> None:
+        steps, counts = np.unique(delay_ns // (STEP_MS * 10**6), return_counts=True)
+        self.steps.update(dict(zip(steps.tolist(), counts.tolist(), strict=True)))
+
+    def buckets(self) -> list[tuple[str, float]]:
+        """Prometheus's cumulative buckets; another thread may count meanwhile."""
+        steps = self.steps.copy()
+        bounds = [
+            (str(bound), sum(n for step, n in steps.items() if step * STEP_MS < bound * 1000))
+            for bound in BUCKETS_S
+        ]
+        return [*bounds, ("+Inf", steps.total())]
+
+    @property
+    def sum_s(self) -> float:
+        return sum(step * STEP_MS / 1000 * count for step, count in self.steps.copy().items())
+
 
 def delays(batches: pa.RecordBatchReader) -> dict[tuple[int, int], Spread]:
     """The spreads by segment (the low byte of the token) and hour of the day (IST).
@@ -55,17 +79,21 @@ def delays(batches: pa.RecordBatchReader) -> dict[tuple[int, int], Spread]:
             rows[name].cast(pa.int64()).to_numpy()
             for name in ("ts_recv", "ts_event", "instrument_token")
         )
-        keys = np.stack(
-            [
-                token & 0xFF,
-                (received + _IST_NS) // _HOUR_NS % 24,
-                (received - event) // (STEP_MS * 10**6),
-            ]
-        )
-        different, counts = np.unique(keys, axis=1, return_counts=True)
-        for (segment, hour, step), count in zip(different.T.tolist(), counts.tolist(), strict=True):
-            found.setdefault((segment, hour), Spread()).steps[step] += count
+        keys = (token & 0xFF) * 24 + (received + _IST_NS) // _HOUR_NS % 24
+        for key in np.unique(keys).tolist():
+            spread = found.setdefault(divmod(key, 24), Spread())
+            spread.count((received - event)[keys == key])
     return found
+
+
+def count_segments(
+    found: dict[int, Spread], token: Ints, received_ns: Ints, event_ns: Ints
+) -> None:
+    """Add ticks to the spreads of their segments; an absent exchange time is ``ABSENT``."""
+    has_time = event_ns != ABSENT
+    segments, delay_ns = (token & 0xFF)[has_time], (received_ns - event_ns)[has_time]
+    for segment in np.unique(segments).tolist():
+        found.setdefault(segment, Spread()).count(delay_ns[segments == segment])
 
 
 def clock_error_s(spreads: dict[tuple[int, int], Spread]) -> float:

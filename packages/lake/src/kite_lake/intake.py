@@ -24,6 +24,7 @@ from kite_kafka_io.settings import KafkaSettings
 from kite_lake.catalog import Lake
 from kite_lake.commits import append, write_parts
 from kite_lake.counters import ArchiveCounters
+from kite_lake.delays import count_segments
 from kite_lake.progress import Place, Progress, progress_of
 from kite_lake.rows import Part, event_parts, letter_parts, tick_parts
 from kite_lake.tables import DEAD_LETTERS, FEED_EVENTS, TICKS, TableSpec
@@ -274,6 +275,8 @@ class TickIntake(Intake):
             if len(kept):
                 self._buffer.append(kept)
                 self.rows += len(kept)
+                names = ("instrument_token", "ts_recv_ns", "ts_event_ns")
+                count_segments(self.counters.delays, *map(kept.column, names))
         return bool(spans)
 
     def flush(self) -> None:
