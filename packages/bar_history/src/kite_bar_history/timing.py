@@ -36,6 +36,8 @@ _SAMPLE: Final = 20_000
 _DAY_MINUTES: Final = 1440
 _IST_MINUTES: Final = 330
 _DAYS: Final = 1 << 20
+_OTHERS: Final = -1
+"""Stands for all instruments that are not judged."""
 
 
 class WidthCheck:
@@ -89,6 +91,10 @@ class WidthCheck:
             _, known, had = self._seen.get(key, (place, 0, 0))
             self._seen[key] = place, gcd(known, width), had + count
 
+    def look_at_others(self, ts_open_ns: Int64s) -> None:
+        """Bars of instruments that are not judged: they show how wide bars of the file are."""
+        self.look(np.full(len(ts_open_ns), _OTHERS), ts_open_ns)
+
     def width(self) -> int:
         """Of how many minutes, or days, all bars are: 1 unless those of one day prove otherwise and
         no instrument has narrow ones on it, or those of all days and instruments do."""
@@ -103,7 +109,8 @@ class WidthCheck:
         """The width of each key that is wider than others of its day."""
         narrow = self._narrow()
         proven = self._proven().items()
-        return {key: width for key, width in proven if self._group(key) in narrow}
+        judged = ((key, width) for key, width in proven if self.instrument(key) != _OTHERS)
+        return {key: width for key, width in judged if self._group(key) in narrow}
 
     def _proven(self) -> dict[int, int]:
         """The width of each key whose bars prove it, or whose instrument's on all days do."""

@@ -117,7 +117,7 @@ def command(
                 _ask_to_begin(plan.calls, yes)
             if begun is None:
                 checkpoint.begin(work.as_json())
-            return _from_kite(resources, plan, checkpoint, as_json)
+            return _from_kite(resources, plan, work, checkpoint, as_json)
 
 
 def _count(days: int | None, since: date | None, today: date, most: int | None) -> int:
@@ -164,11 +164,13 @@ def _from_files(
     return code
 
 
-def _from_kite(resources: Resources, plan: Plan, checkpoint: Checkpoint, as_json: bool) -> int:
+def _from_kite(
+    resources: Resources, plan: Plan, work: Work, checkpoint: Checkpoint, as_json: bool
+) -> int:
     from kite_bar_history.backfill import carry_out
     from kite_bar_history.summary import RunSummary, print_summary
 
-    summary = RunSummary()
+    summary = RunSummary(days=work.days)
     try:
         carry_out(resources, plan, checkpoint, summary)
     finally:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -37,11 +37,13 @@ Coded = tuple[npt.NDArray[Any], list[str | None]]
 
 @dataclass(frozen=True)
 class BlockReading:
-    """``bars`` in the order of lines; ``refused`` are (line number, raw text, fault)."""
+    """``bars`` in the order of lines; ``refused`` are (line number, raw text, fault); ``others`` the
+    times of bars of instruments that are not asked for."""
 
     bars: Matrix
     refused: Sequence[tuple[int, str, Fault]]
     aside: int
+    others: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
 
     @property
     def rows(self) -> int:
@@ -120,6 +122,7 @@ class BlockReader:
         bars = np.empty((len(NAMES), rows), np.int64)
         bars[0], bars[1], bars[8] = number, times, np.arange(first_line, first_line + rows)
         aside = ~odd & (number == ASIDE)
+        others = times[aside & (times >= FIRST_NS) & (times < LAST_NS)]
         for key, values in frame.layout.keep.items():
             aside |= ~odd & ~_chosen(columns.get(key), values, rows)
         odd = odd | (number == UNKNOWN) | (times < FIRST_NS) | (times >= LAST_NS)
@@ -147,7 +150,7 @@ class BlockReader:
                 odd[at] = False
         good = ~odd & ~aside
         kept = bars if good.all() else np.ascontiguousarray(bars[:, good])
-        return BlockReading(kept, refused, int(np.count_nonzero(aside)))
+        return BlockReading(kept, refused, int(np.count_nonzero(aside)), others)
 
     def numbers(self, columns: dict[str, Any], rows: int) -> Matrix:
         """Of each row that of `Roster.number`, which may still need the day."""

@@ -148,6 +148,7 @@ class VendorFiles:
             for reading in _readings(file, remarks):
                 self._spool.add(reading.bars, at)
                 width.look(reading.bars[0], reading.bars[1])
+                width.look_at_others(reading.others)
                 if hours is not None and layout.interval == "m1" and reading.bars.size:
                     instruments = file.frame.roster.instruments(layout)
                     bars = SourceBars("", "m1", instruments, BarColumns(*reading.bars[:8]))
