@@ -21,8 +21,9 @@ def thin(count: int, carried: int) -> tuple[dict[int, Bar], dict[int, Bar]]:
               for m, bar in rising(count + 1).items()}  # fmt: skip
     kite = dict(vendor)
     for number in range(1, count + 1):
-        before, (_, *others) = vendor[3 * number - 3], vendor[3 * number]
-        kite[3 * number] = (before[3] if number <= carried else before[3] + 15, *others)
+        before, (_, high, low, close, volume) = vendor[3 * number - 3], vendor[3 * number]
+        opened = before[3] if number <= carried else before[3] + 15
+        kite[3 * number] = (opened, high, low, close, volume)
     return kite, vendor
 
 
