@@ -86,13 +86,9 @@ def archive(settings: KafkaSettings, name: str, place: Path) -> float:
     """Ticks a second from the first batch to the last commit."""
     lake = open_lake(place)
     id = str(topic_ids(settings, [name])[name])
-    given: dict[str, Any] = {
-        "kafka": settings,
-        "group": uuid4().hex,
-        "framing": SingleObjectFraming(),
-    }
+    given: dict[str, Any] = {"group": uuid4().hex, "framing": SingleObjectFraming()}
     counters, started_s = ArchiveCounters(), 0.0
-    with closing(TickIntake(lake, name, id, counters, **given)) as intake:
+    with closing(TickIntake(lake, name, id, counters, kafka=settings, **given)) as intake:
         while counters.rows[name] + intake.rows < TICKS:
             intake.poll(1.0)
             started_s = started_s or (time.perf_counter() if intake.rows else 0.0)

@@ -81,11 +81,8 @@ def test_names_are_resolved_as_of_each_day(filled: Lake) -> None:
 
 
 def test_every_form_has_the_same_rows(filled: Lake) -> None:
-    wanted: dict[str, Any] = {
-        "tokens": [TOKEN],
-        "start": DAY,
-        "columns": ["feed_seq", "bid_0_price"],
-    }
+    columns = ["feed_seq", "bid_0_price"]
+    wanted: dict[str, Any] = {"tokens": [TOKEN], "start": DAY, "columns": columns}
     rows = read_ticks(filled, **wanted).to_pylist()
     assert read_ticks(filled, as_="pandas", **wanted).to_dict("records") == rows
     frame = read_ticks(filled, as_="polars", **wanted)
