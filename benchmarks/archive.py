@@ -10,11 +10,12 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import duckdb
-import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from benchmarks.bridge_way import UnjournaledBridge
 from benchmarks.measure import Figure, NotMeasured, Spread, in_turns, ratios, say
@@ -85,9 +86,9 @@ def archive(settings: KafkaSettings, name: str, place: Path) -> float:
     """Ticks a second from the first batch to the last commit."""
     lake = open_lake(place)
     id = str(topic_ids(settings, [name])[name])
-    given = {"kafka": settings, "group": uuid4().hex, "framing": SingleObjectFraming()}
+    given: dict[str, Any] = {"group": uuid4().hex, "framing": SingleObjectFraming()}
     counters, started_s = ArchiveCounters(), 0.0
-    with closing(TickIntake(lake, name, id, counters, **given)) as intake:
+    with closing(TickIntake(lake, name, id, counters, kafka=settings, **given)) as intake:
         while counters.rows[name] + intake.rows < TICKS:
             intake.poll(1.0)
             started_s = started_s or (time.perf_counter() if intake.rows else 0.0)
@@ -139,7 +140,9 @@ def _of_files(place: Path, beside: Path) -> tuple[float, Spread]:
         found = read_ticks(lake, tokens=[token], start=day)
         times["lake"].append(time.perf_counter() - started_s)
         started_s = time.perf_counter()
-        other = duckdb.sql(query).to_arrow_table()
+        relation = duckdb.sql(query)
+        assert relation is not None  # None is for statements without rows
+        other = relation.to_arrow_table()
         times["duckdb"].append(time.perf_counter() - started_s)
         if found.num_rows != other.num_rows:
             raise NotMeasured(f"{found.num_rows} rows in the archive, {other.num_rows} in the file")

@@ -17,12 +17,14 @@ SETTING = '`[field] open = ["vendor", "live", "kite"]` in merge.toml takes the o
 def thin(count: int, carried: int) -> tuple[dict[int, Bar], dict[int, Bar]]:
     """Bars each third minute: the vendor's as they are, and Kite's, the first ``carried`` opens of
     which are the close of Kite's bar before, the others off by some ticks."""
-    vendor = {3 * m: (bar[0], bar[0] + 90, bar[0] - 90, bar[0], 9)
-              for m, bar in rising(count + 1).items()}  # fmt: skip
+    vendor: dict[int, Bar] = {
+        3 * m: (bar[0], bar[0] + 90, bar[0] - 90, bar[0], 9) for m, bar in rising(count + 1).items()
+    }
     kite = dict(vendor)
     for number in range(1, count + 1):
-        before, (_, *others) = vendor[3 * number - 3], vendor[3 * number]
-        kite[3 * number] = (before[3] if number <= carried else before[3] + 15, *others)
+        before, (_, high, low, close, volume) = vendor[3 * number - 3], vendor[3 * number]
+        opened = before[3] if number <= carried else before[3] + 15
+        kite[3 * number] = (opened, high, low, close, volume)
     return kite, vendor
 
 

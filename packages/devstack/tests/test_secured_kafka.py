@@ -11,7 +11,12 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka import Producer
-from confluent_kafka.admin import AclOperation, AdminClient, NewTopic, ResourceType
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # re-exports unsaid
+    AclOperation,
+    AdminClient,
+    NewTopic,
+    ResourceType,
+)
 from secured import CLIENT_SECRET, PASSWORD, Secured, TokenEndpoint, secured_kafka, token_endpoint
 
 from kite_contracts.topics import load_topics
@@ -143,7 +148,7 @@ def test_a_topic_that_may_not_be_described_is_not_called_missing(kafka: Secured)
 )
 def test_who_is_not_let_in_must_correct_a_setting(kafka: Secured, change: Env, words: str) -> None:
     with pytest.raises(NotAllowed, match=words) as caught:
-        check_topics(settings(by_scram(kafka) | change), ["mine"], 3.0)
+        check_topics(settings({**by_scram(kafka), **change}), ["mine"], 3.0)
     assert isinstance(caught.value, ConfigurationError)
 
 

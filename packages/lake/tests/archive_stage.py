@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
+import pyarrow as pa  # type: ignore[import-untyped]
 from pyiceberg.manifest import DataFile
 from pyiceberg.table import Table
 
@@ -186,10 +186,11 @@ def main() -> None:
     """``Stage.command``."""
     from kite_runtime.stopping import stop_on_signals
 
-    bootstrap, names, rest = sys.argv[1], sys.argv[2:5], sys.argv[5:]
-    stage = Stage(KafkaSettings(bootstrap=bootstrap), *names, Path(rest[0]), rest[1] or None)
+    bootstrap, ticks, events, letters, warehouse, catalog, flush_s = sys.argv[1:]
+    kafka = KafkaSettings(bootstrap=bootstrap)
+    stage = Stage(kafka, ticks, events, letters, Path(warehouse), catalog or None)
     service = stage.service(
-        group=f"group-{stage.ticks}", flush_s=float(rest[2]), stop=threading.Event()
+        group=f"group-{stage.ticks}", flush_s=float(flush_s), stop=threading.Event()
     )
     with stop_on_signals(service.stop.set):
         service.run()

@@ -6,8 +6,8 @@ from dataclasses import replace
 from datetime import date
 
 import numpy as np
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
+import pyarrow.compute as pc  # type: ignore[import-untyped]
+import pyarrow.parquet as pq  # type: ignore[import-untyped]
 import pytest
 from archive_stage import SESSION, Stage, ticks
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import polars
-import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow.parquet as pq  # type: ignore[import-untyped]
 import pytest
 from archive_stage import fill, ticks
 
@@ -80,7 +81,8 @@ def test_names_are_resolved_as_of_each_day(filled: Lake) -> None:
 
 
 def test_every_form_has_the_same_rows(filled: Lake) -> None:
-    wanted = {"tokens": [TOKEN], "start": DAY, "columns": ["feed_seq", "bid_0_price"]}
+    columns = ["feed_seq", "bid_0_price"]
+    wanted: dict[str, Any] = {"tokens": [TOKEN], "start": DAY, "columns": columns}
     rows = read_ticks(filled, **wanted).to_pylist()
     assert read_ticks(filled, as_="pandas", **wanted).to_dict("records") == rows
     frame = read_ticks(filled, as_="polars", **wanted)

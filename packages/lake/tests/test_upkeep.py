@@ -10,7 +10,7 @@ import pytest
 from archive_stage import archived_rows, fill, ticks
 
 from kite_kafka_io.testing import NOW_NS
-from kite_lake import upkeep
+from kite_lake import commits, upkeep
 from kite_lake.catalog import Lake, open_lake
 from kite_lake.commits import append
 from kite_lake.progress import Progress, progress_of
@@ -74,7 +74,7 @@ def test_ticks_that_come_during_a_compaction_stay(
     fill(lake, ticks(100, first_seq=100))
     other = open_lake(tmp_path / "lake")
     late = iter(range(200, 100_000, 10))
-    replace = upkeep.replace
+    replace = commits.replace
 
     def interrupted(*given: Any) -> None:
         fill(other, ticks(10, first_seq=next(late)))
@@ -91,7 +91,7 @@ def test_two_compactions_at_once_do_not_double_rows(
 ) -> None:
     fill(lake, ticks(100))
     fill(lake, ticks(100, first_seq=100))
-    rows, other, replace = archived_rows(lake), open_lake(tmp_path / "lake"), upkeep.replace
+    rows, other, replace = archived_rows(lake), open_lake(tmp_path / "lake"), commits.replace
 
     def overtaken(*given: Any) -> None:
         monkeypatch.setattr(upkeep, "replace", replace)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bridge_cases import Stage
-from confluent_kafka.admin import (
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # re-exports unsaid
     AdminClient,
     AlterConfigOpType,
     ConfigEntry,
