@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-import pyarrow as pa
+import pyarrow as pa  # type: ignore[import-untyped]
 import pytest
 from prometheus_client import generate_latest
 
@@ -16,7 +16,7 @@ NINE_NS = NOW_NS // 86_400_000_000_000 * 86_400_000_000_000 + int(3.5 * 3600) * 
 """09:00 in India."""
 
 
-def batches(*rows: tuple[int, int, float | None]) -> pa.RecordBatchReader:
+def batches(*rows: tuple[int, float, float | None]) -> pa.RecordBatchReader:
     """Token, receive time after nine in seconds, and how long ago it was sent."""
     tokens, seconds, ages = zip(*rows, strict=True)
     received = [NINE_NS + int(each * 1e9) for each in seconds]

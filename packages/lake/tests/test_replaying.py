@@ -67,6 +67,6 @@ def test_no_room_for_sorting_is_one_sentence(lake: Lake, monkeypatch: pytest.Mon
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(replaying.pa.ipc, "new_stream", full)
+    monkeypatch.setattr("pyarrow.ipc.new_stream", full)
     with pytest.raises(OutputUnusable, match="cannot be written .no space left on device"):
         next(received(reader))

@@ -84,7 +84,9 @@ async def test_prices_of_the_api_are_those_of_the_feed() -> None:
             prices = await asyncio.to_thread(rest.ltp, ["NSE:NIFTY 50"])
         await session.stop()
         await task
-        assert abs(int(prices["NSE:NIFTY 50"] * 100) - kite.feed.last_price(256265)) < 5000
+        last = kite.feed.last_price(256265)
+        assert last is not None
+        assert abs(int(prices["NSE:NIFTY 50"] * 100) - last) < 5000
 
 
 @pytest.mark.asyncio()
