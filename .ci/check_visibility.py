@@ -44,7 +44,7 @@ CASES = (
     Case("packages/kafka_io/src/kite_kafka_io", "import numba", False),
     Case("packages/kafka_io/src/kite_kafka_io/librdkafka", "import numba", True),
     Case("packages/bars_store/src/kite_bars_store", "import kite_bar_history", False),
-    Case("packages/devstack/src/kite_devstack", "import kite_kafka_io", False),
+    Case("packages/devstack/src/kite_devstack", "import kite_live_feed", False),
     Case("packages/live_feed/src/kite_live_feed", "import kite_dead_letters", False),
     Case("packages/live_feed/src/kite_live_feed", "import kite_simulator", False),
     Case("packages/live_feed/src/kite_live_feed/rehearsal", "import kite_simulator", True),
