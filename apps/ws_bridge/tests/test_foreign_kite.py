@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import signal
 import socket
@@ -32,8 +33,8 @@ from faults.scene import MIB, Scene, Watcher, until, watched
 from faults.shifted import MODULE, OPEN_HOURS, clock_settings
 from kite_broker_zerodha.subscriptions import Subscription, make_plan
 from kite_contracts.tick_batch import TickMode
-from kite_kafka_io.consumer import TickReader
-from kite_live_feed.proof import Mark
+from kite_kafka_io.consumer import RecordReader, TickReader
+from kite_live_feed.proof import Mark, mark_topics
 from kite_live_feed.topics import Topics
 
 SPEED = 4
@@ -377,6 +378,48 @@ def test_answers_that_open_no_connection_are_tried_again_and_none_is_followed(
     assert not any("\x1b" in line or "\x07" in line for line in played.lines)
     [gap] = [gap for gap in proof.gaps if gap.cause == "connect_failed"]
     assert gap.to_ns is not None
+
+
+# What is private.
+
+POSTBACK = {
+    "order_id": "151220000000000",
+    "user_id": "AB1234",
+    "status": "COMPLETE",
+    "average_price": 1470.35,
+    "checksum": "CANARYchecksum",
+    "access_token": "CANARYtoken",
+}
+
+
+def test_a_postback_goes_to_its_topic_and_nowhere_else(scene: Scene) -> None:
+    topics = Topics()
+    orders = mark_topics(scene.reader, [topics.orders]).offsets[topics.orders]
+
+    async def play(peer: Peer) -> None:
+        await peer.text(json.dumps({"type": "order", "data": POSTBACK}))
+        await peer.ticks(20, frames=10)
+
+    async def story(played: Run) -> None:
+        await until(lambda: played.kite.sent == 200, PATIENCE_S)
+        await played.settled()
+
+    played = run(scene, ForeignKite(play), story, settings={"WS_BRIDGE_ORDER_UPDATES": "on"})
+    proof = played.proof()
+    assert_nothing_lost(played, proof)
+    with RecordReader(
+        scene.reader, [topics.orders], from_offsets=orders, until_end=True
+    ) as records:
+        [record] = [each.decode().record for each in records]
+    assert {name: record[name] for name in ("order_id", "user_id", "status", "average_price")} == {
+        **{name: POSTBACK[name] for name in ("order_id", "user_id", "status")},
+        "average_price": "1470.35",
+    }
+    elsewhere = [*played.lines, *map(str, proof.events), str(record)]
+    assert not [text for text in elsewhere if "CANARY" in text]
+    assert not [text for text in elsewhere[:-1] if "AB1234" in text or "151220000000000" in text]
+    journal = b"".join(each.read_bytes() for each in scene.journal.rglob("*") if each.is_file())
+    assert b"CANARY" not in journal
 
 
 # Flooding.

@@ -37,8 +37,8 @@ Coded = tuple[npt.NDArray[Any], list[str | None]]
 
 @dataclass(frozen=True)
 class BlockReading:
-    """``bars`` in the order of lines; ``refused`` are (line number, raw text, fault); ``others`` the
-    times of bars of instruments that are not asked for."""
+    """``bars`` in the order of lines; ``refused`` are (line number, raw text, fault); ``others``
+    are the times of bars of instruments that are not asked for."""
 
     bars: Matrix
     refused: Sequence[tuple[int, str, Fault]]
