@@ -394,7 +394,7 @@ POSTBACK = {
 
 def test_a_postback_goes_to_its_topic_and_nowhere_else(scene: Scene) -> None:
     topics = Topics()
-    orders = mark_topics(scene.reader, [topics.orders]).offsets[topics.orders]
+    orders = mark_topics(scene.reader, (topics.orders,)).offsets[topics.orders]
 
     async def play(peer: Peer) -> None:
         await peer.text(json.dumps({"type": "order", "data": POSTBACK}))

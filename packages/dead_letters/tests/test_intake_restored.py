@@ -5,6 +5,8 @@ A backup is a copy of the database, as `CREATE DATABASE ... TEMPLATE` makes it.
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -228,6 +230,50 @@ def test_a_stop_behind_a_lock_ends_it(stage: Stage, monkeypatch: pytest.MonkeyPa
             until(lambda: service.counters.db_errors >= 1, service)
         assert service.counters.stored == 0
     assert stage.service().run().stored == len(LETTERS), "nothing was committed"
+
+
+def test_a_stop_before_a_suspended_postgres_ends_it(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The backend of the connection is suspended: it answers nothing, also no cancel."""
+    monkeypatch.setattr(services, "LET_GO_S", 0.2)
+    asked, suspended = threading.Event(), 0
+
+    def watched(name: str) -> Callable[..., object]:
+        method = getattr(FailureStore, name)
+
+        def call(*given: object) -> object:
+            asked.set()
+            return method(*given)
+
+        return call
+
+    for name in ("record", "overview"):
+        monkeypatch.setattr(FailureStore, name, watched(name))
+    try:
+        with running(stage.service(once=False)) as service:
+            until(lambda: service.counters.problems() == [], service)
+            suspended = backend_of(stage.dsn)
+            os.kill(suspended, signal.SIGSTOP)
+            asked.clear()
+            produce(stage.bootstrap, stage.topic, LETTERS)
+            until(asked.is_set, service)
+        assert service.counters.stored == 0
+    finally:
+        if suspended:
+            os.kill(suspended, signal.SIGCONT)
+    assert stage.service().run().stored == len(LETTERS), "nothing was committed"
+
+
+def backend_of(dsn: str) -> int:
+    """The process that serves `consume` in this database."""
+    query = (
+        "SELECT pid FROM pg_stat_activity "
+        "WHERE application_name = %s AND datname = current_database()"
+    )
+    with closing(connect(dsn, application_name="tests")) as other:
+        [[pid]] = other.execute(query, [services.APPLICATION]).fetchall()
+    return int(pid)
 
 
 def test_a_frozen_loop_has_no_pulse_and_one_that_waits_for_postgres_has(

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import structlog
 
-from kite_bars_store.database import connect
+from kite_bars_store.database import Connection, connect, let_go
 from kite_bars_store.errors import TryAgain
 from kite_bars_store.failures import FailureStore
 from kite_dead_letters.classify import Classifier
@@ -33,6 +33,8 @@ ONCE_PATIENCE_S: Final = 60.0
 """How long `--once` bears an outage before it ends with: try again later."""
 LOOK_EVERY_S: Final = 10.0
 """How often it looks for topics that are new, or recreated."""
+LET_GO_S: Final = 5.0
+"""How long after a stop Postgres may still answer; then its connection is broken."""
 APPLICATION: Final = "dlq_triage consume"
 
 log = structlog.get_logger()
@@ -58,6 +60,7 @@ class IntakeService:
     clock: Callable[[], float] = time.monotonic
     look_every_s: float = LOOK_EVERY_S
     _topics: list[str] = field(default_factory=list, init=False)
+    _connection: Connection | None = field(default=None, init=False)
     _missing: dict[tuple[UUID, int], int] = field(default_factory=dict, init=False)
 
     def run(self) -> IntakeCounters:
@@ -66,6 +69,19 @@ class IntakeService:
         With ``once`` it also raises what is away at the very beginning, and later for longer than
         `ONCE_PATIENCE_S`.
         """
+        ended = threading.Event()
+        threading.Thread(target=self._let_go, args=[ended], daemon=True).start()
+        try:
+            return self._run()
+        finally:
+            ended.set()
+
+    def _let_go(self, ended: threading.Event) -> None:
+        self.stop.wait()
+        if not ended.wait(LET_GO_S) and self._connection is not None:
+            let_go(self._connection)
+
+    def _run(self) -> IntakeCounters:
         backoff, since_s = _backoff(), self.clock()
         while not self.stop.is_set():
             before = self.counters.progress_at
@@ -108,6 +124,7 @@ class IntakeService:
                     )
                 )
             )
+            self._connection = connection
             store = FailureStore(connection)
             store.check()
             store.check_writable()

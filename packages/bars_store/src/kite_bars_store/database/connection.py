@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
+import socket
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -71,6 +73,16 @@ def connect(
         secrets = (str(given.get("password") or ""), str(given.get("sslpassword") or ""))
         raise connection_failure(exc, _place(given), secrets) from exc
     return connection
+
+
+def let_go(connection: Connection) -> None:
+    """Break the connection under whatever waits for it, from another thread: a server that is
+    suspended answers no cancel, and its socket looks alive."""
+    with (
+        contextlib.suppress(OSError, psycopg.OperationalError),
+        socket.socket(fileno=os.dup(connection.fileno())) as wire,
+    ):
+        wire.shutdown(socket.SHUT_RDWR)
 
 
 @contextlib.contextmanager
