@@ -59,6 +59,9 @@ def print_step(step: Step, as_json: bool, *, done: bool) -> None:
         stdout.print(escape(f"    {change.path}: {before} becomes {after}"), soft_wrap=True)
     if len(step.changes) > CHANGES_SHOWN:
         stdout.print(f"    … and {len(step.changes) - CHANGES_SHOWN} more changes")
+    if step.stripped and not done:
+        names = ", ".join(step.stripped)
+        stdout.print(escape(f"    without the headers {names}"), soft_wrap=True)
 
 
 def step_object(step: Step) -> dict[str, Any]:
@@ -73,6 +76,7 @@ def step_object(step: Step) -> dict[str, Any]:
         "target": step.target,
         "attempt": step.attempt or None,
         "why": step.why,
+        "stripped": list(step.stripped),
         "changes": [
             {"path": each.path, "before": _plain(each.before), "after": _plain(each.after)}
             for each in step.changes

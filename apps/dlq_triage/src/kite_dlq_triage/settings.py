@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from kite_kafka_io.settings import KafkaUser
-from kite_runtime.settings import PostgresUser, integer, variable
+from kite_runtime.settings import PostgresUser, integer, optional, variable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,6 +18,12 @@ class TriageSettings(KafkaUser, PostgresUser):
         integer(0, 65_535),
         "9465",
         "where `consume` serves metrics and health on 127.0.0.1; 0 takes any free port",
+    )
+    dialects: Path | None = variable(
+        "DLQ_TRIAGE_DIALECTS",
+        optional(Path),
+        "",
+        "a TOML file that says what the headers of your own dead-letter producers mean",
     )
     page_token: str = variable(
         "DLQ_TRIAGE_TOKEN",

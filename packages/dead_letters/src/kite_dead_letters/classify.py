@@ -15,8 +15,11 @@ from typing import Any, Final
 from kite_contracts.reasons import ReasonCode
 from kite_contracts.topics import load_topics
 from kite_dead_letters.dialects import (
+    TABLE,
     VARYING,
     Layout,
+    Table,
+    cause_of,
     layout_of,
     read_field,
     reason_of_exception,
@@ -34,20 +37,21 @@ REMEMBERED_BYTES_MAX: Final = 4_096
 Contents = tuple[bytes | None, ...]
 
 _CODES: Final = frozenset(map(str, ReasonCode))
-_OTHERS: Final = frozenset(Dialect) - {Dialect.KITE, Dialect.NONE}
+_OURS: Final = (Dialect.KITE, Dialect.NONE)
 
 
 class Classifier:
     """Classifies records one at a time; ``framing`` is that of the topics. Not thread-safe."""
 
-    def __init__(self, framing: Framing | None = None) -> None:
+    def __init__(self, framing: Framing | None = None, table: Table = TABLE) -> None:
+        self._table = table
         self._inspector = Inspector(framing)
         self._subjects = subjects_by_topic()
 
     def classify(self, raw: RawRecord) -> ClassifiedRecord:
         """What is known of one record. Never raises, whatever its headers and bytes are."""
         names, contents = zip(*raw.headers, strict=True) if raw.headers else ((), ())
-        layout = layout_of(names)
+        layout = layout_of(names, self._table)
         failure = failure_of(layout, tuple([contents[place.index] for place in layout.steady]))
         numbers: dict[str, Any] = {}
         for place in layout.varying:
@@ -56,6 +60,8 @@ class Classifier:
                 failure = _with_problem(failure, problem, place.index)
         offset, seq, first_ns = map(numbers.get, VARYING)
         message, decoded = "", None
+        if failure.reason_source is ReasonSource.NONE and layout.stack is not None:
+            failure = _with_cause(failure, contents[layout.stack.index])
         if failure.reason_source is ReasonSource.NONE:
             seen = self._inspect(raw, failure, seq, first_ns)
             failure, decoded = with_inspection(failure, seen), seen.decoded
@@ -85,7 +91,7 @@ class Classifier:
     def _inspect(
         self, raw: RawRecord, failure: Failure, seq: int | None, first_ns: int | None
     ) -> Inspection:
-        if not raw.value and failure.dialect in _OTHERS:
+        if not raw.value and failure.dialect not in _OURS:
             # A null value is no fault of its own: what the others could not do is in their message.
             return Inspection(None, "there are no bytes")
         origin = origin_name(failure.origin_topic, raw.topic)
@@ -97,6 +103,15 @@ class Classifier:
             first_ns or 0,
         )
         return self._inspector.inspect(raw.value, hints)
+
+
+def _with_cause(failure: Failure, stack: bytes | None) -> Failure:
+    """A wrapper says little: the exception is the first cause that has one meaning."""
+    cause = cause_of(stack)
+    if cause is None:
+        return failure
+    name, reason = cause
+    return replace(failure, exception=name, reason=str(reason), reason_source=ReasonSource.HEADER)
 
 
 def _with_problem(failure: Failure, problem: str, position: int) -> Failure:

@@ -1,17 +1,23 @@
-"""The headers of five dead-letter producers in one form (pure).
+"""The headers of dead-letter producers in one form: one table drives all (pure).
 
-Sources: the DeadLetter contract (ours); Kafka Connect's ``DeadLetterQueueReporter``; Spring's
-``KafkaHeaders`` (big-endian binary numbers); KIP-1034 (Kafka Streams); KIP-1191 (share groups).
+`dialect_files` reads dialects of one's own.
 
-Where a header is there twice the first one counts, because it is of the first failure. Nothing
-here raises for any headers: what cannot be read is left out and reported as a problem.
+Sources: the DeadLetter contract (ours); Kafka Connect's ``DeadLetterQueueReporter``, which its
+sinks report through; Spring's ``KafkaHeaders`` and ``RetryTopicHeaders``; Spring Cloud Stream's
+Kafka binder; KIP-1034 (Kafka Streams); KIP-1191 (share groups); SmallRye Reactive Messaging
+(Quarkus); Watermill's poison queue; MassTransit's and NServiceBus' error queues.
+
+Where a header is there twice the first one counts, because it is of the first failure; of a count
+of attempts the last one. Nothing here raises for any headers: what cannot be read is left out and
+reported as a problem.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from types import MappingProxyType
 from typing import Final
 
@@ -24,6 +30,8 @@ TEXT_CHARS_MAX: Final = 4_000
 VARYING: Final = ("origin_offset", "feed_seq", "first_failure_ns")
 """Numbers that differ from record to record, and the message, which may; all else repeats."""
 MESSAGE: Final = "message"
+STACK: Final = "stacktrace"
+"""Read for the cause alone, where nothing else gives a reason."""
 
 _INT_BYTES: Final = 4
 _LONG_BYTES: Final = 8
@@ -74,11 +82,44 @@ def binary(content: bytes) -> int:
     return found
 
 
-def _fields(prefix: str, parsed: dict[str, tuple[str, Parse]]) -> dict[str, tuple[str, Parse]]:
+def attempts(content: bytes) -> int:
+    """As ``binary``, and a single byte is the number that it is, but for a digit."""
+    return content[0] if len(content) == 1 and not content.isdigit() else binary(content)
+
+
+Known = Mapping[str, tuple[str, Parse]]
+"""Header → the field that it fills ('' for none) and how it is read."""
+
+
+def _fields(prefix: str, parsed: Known) -> Known:
     return {prefix + name: field for name, field in parsed.items()}
 
 
-FIELDS: Final = MappingProxyType(
+def _spring(prefix: str) -> Known:
+    """What Spring writes about the record and the exception; the recoverer of a dead-letter topic
+    and the one of retry topics differ by the prefix."""
+    return _fields(
+        prefix,
+        {
+            # The listener wraps every exception; the cause is the exception meant.
+            "exception-cause-fqcn": ("exception", text),
+            "exception-fqcn": ("exception", text),
+            "exception-message": ("message", text),
+            "exception-stacktrace": ("stacktrace", text),
+            "key-exception-fqcn": ("exception", text),
+            "key-exception-message": ("message", text),
+            "key-exception-stacktrace": ("stacktrace", text),
+            "original-topic": ("origin_topic", text),
+            "original-partition": ("origin_partition", binary),
+            "original-offset": ("origin_offset", binary),
+            "original-timestamp": ("", binary),
+            "original-timestamp-type": ("", text),
+            "original-consumer-group": ("component", text),
+        },
+    )
+
+
+FIELDS: Final[Mapping[str, Known]] = MappingProxyType(
     {
         Dialect.KITE: _fields(
             "dlq.",
@@ -109,35 +150,23 @@ FIELDS: Final = MappingProxyType(
                 "class.name": ("", text),
                 "exception.class.name": ("exception", text),
                 "exception.message": ("message", text),
-                "exception.stacktrace": ("", text),
+                "exception.stacktrace": ("stacktrace", text),
             },
         ),
         Dialect.SPRING: {
-            **_fields(
-                "kafka_dlt-",
-                {
-                    # The listener wraps every exception; the cause is the exception meant.
-                    "exception-cause-fqcn": ("exception", text),
-                    "exception-fqcn": ("exception", text),
-                    "exception-message": ("message", text),
-                    "exception-stacktrace": ("", text),
-                    "original-topic": ("origin_topic", text),
-                    "original-partition": ("origin_partition", binary),
-                    "original-offset": ("origin_offset", binary),
-                    "original-timestamp": ("", binary),
-                    "original-timestamp-type": ("", text),
-                    "original-consumer-group": ("component", text),
-                },
-            ),
-            "kafka_deliveryAttempt": ("attempt", binary),
-            "retry_topic-attempts": ("attempt", binary),
+            **_spring("kafka_dlt-"),
+            **_spring("kafka_"),
+            "retry_topic-attempts": ("attempt", attempts),
+            "kafka_deliveryAttempt": ("attempt", attempts),
+            "retry_topic-original-timestamp": ("", binary),
+            "retry_topic-backoff-timestamp": ("", binary),
         },
         Dialect.STREAMS: _fields(
             "__streams.errors.",
             {
                 "exception": ("exception", text),
                 "message": ("message", text),
-                "stacktrace": ("", text),
+                "stacktrace": ("stacktrace", text),
                 "topic": ("origin_topic", text),
                 "partition": ("origin_partition", decimal),
                 "offset": ("origin_offset", decimal),
@@ -154,10 +183,81 @@ FIELDS: Final = MappingProxyType(
                 "message": ("message", text),
             },
         ),
+        Dialect.CLOUD_STREAM: _fields(
+            "x-",
+            {
+                "exception-fqcn": ("exception", text),
+                "exception-message": ("message", text),
+                "exception-stacktrace": ("stacktrace", text),
+                "original-topic": ("origin_topic", text),
+                "original-partition": ("origin_partition", binary),
+                "original-offset": ("origin_offset", binary),
+                "original-timestamp": ("", binary),
+                "original-timestamp-type": ("", text),
+            },
+        ),
+        Dialect.SMALLRYE: _fields(
+            "dead-letter-",
+            {
+                "cause-class-name": ("exception", text),
+                "exception-class-name": ("exception", text),
+                "reason": ("message", text),
+                "cause": ("message", text),
+                "topic": ("origin_topic", text),
+                "partition": ("origin_partition", binary),
+                "offset": ("origin_offset", binary),
+            },
+        ),
+        Dialect.WATERMILL: {
+            "reason_poisoned": ("message", text),
+            "topic_poisoned": ("origin_topic", text),
+            "handler_poisoned": ("component", text),
+            "subscriber_poisoned": ("", text),
+        },
+        Dialect.MASSTRANSIT: _fields(
+            "MT-",
+            {
+                "Fault-ExceptionType": ("exception", text),
+                "Fault-Message": ("message", text),
+                "Reason": ("message", text),
+                "Fault-StackTrace": ("stacktrace", text),
+                "Fault-InputAddress": ("", text),
+                "Fault-ConsumerType": ("component", text),
+                "Fault-RetryCount": ("", text),
+                "Fault-Timestamp": ("", text),
+            },
+        ),
+        Dialect.NSERVICEBUS: _fields(
+            "NServiceBus.",
+            {
+                "ExceptionInfo.ExceptionType": ("exception", text),
+                "ExceptionInfo.Message": ("message", text),
+                "ExceptionInfo.StackTrace": ("stacktrace", text),
+                "FailedQ": ("origin_topic", text),
+                "TimeOfFailure": ("", text),
+            },
+        ),
     }
 )
-"""Per dialect: header → the field that it fills ('' for none) and how it is read. Where two headers
-fill one field, the earlier line wins."""
+"""Per dialect, what its headers mean. Where two headers fill one field, the earlier line wins."""
+
+LAST: Final = frozenset(("retry_topic-attempts",))
+"""Headers of which each retry adds one: the last one counts."""
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """The dialects that are known, in the order in which they are tried."""
+
+    fields: Mapping[str, Known]
+
+    @cached_property
+    def headers(self) -> frozenset[str]:
+        """Every header that any of them writes."""
+        return frozenset().union(*self.fields.values()) | LAST
+
+
+TABLE: Final = Table(FIELDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,16 +279,17 @@ class Layout:
     without a field, and those that are there again.
     """
 
-    dialect: Dialect
+    dialect: str
     steady: tuple[Place, ...]
     message: Place | None
+    stack: Place | None
     varying: tuple[Place, ...]
     others: tuple[int, ...]
     problems: tuple[str, ...]
 
 
 @lru_cache(maxsize=4_096)
-def layout_of(names: tuple[str, ...]) -> Layout:
+def layout_of(names: tuple[str, ...], table: Table = TABLE) -> Layout:
     """Which dialect these headers are, and where its fields stand.
 
     Ours wins over the others, because it has most fields; then the order of ``Dialect``. What a
@@ -196,25 +297,29 @@ def layout_of(names: tuple[str, ...]) -> Layout:
     same object.
     """
     given = [name for name in names if name not in _OF_A_REDRIVE]
-    for dialect, known in FIELDS.items():
+    for dialect, known in table.fields.items():
         if any(name in known for name in given):
             return _layout(dialect, known, names)
-    return Layout(Dialect.NONE, (), None, (), tuple(range(len(names))), ())
+    return Layout(Dialect.NONE, (), None, None, (), tuple(range(len(names))), ())
 
 
-def _layout(dialect: Dialect, known: dict[str, tuple[str, Parse]], names: Sequence[str]) -> Layout:
-    first: dict[str, int] = {}
+def _layout(dialect: str, known: Known, names: Sequence[str]) -> Layout:
+    counts: dict[str, int] = {}
     problems: list[str] = []
     for index, name in enumerate(names):
         if name not in known:
             continue
-        if name in first:
+        if name in LAST:
+            counts[name] = index
+            continue
+        if name in counts:
             problems.append(f"the header {name} is there again; the first one counts")
-        first.setdefault(name, index)
+        counts.setdefault(name, index)
     places: dict[str, Place] = {}
     for name, (field, parse) in known.items():
-        if field and name in first:
-            places.setdefault(field, Place(first[name], name, field, parse))
+        if field and name in counts:
+            places.setdefault(field, Place(counts[name], name, field, parse))
+    stack = places.pop(STACK, None)
     said = {place.index for place in places.values()}
     others = tuple(index for index in range(len(names)) if index not in said)
     varying = tuple(places.pop(field) for field in VARYING if field in places)
@@ -223,6 +328,7 @@ def _layout(dialect: Dialect, known: dict[str, tuple[str, Parse]], names: Sequen
         dialect,
         tuple(places.values()),
         message,
+        stack,
         varying,
         others,
         tuple(dict.fromkeys(problems)),
@@ -297,8 +403,21 @@ _CONNECT_ERRORS: Final = "org.apache.kafka.connect.errors.ConnectException"
 """Kafka Connect's own base class of everything, not ``java.net.ConnectException``."""
 
 
+_CAUSE: Final = re.compile(rb"^\s*Caused by: ([\w.$]+)", re.MULTILINE)
+
+
 def reason_of_exception(name: str | None) -> ReasonCode | None:
     """The reason that an exception's class stands for, or None where it has no single meaning."""
     if name is None or name == _CONNECT_ERRORS:
         return None
     return REASONS.get(name.rpartition(".")[2].rpartition("$")[2])
+
+
+def cause_of(stack: bytes | None) -> tuple[str, ReasonCode] | None:
+    """The first cause of a Java stack trace that has one meaning, and this."""
+    for found in _CAUSE.finditer(stack or b""):
+        name = found[1].decode()
+        reason = reason_of_exception(name)
+        if reason is not None:
+            return name, reason
+    return None

@@ -17,11 +17,22 @@ class Dialect(StrEnum):
     CONNECT = "connect"
     """Kafka Connect, ``__connect.errors.*``."""
     SPRING = "spring"
-    """Spring for Apache Kafka, ``kafka_dlt-*``: numbers are big-endian binary."""
+    """Spring for Apache Kafka, ``kafka_dlt-*``, and ``kafka_*`` beside ``retry_topic-*`` on retry
+    topics: numbers are big-endian binary."""
     STREAMS = "streams"
     """Kafka Streams (KIP-1034), ``__streams.errors.*``."""
     SHARE_GROUP = "share-group"
     """Share groups (KIP-1191), ``__dlq.errors.*``."""
+    CLOUD_STREAM = "spring-cloud-stream"
+    """Spring Cloud Stream, and services that use its names: ``x-original-*``, ``x-exception-*``."""
+    SMALLRYE = "smallrye"
+    """SmallRye Reactive Messaging (Quarkus), ``dead-letter-*``."""
+    WATERMILL = "watermill"
+    """Watermill's poison queue, ``*_poisoned``."""
+    MASSTRANSIT = "masstransit"
+    """MassTransit, ``MT-Fault-*``."""
+    NSERVICEBUS = "nservicebus"
+    """NServiceBus, ``NServiceBus.ExceptionInfo.*``."""
     NONE = "none"
     """None that we know."""
 
@@ -59,7 +70,7 @@ class Failure:
     connector, a consumer group. ``problems`` are headers that could not be read as they should.
     """
 
-    dialect: Dialect = Dialect.NONE
+    dialect: str = Dialect.NONE
     reason: str = "UNCLASSIFIED"
     reason_source: ReasonSource = ReasonSource.NONE
     error_path: str | None = None

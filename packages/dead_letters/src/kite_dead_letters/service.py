@@ -17,6 +17,7 @@ from kite_bars_store.errors import TryAgain
 from kite_bars_store.failures import FailureStore
 from kite_dead_letters.classify import Classifier
 from kite_dead_letters.defaults import GROUP
+from kite_dead_letters.dialects import TABLE, Table
 from kite_dead_letters.intake import AWAY_S, LOCK_S, STATEMENT_S, Intake, IntakeCounters
 from kite_kafka_io.errors import BrokerUnreachable, ReadError, RegistryError, UnknownTopic
 from kite_kafka_io.raw_reader import RawReader
@@ -57,6 +58,7 @@ class IntakeService:
     stop: threading.Event = field(default_factory=threading.Event)
     counters: IntakeCounters = field(default_factory=IntakeCounters)
     pulse: Pulse = field(default_factory=Pulse)
+    table: Table = TABLE
     clock: Callable[[], float] = time.monotonic
     look_every_s: float = LOOK_EVERY_S
     _topics: list[str] = field(default_factory=list, init=False)
@@ -133,7 +135,7 @@ class IntakeService:
                 log.info("dead-letter topics", topics=topics)
                 self._topics = topics
             ids = topic_ids(self.kafka, topics)
-            classifier = Classifier(open_framing(self.kafka))
+            classifier = Classifier(open_framing(self.kafka), self.table)
             self._catch_up(store, classifier, ids)
             reader = opened.enter_context(
                 RawReader(self.kafka, topics, group=self.group, follow=not self.once)

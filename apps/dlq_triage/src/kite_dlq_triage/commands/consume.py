@@ -49,6 +49,7 @@ def command(
     Kafka and Postgres may go and come. Offsets are committed after the rows: nothing is lost. With
     --once it ends at the end of the topics; exit code 3 means that it stored something.
     """
+    from kite_dead_letters.dialect_files import read_table
     from kite_dead_letters.intake import IntakeCounters
     from kite_dead_letters.service import IntakeService
     from kite_runtime.health import HealthServer
@@ -58,7 +59,15 @@ def command(
     kafka, dsn = settings.require_kafka(), settings.require_postgres()
     configure_logs(quiet=once)
     counters = IntakeCounters()
-    service = IntakeService(kafka, dsn, topics_of(topic), group=group, once=once, counters=counters)
+    service = IntakeService(
+        kafka,
+        dsn,
+        topics_of(topic),
+        group=group,
+        once=once,
+        counters=counters,
+        table=read_table(settings.dialects),
+    )
     with ExitStack() as opened:
         opened.enter_context(stop_on_signals(service.stop.set))
         if not once or port is not None:

@@ -81,6 +81,7 @@ def command(
     Then a summary by reason and topic. Exit code 3 when there was something, 0 when there was not.
     """
     from kite_dead_letters.classify import Classifier
+    from kite_dead_letters.dialect_files import read_table
     from kite_dead_letters.dump import STDOUT, Dump, DumpFile
     from kite_kafka_io.raw_reader import RawReader
     from kite_kafka_io.registry import open_framing
@@ -90,7 +91,8 @@ def command(
     configure_logs(quiet=True)
     reasons = frozenset(map(code, reason or ()))
     _check(dump_to, until, follow, group)
-    kafka = settings_of(root, bootstrap).require_kafka()
+    settings = settings_of(root, bootstrap)
+    kafka, table = settings.require_kafka(), read_table(settings.dialects)
     names = match_topics(kafka, topics_of(topic))
     span = span_of(partition, start, until, topics=len(names), now_ns=time.time_ns())
     # From here on there is a part to report.
@@ -98,7 +100,7 @@ def command(
         stop_on_signals() as stop,
         DumpFile(dump_to) if dump_to is not None else nullcontext() as out,
     ):
-        classifier = Classifier(open_framing(kafka))
+        classifier = Classifier(open_framing(kafka), table)
         with RawReader(kafka, names, span=span, group=group, follow=follow) as reader:
             total = reader.total
             say(_beginning(total, names, kafka, follow))

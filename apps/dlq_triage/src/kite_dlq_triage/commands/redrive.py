@@ -111,6 +111,7 @@ def command(
     """
     from kite_bars_store.failures import FailureStore, RedriveLedger
     from kite_contracts.topics import load_topics
+    from kite_dead_letters.dialect_files import read_table
     from kite_dead_letters.redrive import Planner, Redriver, Rules, Targets
     from kite_dead_letters.redrive.corrections import Corrector
     from kite_kafka_io.registry import open_framing
@@ -122,7 +123,8 @@ def command(
     kafka = settings.require_kafka() if yes else settings.kafka
     targets = Targets(load_topics(topics_file))
     framing = open_framing(kafka, targets.subjects) if kafka is not None else None
-    planner = Planner(targets, Corrector(framing, fix), Rules(attempts, stale_after))
+    table = read_table(settings.dialects)
+    planner = Planner(targets, Corrector(framing, fix), Rules(attempts, stale_after), table)
     with database(root) as connection:
         store = FailureStore(connection)
         chosen = selection(

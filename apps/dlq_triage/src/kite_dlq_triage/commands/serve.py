@@ -62,6 +62,7 @@ def command(
     KAFKA_BOOTSTRAP the page can do all but send records back. Ctrl-C and SIGTERM end it.
     """
     from kite_contracts.topics import load_topics
+    from kite_dead_letters.dialect_files import read_table
     from kite_dead_letters.page.app import make_app
     from kite_dead_letters.page.calls import Site
     from kite_dead_letters.page.redriving import Database, Desk
@@ -81,13 +82,14 @@ def command(
     database = Database(dsn)
     with database.failures() as store:
         store.check()
-    desk = Desk(database, settings.kafka, framing, targets)
+    table = read_table(settings.dialects)
+    desk = Desk(database, settings.kafka, framing, targets, table=table)
     with server.listen(host, port) as opened:
         port = opened.getsockname()[1]
         site = Site(
             database=database,
             access=Access(token, _user()),
-            reader=Reader(framing),
+            reader=Reader(framing, table),
             desk=desk,
             pages=Pages(),
             open_to_read=is_local(host),

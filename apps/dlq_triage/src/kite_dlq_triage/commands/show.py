@@ -27,6 +27,7 @@ def command(
     the records around it in the topic, and what was decided."""
     from kite_bars_store.failures import FailureStore, RedriveLedger
     from kite_dead_letters.classify import Classifier
+    from kite_dead_letters.dialect_files import read_table
     from kite_dead_letters.json_lines import LineMaker, to_json
     from kite_dead_letters.stored import NEIGHBOURS, read_around, to_raw
     from kite_dlq_triage.failure_view import (
@@ -46,7 +47,8 @@ def command(
         around = store.neighbours(failure_id, count=NEIGHBOURS)
         events = store.history(failure_id)
         lines = RedriveLedger(connection).lines(failure_id)
-    classifier = Classifier(open_framing(settings.kafka) if settings.kafka else None)
+    framing = open_framing(settings.kafka) if settings.kafka else None
+    classifier = Classifier(framing, read_table(settings.dialects))
     record = found.record
     near = read_around(
         settings.kafka, record.topic, record.topic_id, record.partition, record.offset

@@ -16,6 +16,7 @@ from kite_bars_store.database import Connection, connect
 from kite_bars_store.errors import DatabaseBusy
 from kite_bars_store.failures import FailureStore, RedriveLedger, Selection
 from kite_contracts.topics import load_topics
+from kite_dead_letters.dialects import TABLE, Table
 from kite_dead_letters.redrive import Action, Planner, Redriver, Report, Step, Targets
 from kite_dead_letters.redrive.corrections import Corrector
 from kite_dead_letters.redrive.outbox import Outbox
@@ -117,6 +118,7 @@ class Desk:
     framing: Framing | None
     targets: Targets = field(default_factory=lambda: Targets(load_topics()))
     ending: threading.Event = field(default_factory=threading.Event)
+    table: Table = TABLE
 
     def preview(self, chosen: Selection) -> Preview:
         """Decide for each failure, and do nothing. Raises StoreError."""
@@ -139,7 +141,7 @@ class Desk:
             outbox.close()
 
     def _redriver(self, opened: Connection) -> Redriver:
-        planner = Planner(self.targets, Corrector(self.framing))
+        planner = Planner(self.targets, Corrector(self.framing), table=self.table)
         return Redriver(FailureStore(opened), RedriveLedger(opened), planner)
 
 

@@ -11,6 +11,7 @@ import orjson
 
 from kite_bars_store.failures import FailureRecord
 from kite_dead_letters.classify import Classifier
+from kite_dead_letters.dialects import TABLE, Table
 from kite_dead_letters.json_lines import LineMaker
 from kite_dead_letters.records import Decoded
 from kite_dead_letters.stored import to_raw
@@ -101,8 +102,8 @@ def _json(value: Any) -> str:
 class Reader:
     """Decodes stored failures, one at a time. ``framing`` is that of the topics. Thread-safe."""
 
-    def __init__(self, framing: Framing | None = None) -> None:
-        self._classifier = Classifier(framing)
+    def __init__(self, framing: Framing | None = None, table: Table = TABLE) -> None:
+        self._classifier = Classifier(framing, table)
         self._lock = threading.Lock()
 
     def decoded(self, record: FailureRecord) -> Decoded | None:

@@ -9,6 +9,7 @@ from typing import Any, Final
 from kite_bars_store.failures import Entry, Failure, FailureRecord, Headers, Run, Status
 from kite_bars_store.failures.ledger import redrive_id
 from kite_dead_letters.defaults import ATTEMPTS_MAX, STALE_AFTER_S
+from kite_dead_letters.dialects import TABLE, Table
 from kite_dead_letters.redrive.corrections import TICK, Change, Corrected, Corrector, Unfit, key_of
 from kite_dead_letters.redrive.targets import Target, Targets
 from kite_kafka_io.redrives import ATTEMPT, FIRST_FAILURE_NS, REDRIVE_ID, REDRIVEN_FROM
@@ -20,7 +21,11 @@ _ERROR_PREFIXES: Final = (
     b"kafka_dlt-",
     b"__streams.errors.",
     b"__dlq.errors.",
+    b"retry_topic-",
+    b"MT-Fault-",
 )
+"""Beside the headers that the dialects know: a consumer that finds the count of a retry mechanism
+would skip its own retries."""
 
 
 class Action(StrEnum):
@@ -54,6 +59,8 @@ class Step:
     target: str | None = None
     attempt: int = 0
     corrected: Corrected | None = None
+    stripped: tuple[str, ...] = ()
+    """Headers that are left out: they say why it failed, or would end the consumer's retries."""
 
     @property
     def changes(self) -> tuple[Change, ...]:
@@ -68,6 +75,7 @@ class Planner:
     targets: Targets
     corrector: Corrector = field(default_factory=Corrector)
     rules: Rules = field(default_factory=Rules)
+    table: Table = TABLE
 
     def step(self, failure: Failure, sent: int, now_ns: int) -> Step:
         """``sent`` is how often it was sent already, by the ledger; the time is epoch ns."""
@@ -87,12 +95,28 @@ class Planner:
             return Step(failure, Action.REFUSE, str(exc))
         age_s = _age_s(corrected, now_ns)
         if age_s is None or age_s <= self.rules.stale_after_s:
-            return Step(failure, Action.REDRIVE, target.why, target.topic, attempt, corrected)
+            return Step(
+                *(failure, Action.REDRIVE, target.why, target.topic, attempt, corrected),
+                stripped=self._stripped(record),
+            )
         old = f"it is {age_s:,.0f} s old, and {target.topic} takes what is at most "
         old += f"{self.rules.stale_after_s:g} s old"
         if target.repair is None:
             return Step(failure, Action.REFUSE, f"{old}; there is no repair topic")
-        return Step(failure, Action.REPAIR, old, target.repair, attempt, corrected)
+        return Step(
+            *(failure, Action.REPAIR, old, target.repair, attempt, corrected),
+            stripped=self._stripped(record),
+        )
+
+    def _stripped(self, record: FailureRecord) -> tuple[str, ...]:
+        """In their order, each once."""
+        names = dict.fromkeys(name for name, _ in record.headers if self.leaves_out(name))
+        return tuple(name.decode(errors="backslashreplace") for name in names)
+
+    def leaves_out(self, name: bytes) -> bool:
+        """Whether a redriven record goes without this header."""
+        known = name.decode(errors="replace") in self.table.headers
+        return known or name.startswith(_ERROR_PREFIXES)
 
     def entry(self, step: Step, run: Run, position: int) -> Entry:
         """The record to produce for a step that has a target. Raises Unfit."""
@@ -107,7 +131,7 @@ class Planner:
             kind = "redriven"
             key = key_of(corrected.subject, corrected.record, record.key)
             value = self.corrector.encode(corrected.subject, _numbered(corrected, run, position))
-            headers = [each for each in headers if not each[0].startswith(_ERROR_PREFIXES)]
+            headers = [each for each in headers if not self.leaves_out(each[0])]
         return Entry(
             redrive_id=identity,
             failure_id=step.failure.failure_id,
