@@ -58,7 +58,7 @@ def test_the_latest_come_first_and_page_by_page_are_all(failures: FailureStore) 
     failures.record(
         letter(number, reason="AUTH" if number % 2 else "TOO_LARGE") for number in range(9)
     )
-    chosen = Selection(reason="TOO_LARGE")
+    chosen = Selection(reasons=("TOO_LARGE",))
     first = failures.latest(chosen, limit=3)
     rest = failures.latest(chosen, before=first[-1].failure_id, limit=3)
     assert [each.offset for each in (*first, *rest)] == [8, 6, 4, 2, 0]

@@ -193,12 +193,14 @@ def test_a_selection_fits_every_condition(failures: FailureStore) -> None:
     failures.record([letter(0), letter(1, reason="AUTH"), letter(2, topic="z.dlq")])
     one, two, three = ids(failures)
     at = datetime.fromtimestamp(1_790_000_001, UTC)
-    assert ids(failures, reason="AUTH") == [two]
+    assert ids(failures, reasons=("AUTH",)) == [two]
+    assert ids(failures, reasons=("AUTH", "SEMANTIC_RANGE")) == [one, two, three]
+    assert ids(failures, reasons=("TOO_LARGE",)) == []
     assert ids(failures, topic="z.dlq") == [three]
     assert ids(failures, since=at) == [two, three]
     assert ids(failures, until=at) == [one]
     assert ids(failures, up_to=two) == [one, two]
-    assert ids(failures, ids=(three, one), reason="AUTH") == []
+    assert ids(failures, ids=(three, one), reasons=("AUTH",)) == []
     assert ids(failures, ids=()) == []
     assert failures.last_id() == three
 

@@ -74,7 +74,7 @@ def _take(site: Site, dsn: str, folder: Path, mendable: Group, *, dark: bool) ->
         person.go(f"/redrive?group={mendable.fingerprint}&which=open&up_to={mendable.last_id}")
         person.picture(folder / "dead-letters-dry-run.png")
         with failures(dsn) as store:
-            chosen = store.summaries(Selection(reason="SEMANTIC_RANGE"))
+            chosen = store.summaries(Selection(reasons=("SEMANTIC_RANGE",)))
         found = next(each for each in chosen if each.error_path == "/ts_event_ns")
         person.go(f"/failures/{found.failure_id}")
         person.picture(folder / "dead-letters-failure.png")

@@ -70,7 +70,7 @@ def test_the_bytes_and_what_they_are_stand_side_by_side(migrated_dsn: str) -> No
     with failures(migrated_dsn) as store:
         found = next(
             each
-            for each in store.summaries(Selection(reason="SEMANTIC_RANGE"))
+            for each in store.summaries(Selection(reasons=("SEMANTIC_RANGE",)))
             if each.error_path == "/ts_event_ns"
         )
         stored = store.failure(found.failure_id)
@@ -359,7 +359,7 @@ def test_a_redrive_that_would_be_another_one_is_not_done(migrated_dsn: str) -> N
     store_mixed(migrated_dsn, 120)
     page = browser(make_site(migrated_dsn)).log_in()
     with failures(migrated_dsn) as store:
-        ids = [each.failure_id for each in store.summaries(Selection(reason="SCHEMA_INVALID"))]
+        ids = [each.failure_id for each in store.summaries(Selection(reasons=("SCHEMA_INVALID",)))]
     shown = page.post("/redrive/run", 409, failure=ids[0], expected=7)
     assert "no longer be the same" in shown
     page.post("/redrive/run", 400, failure=ids[0], expected=0, who="")

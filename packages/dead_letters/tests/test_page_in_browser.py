@@ -100,7 +100,7 @@ def test_the_field_at_fault_is_marked_beside_the_bytes(person: Person, migrated_
     with failures(migrated_dsn) as store:
         found = next(
             each
-            for each in store.summaries(Selection(reason="SEMANTIC_RANGE"))
+            for each in store.summaries(Selection(reasons=("SEMANTIC_RANGE",)))
             if each.error_path == "/ts_event_ns"
         )
     person.go(f"/failures/{found.failure_id}")

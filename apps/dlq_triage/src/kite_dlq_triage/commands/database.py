@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -44,6 +44,10 @@ Group = Annotated[
 ]
 Reason = Annotated[
     str | None, typer.Option("--reason", metavar="CODE", help="Only this reason code.")
+]
+Reasons = Annotated[
+    list[str] | None,
+    typer.Option("--reason", metavar="CODE", help="Only this reason code; may be repeated."),
 ]
 Topic = Annotated[
     str | None, typer.Option("--topic", "-t", metavar="NAME", help="Only this dead-letter topic.")
@@ -121,14 +125,14 @@ def selection(
     ids: list[str] | None,
     *,
     group: str | None = None,
-    reason: str | None = None,
+    reasons: Sequence[str] | None = None,
     topic: str | None = None,
     status: Status | None = None,
     since: str | None = None,
     until: str | None = None,
 ) -> Selection:
     """What the options choose. Raises UsageError when they choose nothing, or everything."""
-    if not any((ids, group, reason, topic, status, since, until)):
+    if not any((ids, group, reasons, topic, status, since, until)):
         raise UsageError("name what is meant: IDs, --group or a filter such as --reason")
     if ids is not None and len(ids) > IDS_MAX:
         raise UsageError(f"{len(ids)} ids are too many at once; use --group or a filter")
@@ -136,7 +140,7 @@ def selection(
     chosen = Selection(
         ids=tuple(id_of(store, each) for each in ids) if ids else None,
         fingerprint=group,
-        reason=None if reason is None else code(reason),
+        reasons=tuple(map(code, reasons)) if reasons else None,
         topic=topic,
         status=status,
         since=first,

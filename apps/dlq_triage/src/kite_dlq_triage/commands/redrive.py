@@ -18,7 +18,7 @@ from kite_dlq_triage.commands.database import (
     Ids,
     Json,
     Note,
-    Reason,
+    Reasons,
     Since,
     Topic,
     Who,
@@ -44,7 +44,7 @@ RATE: Final = 1_000.0
 def command(
     ids: Ids = None,
     group: Group = None,
-    reason: Reason = None,
+    reason: Reasons = None,
     topic: Topic = None,
     since: Since = None,
     until: Before = None,
@@ -128,7 +128,7 @@ def command(
     with database(root) as connection:
         store = FailureStore(connection)
         chosen = selection(
-            store, ids, group=group, reason=reason, topic=topic, since=since, until=until
+            store, ids, group=group, reasons=reason, topic=topic, since=since, until=until
         )
         if not ids:  # ids that are settled are shown as skipped
             chosen = replace(chosen, status=Status.OPEN)

@@ -179,7 +179,7 @@ class Selection:
 
     ids: tuple[int, ...] | None = None
     fingerprint: str | None = None
-    reason: str | None = None
+    reasons: tuple[str, ...] | None = None
     topic: str | None = None
     status: Status | None = None
     since: datetime | None = None
@@ -188,7 +188,10 @@ class Selection:
 
     def params(self) -> dict[str, Any]:
         """Parameters of the condition in `statements.sql`."""
-        return {**asdict(self), "ids": None if self.ids is None else list(self.ids)}
+        given = asdict(self)
+        for name in ("ids", "reasons"):
+            given[name] = None if given[name] is None else list(given[name])
+        return given
 
 
 @dataclass(frozen=True, slots=True)

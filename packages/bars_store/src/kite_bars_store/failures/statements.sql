@@ -97,7 +97,7 @@ LIMIT %(limit)s
 -- The condition of a Selection on dlq_state s, which {selected} stands for.
     (%(ids)s::bigint[] IS NULL OR s.failure_id = ANY (%(ids)s::bigint[]))
 AND (%(fingerprint)s::text IS NULL OR s.fingerprint = %(fingerprint)s)
-AND (%(reason)s::text IS NULL OR s.reason = %(reason)s)
+AND (%(reasons)s::text[] IS NULL OR s.reason = ANY (%(reasons)s::text[]))
 AND (%(topic)s::text IS NULL OR s.topic = %(topic)s)
 AND (%(status)s::text IS NULL OR s.status = %(status)s)
 AND (%(since)s::timestamptz IS NULL OR s.seen_at >= %(since)s)

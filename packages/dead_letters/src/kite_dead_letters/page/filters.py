@@ -36,15 +36,14 @@ class Filter:
 
     def groups(self) -> GroupFilter:
         """The groups that it means. Raises HTTPException."""
-        return GroupFilter(**self._common(), text=self.text or None)
+        return GroupFilter(**self._common(), reason=self.reason or None, text=self.text or None)
 
     def failures(self) -> Selection:
         """The failures that it means; the text is not asked for. Raises HTTPException."""
-        return Selection(**self._common())
+        return Selection(**self._common(), reasons=(self.reason,) if self.reason else None)
 
     def _common(self) -> dict[str, Any]:
         return {
-            "reason": self.reason or None,
             "topic": self.topic or None,
             "status": status_of(self.status),
             "since": time_of(self.since),
