@@ -170,6 +170,7 @@ def test_a_morning_with_dead_letters(stage: Stage, triage: Command, tmp_path: Pa
         (["resolve", "--group", "abc"], 1, "no group abc is stored"),
         (["resolve", "12", "--who", " "], 1, "no failure 12 is stored"),
         (["redrive"], 2, "name what is meant"),
+        (["quarantine"], 2, "name what is meant: IDs, --group or a filter"),
         (["redrive", "--reason", "NO"], 2, "--reason NO is no reason code"),
         (["redrive", "--reason", "AUTH", "--set", "x"], 2, "write it like --set /price_scale=2"),
         (["redrive", "1", "--set", "/a=1", "--mapping", "f"], 2, "give one of --transform"),

@@ -193,6 +193,20 @@ def test_a_poison_record_is_tried_so_often_and_then_quarantined(bench: Bench) ->
     assert bench.store.overview().by_status[Status.QUARANTINED] == 1
 
 
+def test_what_is_given_up_is_kept_as_it_is_once_with_its_event(bench: Bench) -> None:
+    letters = [packet_letter(n, now_ns=time.time_ns()) for n in (1, 2)]
+    bench.stage.dead(letters)
+    bench.take_in()
+    assert bench.run(attempts_max=0) == {Action.QUARANTINE: 2}
+    assert bench.run(attempts_max=0) == {}
+    assert [each.value for each in bench.stage.read(bench.stage.quarantine)] == [
+        each.raw for each in letters
+    ]
+    for failure in bench.store.page(Selection()):
+        assert failure.status is Status.QUARANTINED
+        assert "quarantined" in [str(each.kind) for each in bench.store.history(failure.failure_id)]
+
+
 def test_the_same_failure_opened_again_comes_to_its_end_too(bench: Bench) -> None:
     bench.stage.dead([packet_letter(1, now_ns=time.time_ns())])
     bench.take_in()

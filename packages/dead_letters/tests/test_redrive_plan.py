@@ -172,6 +172,13 @@ def test_what_is_no_good_record_today_is_refused_with_the_reason(
     assert found.why.startswith(why)
 
 
+def test_what_a_person_gives_up_is_quarantined_whatever_it_is() -> None:
+    for fields in ({}, {"value": bytes(5), "unit": "record"}):
+        found = step(failed(**fields), attempts_max=0)
+        assert (found.action, found.why) == (Action.QUARANTINE, "it is given up")
+    assert step(failed(status=Status.RESOLVED), attempts_max=0).action is Action.SKIP
+
+
 def test_the_record_to_produce() -> None:
     planner = Planner(TARGETS)
     entry = planner.entry(step(failed()), RUN, 9)

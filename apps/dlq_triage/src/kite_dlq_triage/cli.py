@@ -27,6 +27,9 @@ PROGRAM: Final = Program(
         "reopen": Lazy(f"{_HERE}.deciding:reopen", "Reopen settled failures."),
         "note": Lazy(f"{_HERE}.deciding:note", "Add a note to the history of failures."),
         "redrive": Lazy(f"{_HERE}.redrive:command", "Send failures again; a dry run by default."),
+        "quarantine": Lazy(
+            f"{_HERE}.redrive:quarantine", "Give failures up; a dry run by default."
+        ),
         "rebuild": Lazy(f"{_HERE}.deciding:rebuild", "Rebuild states and groups from the history."),
         "serve": Lazy(f"{_HERE}.serve:command", "Serve the web page of failures and redrives."),
     },

@@ -1,12 +1,13 @@
-"""``redrive``: sends failures back where they belong, or shows what it would do."""
+"""``redrive`` and ``quarantine``: send failures where they belong, or show what they would do."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -35,10 +36,20 @@ from kite_runtime.retry import Pace
 from kite_runtime.stopping import stop_on_signals
 
 if TYPE_CHECKING:
-    from kite_dead_letters.redrive import Redriver, Report, Step
+    from kite_dead_letters.redrive import Redriver, Report, Rules, Step
     from kite_dead_letters.redrive.transforms import Transform
 
 RATE: Final = 1_000.0
+
+Yes = Annotated[bool, typer.Option("--yes", help="Do it. Without it nothing is written anywhere.")]
+TopicsFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--topics-file",
+        metavar="FILE",
+        help="Another topics.toml: its topics with a dead-letter topic are the allow-list.",
+    ),
+]
 
 
 def command(
@@ -48,9 +59,7 @@ def command(
     topic: Topic = None,
     since: Since = None,
     until: Before = None,
-    yes: Annotated[
-        bool, typer.Option("--yes", help="Do it. Without it nothing is written anywhere.")
-    ] = False,
+    yes: Yes = False,
     transform: Annotated[
         str | None,
         typer.Option(
@@ -89,14 +98,7 @@ def command(
     rate: Annotated[
         float, typer.Option("--rate", min=0, help="Records a second at most; 0 is no limit.")
     ] = RATE,
-    topics_file: Annotated[
-        Path | None,
-        typer.Option(
-            "--topics-file",
-            metavar="FILE",
-            help="Another topics.toml: its topics with a dead-letter topic are the allow-list.",
-        ),
-    ] = None,
+    topics_file: TopicsFile = None,
     note: Note = "",
     who: Who = None,
     as_json: Json = False,
@@ -109,27 +111,95 @@ def command(
     killed, run it again: what is in doubt is sent first, under the same ids. Exit code 3 means that
     some were refused or quarantined.
     """
+    from kite_dead_letters.redrive import Rules
+
+    fix = _transform(transform, mapping, put)
+    return _work(
+        ids,
+        {"group": group, "reasons": reason, "topic": topic, "since": since, "until": until},
+        Rules(attempts, stale_after),
+        yes=yes,
+        fix=fix,
+        rate=rate,
+        topics_file=topics_file,
+        note=note,
+        who=who,
+        as_json=as_json,
+        bootstrap=bootstrap,
+        root=root,
+    )
+
+
+def quarantine(
+    ids: Ids = None,
+    group: Group = None,
+    reason: Reasons = None,
+    topic: Topic = None,
+    since: Since = None,
+    until: Before = None,
+    yes: Yes = False,
+    topics_file: TopicsFile = None,
+    note: Note = "",
+    who: Who = None,
+    as_json: Json = False,
+    bootstrap: Bootstrap = None,
+    root: Root = Path(),
+) -> int:
+    """Show where open failures would be kept that nobody is to send again.
+
+    With --yes do it: bytes and headers go to the topic's quarantine as they are, once, and the
+    failures are settled as quarantined; `reopen` takes one back. Exit code 3: that some were
+    quarantined, or refused because their topic has no quarantine.
+    Example: dlq_triage quarantine --group 1f2e3d4c5b6a7988 --yes --note "cut by the proxy"
+    """
+    return _work(
+        ids,
+        {"group": group, "reasons": reason, "topic": topic, "since": since, "until": until},
+        Rules(attempts_max=0),
+        yes=yes,
+        fix=None,
+        rate=RATE,
+        topics_file=topics_file,
+        note=note,
+        who=who,
+        as_json=as_json,
+        bootstrap=bootstrap,
+        root=root,
+    )
+
+
+def _work(
+    ids: list[str] | None,
+    chosen_by: Mapping[str, Any],
+    rules: Rules,
+    *,
+    yes: bool,
+    fix: Transform | None,
+    rate: float,
+    topics_file: Path | None,
+    note: str,
+    who: str | None,
+    as_json: bool,
+    bootstrap: str | None,
+    root: Path,
+) -> int:
     from kite_bars_store.failures import FailureStore, RedriveLedger
     from kite_contracts.topics import load_topics
     from kite_dead_letters.dialect_files import read_table
-    from kite_dead_letters.redrive import Planner, Redriver, Rules, Targets
+    from kite_dead_letters.redrive import Planner, Redriver, Targets
     from kite_dead_letters.redrive.corrections import Corrector
     from kite_kafka_io.registry import open_framing
     from kite_runtime.logs import configure_logs
 
     configure_logs(quiet=True)
     settings = settings_of(root, bootstrap)
-    fix = _transform(transform, mapping, put)
     kafka = settings.require_kafka() if yes else settings.kafka
     targets = Targets(load_topics(topics_file))
     framing = open_framing(kafka, targets.subjects) if kafka is not None else None
-    table = read_table(settings.dialects)
-    planner = Planner(targets, Corrector(framing, fix), Rules(attempts, stale_after), table)
+    planner = Planner(targets, Corrector(framing, fix), rules, read_table(settings.dialects))
     with database(root) as connection:
         store = FailureStore(connection)
-        chosen = selection(
-            store, ids, group=group, reasons=reason, topic=topic, since=since, until=until
-        )
+        chosen = selection(store, ids, **chosen_by)
         if not ids:  # ids that are settled are shown as skipped
             chosen = replace(chosen, status=Status.OPEN)
         redriver = Redriver(store, RedriveLedger(connection), planner)

@@ -40,7 +40,8 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """``attempts_max`` is the last try that goes to a target; the one after is quarantined.
+    """``attempts_max`` is the last try that goes to a target; the one after is quarantined, as all
+    are with 0: a person gives them up.
 
     ``stale_after_s`` is the age at which a tick is too old for the live topic.
     """
@@ -147,6 +148,8 @@ class Planner:
 
     def _quarantined(self, failure: Failure, target: Target, attempt: int) -> Step:
         why = f"it was tried {attempt - 1} times, and {self.rules.attempts_max} are allowed"
+        if not self.rules.attempts_max:
+            why = "it is given up"
         if target.quarantine is None:
             return Step(failure, Action.REFUSE, f"{why}; {target.topic} has no quarantine")
         if target.quarantine == failure.record.topic:
