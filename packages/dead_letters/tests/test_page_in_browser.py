@@ -203,3 +203,17 @@ def test_a_dry_run_and_then_the_redrive(
         person.until_text("0 would be sent")
         assert person.browser.find_elements(By.ID, "redrive") == []
         assert len(stage.read(stage.live)) == MENDABLE
+        person.press("u")
+        person.until_path("/groups/")
+        person.one("#give-up").click()
+        person.until_text("Dry run of a quarantine")
+        person.until_text("1 would be sent")
+        assert stage.read(stage.quarantine) == [], "a dry run sends nothing"
+        person.one('#redrive input[name="note"]').send_keys("nothing to mend", Keys.ENTER)
+        person.until_text("1 put into quarantine.")
+        assert [each.value for each in stage.read(stage.quarantine)] == [b"no packet"]
+        with failures(migrated_dsn) as store:
+            assert {each.status for each in store.summaries(Selection())} == {
+                Status.REDRIVEN,
+                Status.QUARANTINED,
+            }

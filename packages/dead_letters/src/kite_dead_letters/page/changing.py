@@ -101,9 +101,9 @@ def decide(call: Call) -> Response:
 
 
 def dry_run(call: Call) -> Response:
-    """What a redrive would do."""
+    """What a redrive would do, or a quarantine."""
     chosen, back = _chosen(call.query)
-    return _dry_run_page(call, chosen, back, "")
+    return _dry_run_page(call, chosen, back, "", give_up=bool(call.query.get("give_up")))
 
 
 def redrive(call: Call) -> Response:
@@ -111,25 +111,32 @@ def redrive(call: Call) -> Response:
     form = call.form
     who, note = _who_and_note(call)
     chosen, back = _chosen(form)
+    give_up = bool(form.get("give_up"))
     expected, typed = form.get("expected", ""), form.get("typed", "").replace(",", "").strip()
-    preview = call.site.desk.preview(chosen)
+    preview = call.site.desk.preview(chosen, give_up)
     if str(preview.sent) != expected:
         problem = "it would no longer be the same; this is what it would be now"
-        return _dry_run_page(call, chosen, back, problem, 409)
+        return _dry_run_page(call, chosen, back, problem, 409, give_up=give_up)
     if preview.total > 1 and typed != expected:
         problem = f"type the number of records that go out, {preview.sent}, to confirm"
-        return _dry_run_page(call, chosen, back, problem, 400)
+        return _dry_run_page(call, chosen, back, problem, 400, give_up=give_up)
     # What lies behind the last one that was shown is not part of it.
-    report = call.site.desk.execute(replace(chosen, up_to=preview.up_to), who, note)
+    report = call.site.desk.execute(replace(chosen, up_to=preview.up_to), who, note, give_up)
     return call.done(back, _told(report))
 
 
 def _dry_run_page(
-    call: Call, chosen: Selection, back: str, problem: str, status: int = 200
+    call: Call,
+    chosen: Selection,
+    back: str,
+    problem: str,
+    status: int = 200,
+    *,
+    give_up: bool,
 ) -> Response:
     with call.site.database.failures() as store:
         _exists(store, chosen)
-    preview: Preview = call.site.desk.preview(chosen)
+    preview: Preview = call.site.desk.preview(chosen, give_up)
     return call.page(
         "redrive.html",
         status,
@@ -137,6 +144,7 @@ def _dry_run_page(
         chosen=chosen,
         back=back,
         problem=problem,
+        give_up=give_up,
         can_send=call.site.desk.kafka is not None,
     )
 

@@ -17,7 +17,7 @@ from kite_bars_store.errors import DatabaseBusy
 from kite_bars_store.failures import FailureStore, RedriveLedger, Selection
 from kite_contracts.topics import load_topics
 from kite_dead_letters.dialects import TABLE, Table
-from kite_dead_letters.redrive import Action, Planner, Redriver, Report, Step, Targets
+from kite_dead_letters.redrive import Action, Planner, Redriver, Report, Rules, Step, Targets
 from kite_dead_letters.redrive.corrections import Corrector
 from kite_dead_letters.redrive.outbox import Outbox
 from kite_kafka_io.errors import KafkaIoError
@@ -120,19 +120,20 @@ class Desk:
     ending: threading.Event = field(default_factory=threading.Event)
     table: Table = TABLE
 
-    def preview(self, chosen: Selection) -> Preview:
-        """Decide for each failure, and do nothing. Raises StoreError."""
+    def preview(self, chosen: Selection, give_up: bool = False) -> Preview:
+        """Decide for each failure, and do nothing. With ``give_up`` all go into quarantine. Raises
+        StoreError."""
         with self.database.connection() as opened:
-            return _previewed(self._redriver(opened), chosen)
+            return _previewed(self._redriver(opened, give_up), chosen)
 
-    def execute(self, chosen: Selection, who: str, note: str) -> Report:
+    def execute(self, chosen: Selection, who: str, note: str, give_up: bool = False) -> Report:
         """Do it. Raises HTTPException and StoreError; called again it goes on where it was."""
         if self.kafka is None:
             raise HTTPException(503, "KAFKA_BOOTSTRAP is not set: nothing can be sent back")
         outbox = Outbox(self.kafka, Pace(RATE), self.ending.wait)
         try:
             with self.database.connection() as opened:
-                return self._redriver(opened).execute(
+                return self._redriver(opened, give_up).execute(
                     chosen, outbox, who, note=note, stopped=self.ending.is_set
                 )
         except (TryAgainLater, KafkaIoError) as exc:
@@ -140,8 +141,9 @@ class Desk:
         finally:
             outbox.close()
 
-    def _redriver(self, opened: Connection) -> Redriver:
-        planner = Planner(self.targets, Corrector(self.framing), table=self.table)
+    def _redriver(self, opened: Connection, give_up: bool) -> Redriver:
+        rules = Rules(attempts_max=0) if give_up else Rules()
+        planner = Planner(self.targets, Corrector(self.framing), rules, self.table)
         return Redriver(FailureStore(opened), RedriveLedger(opened), planner)
 
 
