@@ -152,6 +152,8 @@ def quarantine(
     quarantined, or refused because their topic has no quarantine.
     Example: dlq_triage quarantine --group 1f2e3d4c5b6a7988 --yes --note "cut by the proxy"
     """
+    from kite_dead_letters.redrive import Rules
+
     return _work(
         ids,
         {"group": group, "reasons": reason, "topic": topic, "since": since, "until": until},
