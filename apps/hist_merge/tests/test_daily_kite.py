@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,8 +12,11 @@ from kite_logins import history_calls, log_in
 
 from kite_runtime.testing import Place
 from kite_simulator import RestSimulator
+from kite_simulator.vendor_files import write
 
 MONTHS = 4
+VERDICTS = {"CONFLICT_BROKER_WON": 4, "WITHIN_TOLERANCE": 2, "BROKER_ONLY": 10, "VENDOR_ONLY": 0}
+"""Of two instruments: a close and a volume, a high, five minutes."""
 
 
 def span(months: int = MONTHS) -> tuple[str, ...]:
@@ -65,3 +68,21 @@ def test_without_a_login_the_remedy_is_told(kite_place: Place) -> None:
     finished = kite_place("daily", *span())
     assert finished.code == 78
     assert finished.sentence.startswith("not logged in at Kite")
+
+
+def test_a_vendor_of_the_same_market_differs_where_it_was_made_to(
+    here: Place, kite: RestSimulator
+) -> None:
+    day = date(2026, 11, 23)
+    folder = here.folder / "feeds"
+    tokens = {"SBIN": 779521, "INFY": 408065}
+    write(folder, kite.service.history, tokens, [day], "bar-end-text", lambda _: None)
+    words = ("daily", "--from", f"{day}", "--to", f"{day}", "--interval", "m1", "--json")
+    done = here(*words, "--vendor", "feeds")
+    assert done.code == 3, done.stderr
+    found = told(done.stdout)
+    assert {name: found["verdicts"].get(name, 0) for name in VERDICTS} == VERDICTS
+    assert found["refused"] == {"COLUMN_COUNT": 1}
+    assert found["golden"]["inserted"] == 750
+    shown = here("show", "NSE:SBIN", f"{day}T10:15").stdout
+    assert "CONFLICT_BROKER_WON" in shown

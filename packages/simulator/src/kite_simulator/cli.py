@@ -18,7 +18,7 @@ from kite_broker_zerodha.auth.grant import login_url
 from kite_broker_zerodha.errors import ListenFailed
 from kite_runtime.command_line import make_app, run, with_any_reader
 from kite_runtime.console import say
-from kite_runtime.errors import PortTaken, UsageError
+from kite_runtime.errors import EXIT_DONE, EXIT_FAILED, OutputUnusable, PortTaken, UsageError
 from kite_simulator.account import Account
 
 if TYPE_CHECKING:
@@ -203,6 +203,59 @@ def _script_of(option: str, name: str, parse: Callable[[str], Script], choices: 
         raise UsageError(f"{option} {name}: no such script can be read; give {choices}") from error
 
 
+def vendor_files(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the files go.")],
+    first: Annotated[str, typer.Option("--from", metavar="DAY", help="Such as 2026-11-23.")],
+    last: Annotated[str, typer.Option("--to", metavar="DAY", help="Included.")],
+    symbols: Annotated[
+        str, typer.Option("--symbols", metavar="A,B", help="Of the seeded master.")
+    ] = "NSE:INFY,NSE:SBIN",
+    layout: Annotated[
+        str, typer.Option("--layout", metavar="NAME", help="bar-end-text, metastock or gdfl.")
+    ] = "bar-end-text",
+    seed: Seed = 1,
+) -> int:
+    """Write a vendor's files of the minutes that the simulator's REST API serves as Kite's.
+
+    They differ on purpose, once a day and instrument: a high one tick off, a close twelve ticks
+    off, a doubled volume, five missing minutes; and one line is no bar.
+    Example: kite-simulator vendor-files feeds --from 2026-11-23 --to 2026-11-27
+    """
+    from datetime import date, timedelta
+
+    from kite_simulator.history import History
+    from kite_simulator.master import Master
+    from kite_simulator.vendor_files import LAYOUTS, write
+
+    try:
+        begins, ends = date.fromisoformat(first), date.fromisoformat(last)
+    except ValueError:
+        raise UsageError(f"--from {first} --to {last}: write days like 2026-11-23") from None
+    if ends < begins:
+        raise UsageError(f"--to {ends} is before --from {begins}: exchange them")
+    if layout not in LAYOUTS:
+        raise UsageError(f"--layout {layout}: there are {', '.join(LAYOUTS)}")
+    master = Master.seeded(seed, begins)
+    names = [each.strip().upper() for each in symbols.split(",") if each.strip()]
+    for name in names or [symbols]:
+        if name not in master.tokens:
+            raise UsageError(f"--symbols {symbols}: the seeded master has no {name or 'such name'}")
+    tokens = {name.partition(":")[2]: master.tokens[name] for name in names}
+    days = [begins + timedelta(days=number) for number in range((ends - begins).days + 1)]
+    try:
+        total = write(folder, History(seed), tokens, days, layout, say)
+    except OSError as error:
+        raise OutputUnusable(folder, error) from error
+    if not total:
+        say("nothing was traded on these days")
+        return EXIT_FAILED
+    say(
+        f"{total:,} bars; on each day of each instrument one high is a tick off, one close "
+        "twelve ticks off, one volume doubled, and five minutes are missing; one line is no bar"
+    )
+    return EXIT_DONE
+
+
 def main() -> NoReturn:
     """Entry point; without a command it serves."""
     app = make_app(
@@ -212,6 +265,7 @@ def main() -> NoReturn:
         place="simulator",
     )
     app.command("serve")(with_any_reader(command))
+    app.command("vendor-files")(with_any_reader(vendor_files))
     run(app, default="serve")
 
 
