@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -33,6 +36,7 @@ NAMES = {token: ("NSE", f"S{token}") for token in range(1, 6)}
 
 Row = tuple[int, int, int, int]
 """Token, event time in s since DAY, price, volume_day."""
+Bar = dict[str, Any]
 
 
 def batch(rows: list[Row], session: int = 16) -> TickBatch:
@@ -48,13 +52,11 @@ def batch(rows: list[Row], session: int = 16) -> TickBatch:
     return made
 
 
-def run(
-    rows: list[Row], cuts: list[int], rules: BarRules = RULES, rest: bool = False
-) -> list[dict]:
-    """Every bar that is given out, of ticks in pieces; with ``rest`` the state is stored between."""
+def run(rows: list[Row], cuts: list[int], rules: BarRules = RULES, rest: bool = False) -> list[Bar]:
+    """Every bar that ticks in pieces give; with ``rest`` the state is stored in between."""
     bars, found = PartitionBars(rules), []
     edges = [0, *sorted(min(each, len(rows)) for each in cuts), len(rows)]
-    for begin, end in zip(edges, edges[1:], strict=False):
+    for begin, end in pairwise(edges):
         if begin < end:
             piece = batch(rows[begin:end])
             found += bars.records(bars.add(piece, np.arange(end - begin)), NAMES)[0]
@@ -65,9 +67,9 @@ def run(
     return found + bars.records(bars.close(), NAMES)[0]
 
 
-def last_of(bars: list[dict]) -> dict[tuple[int, int], dict]:
+def last_of(bars: list[Bar]) -> dict[tuple[int, int], Bar]:
     """Of each bar the highest version, which must also be the last."""
-    found: dict[tuple[int, int], dict] = {}
+    found: dict[tuple[int, int], Bar] = {}
     for bar in bars:
         key = bar["instrument_token"], bar["ts_open_ns"]
         assert bar["version"] == (found[key]["version"] + 1 if key in found else 1)
@@ -75,7 +77,7 @@ def last_of(bars: list[dict]) -> dict[tuple[int, int], dict]:
     return found
 
 
-def plain(rows: list[Row]) -> dict[tuple[int, int], dict]:
+def plain(rows: list[Row]) -> dict[tuple[int, int], Bar]:
     frame = pd.DataFrame(rows, columns=["token", "second", "price", "volume"])
     frame["arrival"] = range(len(frame))
     by_token = frame.groupby("token")
@@ -132,7 +134,7 @@ def test_neither_cuts_nor_a_stored_state_change_a_bar(
 ) -> None:
     rules = BarRules({"m1": 60 * S, "m3": 180 * S}, revise_ns=revise_s * S)
 
-    def words(bars: list[dict]) -> list[str]:
+    def words(bars: list[Bar]) -> list[str]:
         return sorted(map(repr, bars))
 
     whole = words(run(rows, [], rules))
@@ -199,7 +201,8 @@ def test_a_bar_in_a_gap_says_so_at_once_or_by_a_revision() -> None:
         return {**event, "from_ns": DAY + 10 * S, "to_ns": DAY + 50 * S, **other}
 
     found = gap_of(gap())
-    assert found is not None and gap_of({**gap(), "type": "CONNECTED"}) is None
+    assert found is not None
+    assert gap_of(gap(type="CONNECTED")) is None
     bars = PartitionBars(RULES)
     final = bars.add(batch([(1, 0, 100, 0), (2, 0, 100, 0), (1, 70, 101, 0)]), np.arange(3))
     assert [bar["complete"] for bar in bars.records(final, NAMES)[0]] == [True, True]

@@ -86,7 +86,7 @@ class PartitionBars:
         return int(self._clocks[0][SHARD_EVENT : SHARD_EVENT + SHARDS].max())
 
     def add(self, batch: TickBatch, picked: Ints) -> Ints:
-        """Take the rows ``picked`` of a batch, in this order; the bars that are final or revised."""
+        """Take the rows ``picked`` of a batch, in order; the bars that are final or revised."""
         rows = self._rows(batch.values[picked, 0])
         found = []
         rules = self.rules

@@ -95,7 +95,7 @@ def fold(
 ) -> int:
     """Take ticks ``picked`` of the batch, of the instruments ``rows``, into one ring.
 
-    ``ring`` is (instruments × ring_size, SLOT_FIELDS). ``base`` and ``clock`` are the ring's own.
+    ``ring`` is (instruments x ring_size, SLOT_FIELDS). ``base`` and ``clock`` are the ring's own.
     ``out`` takes the bars that are final or revised, three a tick at most; returns how many.
     """
     count = 0
