@@ -321,20 +321,22 @@ class _Session:
         if silent and self._reader.lag() == 0:
             for number, target_ns in silent:
                 self._partitions[number].bars.advance(target_ns)
-            self._store([number for number, _ in silent], force=True)
-            for number, _ in silent:
-                bars = self._partitions[number].bars
-                self._emit(bars, bars.close())
+            self._store_and_close([number for number, _ in silent])
 
     def _close_all(self, numbers: list[int]) -> None:
         for number in numbers:
             bars = self._partitions[number].bars
             if bars.latest_ns:
                 bars.advance(bars.end_ns())
+        self._store_and_close(numbers)
+
+    def _store_and_close(self, numbers: list[int]) -> None:
+        """Give out what the clock has made final, which whoever goes on from here must do too."""
         self._store(numbers, force=True)
         for number in numbers:
-            bars = self._partitions[number].bars
-            self._emit(bars, bars.close())
+            partition = self._partitions[number]
+            self._emit(partition.bars, partition.bars.close())
+            partition.stored = -1
 
     def _emit(self, bars: PartitionBars, rows: Ints) -> None:
         """Write bars, those in gaps marked."""
