@@ -51,14 +51,14 @@ def test_bars_of_what_is_there(
     lines = [f"{token},full,{name[0]},{name[1]}" for token, name in NAMES.items()]
     header = "instrument_token,mode,exchange,tradingsymbol"
     tokens.write_text("\n".join([header, *lines]) + "\n")
-    monkeypatch.setenv("TICK_ARCHIVE_BARS", "m1,m5")
+    monkeypatch.setenv("TICK_ARCHIVE_BARS", "s5,m1")
     words = ("--once", "--json", "--tokens", str(tokens), "--root", str(tmp_path))
     assert _run(*words) == 0
     told = json.loads(capsys.readouterr().out)
     written = [bar["interval"] for bar in bars.bars()]
     assert told["ticks"] == 2_000
-    assert told["bars"] == {name: written.count(name) for name in ("m1", "m5")}
-    assert written.count("m1") > written.count("m5") > 0
+    assert told["bars"] == {name: written.count(name) for name in ("m1", "s5")}
+    assert written.count("s5") > written.count("m1") > 0
     assert _run(*words) == 0
     assert json.loads(capsys.readouterr().out)["ticks"] == 0
     assert len(bars.bars()) == len(written)

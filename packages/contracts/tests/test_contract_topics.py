@@ -28,6 +28,7 @@ def test_the_topics_of_the_design_are_there() -> None:
         "ticks": "tick",
         "ticks.dlq": None,
         "bars": "bar",
+        "bars.seconds": "second_bar",
         "bars.state": None,
         "bars.dlq": None,
         "feed.events": "feed_event",

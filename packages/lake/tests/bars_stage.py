@@ -20,7 +20,7 @@ from kite_lake.bars.service import BarsService, BarTopics
 
 S = 1_000_000_000
 NAMES = {256_265 + 256 * number: ("NSE", f"S{number}") for number in range(50)}
-RULES = BarRules({"m1": 60 * S}, idle_ns=600 * S)
+RULES = BarRules({"s1": S, "m1": 60 * S}, idle_ns=600 * S)
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class BarStage:
     @classmethod
     def of(cls, stage: Stage, make_topic: MakeTopic) -> BarStage:
         large = {"max.message.bytes": "16777216", "cleanup.policy": "compact"}
-        made = make_topic(3), make_topic(1, large)
+        made = make_topic(3), make_topic(1, large), make_topic(3)
         return cls(stage.kafka, BarTopics(stage.ticks, stage.events, "nowhere", *made))
 
     def service(self, **options: object) -> BarsService:
@@ -52,10 +52,9 @@ class BarStage:
         return [sys.executable, __file__, self.kafka.bootstrap, *names]
 
     def values(self) -> list[bytes]:
-        """Every record of the topic of bars."""
-        with RecordReader(
-            self.kafka, [self.topics.bars], start="earliest", until_end=True
-        ) as reader:
+        """Every record of the topics of bars."""
+        topics = [self.topics.bars, self.topics.seconds]
+        with RecordReader(self.kafka, topics, start="earliest", until_end=True) as reader:
             return [record.value for record in reader]
 
     def bars(self) -> list[dict[str, Any]]:

@@ -132,7 +132,7 @@ def test_the_loop_agrees_with_a_plain_computation(rows: list[Row], cuts: list[in
 def test_neither_cuts_nor_a_stored_state_change_a_bar(
     rows: list[Row], cuts: list[int], revise_s: int
 ) -> None:
-    rules = BarRules({"m1": 60 * S, "m3": 180 * S}, revise_ns=revise_s * S)
+    rules = BarRules({"s5": 5 * S, "m1": 60 * S}, revise_ns=revise_s * S)
 
     def words(bars: list[Bar]) -> list[str]:
         return sorted(map(repr, bars))
@@ -145,6 +145,8 @@ def test_neither_cuts_nor_a_stored_state_change_a_bar(
 def test_each_bar_keeps_the_contract() -> None:
     for bar in run([(1, 0, 100, 5), (1, 70, -3, 9)], []):
         assert explain("bar", 2, bar) is None
+    for bar in run([(1, 0, 100, 5), (1, 70, -3, 9)], [], BarRules({"s1": S})):
+        assert explain("second_bar", 1, bar) is None
 
 
 @pytest.mark.parametrize(

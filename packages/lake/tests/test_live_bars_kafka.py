@@ -70,7 +70,8 @@ def test_processes_that_are_killed_write_the_bars_of_one_that_is_not(
     assert counts.ticks == sent
     assert counts.repeats == KILLS * 300
     expected = whole.values()
-    assert len(expected) == len(set(expected)) == counts.written["m1"] > 1_000
+    assert len(expected) == len(set(expected)) == sum(counts.written.values())
+    assert min(counts.written.values()) > 1_000
     assert set(bars.values()) == set(expected)
 
 
@@ -119,7 +120,7 @@ def test_gaps_of_the_feed_make_bars_incomplete(stage: Stage, bars: BarStage) -> 
     found = {
         (bar["instrument_token"], bar["ts_open_ns"])
         for bar in bars.bars()
-        if not bar["complete"] and bar["ts_open_ns"] >= begin
+        if bar["interval"] == "m1" and not bar["complete"] and bar["ts_open_ns"] >= begin
     }
     assert found == {(256_265, begin)}
 
@@ -130,7 +131,7 @@ def test_instruments_without_a_name_are_counted(stage: Stage, bars: BarStage) ->
     service = bars.service(once=True, names=named)
     counters = service.run()
     assert {bar["tradingsymbol"] for bar in bars.bars()} == {"S0"}
-    assert counters.unnamed == 49
+    assert counters.unnamed == 2 * (100 - 2) - 49  # two ticks each, of two seconds and one minute
     with pytest.raises(ConfigurationError, match="instruments sync"):
         bars.service(once=True, names={}).run()
 
@@ -149,7 +150,7 @@ def test_names_come_from_the_topic_of_instruments(
     stage.send_record(topic, AvroCodec().encode("instrument", listed))
     topics = BarTopics(**{**vars(bars.topics), "instruments": topic})
     BarStage(bars.kafka, topics, {"names": {}}).close()
-    assert [bar["tradingsymbol"] for bar in bars.bars()] == ["FROM-TOPIC"]
+    assert {bar["tradingsymbol"] for bar in bars.bars()} == {"FROM-TOPIC"}
 
 
 def test_a_topic_that_is_missing_is_named(bars: BarStage) -> None:

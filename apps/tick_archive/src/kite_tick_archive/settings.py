@@ -20,7 +20,7 @@ def _database(text: str) -> str:
     return text.replace("postgres://", "postgresql://", 1)
 
 
-_INTERVALS = ("m1", "m3", "m5", "m15")
+_INTERVALS = ("s1", "s5", "s10", "s15", "s30", "m1", "m3", "m5", "m15")
 """Those of kite_lake.bars.core.INTERVALS, which is not loaded for `--help`."""
 
 
@@ -72,8 +72,8 @@ class ArchiveSettings(KafkaUser, PostgresUser):
         "TICK_ARCHIVE_BARS",
         _intervals,
         "m1",
-        "the intervals of `bars`: m1, m3, m5, m15, with commas between them",
-        example="m1,m5",
+        "the intervals of `bars`: s1, s5, s10, s15, s30, m1, m3, m5, m15, with commas between them",
+        example="s1,m1",
     )
     bars_lateness_s: float = variable(
         "TICK_ARCHIVE_BARS_LATENESS",

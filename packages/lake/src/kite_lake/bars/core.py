@@ -37,7 +37,10 @@ Ints = npt.NDArray[np.int64]
 
 FORMAT: Final = 1
 _S: Final = 1_000_000_000
-INTERVALS: Final = {"m1": 60 * _S, "m3": 180 * _S, "m5": 300 * _S, "m15": 900 * _S}
+INTERVALS: Final = {
+    "s1": _S, "s5": 5 * _S, "s10": 10 * _S, "s15": 15 * _S, "s30": 30 * _S,
+    "m1": 60 * _S, "m3": 180 * _S, "m5": 300 * _S, "m15": 900 * _S,
+}  # fmt: skip
 """Those whose bars begin, counted from 1970 in UTC, where Kite's do, counted from 09:15."""
 _NONE: Final[Ints] = np.empty((0, OUT_FIELDS), np.int64)
 _ROWS: Final = 256

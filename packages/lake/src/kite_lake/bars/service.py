@@ -72,6 +72,8 @@ class BarTopics:
     instruments: str = "instruments"
     bars: str = "bars"
     state: str = "bars.state"
+    seconds: str = "bars.seconds"
+    """For intervals below a minute."""
 
 
 @dataclass
@@ -144,7 +146,8 @@ class _Session:
         self._counters = service.counters
         self._topics = topics = service.topics
         kafka = service.kafka
-        check_topics(kafka, [topics.ticks, topics.events, topics.bars, topics.state])
+        outputs = {_contract(interval, topics)[2] for interval in service.rules.intervals}
+        check_topics(kafka, [topics.ticks, topics.events, topics.state, *sorted(outputs)])
         self._topic_id = str(topic_ids(kafka, [topics.ticks])[topics.ticks])
         framing = open_framing(kafka)
         self._codec = AvroCodec(framing)
@@ -348,9 +351,11 @@ class _Session:
         bars.mark(rows, gaps)
         records, unnamed = bars.records(rows, self._names.known)
         for record in records:
-            value = self._codec.encode("bar", record, 2)
-            self._send(str(record["instrument_token"]).encode(), value)
-            self._counters.written[record["interval"]] += 1
+            interval = record["interval"]
+            subject, version, topic = _contract(interval, self._topics)
+            value = self._codec.encode(subject, record, version)
+            self._send(topic, str(record["instrument_token"]).encode(), value)
+            self._counters.written[interval] += 1
         self._counters.revisions += int(np.count_nonzero(rows[:, OUT_SLOT + VERSION] > 1))
         self._counters.incomplete += int(np.count_nonzero(rows[:, OUT_SLOT + FLAWED]))
         self._counters.unnamed += len(unnamed)
@@ -359,13 +364,11 @@ class _Session:
             self._unnamed |= new
             log.warning("instruments without a name have no bars", tokens=sorted(new)[:10])
 
-    def _send(self, key: bytes, value: bytes) -> None:
+    def _send(self, topic: str, key: bytes, value: bytes) -> None:
         while True:
             if self._producer.capacity_left:
                 try:
-                    return self._producer.produce_record(
-                        self._topics.bars, key, value, self._delivery
-                    )
+                    return self._producer.produce_record(topic, key, value, self._delivery)
                 except QueueFull:
                     pass
             self._producer.poll(0.1)
@@ -409,3 +412,10 @@ class _Session:
         if not self._service.once:
             ticks = self._topics.ticks
             self._reader.commit_offsets({(ticks, number): one.offset for number, one in changed})
+
+
+def _contract(interval: str, topics: BarTopics) -> tuple[str, int, str]:
+    """Subject, version and topic of an interval's bars."""
+    if interval.startswith("s"):
+        return "second_bar", 1, topics.seconds
+    return "bar", 2, topics.bars
