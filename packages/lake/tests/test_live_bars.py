@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from bar_records import records
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -25,8 +26,12 @@ from kite_contracts.tick_batch import (
     TickBatch,
 )
 from kite_contracts.validate import explain
-from kite_lake.bars.core import BarRules, PartitionBars, load
+from kite_kafka_io.codec import AvroCodec
+from kite_kafka_io.framing import SingleObjectFraming
+from kite_lake.bars.core import INTERVALS, BarRules, PartitionBars, load
+from kite_lake.bars.encoding import BarEncoder
 from kite_lake.bars.gaps import gap_of
+from kite_lake.bars.loops import OI, OUT_SLOT
 
 S = 1_000_000_000
 # 2026-11-18, 10:00 in India.
@@ -59,12 +64,12 @@ def run(rows: list[Row], cuts: list[int], rules: BarRules = RULES, rest: bool = 
     for begin, end in pairwise(edges):
         if begin < end:
             piece = batch(rows[begin:end])
-            found += bars.records(bars.add(piece, np.arange(end - begin)), NAMES)[0]
+            found += records(bars, bars.add(piece, np.arange(end - begin)), NAMES)[0]
         if rest:
             bars, known = load(bars.dump({"offset": end}), rules)
             assert known == {"offset": end}
     bars.advance(bars.end_ns())
-    return found + bars.records(bars.close(), NAMES)[0]
+    return found + records(bars, bars.close(), NAMES)[0]
 
 
 def last_of(bars: list[Bar]) -> dict[tuple[int, int], Bar]:
@@ -142,6 +147,32 @@ def test_neither_cuts_nor_a_stored_state_change_a_bar(
     assert words(run(rows, cuts, rules, rest=True)) == whole
 
 
+@settings(deadline=None, max_examples=60)
+@given(ROWS, st.sampled_from(list(INTERVALS)), st.sets(st.integers(1, 5)))
+def test_the_bytes_are_those_of_the_reference(
+    rows: list[Row], interval: str, named: set[int]
+) -> None:
+    bars = PartitionBars(BarRules({interval: INTERVALS[interval]}))
+    found = [bars.add(batch(rows), np.arange(len(rows)))] if rows else []
+    bars.advance(bars.end_ns())
+    every = np.concatenate([*found, bars.close()])
+    if len(every):
+        every[0, OUT_SLOT + OI] = ABSENT
+    names = {token: ("NSE", f"S{token}" * 30) for token in named}
+    encoded, unnamed, left_out = BarEncoder(interval, SingleObjectFraming()).encode(
+        every, bars.tokens, names
+    )
+    expected, without = records(bars, every, names)
+    subject, version = ("second_bar", 1) if interval.startswith("s") else ("bar", 2)
+    stops = encoded.ends.tolist()
+    data = encoded.data.tobytes()
+    assert [data[begin:end] for begin, end in pairwise([0, *stops])] == [
+        AvroCodec().encode(subject, record, version) for record in expected
+    ]
+    assert encoded.tokens.tolist() == [record["instrument_token"] for record in expected]
+    assert (unnamed, left_out) == (set(without), len(without))
+
+
 def test_each_bar_keeps_the_contract() -> None:
     for bar in run([(1, 0, 100, 5), (1, 70, -3, 9)], []):
         assert explain("bar", 2, bar) is None
@@ -175,7 +206,7 @@ def test_a_tick_after_the_last_moment_is_counted_and_changes_nothing() -> None:
     rules = BarRules({"m1": 60 * S}, lateness_ns=2 * S, revise_ns=10 * S)
     bars = PartitionBars(rules)
     rows = [(1, 0, 100, 0), (1, 62, 101, 1), (1, 30, 500, 1), (1, 72, 102, 2), (1, 31, 900, 2)]
-    found = bars.records(bars.add(batch(rows), np.arange(5)), NAMES)[0]
+    found = records(bars, bars.add(batch(rows), np.arange(5)), NAMES)[0]
     assert [(bar["version"], bar["high"]) for bar in found] == [(1, 100), (2, 500)]
     assert bars.late == 1
 
@@ -207,8 +238,8 @@ def test_a_bar_in_a_gap_says_so_at_once_or_by_a_revision() -> None:
     assert gap_of(gap(type="CONNECTED")) is None
     bars = PartitionBars(RULES)
     final = bars.add(batch([(1, 0, 100, 0), (2, 0, 100, 0), (1, 70, 101, 0)]), np.arange(3))
-    assert [bar["complete"] for bar in bars.records(final, NAMES)[0]] == [True, True]
-    revised = bars.records(bars.revise(found[1]), NAMES)[0]
+    assert [bar["complete"] for bar in records(bars, final, NAMES)[0]] == [True, True]
+    revised = records(bars, bars.revise(found[1]), NAMES)[0]
     assert [(b["instrument_token"], b["version"], b["complete"]) for b in revised] == [
         (1, 2, False)
     ]
@@ -218,4 +249,4 @@ def test_a_bar_in_a_gap_says_so_at_once_or_by_a_revision() -> None:
     bars.advance(bars.end_ns())
     closed = bars.close()
     bars.mark(closed, [whole[1]])
-    assert [bar["complete"] for bar in bars.records(closed, NAMES)[0]] == [False]
+    assert [bar["complete"] for bar in records(bars, closed, NAMES)[0]] == [False]

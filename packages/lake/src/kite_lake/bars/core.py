@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from kite_contracts.tick_batch import ABSENT, TickBatch
+from kite_contracts.tick_batch import TickBatch
 from kite_lake.bars import loops
 from kite_lake.bars.gaps import Gap
 from kite_lake.bars.loops import (
@@ -61,7 +61,7 @@ class BarRules:
 class PartitionBars:
     """Takes the ticks of one partition in their order, and gives out bars.
 
-    What it gives are rows of ``OUT_FIELDS`` integers, see ``records``. Each ring has its own
+    What it gives are rows of ``OUT_FIELDS`` integers, see ``encoding``. Each ring has its own
     clock and volumes, which are the same in all of them: rings may come and go.
     """
 
@@ -213,59 +213,6 @@ class PartitionBars:
             of = [row for token in gap.tokens if (row := self._row_of.get(token)) is not None]
             return np.asarray(hit & np.isin(rows, of))
         return np.asarray(hit & ((slots[:, SHARD] == gap.shard) | (gap.shard < 0)))
-
-    # Records
-
-    def records(
-        self, bars: Ints, names: Mapping[int, tuple[str, str]]
-    ) -> tuple[list[dict[str, Any]], list[int]]:
-        """Bars of the contract, and the tokens of those that nobody has named."""
-        found, unnamed = [], []
-        for number, row, *bar in bars.tolist():
-            token = self.tokens[row]
-            name = names.get(token)
-            if name is None:
-                unnamed.append(token)
-                continue
-            (
-                opens,
-                first,
-                high,
-                low,
-                close,
-                _,
-                _,
-                volume,
-                oi,
-                _,
-                ticks,
-                version,
-                flawed,
-                scale,
-                _,
-            ) = bar
-            found.append(
-                {
-                    "instrument_token": token,
-                    "exchange": name[0],
-                    "tradingsymbol": name[1],
-                    "interval": self.names[number],
-                    "ts_open_ns": opens,
-                    "price_scale": scale,
-                    "open": first,
-                    "high": high,
-                    "low": low,
-                    "close": close,
-                    "volume": volume,
-                    "oi": None if oi == ABSENT else oi,
-                    "source": "live",
-                    "is_final": True,
-                    "version": version,
-                    "complete": not flawed,
-                    "ticks": ticks,
-                }
-            )
-        return found, unnamed
 
     # At rest
 

@@ -18,7 +18,6 @@ from typing import Any, Final
 import numpy as np
 import structlog
 
-from kite_kafka_io.codec import AvroCodec
 from kite_kafka_io.columns import TickColumns
 from kite_kafka_io.consumer import TickReader
 from kite_kafka_io.duplicates import DuplicateFilter
@@ -26,7 +25,6 @@ from kite_kafka_io.errors import (
     BrokerUnreachable,
     NotAllowed,
     ProducerFatal,
-    QueueFull,
     ReadError,
     RegistryError,
     RegistryRefused,
@@ -41,8 +39,9 @@ from kite_kafka_io.spans import find_extents
 from kite_kafka_io.topics import Place, check_topics, topic_ids
 from kite_lake.bars.core import BarRules, Ints, PartitionBars
 from kite_lake.bars.counters import BarCounters
+from kite_lake.bars.encoding import BarEncoder, Encoded
 from kite_lake.bars.gaps import Gap
-from kite_lake.bars.loops import FLAWED, OUT_SLOT, VERSION
+from kite_lake.bars.loops import FLAWED, OUT_RING, OUT_SLOT, VERSION
 from kite_lake.bars.sources import Gaps, Names, stored_states
 from kite_runtime.errors import ConfigurationError
 from kite_runtime.retry import Backoff
@@ -51,6 +50,7 @@ log = structlog.get_logger()
 
 GROUP: Final = "tick-archive.bars"
 BATCH_ROWS: Final = 4_000
+SEND_ROWS: Final = 1_000
 CHECKPOINT_S: Final = 30.0
 LOOK_EVERY_S: Final = 0.2
 LAG_EVERY_S: Final = 5.0
@@ -146,11 +146,11 @@ class _Session:
         self._counters = service.counters
         self._topics = topics = service.topics
         kafka = service.kafka
-        outputs = {_contract(interval, topics)[2] for interval in service.rules.intervals}
+        outputs = {_topic(interval, topics) for interval in service.rules.intervals}
         check_topics(kafka, [topics.ticks, topics.events, topics.state, *sorted(outputs)])
         self._topic_id = str(topic_ids(kafka, [topics.ticks])[topics.ticks])
         framing = open_framing(kafka)
-        self._codec = AvroCodec(framing)
+        self._encoders = {each: BarEncoder(each, framing) for each in service.rules.intervals}
         self._partitions: dict[int, _Partition] = {}
         self._filter = DuplicateFilter()
         self._unnamed: set[int] = set()
@@ -162,9 +162,7 @@ class _Session:
         self._has_names = self._read_names()
         large = replace(kafka, message_max_bytes=STATE_BYTES_MAX)
         self._states = opened.enter_context(closing(RecordProducer(large, gapless=False)))
-        self._producer = opened.enter_context(
-            closing(RecordProducer(kafka, framing=framing, gapless=False))
-        )
+        self._producer = opened.enter_context(closing(RecordProducer(kafka, framing=framing)))
         self._delivery = Delivery()
         self._reader = self._open(framing)
         opened.enter_context(closing(self._reader))
@@ -349,31 +347,35 @@ class _Session:
         longest_ns = max(self._service.rules.intervals.values())
         gaps: list[Gap] = self._gaps.of(int(opens.min()), int(opens.max()) + longest_ns)
         bars.mark(rows, gaps)
-        records, unnamed = bars.records(rows, self._names.known)
-        for record in records:
-            interval = record["interval"]
-            subject, version, topic = _contract(interval, self._topics)
-            value = self._codec.encode(subject, record, version)
-            self._send(topic, str(record["instrument_token"]).encode(), value)
-            self._counters.written[interval] += 1
+        unnamed: set[int] = set()
+        for number in np.unique(rows[:, OUT_RING]).tolist():
+            interval = bars.names[number]
+            encoder = self._encoders[interval]
+            of = rows[rows[:, OUT_RING] == number]
+            values, missing, left_out = encoder.encode(of, bars.tokens, self._names.known)
+            self._send(_topic(interval, self._topics), values)
+            self._counters.written[interval] += len(values.ends)
+            self._counters.unnamed += left_out
+            unnamed |= missing
         self._counters.revisions += int(np.count_nonzero(rows[:, OUT_SLOT + VERSION] > 1))
         self._counters.incomplete += int(np.count_nonzero(rows[:, OUT_SLOT + FLAWED]))
-        self._counters.unnamed += len(unnamed)
-        new = set(unnamed) - self._unnamed
-        if new:
+        if new := unnamed - self._unnamed:
             self._unnamed |= new
             log.warning("instruments without a name have no bars", tokens=sorted(new)[:10])
 
-    def _send(self, topic: str, key: bytes, value: bytes) -> None:
-        while True:
-            if self._producer.capacity_left:
-                try:
-                    return self._producer.produce_record(topic, key, value, self._delivery)
-                except QueueFull:
-                    pass
-            self._producer.poll(0.1)
-            if self._service.stop.is_set() and not self._producer.capacity_left:
-                raise BrokerUnreachable("Kafka takes no more bars; stopped while waiting for it")
+    def _send(self, topic: str, values: Encoded) -> None:
+        """Enqueue in parts, waiting while Kafka is behind."""
+        begin = 0
+        count = min(SEND_ROWS, self._service.kafka.max_in_flight)
+        for at in range(0, len(values.ends), count):
+            ends, tokens = values.ends[at : at + count], values.tokens[at : at + count]
+            while self._producer.capacity_left < len(ends):
+                self._producer.poll(0.1)
+                if self._service.stop.is_set():
+                    raise BrokerUnreachable("Kafka takes no more bars; stopped while waiting")
+            data = values.data[begin : int(ends[-1])]
+            self._producer.produce_values(topic, data, ends - begin, tokens, self._delivery)
+            begin = int(ends[-1])
 
     def _store(self, numbers: list[int], force: bool = False) -> None:
         """Store the states, after all bars before them are in Kafka.
@@ -414,8 +416,6 @@ class _Session:
             self._reader.commit_offsets({(ticks, number): one.offset for number, one in changed})
 
 
-def _contract(interval: str, topics: BarTopics) -> tuple[str, int, str]:
-    """Subject, version and topic of an interval's bars."""
-    if interval.startswith("s"):
-        return "second_bar", 1, topics.seconds
-    return "bar", 2, topics.bars
+def _topic(interval: str, topics: BarTopics) -> str:
+    """Where an interval's bars go."""
+    return topics.seconds if interval.startswith("s") else topics.bars
