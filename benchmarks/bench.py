@@ -22,7 +22,7 @@ import structlog
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import archive, codec, live, others, page, pipelines, reading, start
+from benchmarks import archive, codec, live, live_bars, others, page, pipelines, reading, start
 from benchmarks.measure import Figure, NotMeasured, say
 from benchmarks.record import Part, load_record, machine, save_record
 from kite_devstack.errors import DevstackError
@@ -49,6 +49,7 @@ JOBS = {
     "growth": Job("The bridge by instruments, partitions and settings", 5, pipelines.run_growth),
     "reading": Job(reading.TITLE, 5, reading.run),
     "archive": Job(archive.TITLE, 3, archive.run),
+    "bars": Job(live_bars.TITLE, 3, live_bars.run),
     "start": Job(start.TITLE, 9, start.run),
     "live": Job(live.TITLE, 5, live.run),
     "others": Job(others.TITLE, 1, others.run),

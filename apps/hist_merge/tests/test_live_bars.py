@@ -200,6 +200,25 @@ def test_live_bars_become_golden_and_again_write_nothing(
         assert (mended.appended, mended.golden.written) == (1, 1)
 
 
+def test_daily_merges_bars_made_from_ticks_by_their_version(topic: Topic, place: Place) -> None:
+    """As `tick_archive bars` writes them: a revision, and after a restart version 1 again."""
+    made = [bar(minute, version=1, complete=True, ticks=9) for minute in range(SESSION_MINUTES)]
+    revised = {**made[7], "close": 80_050, "version": 2, "complete": False}
+    topic.put(*made, revised)
+    topic.put(made[7], late_s=90)
+    place.env |= {"KAFKA_BOOTSTRAP": topic.kafka.bootstrap, "HIST_MERGE_TOPIC": topic.name}
+    days = ("--from", "20260601", "--to", "20260601", "--interval", "m1")
+    call = ("daily", *days, "--no-kite", "--live", "--symbols", "NSE:SBIN", "--json")
+    (merged,) = place(*call).json()
+    assert (merged["read"], merged["verdicts"]) == (
+        {"live": SESSION_MINUTES},
+        {"LIVE_ONLY": SESSION_MINUTES},
+    )
+    assert read(topic.source(), window(SBIN))["SBIN"][7] == 80_050
+    (again,) = place(*call).json()
+    assert (again["added"], again["golden"]["inserted"]) == (0, 0)
+
+
 def test_daily_takes_live_bars_too_and_tells_what_is_none(topic: Topic, place: Place) -> None:
     topic.put(*(bar(minute) for minute in range(SESSION_MINUTES)), b"no record")
     place.env |= {"KAFKA_BOOTSTRAP": topic.kafka.bootstrap, "HIST_MERGE_TOPIC": topic.name}

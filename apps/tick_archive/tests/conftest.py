@@ -1,3 +1,3 @@
-"""Fixtures: a real Kafka for `run`."""
+"""Fixtures: a real Kafka for `run` and `bars`."""
 
-from kite_devstack.testing import kafka_bootstrap  # noqa: F401
+from kite_devstack.testing import kafka_bootstrap, make_topic  # noqa: F401

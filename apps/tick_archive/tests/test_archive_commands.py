@@ -97,6 +97,8 @@ def test_prune_does_nothing_without_yes(warehouse: Path) -> None:
         (["prune", "--keep", "3x"], 2, "is no time such as 2y"),
         (["compact", "2999-01-01"], 2, "is not over yet"),
         (["run"], 78, "KAFKA_BOOTSTRAP is not set"),
+        (["bars"], 78, "KAFKA_BOOTSTRAP is not set"),
+        (["bars", "--bootstrap", "127.0.0.1:9", "--tokens", "/none.csv"], 78, "/none.csv"),
         (["status", "--warehouse", "/proc/none"], 78, "cannot be used"),
         (["status", "--warehouse", "s3://bucket/x"], 78, "needs a database"),
     ],
@@ -108,6 +110,13 @@ def test_bad_input_is_one_sentence(
     assert (done.returncode, "Traceback" in done.stderr) == (code, False), done.stderr
     assert sentence in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_an_interval_that_bars_do_not_have(warehouse: Path) -> None:
+    done = _call(warehouse, "bars", TICK_ARCHIVE_BARS="m1,s2")
+    assert done.returncode == 78
+    assert "TICK_ARCHIVE_BARS" in done.stderr
+    assert "m1, m3, m5" in done.stderr
 
 
 def test_run_refuses_other_buckets_and_a_newer_table(

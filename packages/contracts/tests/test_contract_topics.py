@@ -28,6 +28,8 @@ def test_the_topics_of_the_design_are_there() -> None:
         "ticks": "tick",
         "ticks.dlq": None,
         "bars": "bar",
+        "bars.seconds": "second_bar",
+        "bars.state": None,
         "bars.dlq": None,
         "feed.events": "feed_event",
         "orders.updates": "order_update",
@@ -41,7 +43,8 @@ def test_the_topics_of_the_design_are_there() -> None:
     }
     assert topics["feed.events"].partitions == 1
     assert [name for name, one in topics.items() if one.cleanup_policy != "delete"] == [
-        "instruments"
+        "bars.state",
+        "instruments",
     ]
     for one in topics.values():
         assert one.settings["retention.ms"] == str(one.retention_ms)

@@ -51,18 +51,18 @@ def client() -> SchemaRegistryClient:
 def _bar() -> dict[str, Any]:
     symbols = next(
         field["type"]["symbols"]
-        for field in schemas.avro_schema("bar", 1)["fields"]
+        for field in schemas.avro_schema("bar", 2)["fields"]
         if field["name"] == "interval"
     )
-    return {**BAR, "interval": symbols[0]}
+    return {**BAR, "interval": symbols[0], "version": 1, "complete": None, "ticks": None}
 
 
 def test_single_object_encoding_is_marker_fingerprint_record() -> None:
     value = AvroCodec().encode("bar", _bar())
     assert value[:2] == b"\xc3\x01"
-    assert int.from_bytes(value[2:10], "little") == schemas.fingerprint("bar", 1)
+    assert int.from_bytes(value[2:10], "little") == schemas.fingerprint("bar", 2)
     decoded = AvroCodec().decode(value)
-    assert (decoded.subject, decoded.version, decoded.record) == ("bar", 1, _bar())
+    assert (decoded.subject, decoded.version, decoded.record) == ("bar", 2, _bar())
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_foreign_bytes_are_told_apart(value: bytes, error: type[MalformedRecord]
 
 def test_a_record_that_does_not_fit_is_refused() -> None:
     for wrong in ({**_bar(), "volume": "many"}, {**_bar(), "extra": 1}, {}):
-        with pytest.raises(MalformedRecord, match=r"bar\.v1"):
+        with pytest.raises(MalformedRecord, match=r"bar\.v2"):
             AvroCodec().encode("bar", wrong)
 
 
@@ -130,7 +130,7 @@ def test_schemas_are_registered_once_under_the_topic_names(client: SchemaRegistr
 
 def test_a_newer_version_from_the_registry_reads_as_ours(client: SchemaRegistryClient) -> None:
     framing = written(client)
-    newer = json.loads(json.dumps(schemas.avro_schema("bar", 1)))
+    newer = json.loads(json.dumps(schemas.avro_schema("bar", 2)))
     newer["fields"].append({"name": "trades", "type": ["null", "long"], "default": None})
     number = client.register_schema("bars-value", Schema(json.dumps(newer), "AVRO"))
     value = number_prefix(number) + AvroCodec().encode("bar", _bar())[10:] + b"\x02\x0a"

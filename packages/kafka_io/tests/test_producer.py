@@ -357,7 +357,7 @@ def test_a_batch_that_librdkafka_takes_in_part_is_fatal(monkeypatch: pytest.Monk
     )
     producer = RecordProducer(settings)
     delivery = Delivery()
-    with pytest.raises(ProducerFatal, match="10 ticks are not taken.*[Qq]ueue full"):
+    with pytest.raises(ProducerFatal, match="10 records are not taken.*[Qq]ueue full"):
         producer.produce_ticks(full_batch(20), delivery)
     assert producer.fatal is not None
     assert delivery.outstanding == 10

@@ -16,6 +16,9 @@ PROGRAM: Final = Program(
     default="run",
     commands={
         "run": Lazy(f"{_HERE}.run:command", "Archive what comes, until Ctrl-C or SIGTERM."),
+        "bars": Lazy(
+            f"{_HERE}.bars:command", "Make live bars from ticks, until Ctrl-C or SIGTERM."
+        ),
         "status": Lazy(f"{_HERE}.status:command", "Show the archived days and the lag."),
         "verify": Lazy(f"{_HERE}.verify:command", "Prove that a day is complete."),
         "delays": Lazy(f"{_HERE}.delays:command", "Show how late a day's ticks came."),

@@ -1,6 +1,7 @@
 """The source ``live``: final bars of the topic ``bars``, as they were made from ticks.
 
-Of a bar that was written several times the last record counts; bars that are not final yet are left
+Of a bar that was written several times the highest version counts, and of one version the last
+record: who makes bars from ticks repeats some after a restart. Bars that are not final yet are left
 out, and so are those that the topic carries for another source of the merge, which answers for
 itself. A record was written after its bar had opened, so the topic is read from the first record
 that is no older than the window, to the end that it has then.
@@ -42,7 +43,8 @@ from kite_runtime.errors import ConfigurationError, TryAgainLater
 SUBJECT: Final = "bar"
 VALUES: Final = ("open", "high", "low", "close", "volume", "oi")
 COLUMNS: Final = (
-    "instrument", "ts_open_ns", *VALUES, "scale", "written_ns", "partition", "offset"
+    "instrument", "ts_open_ns", *VALUES, "scale", "version", "written_ns", "partition",
+    "offset",
 )  # fmt: skip
 """Of `LiveColumns`: the number of the name, the bar, and where and when it was written."""
 
@@ -92,7 +94,7 @@ def _quick(version: int) -> Any:
 
 
 class LiveColumns:
-    """Bars in the order in which they were read, 96 bytes each."""
+    """Bars in the order in which they were read, 104 bytes each."""
 
     def __init__(self) -> None:
         self.names: dict[Name, int] = {}
@@ -116,6 +118,7 @@ class LiveColumns:
                 *(bar[name] for name in VALUES[:-1]),
                 oi,
                 bar["price_scale"],
+                bar["version"] or 0,
                 written,
                 record.partition,
                 record.offset,
@@ -123,10 +126,10 @@ class LiveColumns:
         )
 
     def latest_of(self) -> Arrays:
-        """Of each instrument and time the bar that was written last, by instrument and time."""
+        """Of each instrument and time the highest version that was written last, in their order."""
         rows = np.array(self._values, np.int64).reshape(-1, len(COLUMNS))
         found = dict(zip(COLUMNS, rows.T, strict=True))
-        keys = ("offset", "partition", "written_ns", "ts_open_ns", "instrument")
+        keys = ("offset", "partition", "written_ns", "version", "ts_open_ns", "instrument")
         order = np.lexsort(tuple(found[name] for name in keys))
         number, opens = found["instrument"][order], found["ts_open_ns"][order]
         last = np.ones(len(order), np.bool_)

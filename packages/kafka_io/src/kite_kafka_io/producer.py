@@ -28,7 +28,7 @@ from kite_kafka_io.framing import Framing, SingleObjectFraming
 from kite_kafka_io.librdkafka.loops import warm_up as warm_up_loops
 from kite_kafka_io.librdkafka.plain_client import open_client
 from kite_kafka_io.settings import KafkaSettings
-from kite_kafka_io.tick_codec import RECORD_MAX_BYTES, TickEncoder
+from kite_kafka_io.tick_codec import RECORD_MAX_BYTES, Bytes, Ints, TickEncoder
 from kite_kafka_io.tick_codec import warm_up as warm_up_codec
 from kite_kafka_io.topics import explain
 
@@ -244,17 +244,34 @@ class RecordProducer:
 
     def _produce_rows(self, batch: TickBatch, first: int, delivery: Delivery) -> int:
         out, ends, tokens = self._encoder.encode(batch, first, PART_ROWS)
+        return self._produce_batch(self._ticks_topic, out, ends, tokens, delivery)
+
+    def produce_values(
+        self, topic: str, data: Bytes, ends: Ints, tokens: Ints, delivery: Delivery
+    ) -> int:
+        """Enqueue the values that lie end to end in ``data``, each with its token as the key.
+
+        Copied. Raises what ``produce_ticks`` raises.
+        """
+        self._check_usable()
+        if self.counts.outstanding + len(ends) > self._max_in_flight + HEADROOM_RECORDS:
+            raise QueueFull(f"{self.counts.outstanding} records wait for Kafka")
+        return self._produce_batch(topic, data, ends, tokens, delivery)
+
+    def _produce_batch(
+        self, topic: str, data: Bytes, ends: Ints, tokens: Ints, delivery: Delivery
+    ) -> int:
         count = len(ends)
         if not count:
             return 0
         number = next(self._numbers)
-        taken, refused = self._client.produce_batch(self._ticks_topic, out, ends, tokens, number)
+        taken, refused = self._client.produce_batch(topic, data, ends, tokens, number)
         if taken:
-            self._waiting[number] = _Waiting(delivery, self._ticks_topic, taken)
+            self._waiting[number] = _Waiting(delivery, topic, taken)
             delivery.add(taken, self.counts)
         if refused is not None:
             # Those after the refused ones are enqueued: the order is lost, publish again.
-            raise self._make_fatal(f"{count - taken} ticks are not taken: {refused.str()}")
+            raise self._make_fatal(f"{count - taken} records are not taken: {refused.str()}")
         return taken
 
     def produce_dead(

@@ -54,6 +54,7 @@ class Which(TypedDict, total=False):
     from_offsets: Mapping[int, int] | None
     to_offsets: Mapping[int, int] | None
     placement: Placement | None
+    config: Mapping[str, Any] | None
 
 
 _METADATA_TIMEOUT_S: Final = 15.0

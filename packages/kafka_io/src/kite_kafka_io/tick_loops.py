@@ -82,6 +82,10 @@ def _put(out: Bytes, at: Word, value: Word) -> Word:
     return at + 1
 
 
+put_long: Final = _put
+"""For loops over other records."""
+
+
 @compiled
 def _put_optional(out: Bytes, at: Word, value: Word) -> Word:
     if value == ABSENT:

@@ -15,6 +15,9 @@ from kite_runtime.errors import NotFound, UsageError
 from kite_tick_archive.settings import ArchiveSettings
 
 if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+    from prometheus_client.registry import Collector
+
     from kite_lake.catalog import Lake
     from kite_lake.reading import Resolve
 
@@ -60,6 +63,26 @@ def opened(settings: ArchiveSettings) -> Iterator[Lake]:
     """The archive, for one command."""
     with closing(opener(settings)()) as lake:
         yield lake
+
+
+def registry_of(collector: Collector) -> CollectorRegistry:
+    """What a service of this program shows in `/metrics`."""
+    from prometheus_client import (
+        CollectorRegistry,
+        GCCollector,
+        PlatformCollector,
+        ProcessCollector,
+    )
+
+    from kite_runtime.health import BuildInfoCollector
+
+    registry = CollectorRegistry()
+    registry.register(BuildInfoCollector("tick_archive"))
+    registry.register(collector)
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    GCCollector(registry=registry)
+    return registry
 
 
 def a_day(text: str, option: str) -> date:

@@ -18,12 +18,11 @@ from kite_tick_archive.commands.options import (
     Root,
     Warehouse,
     opener,
+    registry_of,
     settings_of,
 )
 
 if TYPE_CHECKING:
-    from prometheus_client import CollectorRegistry
-
     from kite_lake.counters import ArchiveCounters
 
 
@@ -59,6 +58,7 @@ def command(
     Kafka, the catalog and the warehouse may go and come. Start several processes, and they share
     the work. With --once it ends where the topics ended at its start.
     """
+    from kite_lake.counters import ArchiveMetrics
     from kite_lake.service import ArchiveService
     from kite_runtime.health import HealthServer
     from kite_runtime.logs import configure_logs
@@ -74,32 +74,13 @@ def command(
         stack.enter_context(stop_on_signals(service.stop.set))
         if not once or port is not None:
             wanted = settings.port if port is None else port
+            registry = registry_of(ArchiveMetrics(counters))
             other = "--port 9468 or TICK_ARCHIVE_PORT=9468"
-            pages = HealthServer(wanted, _registry(counters), counters.problems, other_port=other)
+            pages = HealthServer(wanted, registry, counters.problems, other_port=other)
             say(f"metrics and health on http://127.0.0.1:{stack.enter_context(pages).port}")
         service.run()
     _report(counters, as_json)
     return EXIT_DONE
-
-
-def _registry(counters: ArchiveCounters) -> CollectorRegistry:
-    from prometheus_client import (
-        CollectorRegistry,
-        GCCollector,
-        PlatformCollector,
-        ProcessCollector,
-    )
-
-    from kite_lake.counters import ArchiveMetrics
-    from kite_runtime.health import BuildInfoCollector
-
-    registry = CollectorRegistry()
-    registry.register(BuildInfoCollector("tick_archive"))
-    registry.register(ArchiveMetrics(counters))
-    ProcessCollector(registry=registry)
-    PlatformCollector(registry=registry)
-    GCCollector(registry=registry)
-    return registry
 
 
 def _report(counters: ArchiveCounters, as_json: bool) -> None:

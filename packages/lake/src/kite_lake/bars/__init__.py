@@ -1,0 +1,1 @@
+"""Live bars: ticks of Kafka into bars of Kafka."""
