@@ -96,11 +96,12 @@ def plain(rows: list[Row]) -> dict[tuple[int, int], Bar]:
     frame.loc[first.index[first["volume"] > 0], "flawed"] = True
     frame["minute"] = frame["second"] // 60
     found = {}
-    for (token, minute), group in frame.groupby(["token", "minute"]):
+    for key, group in frame.groupby(["token", "minute"]):
+        token, minute = (int(str(each)) for each in key)
         ordered = group.sort_values(["second", "arrival"])
         ties = ordered[ordered["second"] == ordered["second"].iloc[0]]
         opens = ties.sort_values("arrival")["price"].iloc[0]
-        found[int(token), DAY + int(minute) * 60 * S] = {
+        found[token, DAY + minute * 60 * S] = {
             "open": opens,
             "high": group["price"].max(),
             "low": group["price"].min(),
