@@ -129,7 +129,7 @@ def test_the_bars_in_the_topic_are_of_the_contract(
         bars = [(record.key, record.decode().record) for record in records]
     assert len(bars) == result.bars_sent
     for key, bar in bars:
-        assert explain("bar", 1, bar) is None
+        assert explain("bar", 2, bar) is None
         assert key == str(bar["instrument_token"]).encode()
         assert bar["low"] <= min(bar["open"], bar["close"])
         assert bar["high"] >= max(bar["open"], bar["close"])

@@ -97,7 +97,7 @@ def plain(rows: list[Row]) -> dict[tuple[int, int], Bar]:
     frame["minute"] = frame["second"] // 60
     found = {}
     for key, group in frame.groupby(["token", "minute"]):
-        token, minute = map(int, key)  # type: ignore[arg-type]
+        token, minute = (int(str(each)) for each in key)
         ordered = group.sort_values(["second", "arrival"])
         ties = ordered[ordered["second"] == ordered["second"].iloc[0]]
         opens = ties.sort_values("arrival")["price"].iloc[0]

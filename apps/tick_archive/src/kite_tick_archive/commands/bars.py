@@ -82,7 +82,7 @@ def command(
         stack.enter_context(stop_on_signals(service.stop.set))
         if not once or port is not None:
             wanted = settings.bars_port if port is None else port
-            other = "--port 9469 or TICK_ARCHIVE_BARS_PORT=9469"
+            other = "--port 9471 or TICK_ARCHIVE_BARS_PORT=9471"
             pages = HealthServer(wanted, _registry(counters), counters.problems, other_port=other)
             say(f"metrics and health on http://127.0.0.1:{stack.enter_context(pages).port}")
         service.run()

@@ -75,7 +75,7 @@ def command(
         if not once or port is not None:
             wanted = settings.port if port is None else port
             registry = registry_of(ArchiveMetrics(counters))
-            other = "--port 9468 or TICK_ARCHIVE_PORT=9468"
+            other = "--port 9470 or TICK_ARCHIVE_PORT=9470"
             pages = HealthServer(wanted, registry, counters.problems, other_port=other)
             say(f"metrics and health on http://127.0.0.1:{stack.enter_context(pages).port}")
         service.run()
