@@ -80,7 +80,9 @@ def test_what_is_missing_is_one_sentence() -> None:
     made = Outer.from_env(Path(), {})
     with pytest.raises(SettingError, match=r"^POSTGRES_DSN is not set \(`make up` .* example"):
         made.require_postgres()
-    with pytest.raises(ConfigurationError, match="^OUTER_TOKEN is not set: ask$"):
+    with pytest.raises(
+        ConfigurationError, match=r"^OUTER_TOKEN is not set: ask; looked in .* below /.* in \.env, "
+    ):
         require(made, "token")
     assert Outer.from_env(Path(), {"POSTGRES_DSN": "dsn"}).require_postgres() == "dsn"
 

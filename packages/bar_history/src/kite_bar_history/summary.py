@@ -23,6 +23,7 @@ from kite_bars_store.stores import Days
 from kite_contracts.sessions import SessionCalendar
 from kite_runtime.console import stdout
 from kite_runtime.errors import EXIT_DONE, EXIT_FINDINGS, EXIT_TRY_LATER
+from kite_runtime.invocation import as_typed
 
 EXAMPLES_MAX: Final = 5
 NO_ANSWER: Final = "NO_ANSWER"
@@ -172,7 +173,7 @@ def print_summary(summary: RunSummary, as_json: bool) -> int:
         stdout.print(json.dumps(summary.as_dict()), markup=False, soft_wrap=True)
     else:
         for line in lines_of(summary):
-            stdout.print(line, markup=False, soft_wrap=True)
+            stdout.print(as_typed(line), markup=False, soft_wrap=True)
     return summary.exit_code
 
 

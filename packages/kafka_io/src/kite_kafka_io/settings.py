@@ -248,5 +248,5 @@ class KafkaUser(Settings):
     def require_kafka(self) -> KafkaSettings:
         """The Kafka settings. Raises SettingError when no broker is named."""
         if self.kafka is None:
-            raise variable_of(KafkaSettings, "bootstrap").missing()
+            raise variable_of(KafkaSettings, "bootstrap").missing(self.root)
         return self.kafka

@@ -11,6 +11,8 @@ from contextlib import contextmanager, suppress
 from io import UnsupportedOperation
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
+from kite_runtime.invocation import as_typed
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
@@ -70,7 +72,7 @@ def clean_json(text: str) -> str:
 
 
 def complain(program: str, problem: object, code: int) -> int:
-    write_line(sys.stderr, clean(f"{program}: {problem}"), patience_s=1.0)
+    write_line(sys.stderr, clean(as_typed(f"{program}: {problem}")), patience_s=1.0)
     return code
 
 
@@ -78,7 +80,7 @@ def say(text: str) -> None:
     """One line of progress, on stderr, so that stdout stays the result."""
     console = sys.modules[__name__]
     with suppress(OSError):
-        console.stderr.print(text, markup=False, soft_wrap=True)
+        console.stderr.print(as_typed(text), markup=False, soft_wrap=True)
 
 
 def write_line(stream: TextIO, text: str, *, patience_s: float = 0.0) -> bool:

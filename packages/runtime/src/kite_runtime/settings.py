@@ -83,11 +83,18 @@ class Variable:
         except WrongValue as problem:
             raise SettingError(self.name, str(problem), self.example or default) from None
 
-    def missing(self) -> ConfigurationError:
-        """To be raised where something needs a variable that is not set."""
+    def missing(self, root: Path | None) -> ConfigurationError:
+        """To be raised where something needs a variable that is not set, also not in the files
+        below ``root``."""
         if self.example:
-            return SettingError(self.name, self.unset, self.example)
-        return ConfigurationError(f"{self.name} {self.unset}")
+            error: ConfigurationError = SettingError(self.name, self.unset, self.example)
+        else:
+            error = ConfigurationError(f"{self.name} {self.unset}")
+        if root is not None:
+            files = ", ".join((*ENV_FILES, LOCAL_STACK_FILE))
+            where = f"looked in the environment and below {root.resolve()} in {files}"
+            error.args = (f"{error}; {where}",)
+        return error
 
 
 def variable(
@@ -128,7 +135,7 @@ def variable_of(settings: Any, name: str) -> Variable:
 def require(settings: Any, name: str) -> Any:
     """The value of the field ``name``. Raises ConfigurationError where it is not set."""
     if not (value := getattr(settings, name)):
-        raise variable_of(settings, name).missing()
+        raise variable_of(settings, name).missing(getattr(settings, "root", None))
     return value
 
 
